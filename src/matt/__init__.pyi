@@ -1,0 +1,13 @@
+from .bags import Bags as Bags
+from .errors import AudioError as AudioError
+from .errors import ConfigError as ConfigError
+from .errors import DataError as DataError
+from .errors import MattError as MattError
+from .features.spec import FeatureSpec as FeatureSpec
+from .features.store import FeatureStore as FeatureStore
+from .models.classifier import GenreClassifier as GenreClassifier
+from .models.neural import NeuralClassifier as NeuralClassifier
+from .predictions import Predictions as Predictions
+from .tracks import Tracks as Tracks
+
+__version__: str

@@ -1,0 +1,145 @@
+"""Files that are whole or absent: written under another name, synced, then renamed into place."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_META = b"matt"
+
+
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; what is written there takes its place at the end.
+
+    If the body raises, the temporary file is removed and ``path`` is left as it was.
+
+    Yields
+    ------
+    Path
+        Where to write. It ends in the same suffix.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a UTF-8 text file, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write a JSON file, atomically; NaN is not JSON, so it is refused."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    DataError
+        If it is missing or is not JSON; the message names file and line.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not JSON ({error}); restore it or make it again") from error
+
+
+def write_parquet(path: Path | str, columns: dict[str, Any], *, schema: str, **meta: Any) -> None:
+    """Write columns as one Parquet file, atomically, with a schema name and JSON metadata.
+
+    Parameters
+    ----------
+    path : path
+    columns : dict of str to array
+        Numpy arrays, lists or Arrow arrays, all of one length.
+    schema : str
+        Name and version of the layout, e.g. ``"matt.tracks/1"``; checked by `read_parquet`.
+    **meta
+        JSON-serialisable values kept in the file's metadata.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    note = json.dumps({"schema": schema, **meta}).encode()
+    with replacing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
+
+
+def read_parquet(
+    path: Path | str, *, schema: str, columns: list[str] | None = None
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Read what `write_parquet` wrote.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        All columns, or only those asked for.
+    meta : dict
+
+    Raises
+    ------
+    DataError
+        If the file is missing, is not Parquet, or has another schema.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # Not pq.read_table: it would take a folder name like `split=test` for a column.
+        with pq.ParquetFile(path) as file:
+            table = file.read(columns=columns)
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; check the path") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(
+            f"{path} is not a readable Parquet file ({error}); make it again"
+        ) from error
+    meta: dict[str, Any] = json.loads((table.schema.metadata or {}).get(_META, b"{}"))
+    if meta.get("schema") != schema:
+        raise DataError(
+            f"{path} holds {meta.get('schema', 'an unknown table')!r}, expected {schema!r}; "
+            "is it another file, or from another version of matt?"
+        )
+    return table, meta
+
+
+def as_array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Numpy array of an Arrow column: text as str, lists of one length as a 2-d array."""
+    import pyarrow as pa
+
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return np.array(column.to_pylist(), dtype=np.str_)
+    if pa.types.is_list(column.type):
+        flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return np.asarray(flat.reshape(len(column), -1))
+    array: NDArray[Any] = column.to_numpy()
+    return array

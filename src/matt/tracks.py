@@ -1,0 +1,296 @@
+"""Tracks: who recorded what. One row a track, as columns; every statement about data starts here.
+
+Conventions, the same in every module:
+
+- A **label** is the index of a genre in ``genres``; -1 means that the genre is unknown. With
+  several genres a track, ``labels`` is a boolean array (n, G) and an all-false row means unknown.
+- ``artist_id`` and ``album_id`` are -1 where the artist or album is unknown.
+- ``split`` is ``"training"``, ``"validation"``, ``"test"`` or ``""`` (not assigned).
+- Ids lie below 2**53, so that they survive JSON and float64 exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import DataError, did_you_mean, first_few
+from .files import as_array, read_parquet, write_parquet
+
+SPLITS = ("training", "validation", "test")
+MAX_ID = 2**53
+_SCHEMA = "matt.tracks/1"
+_FIELDS = ("track_id", "artist_id", "album_id", "split", "path", "labels")
+
+
+def stable_id(text: str) -> int:
+    """Id of a text, in [0, 2**53): the same on every machine and in every run.
+
+    Examples
+    --------
+    >>> stable_id("Artist/Album/01.flac") == stable_id("Artist/Album/01.flac")
+    True
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") % MAX_ID
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """A table of tracks.
+
+    Attributes
+    ----------
+    track_id : int array, shape (n,)
+        Unique, in [0, 2**53).
+    labels : int array, shape (n,), or bool array, shape (n, G)
+        Genre index, -1 unknown; or one column a genre, an all-false row unknown.
+    genres : tuple of str, length G
+        Names, in the order of the labels.
+    artist_id, album_id : int array, shape (n,)
+        -1 where missing (the default).
+    split : str array, shape (n,)
+        ``"training"``, ``"validation"``, ``"test"`` or ``""`` (the default).
+    path : str array, shape (n,)
+        Audio file of each track, ``""`` (the default) where there is none.
+    columns : dict of str to array, shape (n,)
+        Whatever else is known (title, artist, duration in seconds, ...), kept by every method.
+
+    Raises
+    ------
+    DataError
+        If the columns disagree in length, ids repeat or are out of range, a label names no genre,
+        or a split has an unknown name.
+
+    Examples
+    --------
+    >>> tracks = Tracks([7, 8, 9], [0, 0, 1], ("Rock", "Folk"), split=["training", "test", "test"])
+    >>> tracks.in_split("test").track_id
+    array([8, 9])
+    """
+
+    track_id: NDArray[np.int64]
+    labels: NDArray[Any]
+    genres: tuple[str, ...]
+    artist_id: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
+    album_id: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
+    split: NDArray[np.str_] = field(default_factory=lambda: np.array([], "<U10"))
+    path: NDArray[np.str_] = field(default_factory=lambda: np.array([], "<U1"))
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n, labels = len(self.track_id), np.asarray(self.labels)
+        missing = np.full(n, -1, np.int64)
+        given = {
+            "track_id": np.asarray(self.track_id, np.int64),
+            "labels": labels.astype(bool if labels.ndim == 2 else np.int64),
+            "genres": tuple(str(genre) for genre in self.genres),
+            "artist_id": np.asarray(self.artist_id, np.int64) if len(self.artist_id) else missing,
+            "album_id": np.asarray(self.album_id, np.int64) if len(self.album_id) else missing,
+            "split": np.asarray(self.split, np.str_) if len(self.split) else np.full(n, "", "<U10"),
+            "path": np.asarray(self.path, np.str_) if len(self.path) else np.full(n, "", "<U1"),
+            "columns": {name: np.asarray(column) for name, column in self.columns.items()},
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+        self._check(n)
+
+    def _check(self, n: int) -> None:
+        lengths = {name: len(getattr(self, name)) for name in _FIELDS}
+        lengths |= {name: len(column) for name, column in self.columns.items()}
+        wrong = {name: length for name, length in lengths.items() if length != n}
+        if wrong:
+            name, length = next(iter(wrong.items()))
+            raise DataError(
+                f"column {name!r} has {length} rows, track_id has {n}; give one a track"
+            )
+        clash = set(self.columns) & {*_FIELDS, "genres"}
+        if clash:
+            raise DataError(
+                f"columns {sorted(clash)} are fields of Tracks; pass them as such or rename them"
+            )
+        ids, times = np.unique(self.track_id, return_counts=True)
+        if (times > 1).any():
+            raise DataError(
+                f"{int((times > 1).sum())} track ids occur more than once (first: "
+                f"{first_few(ids[times > 1])}); give every track its own id"
+            )
+        if n and (ids[0] < 0 or ids[-1] >= MAX_ID):
+            raise DataError(
+                f"track ids must be in [0, 2**53), got {ids[0]} to {ids[-1]}; "
+                "make ids from names with matt.tracks.stable_id"
+            )
+        if len(set(self.genres)) != len(self.genres):
+            raise DataError(f"genres repeat: {first_few(self.genres)}; merge them first")
+        if self.multi_label:
+            if self.labels.shape[1] != len(self.genres):
+                raise DataError(
+                    f"labels have {self.labels.shape[1]} columns for {len(self.genres)} genres; "
+                    "give one column a genre"
+                )
+        elif n and (self.labels.min() < -1 or self.labels.max() >= len(self.genres)):
+            raise DataError(
+                f"labels run from {self.labels.min()} to {self.labels.max()} but there are "
+                f"{len(self.genres)} genres; use -1 for unknown and 0 to {len(self.genres) - 1}"
+            )
+        for name in np.unique(self.split):
+            if name not in ("", *SPLITS):
+                raise DataError(f"unknown split {str(name)!r}; {did_you_mean(str(name), SPLITS)}")
+
+    def __len__(self) -> int:
+        return len(self.track_id)
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a track may have several genres."""
+        return self.labels.ndim == 2
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which tracks have a known genre, shape (n,)."""
+        return np.asarray(self.labels.any(axis=1) if self.multi_label else self.labels >= 0)
+
+    @property
+    def train_counts(self) -> NDArray[np.int64]:
+        """Labelled training tracks of each genre, shape (G,): what makes a genre rare.
+
+        Where no track is in any split, all tracks count as training tracks.
+        """
+        return self._counts((self.split == "training") | ~(self.split != "").any())
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Labelled tracks of each genre, shape (G,)."""
+        return self._counts(slice(None))
+
+    def _counts(self, which: NDArray[np.bool_] | slice) -> NDArray[np.int64]:
+        labels = self.labels[which]
+        if self.multi_label:
+            return np.asarray(labels.sum(axis=0, dtype=np.int64))
+        return np.bincount(labels[labels >= 0], minlength=len(self.genres)).astype(np.int64)
+
+    def take(self, rows: NDArray[Any]) -> Tracks:
+        """Return the chosen rows (indices or a boolean mask), in the given order."""
+        rows = np.asarray(rows, None if len(rows) else np.int64)
+        return replace(
+            self,
+            **{name: getattr(self, name)[rows] for name in _FIELDS},
+            columns={name: column[rows] for name, column in self.columns.items()},
+        )
+
+    def in_split(self, name: str) -> Tracks:
+        """Return the tracks of one split.
+
+        Raises
+        ------
+        DataError
+            If the name is unknown, or no track is in that split.
+        """
+        if name not in SPLITS:
+            raise DataError(f"unknown split {name!r}; {did_you_mean(name, SPLITS)}")
+        rows = np.flatnonzero(self.split == name)
+        if not rows.size:
+            raise DataError(
+                f"no track is in the {name} split (of {len(self)}); "
+                "split the tracks with matt.splits.by_artist, or use more data"
+            )
+        return self.take(rows)
+
+    def rows(self, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Row of each given id, shape (len(track_ids),).
+
+        Raises
+        ------
+        DataError
+            If an id is not there.
+        """
+        track_ids = np.asarray(track_ids, np.int64)
+        if not len(self):
+            raise DataError("the table of tracks is empty; check the filters")
+        order = np.argsort(self.track_id, kind="stable")
+        place = np.searchsorted(self.track_id, track_ids, sorter=order).clip(max=len(self) - 1)
+        found: NDArray[np.int64] = order[place]
+        absent = np.unique(track_ids[self.track_id[found] != track_ids])
+        if absent.size:
+            raise DataError(
+                f"{absent.size} of {len(track_ids)} tracks are not in the table "
+                f"(first: {first_few(absent)}); were the ids made from another data set?"
+            )
+        return found
+
+    def drop(self, track_ids: NDArray[np.int64]) -> Tracks:
+        """Return the tracks that are not named; an id that is not there is no error."""
+        return self.take(~np.isin(self.track_id, track_ids))
+
+    def with_split(self, split: NDArray[np.str_]) -> Tracks:
+        """Return the same tracks in other splits, shape (n,)."""
+        return replace(self, split=np.asarray(split, np.str_))
+
+    def with_genres(self, genres: Sequence[str], *, unknown: str = "error") -> Tracks:
+        """Return the same tracks with labels in the order of other genres, matched by name.
+
+        Parameters
+        ----------
+        genres : sequence of str
+            The wanted genres, as a classifier knows them.
+        unknown : {"error", "drop"}
+            What to do with a label whose genre is not wanted: raise, or make it unknown.
+
+        Raises
+        ------
+        DataError
+            If a used genre is not wanted and ``unknown="error"``.
+        """
+        wanted = tuple(genres)
+        if wanted == self.genres:
+            return self
+        place = {genre: index for index, genre in enumerate(wanted)}
+        lost = [g for g, n in zip(self.genres, self.counts, strict=True) if n and g not in place]
+        if lost and unknown == "error":
+            raise DataError(
+                f"{len(lost)} genres are unknown here (first: {first_few(lost)}); "
+                f"{did_you_mean(lost[0], wanted)}"
+            )
+        target = np.array([place.get(genre, -1) for genre in self.genres], np.int64)
+        if self.multi_label:
+            labels = np.zeros((len(self), len(wanted)), bool)
+            labels[:, target[target >= 0]] = self.labels[:, target >= 0]
+        else:
+            labels = np.where(self.labels >= 0, np.append(target, -1)[self.labels], -1)
+        return replace(self, labels=labels, genres=wanted)
+
+    def to_columns(self) -> dict[str, Any]:
+        """All columns by name, labels included; `from_columns` is the way back."""
+        labels = self.labels.tolist() if self.multi_label else self.labels
+        fields = {name: getattr(self, name) for name in _FIELDS if name != "labels"}
+        return {**fields, "labels": labels, **self.columns}
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, NDArray[Any]], genres: Sequence[str]) -> Tracks:
+        """Tracks of what `to_columns` gave."""
+        fields = {name: columns[name] for name in _FIELDS}
+        rest = {name: column for name, column in columns.items() if name not in fields}
+        return cls(**fields, genres=tuple(genres), columns=rest)
+
+    def save(self, path: Path | str) -> None:
+        """Write one Parquet file, one row a track; genre names are in its metadata."""
+        write_parquet(path, self.to_columns(), schema=_SCHEMA, genres=self.genres)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Tracks:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If the file is missing or is no table of tracks.
+        """
+        table, meta = read_parquet(path, schema=_SCHEMA)
+        columns = {name: as_array(table[name]) for name in table.column_names}
+        return cls.from_columns(columns, meta["genres"])
