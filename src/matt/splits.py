@@ -1,0 +1,173 @@
+"""Splits: who may learn and who is tested, with every artist on one side only.
+
+A split by track leaks: tracks of an artist sound alike, so a model is tested on what it has heard.
+Here the unit is always the artist; a track without a known artist is an artist of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bags import Bags
+from .errors import DataError, did_you_mean
+from .tracks import SPLITS, Tracks
+
+
+def by_artist(
+    tracks: Tracks, *, validation: float = 0.1, test: float = 0.2, seed: int = 0
+) -> Tracks:
+    """Assign every artist to training, validation or test, genre by genre.
+
+    The artists of each genre (an artist belongs to the genre of most of its tracks) are shuffled
+    and dealt out: at least one to test where a genre has two, at least one to validation where it
+    has three. The only artist of a genre stays in training; `untestable` names such genres.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    validation, test : float in [0, 1)
+        Share of the artists of each genre.
+    seed : int
+
+    Returns
+    -------
+    Tracks
+        The same tracks in other splits.
+
+    Raises
+    ------
+    DataError
+        If the shares leave nothing to train on.
+    """
+    if min(validation, test) < 0 or validation + test >= 1:
+        raise DataError(
+            f"shares must be at least 0 and sum to less than 1, got validation={validation} and "
+            f"test={test}; the rest is for training"
+        )
+    artist, stratum = _artists(tracks)
+    rng = np.random.default_rng(seed)
+    assigned = np.full(len(stratum), SPLITS[0], "<U10")
+    for genre in np.unique(stratum):
+        order = rng.permutation(np.flatnonzero(stratum == genre))
+        n_test = _share(len(order), test, needs=2)
+        n_validation = _share(len(order), validation, needs=3)
+        assigned[order[:n_test]] = "test"
+        assigned[order[n_test : n_test + n_validation]] = "validation"
+    return tracks.with_split(assigned[artist])
+
+
+def untestable(tracks: Tracks) -> tuple[str, ...]:
+    """Genres with known tracks of which none is in the test split: nothing can be said of them."""
+    tested = tracks.take(tracks.split == "test").counts
+    return tuple(
+        genre
+        for genre, all_, some in zip(tracks.genres, tracks.counts, tested, strict=True)
+        if all_ and not some
+    )
+
+
+def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks, Tracks]]:
+    """Yield (rest, test) for cross-validation, with artists whole and genres dealt out evenly.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    k : int >= 2
+        Every track is in the test part exactly once.
+    seed : int
+
+    Yields
+    ------
+    rest, test : Tracks
+        ``rest`` is in the training split, ``test`` in the test split.
+
+    Raises
+    ------
+    DataError
+        If there are fewer artists than folds.
+    """
+    artist, stratum = _artists(tracks)
+    if not 2 <= k <= len(stratum):
+        raise DataError(f"k={k} folds need 2 <= k <= {len(stratum)} artists; choose another k")
+    rng = np.random.default_rng(seed)
+    order = np.concatenate(
+        [rng.permutation(np.flatnonzero(stratum == g)) for g in np.unique(stratum)]
+    )
+    fold = np.empty(len(stratum), np.int64)
+    fold[order] = np.arange(len(order)) % k
+    for number in range(k):
+        here = fold[artist] == number
+        marked = tracks.with_split(np.where(here, "test", "training"))
+        yield marked.take(~here), marked.take(here)
+
+
+def thin(tracks: Tracks, keep: Mapping[str, int], *, by: str = "album", seed: int = 0) -> Tracks:
+    """Drop training tracks until each named genre has at most so many: an artificial long tail.
+
+    Whole bags are kept in random order, and the last one is cut to size; validation and test are
+    never cut.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Single-label, with splits.
+    keep : mapping of genre to int
+        Training tracks to keep; a genre that is not named keeps all.
+    by : str
+        What a bag is, as in `Bags.from_tracks`.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        If a genre is unknown.
+    """
+    training = np.flatnonzero((tracks.split == "training") & tracks.labelled)
+    rng = np.random.default_rng(seed)
+    dropped = []
+    for genre, most in keep.items():
+        if genre not in tracks.genres:
+            raise DataError(f"cannot thin {genre!r}; {did_you_mean(genre, tracks.genres)}")
+        rows = training[tracks.labels[training] == tracks.genres.index(genre)]
+        if len(rows) > most:
+            bags = Bags.from_tracks(tracks.take(rows), by=by)
+            shuffled = bags.take(rng.permutation(len(bags)))
+            dropped.append(shuffled.track_ids[most:])
+    return tracks.drop(np.concatenate(dropped)) if dropped else tracks
+
+
+def long_tail(tracks: Tracks, *, ratio: float, seed: int = 0) -> dict[str, int]:
+    """Training tracks to keep for an exponential tail, from the largest genre to 1/ratio.
+
+    The order of the genres is drawn by ``seed``; give the result to `thin`.
+
+    >>> tracks = Tracks(range(90), [0, 1, 2] * 30, ("A", "B", "C"), split=["training"] * 90)
+    >>> sorted(long_tail(tracks, ratio=9).values())
+    [3, 10, 30]
+    """
+    largest, n_genres = int(tracks.train_counts.max()), len(tracks.genres)
+    steps = np.arange(n_genres) / max(n_genres - 1, 1)
+    sizes = np.maximum(1, np.round(largest * ratio**-steps)).astype(int)
+    order = np.random.default_rng(seed).permutation(n_genres)
+    return {tracks.genres[genre]: int(size) for genre, size in zip(order, sizes, strict=True)}
+
+
+def _share(n: int, share: float, *, needs: int) -> int:
+    """How many of n artists: the rounded share, at least one if it is wanted and n allows it."""
+    return max(1, round(n * share)) if share and n >= needs else 0
+
+
+def _artists(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Artist of each track (n,), and the genre of each artist, -1 unknown (a,)."""
+    if tracks.multi_label:
+        # One genre a track: its rarest, since that is the one hardest to spread over the splits.
+        cost = np.where(tracks.labels, tracks.counts, np.iinfo(np.int64).max)
+        labels = np.where(tracks.labelled, cost.argmin(axis=1), -1)
+        tracks = Tracks(tracks.track_id, labels, tracks.genres, artist_id=tracks.artist_id)
+    bags = Bags.from_tracks(tracks, by="artist_id")
+    artist = np.empty(len(tracks), np.int64)
+    artist[tracks.rows(bags.track_ids)] = np.repeat(np.arange(len(bags)), bags.sizes)
+    return artist, bags.labels

@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matt import Bags, DataError, Tracks, splits
+
+GENRES = ("Folk", "Jazz", "Rock")
+ROWS = st.lists(st.tuples(st.integers(-1, 9), st.integers(-1, 2)), min_size=2, max_size=40)
+
+
+def tracks_of(rows):
+    artists, genres = np.array(rows).T
+    return Tracks(50 + np.arange(len(rows)), genres, GENRES, artist_id=artists, album_id=artists)
+
+
+@given(ROWS, st.integers(0, 99))
+def test_no_artist_is_on_two_sides(rows, seed):
+    tracks = splits.by_artist(tracks_of(rows), seed=seed)
+    assert set(tracks.split) <= {"training", "validation", "test"}
+    for artist in set(tracks.artist_id[tracks.artist_id >= 0]):
+        assert len(set(tracks.split[tracks.artist_id == artist])) == 1
+
+
+@given(ROWS, st.integers(0, 99))
+def test_a_genre_of_one_artist_trains_and_is_called_untestable(rows, seed):
+    rows = [(artist, genre) for artist, genre in rows if genre < 2] + [(77, 2), (77, 2)]
+    tracks = splits.by_artist(tracks_of(rows), seed=seed)
+    assert set(tracks.split[tracks.labels == 2]) == {"training"}
+    assert "Rock" in splits.untestable(tracks)
+
+
+def test_every_genre_of_three_pure_artists_is_on_all_sides():
+    rows = [(artist, artist % 3) for artist in range(9) for _ in range(2)]
+    for seed in range(20):
+        tracks = splits.by_artist(tracks_of(rows), seed=seed)
+        for genre in range(3):
+            assert len(set(tracks.split[tracks.labels == genre])) == 3
+        assert splits.untestable(tracks) == ()
+
+
+def test_shares_are_of_artists():
+    tracks = splits.by_artist(tracks_of([(a, 0) for a in range(100)]), validation=0.1, test=0.2)
+    assert (tracks.split == "test").sum() == 20
+    assert (tracks.split == "validation").sum() == 10
+    with pytest.raises(DataError, match="sum to less than 1"):
+        splits.by_artist(tracks, validation=0.5, test=0.5)
+
+
+def test_another_seed_is_another_split():
+    tracks = tracks_of([(a, a % 3) for a in range(30)])
+    one, same, other = (splits.by_artist(tracks, seed=seed).split for seed in (1, 1, 2))
+    assert (one == same).all()
+    assert not (one == other).all()
+
+
+@given(ROWS, st.integers(2, 5), st.integers(0, 99))
+def test_folds_test_every_track_once_with_artists_whole(rows, k, seed):
+    tracks = tracks_of(rows)
+    if len(set(tracks.artist_id[tracks.artist_id >= 0])) + (tracks.artist_id < 0).sum() < k:
+        with pytest.raises(DataError, match="choose another k"):
+            list(splits.folds(tracks, k=k, seed=seed))
+        return
+    tested = []
+    for rest, test in splits.folds(tracks, k=k, seed=seed):
+        assert not set(rest.artist_id) & set(test.artist_id) - {-1}
+        assert sorted([*rest.track_id, *test.track_id]) == sorted(tracks.track_id)
+        tested += list(test.track_id)
+    assert sorted(tested) == sorted(tracks.track_id)
+
+
+@given(st.integers(1, 20), st.integers(0, 99))
+def test_thinning_keeps_whole_bags_but_one_and_never_cuts_the_test(keep, seed):
+    tracks = splits.by_artist(tracks_of([(a // 4, (a // 4) % 2) for a in range(120)]), seed=seed)
+    thinned = splits.thin(tracks, {"Jazz": keep}, seed=seed)
+    assert thinned.train_counts[1] == min(keep, tracks.train_counts[1])
+    assert thinned.train_counts[0] == tracks.train_counts[0]
+    kept = {split: (thinned.split == split).sum() for split in ("validation", "test")}
+    assert kept == {split: (tracks.split == split).sum() for split in kept}
+    sizes = Bags.from_tracks(
+        thinned.take((thinned.labels == 1) & (thinned.split == "training"))
+    ).sizes
+    assert (sizes != 4).sum() <= 1
+
+
+def test_thinning_an_unknown_genre_is_refused():
+    with pytest.raises(DataError, match="cannot thin 'Jaz'; did you mean 'Jazz'"):
+        splits.thin(tracks_of([(1, 1), (2, 1)]), {"Jaz": 1})
+
+
+def test_several_genres_are_split_by_the_rarest():
+    labels = np.zeros((12, 3), bool)
+    labels[:, 0] = True
+    labels[:6, 2] = True
+    tracks = Tracks(np.arange(12), labels, GENRES, artist_id=np.arange(12) // 2)
+    split = splits.by_artist(tracks, seed=3)
+    assert all((split.split[labels[:, 2]] == name).any() for name in ("training", "test"))
