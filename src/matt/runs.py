@@ -1,0 +1,205 @@
+"""Run folders: their layout and manifest, written and read here only.
+
+::
+
+    RUN/run.json              manifest: what, when, with which versions, seed, settings and data
+    RUN/tracks.parquet        the tracks with their splits
+    RUN/model/                the classifier
+    RUN/history.csv           one row an epoch
+    RUN/predictions/*.parquet
+    RUN/scores.json           what was measured
+    RUN/plots/*.png
+    RUN/report.html
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.metadata
+import io
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import DataError
+from .files import read_json, write_json, write_text
+from .predictions import Predictions
+from .tracks import Tracks
+
+_SCHEMA = "matt.run/1"
+_STAMPED = ("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder.
+
+    Attributes
+    ----------
+    path : Path
+    manifest : dict
+        Content of ``run.json``.
+    """
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def create(
+        cls, path: Path | str, *, kind: str, settings: Mapping[str, Any], seed: int, **facts: Any
+    ) -> Run:
+        """Start a run folder.
+
+        Parameters
+        ----------
+        path : path
+            A new or empty folder, or one that holds an earlier run, whose files are replaced.
+        kind : str
+            What made it: ``"train"``, ``"demo"``, ...
+        settings : mapping
+            The resolved settings, JSON-serialisable.
+        seed : int
+        **facts
+            Further JSON-serialisable entries of the manifest, e.g. the digest of the data.
+
+        Raises
+        ------
+        DataError
+            If the folder holds files of something else.
+        """
+        path = Path(path)
+        if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+            raise DataError(f"{path} is not empty and is no run folder; choose another folder")
+        manifest = {
+            "schema": _SCHEMA,
+            "kind": kind,
+            "status": "started",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seed": seed,
+            "settings": dict(settings),
+            "versions": versions(),
+            "commit": _commit(),
+            **facts,
+        }
+        run = cls(path, manifest)
+        run.write()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> Run:
+        """Open an existing run folder.
+
+        Raises
+        ------
+        DataError
+            If it is not a run folder, or of another version.
+        """
+        file = Path(path) / "run.json"
+        if not file.exists():
+            raise DataError(f"{path} is not a run folder (no run.json); make one with 'matt train'")
+        manifest = read_json(file)
+        if manifest.get("schema") != _SCHEMA:
+            raise DataError(
+                f"{file} has schema {manifest.get('schema')!r}, expected {_SCHEMA!r}; "
+                "it is from another version of matt, train again"
+            )
+        return cls(Path(path), manifest)
+
+    def write(self, **facts: Any) -> None:
+        """Add facts to the manifest and write it."""
+        self.manifest.update(facts)
+        write_json(self.path / "run.json", self.manifest)
+
+    def finish(self, **facts: Any) -> None:
+        """Mark the run as complete."""
+        self.write(status="finished", **facts)
+
+    @property
+    def model(self) -> Path:
+        """Folder of the classifier."""
+        return self.path / "model"
+
+    @property
+    def report(self) -> Path:
+        """The HTML page."""
+        return self.path / "report.html"
+
+    def plot(self, name: str) -> Path:
+        """File of a picture."""
+        return self.path / "plots" / f"{name}.png"
+
+    def save_tracks(self, tracks: Tracks) -> None:
+        """Keep the tracks with their splits."""
+        tracks.save(self.path / "tracks.parquet")
+
+    def tracks(self) -> Tracks:
+        """Tracks with their splits."""
+        return Tracks.load(self.path / "tracks.parquet")
+
+    def save_predictions(self, name: str, predictions: Predictions) -> None:
+        """Keep predictions under a name, e.g. ``"test"``."""
+        predictions.save(self.path / "predictions" / f"{name}.parquet")
+
+    def predictions(self, name: str) -> Predictions:
+        """Predictions saved under a name."""
+        return Predictions.load(self.path / "predictions" / f"{name}.parquet")
+
+    def save_scores(self, scores: Mapping[str, Any]) -> None:
+        """Keep what was measured."""
+        write_json(self.path / "scores.json", scores)
+
+    def scores(self) -> dict[str, Any]:
+        """What was measured."""
+        content: dict[str, Any] = read_json(self.path / "scores.json")
+        return content
+
+    def save_history(self, rows: Sequence[Mapping[str, Any]], name: str = "history") -> None:
+        """Keep one row an epoch as CSV."""
+        text = io.StringIO()
+        if rows:
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        write_text(self.path / f"{name}.csv", text.getvalue())
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that change results."""
+    found = {"python": platform.python_version()}
+    for name in _STAMPED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def digest(tracks: Tracks) -> str:
+    """Twelve hex digits of ids, labels and splits: tells whether two runs saw the same data."""
+    content = hashlib.sha256("\0".join(tracks.genres).encode())
+    for array in (tracks.track_id, tracks.labels, tracks.split.astype("<U10")):
+        content.update(array.tobytes())
+    return content.hexdigest()[:12]
+
+
+def _commit() -> str | None:
+    """Git commit of the source tree, where matt runs from a checkout of its own."""
+    here = Path(__file__)
+    # The first command fails where matt merely lies inside somebody else's checkout.
+    for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(here.parent), *command],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=5,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+    return done.stdout.strip()

@@ -1,0 +1,54 @@
+import csv
+
+import numpy as np
+import pytest
+
+from matt import DataError, Tracks, runs
+from matt.runs import Run
+
+
+def start(path):
+    return Run.create(path, kind="train", settings={"lr": 0.1}, seed=7, digest="abc")
+
+
+def test_a_run_is_read_back(tmp_path):
+    run = start(tmp_path / "run")
+    assert Run.open(tmp_path / "run").manifest["status"] == "started"
+    run.finish(seconds=1.5)
+    manifest = Run.open(tmp_path / "run").manifest
+    assert (manifest["status"], manifest["seed"], manifest["seconds"]) == ("finished", 7, 1.5)
+    assert manifest["settings"] == {"lr": 0.1}
+    assert {"python", "numpy", "torch"} <= set(manifest["versions"])
+
+
+def test_a_run_may_be_repeated_but_nothing_else_is_overwritten(tmp_path):
+    start(tmp_path / "run")
+    start(tmp_path / "run")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(DataError, match="is not empty and is no run folder"):
+        start(tmp_path / "photos")
+
+
+def test_a_folder_that_is_no_run_is_explained(tmp_path):
+    with pytest.raises(DataError, match=r"is not a run folder .* make one with 'matt train'"):
+        Run.open(tmp_path)
+    run = start(tmp_path / "run")
+    run.write(schema="matt.run/99")
+    with pytest.raises(DataError, match=r"schema 'matt.run/99', expected 'matt.run/1'"):
+        Run.open(run.path)
+
+
+def test_history_is_a_table(tmp_path):
+    run = start(tmp_path / "run")
+    run.save_history([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+    with (run.path / "history.csv").open(newline="") as file:
+        assert list(csv.DictReader(file))[1] == {"epoch": "2", "loss": "0.25"}
+
+
+def test_the_digest_sees_labels_and_splits():
+    tracks = Tracks([3, 5, 7], [0, 1, 0], ("A", "B"))
+    same = Tracks(np.array([3, 5, 7]), np.array([0, 1, 0]), ("A", "B"), columns={"x": np.ones(3)})
+    assert runs.digest(tracks) == runs.digest(same)
+    assert runs.digest(tracks) != runs.digest(tracks.with_split(np.array(["test", "", ""])))
+    assert runs.digest(tracks) != runs.digest(Tracks([3, 5, 7], [0, 1, 1], ("A", "B")))
