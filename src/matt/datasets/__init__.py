@@ -1,0 +1,1 @@
+"""Where tracks come from: own music in folders, and a synthetic library to try things on."""

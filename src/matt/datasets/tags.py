@@ -1,0 +1,238 @@
+"""What a music file says about itself: tags of every common format as one small dataclass."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import AudioError
+
+_MAX_TEXT = 500  # characters; a tag is a name, and a table of 100,000 tracks has to fit in memory
+# Control characters, and marks that reorder or hide text on a terminal.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
+)
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+_Names = dict[str, tuple[str, ...]]
+# Field by field, the names under which ID3, MP4, ASF and the free-form formats (Vorbis comments,
+# APEv2; letter case does not matter there) keep it. The first that is filled counts.
+_ID3: _Names = {
+    "title": ("TIT2",),
+    "artist": ("TPE1",),
+    "album_artist": ("TPE2", "TXXX:ALBUMARTIST", "TXXX:ALBUM ARTIST"),
+    "album": ("TALB",),
+    "genre": ("TCON",),
+    "disc": ("TPOS",),
+    "track": ("TRCK",),
+    "compilation": ("TCMP", "TXXX:COMPILATION"),
+}
+_MP4: _Names = {
+    "title": ("\xa9nam",),
+    "artist": ("\xa9ART",),
+    "album_artist": ("aART",),
+    "album": ("\xa9alb",),
+    "genre": ("\xa9gen",),
+    "disc": ("disk",),
+    "track": ("trkn",),
+    "compilation": ("cpil",),
+}
+_ASF: _Names = {
+    "title": ("Title",),
+    "artist": ("Author",),
+    "album_artist": ("WM/AlbumArtist",),
+    "album": ("WM/AlbumTitle",),
+    "genre": ("WM/Genre",),
+    "disc": ("WM/PartOfSet",),
+    "track": ("WM/TrackNumber",),
+    "compilation": ("WM/IsCompilation",),
+}
+_FREE: _Names = {
+    "title": ("title",),
+    "artist": ("artist",),
+    "album_artist": ("albumartist", "album artist", "album_artist"),
+    "album": ("album",),
+    "genre": ("genre",),
+    "disc": ("discnumber", "disc"),
+    "track": ("tracknumber", "track"),
+    "compilation": ("compilation",),
+}
+_CONTAINERS = (b"fLaC", b"RIFF", b"FORM", b"OggS")
+
+
+@dataclass(frozen=True)
+class Tags:
+    """Tags of one file; what is missing is ``""``, ``()``, -1 or NaN.
+
+    Attributes
+    ----------
+    title, artist, album_artist, album : str
+        Several values of one field are joined with ``"; "``.
+    genres : tuple of str
+        One entry a value. A value is never split: ``"Rock/Pop"`` is one genre, as is
+        ``"Rock; Pop"``, because nobody can tell a separator from a name.
+    disc, track_number : int
+    compilation : bool
+        The file's own flag; an album artist such as "Various Artists" is not looked at.
+    duration : float
+        Seconds, as the header claims; nothing is decoded.
+    """
+
+    title: str = ""
+    artist: str = ""
+    album_artist: str = ""
+    album: str = ""
+    genres: tuple[str, ...] = ()
+    disc: int = -1
+    track_number: int = -1
+    compilation: bool = False
+    duration: float = math.nan
+
+
+def read_tags(path: Path | str) -> Tags:
+    """Read the tags of a file; the audio is not decoded.
+
+    ID3 (mp3, wav, aiff), Vorbis comments (flac, ogg, opus), MP4 atoms (m4a), APEv2 (ape, wv, and
+    mp3 without ID3) and ASF (wma) are understood. A file with a wrong suffix is read by its content
+    where its first bytes tell what it is.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be opened, is empty, or is damaged where the tags are. Hostile files may
+        cost no more than that.
+
+    Examples
+    --------
+    >>> read_tags("nowhere.mp3")
+    Traceback (most recent call last):
+        ...
+    matt.errors.AudioError: nowhere.mp3: cannot be read (No such file or directory); check ...
+    """
+    name = printable(os.fspath(path))
+    try:
+        with open(path, "rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise AudioError(f"{name}: the file is empty (0 bytes); copy it again")
+            return _parse(file)
+    except AudioError:
+        raise
+    except OSError as error:
+        raise AudioError(
+            f"{name}: cannot be read ({error.strerror or error}); "
+            "check its permissions and the disk"
+        ) from error
+    except Exception as error:  # a parser of untrusted bytes may fail in any way at all
+        raise AudioError(
+            f"{name}: its tags cannot be read ({_reason(error)}); "
+            "it is damaged, or no audio file in spite of its suffix"
+        ) from error
+
+
+def printable(text: str) -> str:
+    r"""Make text safe to show: no control, reordering or invisible characters, at most 500 long.
+
+    Each run of them becomes one space, and what cannot be written as UTF-8 a question mark, so that
+    a title cannot move the cursor, break a table or hide its end.
+
+    Examples
+    --------
+    >>> printable("Two\x1b[31m lines\n")
+    'Two [31m lines'
+    """
+    return _SURROGATE.sub("?", _UNPRINTABLE.sub(" ", text[:_MAX_TEXT])).strip()
+
+
+def _parse(file: Any) -> Tags:
+    import mutagen
+    from mutagen.apev2 import APENoHeaderError, APEv2
+
+    head = file.read(4)
+    file.seek(0)
+    if head in _CONTAINERS:
+        # Named by its descriptor, so that a wrong suffix does not outvote the content.
+        with open(file.fileno(), "rb", closefd=False) as nameless:
+            nameless.seek(0)  # the descriptor stands where the other's buffer ended
+            parsed = mutagen.File(nameless)
+    else:
+        parsed = mutagen.File(file)
+    if parsed is None:
+        raise ValueError("unknown format")
+    tags = parsed.tags
+    if tags is None and head not in _CONTAINERS:
+        file.seek(0)
+        try:
+            tags = APEv2(file)  # type: ignore[no-untyped-call]
+        except APENoHeaderError:
+            tags = None
+    duration = float(getattr(parsed.info, "length", math.nan) or math.nan)
+    return _collect({} if tags is None else tags, duration)
+
+
+def _collect(tags: Any, duration: float) -> Tags:
+    families = {"ID3": _ID3, "MP4Tags": _MP4, "ASFTags": _ASF}
+    keys = families.get(_family(tags), _FREE)
+
+    def texts(field: str) -> list[str]:
+        for key in keys[field]:
+            found = [text for value in _values(tags, key) if (text := printable(_text(value)))]
+            if found:
+                return list(dict.fromkeys(found))
+        return []
+
+    def first(field: str) -> str:
+        return next(iter(texts(field)), "")
+
+    return Tags(
+        title=printable("; ".join(texts("title"))),
+        artist=printable("; ".join(texts("artist"))),
+        album_artist=printable("; ".join(texts("album_artist"))),
+        album=printable("; ".join(texts("album"))),
+        genres=tuple(texts("genre")),
+        disc=_number(first("disc")),
+        track_number=_number(first("track")),
+        compilation=first("compilation").casefold() in ("1", "true", "yes"),
+        duration=duration if 0 < duration < math.inf else math.nan,
+    )
+
+
+def _family(tags: Any) -> str:
+    """ID3 inside wav and aiff has classes of its own, derived from ID3."""
+    names = {kind.__name__ for kind in type(tags).__mro__}
+    return next((name for name in ("ID3", "MP4Tags", "ASFTags") if name in names), "")
+
+
+def _values(tags: Any, key: str) -> Iterable[Any]:
+    value = tags.get(key)
+    if value is None:
+        return []
+    if key == "TCON":
+        return list(value.genres)  # "(17)" and "17" are resolved to "Rock" here
+    if hasattr(value, "text") and hasattr(value, "HashKey"):  # an ID3 frame
+        return list(value.text)
+    if isinstance(value, bool | str | bytes):
+        return [value]
+    return list(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, tuple):  # MP4: (number, total)
+        return str(value[0]) if value and value[0] else ""
+    return str(value)
+
+
+def _number(text: str) -> int:
+    """``"3/12"`` is 3; -1 where there is no number."""
+    found = re.match(r"[0-9]{1,6}(?![0-9])", text)
+    return int(found.group()) if found else -1
+
+
+def _reason(error: Exception) -> str:
+    return printable(str(error) or type(error).__name__)[:120]

@@ -1,0 +1,483 @@
+"""Scanning a folder: which files, what their tags say, which ids follow."""
+
+import os
+import string
+import struct
+import unicodedata
+
+import mutagen.aiff
+import mutagen.apev2
+import mutagen.flac
+import mutagen.id3
+import mutagen.mp3
+import mutagen.mp4
+import mutagen.oggopus
+import mutagen.oggvorbis
+import mutagen.wave
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matt import Bags, DataError, Tracks
+from matt.datasets import tags as tags_module
+from matt.datasets import walk as walk_module
+from matt.datasets.folder import Tags, normalise, read_tags, scan
+from matt.errors import AudioError
+
+SR = 8000
+NOISE = np.random.default_rng(0).uniform(-0.3, 0.3, SR // 2)  # half a second
+FORMATS = {"flac": "FLAC", "mp3": "MP3", "ogg": "OGG", "opus": "OGG", "wav": "WAV", "aiff": "AIFF"}
+VORBIS = {
+    "title": "Tïtle",
+    "artist": "Ärtist",
+    "albumartist": "Band",
+    "album": "Album",
+    "genre": ["Rock/Pop", "Folk"],
+    "discnumber": "2/3",
+    "tracknumber": "7",
+    "compilation": "1",
+}
+EXPECTED = {
+    "title": "Tïtle",
+    "artist": "Ärtist",
+    "album_artist": "Band",
+    "album": "Album",
+    "genres": ("Rock/Pop", "Folk"),
+    "disc": 2,
+    "track_number": 7,
+    "compilation": True,
+}
+ID3 = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "albumartist": "TPE2",
+    "album": "TALB",
+    "genre": "TCON",
+    "discnumber": "TPOS",
+    "tracknumber": "TRCK",
+    "compilation": "TCMP",
+}
+
+
+def audio(path, **vorbis):
+    """Half a second of noise in the format of the suffix, with Vorbis comments if it takes them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    suffix = path.suffix[1:]
+    subtype = {"opus": "OPUS", "ogg": "VORBIS"}.get(suffix)
+    soundfile.write(path, NOISE, SR, format=FORMATS[suffix], subtype=subtype)
+    if vorbis:
+        kinds = {"flac": mutagen.flac.FLAC, "ogg": mutagen.oggvorbis.OggVorbis}
+        file = kinds.get(suffix, mutagen.oggopus.OggOpus)(path)
+        file.update(vorbis)
+        file.save()
+    return path
+
+
+def id3_frames(tags):
+    return [
+        getattr(mutagen.id3, frame)(encoding=3, text=tags[name])
+        for name, frame in ID3.items()
+        if name in tags
+    ]
+
+
+def with_id3(path, tags, **how):
+    audio(path)
+    kinds = {"mp3": mutagen.mp3.MP3, "wav": mutagen.wave.WAVE, "aiff": mutagen.aiff.AIFF}
+    file = kinds[path.suffix[1:]](path)
+    file.add_tags()
+    for frame in id3_frames(tags):
+        file.tags.add(frame)
+    file.save(**how)
+    return path
+
+
+def atom(name, *parts):
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def m4a(path):
+    """The smallest MP4 with a sound track of two seconds; there is no sound in it."""
+    mdhd = atom(b"mdhd", struct.pack(">IIIIIHH", 0, 0, 0, SR, 2 * SR, 0, 0))
+    hdlr = atom(b"hdlr", bytes(8), b"soun", bytes(13))
+    trak = atom(b"trak", atom(b"mdia", mdhd, hdlr))
+    path.write_bytes(atom(b"ftyp", b"M4A ", bytes(4)) + atom(b"moov", trak) + atom(b"mdat"))
+    file = mutagen.mp4.MP4(path)
+    file["\xa9nam"], file["\xa9ART"], file["aART"] = "Tïtle", "Ärtist", "Band"
+    file["\xa9alb"], file["\xa9gen"] = "Album", ["Rock/Pop", "Folk"]
+    file["disk"], file["trkn"], file["cpil"] = [(2, 3)], [(7, 0)], True
+    file.save()
+    return path
+
+
+def ape_tags(path):
+    tags = mutagen.apev2.APEv2()
+    tags.update({"Title": "Tïtle", "Artist": "Ärtist", "Album Artist": "Band", "Album": "Album"})
+    tags.update({"Genre": ["Rock/Pop", "Folk"], "Disc": "2/3", "Track": "7", "Compilation": "1"})
+    tags.save(path)
+    return path
+
+
+def monkeys_audio(path):
+    frames = struct.pack("<IIIHHI", SR, SR, 3, 16, 1, SR)  # three frames of a second each
+    path.write_bytes(b"MAC " + struct.pack("<H", 3990) + bytes(50) + frames)
+    return ape_tags(path)
+
+
+TAGGED = {
+    "flac": lambda folder: audio(folder / "a.flac", **VORBIS),
+    "ogg": lambda folder: audio(folder / "a.ogg", **VORBIS),
+    "opus": lambda folder: audio(folder / "a.opus", **VORBIS),
+    "mp3, ID3v2.4": lambda folder: with_id3(folder / "a.mp3", VORBIS),
+    "mp3, ID3v2.3": lambda folder: with_id3(folder / "a.mp3", VORBIS, v2_version=3, v23_sep=None),
+    "mp3, APEv2": lambda folder: ape_tags(audio(folder / "a.mp3")),
+    "wav": lambda folder: with_id3(folder / "a.wav", VORBIS),
+    "aiff": lambda folder: with_id3(folder / "a.aiff", VORBIS),
+    "m4a": lambda folder: m4a(folder / "a.m4a"),
+    "ape": lambda folder: monkeys_audio(folder / "a.ape"),
+}
+
+
+@pytest.mark.parametrize("make", TAGGED.values(), ids=TAGGED)
+def test_every_tag_format_says_the_same(make, tmp_path):
+    tags = read_tags(make(tmp_path))
+    assert {name: getattr(tags, name) for name in EXPECTED} == EXPECTED
+    assert 0.4 < tags.duration < 3.1
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_without_tags_says_nothing(suffix, tmp_path):
+    tags = read_tags(audio(tmp_path / f"a.{suffix}"))
+    assert tags == Tags(duration=tags.duration)
+    assert tags.duration == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("text", "genres"),
+    [("(17)", ("Rock",)), ("17", ("Rock",)), ("Rock/Pop", ("Rock/Pop",)), ("(4)Eurodisco", None)],
+)
+def test_numbers_of_id3_genres_are_resolved_and_nothing_is_split(text, genres, tmp_path):
+    path = with_id3(tmp_path / "a.mp3", {"genre": text})
+    assert read_tags(path).genres == (genres or ("Disco", "Eurodisco"))
+
+
+def test_the_content_decides_where_the_suffix_is_wrong(tmp_path):
+    path = audio(tmp_path / "a.flac", artist="Somebody").rename(tmp_path / "a.mp3")
+    assert read_tags(path).artist == "Somebody"
+
+
+@given(st.text(max_size=30))  # lone surrogates too: such file names exist
+def test_no_control_character_reaches_the_screen(text):
+    shown = tags_module.printable(text)
+    assert not any(unicodedata.category(char) == "Cc" for char in shown)
+    assert shown.encode("utf-8").decode("utf-8") == shown
+
+
+def test_hostile_tags_become_harmless(tmp_path):
+    path = audio(tmp_path / "a.flac", title="red\x1b[31m\nline\u202etxt.exe", artist="x" * 10**5)
+    tags = read_tags(path)
+    assert tags.title == "red [31m line txt.exe"
+    assert len(tags.artist) == 500
+
+
+WORDS = st.text(alphabet=string.ascii_letters + "äöéñøçЖдΣλ åÅ", min_size=1, max_size=12)
+
+
+@given(WORDS)
+def test_case_spaces_and_unicode_forms_do_not_matter(name):
+    same = normalise(name)
+    assert normalise(same) == same
+    assert normalise(name.upper()) == same
+    assert normalise(name.lower()) == same
+    assert normalise(f"\u00a0 {'  '.join(name.split(' '))}\t") == same
+    assert normalise(unicodedata.normalize("NFD", name)) == same
+    assert normalise(unicodedata.normalize("NFC", name)) == same
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("".join), st.data())
+def test_names_that_differ_stay_apart(name, data):
+    other = data.draw(st.text("abc", min_size=1, max_size=4))
+    assert (normalise(name) == normalise(other)) == (name == other)
+
+
+def library(root, rows):
+    """One flac a row: file name without suffix -> Vorbis comments."""
+    for name, tags in rows.items():
+        audio(root / f"{name}.flac", **tags)
+    return scan(root)
+
+
+def bag_names(found):
+    """Bags as sets of file names."""
+    bags = Bags.from_tracks(found.tracks, by="album")
+    name = {
+        int(i): os.path.splitext(os.path.basename(path))[0]
+        for i, path in zip(found.tracks.track_id, found.tracks.path)
+    }
+    parts = np.split(bags.track_ids, bags.offsets[1:-1])
+    return {frozenset(name[int(i)] for i in part) for part in parts}
+
+
+def bagged(*names):
+    return {frozenset(part.split()) for part in names}
+
+
+def test_an_album_is_its_title_and_its_artist(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "a": {"artist": "Sigur Rós", "album": "Best  Of"},
+            "b": {"artist": unicodedata.normalize("NFD", "SIGUR RÓS"), "album": "best of "},
+            "other/c": {"artist": "Sigur Rós", "album": "Best Of", "discnumber": "2"},
+            "d": {"artist": "Sigur Rós feat. X", "albumartist": "Sigur Rós", "album": "Best Of"},
+            "e": {"artist": "Somebody Else", "album": "Best Of"},
+            "f": {"artist": "Sigur Rós", "album": "Worst Of"},
+        },
+    )
+    assert bag_names(found) == bagged("a b c d", "e", "f")
+    assert len(set(found.tracks.artist_id)) == 2
+    assert len(set(found.tracks.album_id)) == 3
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"compilation": "1"},
+        {"albumartist": "Various Artists"},
+        {"albumartist": "VARIOUS  ARTISTS"},
+        {"albumartist": "Verschiedene Interpreten"},
+        {"albumartist": "V.A.", "compilation": "1"},
+        {"albumartist": "Some Label", "compilation": "1"},
+    ],
+)
+def test_a_compilation_is_one_album_with_a_bag_for_each_artist(tmp_path, marks):
+    album = {"album": "Sampler", **marks}
+    found = library(
+        tmp_path,
+        {
+            "cd1/a": {"artist": "One", **album},
+            "cd1/b": {"artist": "Two", **album},
+            "cd2/c": {"artist": "one", **album},
+            "d": {"artist": "One", "album": "Sampler"},  # an album of One's own
+        },
+    )
+    assert bag_names(found) == bagged("a c", "b", "d")
+    assert len(set(found.tracks.album_id)) == 2
+    assert found.counts["in compilations"] == 3
+    assert len(set(found.tracks.artist_id)) == 2  # One is one artist, here and there
+
+
+def test_whoever_is_unknown_is_alone_and_listed(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "a": {},
+            "b": {"artist": "A"},
+            "c": {"album": "Greatest Hits"},
+            "d": {"album": "Greatest Hits"},
+            "e": {"artist": "Unknown Artist", "album": "Unknown Album"},
+            "f": {"artist": "Various Artists", "album": "Sampler"},
+            "g": {"artist": "Various Artists", "album": "Sampler"},
+            "h": {"artist": "A", "album": "B"},
+        },
+    )
+    assert bag_names(found) == bagged(*"abcdefgh")
+    assert found.counts["without artist or album"] == 7
+    assert found.untagged.tolist() == [True] * 7 + [False]
+
+
+def test_spellings_of_a_genre_are_merged_and_the_first_is_the_label(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "a": {"genre": "Hip-Hop"},
+            "b": {"genre": ["hip-hop", "Rock"]},
+            "c": {"genre": "HIP-HOP "},
+            "d": {"genre": "Hip-Hop"},
+            "e": {"genre": ["Folk", "folk", "Hip-Hop"]},
+            "f": {},
+            "g": {"genre": "Unknown"},
+        },
+    )
+    assert found.tracks.genres == ("Folk", "Hip-Hop")  # Rock is nobody's first
+    assert found.tracks.labels.tolist() == [1, 1, 1, 1, 0, -1, -1]
+    assert found.tracks.columns["genre_tags"].tolist() == [
+        "Hip-Hop", "Hip-Hop; Rock", "Hip-Hop", "Hip-Hop", "Folk; Hip-Hop", "", "",
+    ]  # fmt: skip
+    assert found.counts["without genre"] == 2
+
+
+def test_the_table_survives_a_file(tmp_path):
+    audio(tmp_path / "music" / "a.flac", **VORBIS)
+    audio(tmp_path / "music" / "b.flac")
+    tracks = scan(tmp_path / "music").tracks
+    tracks.save(tmp_path / "tracks.parquet")
+    again = Tracks.load(tmp_path / "tracks.parquet")
+    assert set(again.columns) == set(tracks.columns)
+    for name in ("track_id", "artist_id", "album_id", "labels", "path"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(tracks, name))
+    for name, column in tracks.columns.items():
+        np.testing.assert_array_equal(again.columns[name], column)
+    assert again.genres == tracks.genres
+    assert tracks.columns["size"][0] == (tmp_path / "music" / "a.flac").stat().st_size
+
+
+def test_ids_depend_on_the_place_inside_the_library_alone(tmp_path):
+    for name in ("b/2", "a/1", "b/1"):
+        audio(tmp_path / "here" / f"{name}.flac", artist="X", album="Y")
+    before = scan(tmp_path / "here").tracks
+    (tmp_path / "here").rename(tmp_path / "there")
+    after = scan(tmp_path / "there").tracks
+    np.testing.assert_array_equal(before.track_id, after.track_id)
+    assert [os.path.relpath(p, tmp_path / "there") for p in after.path] == [
+        "a/1.flac", "b/1.flac", "b/2.flac",
+    ]  # fmt: skip
+    assert all(os.path.isabs(path) for path in after.path)
+
+
+def test_each_real_file_is_taken_once(tmp_path):
+    root, outside = tmp_path / "music", tmp_path / "outside"
+    audio(root / "m" / "real.flac")
+    audio(outside / "far.flac")
+    audio(outside / "deep" / "deeper.flac")
+    (root / "a link.flac").symlink_to(root / "m" / "real.flac")  # sorts before the file
+    (root / "one.flac").symlink_to(outside / "far.flac")
+    (root / "two.flac").symlink_to(outside / "far.flac")
+    (root / "x folder").symlink_to(outside, target_is_directory=True)
+    (root / "y folder").symlink_to(outside, target_is_directory=True)
+    (root / "m" / "up").symlink_to(root, target_is_directory=True)
+    (root / "m" / "far up").symlink_to(tmp_path, target_is_directory=True)
+    (outside / "deep" / "back").symlink_to(outside, target_is_directory=True)
+    (root / "gone.flac").symlink_to(root / "nowhere.flac")
+    (root / "self.flac").symlink_to(root / "self.flac")
+    found = scan(root)
+    assert [os.path.relpath(path, root) for path in found.tracks.path] == [
+        "m/real.flac", "one.flac", "x folder/deep/deeper.flac",
+    ]  # fmt: skip
+    assert found.counts["loops of links"] == 3
+    assert found.counts["links to files already seen"] == 4
+    assert [(p.path, p.kept) for p in found.problems] == [
+        ("gone.flac", False), ("self.flac", False),
+    ]  # fmt: skip
+    assert all("broken link" in problem.reason for problem in found.problems)
+
+
+def test_hidden_files_and_indexes_of_a_nas_are_skipped_and_counted(tmp_path):
+    for name in ("a", ".b", ".hidden/c", "@eaDir/d", "x/@eaDir/e", "x/._f", "x/f"):
+        audio(tmp_path / f"{name}.flac")
+    (tmp_path / "cover.jpg").write_bytes(b"jpeg")
+    (tmp_path / "NO SUFFIX").write_bytes(b"")
+    os.mkfifo(tmp_path / "pipe.flac")  # opening it would wait for ever
+    audio(tmp_path / "LOUD.flac").rename(tmp_path / "LOUD.FLAC")
+    found = scan(tmp_path)
+    assert [os.path.relpath(path, tmp_path) for path in found.tracks.path] == [
+        "LOUD.FLAC", "a.flac", "x/f.flac",
+    ]  # fmt: skip
+    assert found.counts["hidden, skipped"] == 3
+    assert found.counts["@eaDir, skipped"] == 2
+    assert found.counts["files seen"] == 6
+    assert found.counts["not audio"] == 3
+    assert not found.problems
+
+
+def test_what_may_not_be_read_costs_itself_only(tmp_path, monkeypatch):
+    """The refusal is put in by hand: root may read everything."""
+    audio(tmp_path / "good.flac", artist="A", album="B")
+    audio(tmp_path / "secret.flac")
+    audio(tmp_path / "locked" / "c.flac")
+
+    def refuse(path, *rest, **options):
+        if "secret" in str(path) or "locked" in str(path):
+            raise PermissionError(13, "Permission denied", path)
+        return real_open(path, *rest, **options)
+
+    def refuse_folder(path):
+        return refuse(path) if "locked" in str(path) else real_scandir(path)
+
+    real_open, real_scandir = open, os.scandir
+    monkeypatch.setattr(tags_module, "open", refuse, raising=False)
+    monkeypatch.setattr(walk_module.os, "scandir", refuse_folder)
+    found = scan(tmp_path)
+    assert len(found.tracks) == 1
+    assert [(problem.path, problem.kept) for problem in found.problems] == [
+        ("locked", False), ("secret.flac", False),
+    ]  # fmt: skip
+    assert all("ermission denied" in problem.reason for problem in found.problems)
+
+
+def test_a_name_that_is_not_utf8_is_left_out_with_a_remedy(tmp_path):
+    audio(tmp_path / "good.flac")
+    try:
+        os.rename(audio(tmp_path / "b.flac"), os.fsencode(tmp_path) + b"/\xff.flac")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    found = scan(tmp_path)
+    assert len(found.tracks) == 1
+    assert [problem.path for problem in found.problems] == ["?.flac"]
+    assert "rename it" in found.problems[0].reason
+
+
+@pytest.mark.parametrize("make", TAGGED.values(), ids=TAGGED)
+def test_no_damage_stops_a_scan(make, tmp_path):
+    whole = make(tmp_path).read_bytes()
+    suffix = next(tmp_path.iterdir()).suffix
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        damaged = bytearray(whole[: rng.integers(1, len(whole))] if number % 3 == 0 else whole)
+        for place in rng.integers(0, min(len(damaged), 600), 20):
+            damaged[place] = rng.integers(256)
+        (tmp_path / f"{number}{suffix}").write_bytes(damaged)
+    (tmp_path / f"empty{suffix}").write_bytes(b"")
+    (tmp_path / f"text{suffix}").write_text("not music at all\n" * 50)
+    found = scan(tmp_path)
+    assert len(found.tracks) == 14  # all but the empty one
+    problems = {problem.path: problem for problem in found.problems}
+    assert not problems[f"empty{suffix}"].kept
+    assert "empty (0 bytes)" in problems[f"empty{suffix}"].reason
+    assert problems[f"text{suffix}"].kept
+    assert found.counts["problems"] == len(found.problems)
+
+
+def test_a_scan_reports_its_progress(tmp_path):
+    for name in "abc":
+        audio(tmp_path / f"{name}.flac")
+    calls = []
+    scan(tmp_path, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_folder_that_is_none(tmp_path):
+    with pytest.raises(DataError, match="nowhere does not exist; check the path"):
+        scan(tmp_path / "nowhere")
+    (tmp_path / "file.mp3").write_bytes(b"")
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        scan(tmp_path / "file.mp3")
+
+
+def test_a_folder_without_audio(tmp_path):
+    (tmp_path / "notes.txt").write_text("hello")
+    audio(tmp_path / ".hidden.flac")
+    with pytest.raises(DataError, match=r"holds no audio \(1 files seen, 1 hidden.*\.mp3"):
+        scan(tmp_path)
+    (tmp_path / "empty.mp3").write_bytes(b"")
+    with pytest.raises(DataError, match=r"no audio that can be opened.*empty\.mp3"):
+        scan(tmp_path)
+
+
+def test_an_unreadable_file_names_its_reason(tmp_path):
+    with pytest.raises(AudioError, match="No such file or directory"):
+        read_tags(tmp_path / "a.mp3")
+    (tmp_path / "b.mp3").write_text("words")
+    with pytest.raises(AudioError, match=r"tags cannot be read.*damaged"):
+        read_tags(tmp_path / "b.mp3")
+
+
+def test_real_clips_are_found_and_named(shared_data):
+    found = scan(shared_data / "fma_clips")
+    assert len(found.tracks) == 10
+    assert not found.untagged.any()
+    assert (found.tracks.columns["duration"] > 29).all()
+    assert not found.problems
