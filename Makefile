@@ -1,0 +1,85 @@
+# `make help` lists what there is. Everything runs in .venv, made when it is missing and brought up
+# to date when pyproject.toml or constraints.txt is newer than the last installation.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+say = @printf '\n== %s\n'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo check format lint types imports test test-slow test-oldest docs bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+demo: $(INSTALLED) ## real tracks, then audio files, to bags, attention and genres
+	$(say) "demo"
+	@$(BIN)/matt demo
+
+check: format lint types imports test docs ## all that has to hold before a change is merged
+
+format: $(INSTALLED) ## is the code formatted? (mend with: .venv/bin/ruff format)
+	$(say) "format"
+	@$(BIN)/ruff format --check
+
+lint: $(INSTALLED) ## ruff's rules
+	$(say) "lint"
+	@$(BIN)/ruff check
+
+types: $(INSTALLED) ## mypy, strict
+	$(say) "types"
+	@$(BIN)/mypy
+
+imports: $(INSTALLED) ## the layers of docs/architecture.md
+	$(say) "imports"
+	@$(BIN)/lint-imports
+
+test: $(INSTALLED) ## tests and doctests, without the slow ones
+	$(say) "tests"
+	@$(BIN)/pytest -q
+
+# pytest exits with 5 where no test is marked slow.
+test-slow: $(INSTALLED) ## the tests that take minutes
+	$(say) "slow tests"
+	@$(BIN)/pytest -q -m "slow and not gpu" || [ $$? -eq 5 ]
+
+# In an environment of its own, with each dependency at the lower end of its range.
+test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are allowed
+	$(say) "tests, oldest dependencies"
+	@[ -x .venv-oldest/bin/python ] || $(BIN)/python -m venv .venv-oldest
+	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		print(*project["dependencies"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
+	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
+		-c .venv-oldest/oldest.txt -e . pytest hypothesis
+	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
+
+# The pages of the API are generated; a page of a module that is gone would be a warning.
+docs: $(INSTALLED) ## the documentation, warnings as errors
+	$(say) "docs"
+	@rm -rf docs/api
+	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+bench: $(INSTALLED) ## the benchmarks
+	$(say) "benchmarks"
+	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo "none yet"; fi
+
+clean: ## remove what was built (environments stay)
+	rm -rf build dist docs/_build docs/api
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip's own configuration decides where packages come from, so a CPU build of torch that is offered
+# there is taken: the local version 2.13.0+cpu satisfies torch==2.13.0 and sorts above it.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(say) "environment (.venv)"
+	@[ -x $(BIN)/python ] || for python in $(PYTHON) python3.13 python3.12 python3.11; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -m venv --clear .venv && exit 0; \
+		echo "$$python cannot make a virtual environment; on Debian or Ubuntu install python3-venv" >&2; \
+		exit 1; \
+	done
+	@[ -x $(BIN)/python ] || { \
+		echo "no Python >= 3.11 found; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

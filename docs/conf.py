@@ -1,0 +1,60 @@
+"""Sphinx settings. Nothing is fetched at build time, and a warning fails the build."""
+
+from __future__ import annotations
+
+import re
+
+import matt
+
+project = "matt"
+author = "The matt maintainers"
+project_copyright = "The matt maintainers"
+version = release = matt.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+html_theme = "furo"
+html_title = f"matt {release}"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+default_role = "py:obj"  # `Bags` in a docstring is a link where Sphinx knows the name
+add_module_names = False
+autosummary_generate = True
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False  # torch's own docstrings are torch's business
+autodoc_typehints = "none"  # the docstrings say more: shapes, units, ranges
+napoleon_google_docstring = False
+napoleon_custom_sections = [("Attributes", "params_style")]  # fields, not "Variables"
+napoleon_use_rtype = False
+
+
+def adapt_docstring(app, what, name, obj, options, lines):
+    """Rewrite two NumPy habits that are something else in reStructuredText.
+
+    References ``.. [1]`` become a numbered list: one page holds all docstrings of a module, and a
+    page may have only one footnote called 1. A shape (N, *shape) gets its star escaped, which
+    would start emphasis.
+    """
+    for i, line in enumerate(lines):
+        if line.lstrip().startswith((">>>", "...")):
+            continue
+        line = re.sub(r"^(\s*)\.\. \[(\d+)\] ", r"\1\2. ", line)
+        line = re.sub(r"\[(\d+)\]_", r"[\1]", line)
+        parts = line.split("``")  # every other part is a literal
+        parts[::2] = [re.sub(r"(?<=, )\*(?=[\w.]+\))", r"\\*", part) for part in parts[::2]]
+        lines[i] = "``".join(parts)
+
+
+def setup(app):
+    # Before napoleon (priority 500) sees the docstring.
+    app.connect("autodoc-process-docstring", adapt_docstring, priority=400)
