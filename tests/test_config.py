@@ -1,0 +1,68 @@
+from dataclasses import fields
+
+import pytest
+
+from matt import ConfigError, config
+from matt.config import Settings
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text("")
+    assert config.load(file) == Settings() == config.load()
+
+
+def test_a_file_and_overrides_are_composed(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('bags = "track"\n[training]\nlr = 0.5\nepochs = 7\n[model]\nhidden = [3, 5]\n')
+    settings = config.load(file, ["training.lr=0.25", "features.kind=logmel", "features.short=pad"])
+    assert (settings.bags, settings.training.lr, settings.training.epochs) == ("track", 0.25, 7)
+    assert settings.model.hidden == (3, 5)
+    assert settings.features.spec().kind == "logmel"
+
+
+def test_settings_survive_json():
+    settings = config.load(overrides=["model.pooling=dot", "seed=3"])
+    assert config.parse(settings.to_json()) == settings
+
+
+def test_all_unknown_keys_are_named_at_once_with_the_nearest():
+    with pytest.raises(ConfigError) as caught:
+        config.parse({"trainig": {}, "training": {"learning_rte": 1, "epoch": 2}}, where="x.toml")
+    message = str(caught.value)
+    assert message.startswith("x.toml: ")
+    for part in ("did you mean 'training'", "training.learning_rte", "did you mean 'epochs'"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["training.lr=fast"], r"training.lr is 'fast'"),
+        (["training.lr=-1"], r"lr must be"),
+        (["model.pooling=dto", "training.epochs=0"], r"(?s)did you mean 'dot'.*epochs"),
+        (["features.kind=mel"], r"did you mean 'logmel'"),
+        (["features.kind=logmel"], r"short audio cannot be kept"),
+        (["seed"], r"has no '='"),
+        (["seed.x.y=1"], r"seed"),
+    ],
+)
+def test_wrong_values_are_explained(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        config.load(overrides=overrides)
+
+
+def test_a_broken_file_is_explained(tmp_path):
+    (tmp_path / "a.toml").write_text("lr = = 3")
+    with pytest.raises(ConfigError, match=r"a.toml is not TOML.*line 1"):
+        config.load(tmp_path / "a.toml")
+    with pytest.raises(ConfigError, match="does not exist"):
+        config.load(tmp_path / "b.toml")
+
+
+def test_every_setting_is_documented():
+    hints = [Settings, *(type(getattr(Settings(), f.name)) for f in fields(Settings))]
+    for schema in hints:
+        if hasattr(schema, "__dataclass_fields__"):
+            for f in fields(schema):
+                assert f.name in schema.__doc__ or hasattr(f.default_factory, "__dataclass_fields__")
