@@ -1,0 +1,20 @@
+"""Audio files: what they are, blocks of mono samples, segments, and a hash without tags.
+
+`inspect` describes a file, `read_segments` cuts it as a `SegmentPolicy` says, `read_blocks` gives
+the whole stream, `audio_hash` names its audio whatever its tags. All failures are `AudioError`.
+"""
+
+from .blocks import read_blocks as read_blocks
+from .containers import EXTRA_SUFFIXES as EXTRA_SUFFIXES
+from .containers import SUFFIXES as SUFFIXES
+from .containers import audio_hash as audio_hash
+from .damage import Damage as Damage
+from .damage import OnDamage as OnDamage
+from .decoder import decoder_version as decoder_version
+from .inspection import AudioFile as AudioFile
+from .inspection import inspect as inspect
+from .quiet import quiet_decoders as quiet_decoders
+from .segments import Segment as Segment
+from .segments import SegmentPolicy as SegmentPolicy
+from .segments import read_segments as read_segments
+from .structure import Completeness as Completeness

@@ -1,0 +1,177 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from audio_files import ENCODINGS, SR, cut, make, music, write
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from matt.audio import SegmentPolicy, read_blocks, read_segments
+from matt.errors import AudioError, ConfigError
+
+NATIVE = 100  # Hz; small, so that whole files are drawn quickly
+
+
+def segments(path, policy, **options):
+    return list(read_segments(path, **{"sr": None, **options}, policy=policy))
+
+
+def expected_starts(n_samples, n, hop, policy):
+    """The rule of the module's docstring, for audio of a known length."""
+    if policy == "first":
+        return [0]
+    if policy == "middle":
+        return [max(n_samples - n, 0) // 2]
+    starts = [s for s in range(0, n_samples, hop) if s + n <= n_samples]
+    following = len(starts) * hop
+    if n_samples - following >= n / 2 or not starts:
+        starts.append(following)
+    return starts
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    n_samples=st.integers(1, 1900),
+    n=st.integers(1, 700),
+    hop=st.none() | st.integers(1, 900),
+    policy=st.sampled_from(["first", "middle", "all"]),
+    short=st.sampled_from(["pad", "tile", "keep"]),
+)
+def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, short):
+    if hop is not None and n_samples / hop > 50:
+        hop = n_samples // 50
+    samples = np.random.default_rng(n_samples).uniform(-1, 1, n_samples).astype(np.float32)
+    path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
+    settings = {"hop": hop / NATIVE} if hop and policy == "all" else {}
+    got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, **settings))
+    starts = expected_starts(n_samples, n, hop or n, policy)
+    assert [round(segment.start * NATIVE) for segment in got] == starts
+    for start, segment in zip(starts, got, strict=True):
+        piece = samples[start : start + n]
+        if short == "pad":
+            piece = np.append(piece, np.zeros(n - len(piece), np.float32))
+        elif short == "tile":
+            piece = np.tile(piece, -(-n // len(piece)))[:n]
+        np.testing.assert_array_equal(segment.samples, piece)
+        assert segment.samples.dtype == np.float32
+        assert segment.sr == NATIVE
+
+
+@pytest.mark.parametrize(("left", "count"), [(14, 3), (15, 4), (16, 4)])
+def test_half_a_segment_is_enough_at_the_end(tmp_path, left, count):
+    path = write(tmp_path / "a.wav", music(0.9 + left / NATIVE, sr=NATIVE), sr=NATIVE)
+    assert len(segments(path, SegmentPolicy("all", 0.3))) == count
+
+
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"])
+@pytest.mark.parametrize("sr", [None, 11_025])
+@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+def test_segments_of_every_format_are_slices_of_a_whole_decode(tmp_path, suffix, sr, policy):
+    path = make(tmp_path, suffix, 7.3)
+    whole = np.concatenate(list(read_blocks(path, sr=sr)))
+    rate = sr or SR
+    n = round(1.1 * rate)
+    got = segments(path, SegmentPolicy(policy, 1.1), sr=sr)
+    starts = expected_starts(len(whole), n, n, policy)
+    assert [round(segment.start * rate) for segment in got] == starts
+    for start, segment in zip(starts, got, strict=True):
+        piece = whole[start : start + n]
+        np.testing.assert_array_equal(segment.samples[: len(piece)], piece)
+        assert not segment.samples[len(piece) :].any()
+
+
+def test_the_whole_file_as_one_segment(tmp_path):
+    path = make(tmp_path, ".flac", 2.7)
+    whole = np.concatenate(list(read_blocks(path, sr=16_000)))
+    for policy in ("first", "middle", "all"):
+        (segment,) = segments(path, SegmentPolicy(policy, None), sr=16_000)
+        assert (segment.start, segment.sr) == (0.0, 16_000)
+        np.testing.assert_array_equal(segment.samples, whole)
+
+
+def test_a_long_file_is_refused_as_one_segment(tmp_path):
+    path = write(tmp_path / "long.wav", np.zeros(16 * 60 * NATIVE, np.float32), sr=NATIVE)
+    with pytest.raises(AudioError, match=r"16 minutes are too long .*give .* a duration"):
+        segments(path, SegmentPolicy("first", None))
+
+
+def test_three_hours_need_no_more_memory_than_half_an_hour(tmp_path):
+    peaks = []
+    for hours in (0.5, 3.0):
+        samples = np.zeros(round(hours * 3600 * NATIVE), np.float32)
+        path = write(tmp_path / "long.wav", samples, sr=NATIVE)
+        del samples
+        tracemalloc.start()
+        policy = SegmentPolicy("all", 30.0, hop=20.0)
+        count = sum(1 for _ in read_segments(path, sr=50, policy=policy))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == hours * 180
+    assert peaks[1] < 1.1 * peaks[0] + 10_000
+
+
+@pytest.mark.parametrize(("policy", "most"), [("first", 6.1), ("middle", 20.1)])
+def test_decoding_stops_when_there_is_enough(tmp_path, policy, most):
+    """A salvaged file tells how far it was read: blocks have 5 s."""
+    path = cut(make(tmp_path, ".wav", 30.0), 0.99)
+    damages = []
+    stream = read_segments(
+        path, sr=None, policy=SegmentPolicy(policy, 1.0), on_damage="salvage", damages=damages
+    )
+    assert len(list(stream)) == 1
+    (damage,) = damages
+    assert damage.kept < most
+    assert not damage.finished
+    assert str(damage).startswith(f"kept at least {damage.kept:.1f} of 30.0 s: truncated")
+
+
+def test_the_middle_of_a_salvaged_file_is_the_middle_of_what_decodes(tmp_path):
+    path = cut(make(tmp_path, ".mp3", 8.0), 0.5)
+    damages = []
+    (segment,) = segments(path, SegmentPolicy("middle", 1.0), on_damage="salvage", damages=damages)
+    whole = np.concatenate(list(read_blocks(path, sr=None, on_damage="salvage")))
+    start = (len(whole) - SR) // 2
+    assert segment.start == start / SR
+    np.testing.assert_array_equal(segment.samples, whole[start : start + SR])
+    assert len(damages) == 1
+
+
+@pytest.mark.parametrize("suffix", ENCODINGS)
+def test_a_tenth_of_a_second_is_one_segment(tmp_path, suffix):
+    path = make(tmp_path, suffix, 0.1)
+    for policy in ("first", "middle", "all"):
+        (segment,) = segments(path, SegmentPolicy(policy, 2.0), sr=12_000)
+        assert segment.samples.shape == (24_000,)
+        assert segment.samples[:1_200].any()
+        assert not segment.samples[1_200:].any()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"policy": "midle", "duration": 1}, "did you mean 'middle'"),
+        ({"policy": "all", "duration": 1, "short": "crop"}, "unknown short='crop'"),
+        ({"policy": "all", "duration": 0}, "duration must be a positive number"),
+        ({"policy": "all", "duration": float("nan")}, "duration must be a positive number"),
+        ({"policy": "all", "duration": float("inf")}, "duration must be a positive number"),
+        ({"policy": "all", "duration": "30"}, "duration must be a positive number"),
+        ({"policy": "all", "duration": 1, "hop": -1}, "hop must be a positive number"),
+        ({"policy": "first", "duration": 1, "hop": 1}, "hop=1.0 has no meaning for policy 'first'"),
+        ({"policy": "all", "duration": None, "hop": 1}, "or use policy 'all' with a duration"),
+    ],
+)
+def test_impossible_policies(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        SegmentPolicy(**arguments)
+
+
+def test_equal_policies_are_equal():
+    assert SegmentPolicy("first", 30) == SegmentPolicy("first", 30.0)
+    assert isinstance(SegmentPolicy("first", 30).duration, float)
+
+
+def test_samples_are_those_that_were_written(tmp_path):
+    samples = music(2.0, channels=1)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    (segment,) = segments(path, SegmentPolicy("first", 1.5))
+    np.testing.assert_array_equal(segment.samples, samples[:36_000, 0])
