@@ -1,0 +1,120 @@
+"""What a run of extraction says while it runs and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..tracks import Tracks
+from .blocks import FAILED, PARTIAL
+from .plan import read_known
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    stage : {"looking", "extracting"}
+        Whether files are compared with the store, or features computed.
+    done, total : int
+        Tracks; ``total`` is of the plan at hand, less what earlier runs committed of it.
+    failed : int
+        Of the tracks done.
+    block, blocks : int
+        Blocks written, and to write.
+    """
+
+    stage: str
+    done: int
+    total: int
+    failed: int = 0
+    block: int = 0
+    blocks: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A track whose audio is missing, or not all there, and why."""
+
+    track_id: int
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run did: ``total = extracted + reused + unchanged + failed``.
+
+    Attributes
+    ----------
+    total : int
+        Tracks that were asked for.
+    extracted : int
+        Decoded by this run.
+    reused : int
+        Moved or copied files, whose features were in the store.
+    unchanged : int
+        In the store before; nothing was done.
+    deleted : int
+        Tracks in the store that were not asked for.
+    failures : tuple of Problem
+        Tracks without features, also those that failed earlier and were not tried again.
+    partial : tuple of Problem
+        Tracks with features of a part of their audio; counted above as well.
+    blocks : tuple of str
+        Blocks written by this run, by the names of their files.
+    """
+
+    total: int
+    extracted: int
+    reused: int
+    unchanged: int
+    deleted: int
+    failures: tuple[Problem, ...] = ()
+    partial: tuple[Problem, ...] = ()
+    blocks: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> int:
+        """How many tracks have no features."""
+        return len(self.failures)
+
+
+@dataclass(frozen=True)
+class Written:
+    """One block that was written, and the tracks in it that now have features."""
+
+    name: str
+    extracted: tuple[int, ...]
+    reused: tuple[int, ...]
+
+
+def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
+    """Compare the tracks that were asked for with what the store now holds."""
+    blocks = sorted(written, key=lambda block: block.name)
+    known = read_known(store)
+    asked = dict(zip(tracks.track_id.tolist(), tracks.path.tolist(), strict=True))
+    problems: dict[str, list[Problem]] = {FAILED: [], PARTIAL: []}
+    for track_id, path in asked.items():
+        entry = known[track_id]
+        if entry.status in problems:
+            problems[entry.status].append(Problem(track_id, path, entry.reason))
+    # The newest block of a track has the last word.
+    how: dict[int, str] = {}
+    for block in blocks:
+        how |= {i: "extracted" for i in block.extracted} | {i: "reused" for i in block.reused}
+    counts = {"extracted": 0, "reused": 0, "unchanged": 0}
+    for track_id in asked:
+        if known[track_id].status != FAILED:
+            counts[how.get(track_id, "unchanged")] += 1
+    return Report(
+        len(asked),
+        **counts,
+        deleted=len(known.keys() - asked.keys()),
+        failures=tuple(problems[FAILED]),
+        partial=tuple(problems[PARTIAL]),
+        blocks=tuple(block.name for block in blocks),
+    )

@@ -1,0 +1,238 @@
+"""Features, looked up by track: a track is a list of segments, one array each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, first_few
+from .blocks import FAILED, PARTIAL, committed, read_rows, read_spec
+from .spec import FeatureSpec
+
+IN_MEMORY_BYTES = 2**30  # a store below this is read at once
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureStore:
+    """Arrays of one feature, all of one shape: one per segment, one or more segments a track.
+
+    Make one with `open` (a folder) or `from_arrays` (values that you have).
+
+    Attributes
+    ----------
+    spec : FeatureSpec
+    track_ids : int array, shape (n,)
+        Tracks with features, sorted, without repeats.
+    block, start, n_segments : int array, shape (n,)
+        Where each track lies: in which block, from which row, how many rows.
+    blocks : sequence of path or array, shape (rows, *spec.shape)
+        Values; a path is a ``.npy`` file, mapped when it is first read.
+    failures : dict of str to array
+        ``track_id`` and ``reason`` of the tracks that could not be extracted.
+    partial : dict of str to array
+        ``track_id`` and ``reason`` of the tracks that were cut off or salvaged.
+    """
+
+    spec: FeatureSpec
+    track_ids: NDArray[np.int64]
+    block: NDArray[np.int64]
+    start: NDArray[np.int64]
+    n_segments: NDArray[np.int64]
+    blocks: Sequence[Path | NDArray[Any]]
+    failures: dict[str, NDArray[Any]] = field(default_factory=lambda: _reasons([], []))
+    partial: dict[str, NDArray[Any]] = field(default_factory=lambda: _reasons([], []))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        name: str,
+        track_ids: NDArray[np.int64],
+        values: NDArray[Any],
+        offsets: NDArray[np.int64] | None = None,
+    ) -> FeatureStore:
+        """Wrap precomputed values, e.g. embeddings.
+
+        Parameters
+        ----------
+        name : str
+            Names the feature; part of its identity.
+        track_ids : int array, shape (n,)
+            Unique, in the order of the values.
+        values : float array, shape (N, *shape)
+            One row a segment.
+        offsets : int array, shape (n + 1,), optional
+            Where each track's segments start; by default every track has one.
+
+        Raises
+        ------
+        DataError
+            If lengths disagree, ids repeat, or a value is not finite.
+
+        Examples
+        --------
+        >>> store = FeatureStore.from_arrays("mfcc", np.array([3, 2]), np.eye(2, dtype="f4"))
+        >>> store.read(np.array([2]))
+        (array([[0., 1.]], dtype=float32), array([0, 1]))
+        """
+        ids = np.asarray(track_ids, np.int64)
+        values = np.asarray(values)
+        if values.dtype != np.float16:
+            values = values.astype(np.float32, copy=False)
+        offsets = np.arange(len(ids) + 1) if offsets is None else np.asarray(offsets, np.int64)
+        if len(offsets) != len(ids) + 1 or offsets[-1] != len(values):
+            raise DataError(
+                f"feature {name!r}: {len(ids)} tracks and {len(values)} rows do not fit offsets of "
+                f"length {len(offsets)} that end at {offsets[-1]}"
+            )
+        if len(np.unique(ids)) != len(ids):
+            raise DataError(f"feature {name!r}: track ids repeat; give every track one entry")
+        bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if bad.any():
+            owners = np.unique(np.repeat(ids, np.diff(offsets))[bad])
+            raise DataError(
+                f"feature {name!r}: {len(owners)} of {len(ids)} tracks hold NaN or infinite values "
+                f"(first: {first_few(owners)}); drop those tracks"
+            )
+        order = np.argsort(ids)
+        spec = FeatureSpec.embedding(name, values.shape[1:], dtype=str(values.dtype))
+        zeros = np.zeros(len(ids), np.int64)
+        sizes = np.diff(offsets)
+        return cls(spec, ids[order], zeros, offsets[:-1][order], sizes[order], (values,))
+
+    @classmethod
+    def open(
+        cls, path: Path | str, *, before: int | None = None, in_memory: int = IN_MEMORY_BYTES
+    ) -> FeatureStore:
+        """Open a store folder.
+
+        Parameters
+        ----------
+        path : path
+        before : int, optional
+            Only what plans below this number wrote: the store as it was then.
+        in_memory : int
+            A store of fewer bytes is read at once; a larger one is mapped.
+
+        Raises
+        ------
+        DataError
+            If it is not a store, or holds no committed block.
+        """
+        path = Path(path)
+        spec = read_spec(path)
+        found = [entry for entry in committed(path) if before is None or entry[0] < before]
+        if not found:
+            raise DataError(f"{path} holds no extracted features; run 'matt extract' first")
+        tables = [read_rows(path / f"{name}.parquet") for _, _, name in found]
+        columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
+        columns["block"] = np.repeat(np.arange(len(found)), [len(t["track_id"]) for t in tables])
+        # Blocks are in plan order, so the last entry of a track is the newest.
+        _, last = np.unique(columns["track_id"][::-1], return_index=True)
+        newest = {key: column[::-1][last] for key, column in columns.items()}
+        there = newest["status"] != FAILED
+        partial = newest["status"] == PARTIAL
+        return cls(
+            spec,
+            newest["track_id"][there],
+            newest["block"][there],
+            newest["start"][there],
+            newest["n_segments"][there],
+            _load_if_small([path / f"{name}.npy" for _, _, name in found], in_memory),
+            _reasons(newest["track_id"][~there], newest["reason"][~there]),
+            _reasons(newest["track_id"][partial], newest["reason"][partial]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    def __contains__(self, track_id: int) -> bool:
+        return bool(np.isin(track_id, self.track_ids))
+
+    def counts(self, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Segments of each track, shape (len(track_ids),)."""
+        return self.n_segments[self._places(np.asarray(track_ids, np.int64))]
+
+    def read(
+        self, track_ids: NDArray[np.int64], *, out: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Features of the given tracks, in that order.
+
+        Parameters
+        ----------
+        track_ids : int array, shape (n,)
+            May repeat.
+        out : array, shape (>= N, *spec.shape), optional
+            Written instead of a new array, e.g. the memory of a tensor; its dtype may differ.
+
+        Returns
+        -------
+        values : array, shape (N, *spec.shape)
+        offsets : int array, shape (n + 1,)
+            Where each track's segments start in ``values``. Two such lists compose by indexing:
+            with ``bags.track_ids`` read, ``offsets[bags.offsets]`` holds the segments of each bag.
+
+        Raises
+        ------
+        DataError
+            If a track has no features, or ``out`` is too small.
+        """
+        place = self._places(np.asarray(track_ids, np.int64))
+        sizes = self.n_segments[place]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        total = int(offsets[-1])
+        if out is None:
+            out = np.empty((total, *self.spec.shape), self.spec.dtype)
+        elif len(out) < total or out.shape[1:] != self.spec.shape:
+            raise DataError(
+                f"out has shape {out.shape}, but ({total}, {', '.join(map(str, self.spec.shape))}) "
+                "is needed; make it larger or read fewer tracks"
+            )
+        # Row i of the result sits (i - start of its track in the result) into its track's rows.
+        source = np.arange(total) + np.repeat(self.start[place] - offsets[:-1], sizes)
+        block = np.repeat(self.block[place], sizes)
+        for number in np.unique(block):
+            here = np.flatnonzero(block == number)
+            out[here] = self._values(int(number))[source[here]]
+        return out[:total], offsets
+
+    def _values(self, number: int) -> NDArray[Any]:
+        block = self.blocks[number]
+        return _map(block) if isinstance(block, Path) else block
+
+    def _places(self, track_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        if not len(self):
+            raise DataError(f"feature {self.spec.name!r} has no track; run 'matt extract' first")
+        place = np.searchsorted(self.track_ids, track_ids).clip(max=len(self) - 1)
+        missing = np.unique(track_ids[self.track_ids[place] != track_ids])
+        if missing.size:
+            raise DataError(
+                f"feature {self.spec.name!r} is missing for {missing.size} of "
+                f"{len(np.unique(track_ids))} tracks (first: {first_few(missing)}); extract them "
+                "with 'matt extract', or leave them out with tracks.drop(...)"
+            )
+        return place
+
+
+def _reasons(track_ids: Any, reasons: Any) -> dict[str, NDArray[Any]]:
+    return {
+        "track_id": np.asarray(track_ids, np.int64),
+        "reason": np.asarray(reasons, np.str_),
+    }
+
+
+def _load_if_small(paths: list[Path], in_memory: int) -> Sequence[Path | NDArray[Any]]:
+    if sum(path.stat().st_size for path in paths) > in_memory:
+        return paths
+    return [np.load(path, allow_pickle=False) for path in paths]
+
+
+@lru_cache(maxsize=128)  # maps are cheap, open files are not: at most 128
+def _map(path: Path) -> NDArray[Any]:
+    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped

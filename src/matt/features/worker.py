@@ -1,0 +1,191 @@
+"""One file -> its features: what runs inside a process that may crash, hang or use much memory.
+
+`matt.features.child` is the other side. The process imports this module before it limits itself to
+one thread, so nothing large is imported at the top.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AudioError, DataError, MattError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..audio import OnDamage
+    from .spec import FeatureSpec
+
+_ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What became of one file.
+
+    Attributes
+    ----------
+    values : array, shape (segments, *spec.shape), or None
+        None for a file that failed.
+    reason : str
+        Why it failed, or what is missing of its audio; ``""`` for a sound file.
+    """
+
+    values: NDArray[Any] | None
+    reason: str = ""
+
+
+Extractor = Callable[[str, "FeatureSpec", bool], Outcome]
+
+
+def extract_file(path: str, spec: FeatureSpec, salvage: bool) -> Outcome:
+    """Decode one file and compute its features.
+
+    A file that ends early gives what there is of it; a file with damage in its middle does so only
+    if it is to be salvaged.
+
+    Parameters
+    ----------
+    path : str
+    spec : FeatureSpec
+    salvage : bool
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be decoded.
+    DataError
+        If a value does not fit the dtype of the spec.
+    """
+    try:
+        return _decoded(path, spec, "fail")
+    except AudioError:
+        if not (salvage or _ends_early(path)):
+            raise
+    return _decoded(path, spec, "salvage")
+
+
+def _decoded(path: str, spec: FeatureSpec, on_damage: OnDamage) -> Outcome:
+    import numpy as np
+
+    from ..audio import Damage, read_segments
+
+    if spec.segments is None:
+        raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
+    damages: list[Damage] = []
+    segments = read_segments(
+        path, sr=spec.sr, policy=spec.segments, on_damage=on_damage, damages=damages
+    )
+    values = [fitted(compute(part.samples, part.sr, spec), spec) for part in segments]
+    return Outcome(np.stack(values), "; ".join(map(str, damages)))
+
+
+def _ends_early(path: str) -> bool:
+    from ..audio import inspect
+
+    found = inspect(path)
+    return found.completeness == "truncated" and not found.breaks
+
+
+def compute(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
+    """Feature of one segment, before it is checked against its spec."""
+    if spec.kind == "summary":
+        from .summary import summary
+
+        return summary(samples, sr)
+    from .logmel import logmel
+
+    return logmel(samples, sr=sr, n_fft=spec.n_fft, hop_length=spec.hop_length, n_mels=spec.n_mels)
+
+
+def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:
+    """Cast to the dtype of a spec.
+
+    Raises
+    ------
+    DataError
+        If the shape is another, or a value is not finite in that dtype.
+    """
+    import numpy as np
+
+    if values.shape != spec.shape:
+        raise DataError(f"features have shape {values.shape}, the spec says {spec.shape}")
+    with np.errstate(over="ignore"):
+        cast = values.astype(spec.dtype)
+    if not np.isfinite(cast).all():
+        raise DataError(
+            f"{int((~np.isfinite(cast)).sum())} of {cast.size} values are NaN or do not fit "
+            f"{spec.dtype}; the audio is damaged or far too loud, replace the file"
+        )
+    return cast
+
+
+def guarded(
+    extractor: Extractor, path: str, spec: FeatureSpec, salvage: bool, memory_limit: int
+) -> Outcome:
+    """Turn every exception into an outcome."""
+    try:
+        return extractor(path, spec, salvage)
+    except MemoryError:
+        return Outcome(None, f"needs more memory than the limit of {memory_limit / 2**20:.0f} MiB")
+    except MattError as error:
+        # The path stands beside the reason wherever it is shown.
+        return Outcome(None, _text(str(error).removeprefix(path).strip(" :")))
+    except Exception as error:
+        return Outcome(None, _text(f"{type(error).__name__}: {error}"))
+
+
+def _text(reason: str) -> str:
+    """Without what cannot be encoded: names of files may hold any bytes."""
+    return reason.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def prepare(spec_json: str, memory_limit: int, warm_up: bool) -> None:
+    """Start-up of the process: silence, one thread, libraries loaded, memory limited."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+
+    import numpy as np
+    import threadpoolctl
+
+    from .spec import FeatureSpec
+
+    if warm_up:  # compiles and loads what would otherwise count against the first file's time
+        spec = FeatureSpec.from_json(json.loads(spec_json))
+        noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
+        with suppress(MattError):  # settings that do not work are told with each file
+            compute(noise.astype(np.float32), spec.sr or 22_050, spec)
+    threadpoolctl.threadpool_limits(limits=1)
+    _limit_memory(memory_limit)
+
+
+def _limit_memory(memory_limit: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        used = 0
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = used + memory_limit
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

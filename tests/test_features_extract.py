@@ -1,0 +1,485 @@
+"""Extraction from real files: bad files cost themselves, and interruptions cost nothing."""
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from matt import ConfigError, DataError, FeatureStore, Tracks
+from matt.audio import SegmentPolicy, read_segments
+from matt.errors import AudioError
+from matt.features.extract import extract
+from matt.features.logmel import logmel
+from matt.features.plan import Plan
+from matt.features.spec import FeatureSpec
+from matt.features.summary import summary
+from matt.features.worker import Outcome, extract_file, fitted
+
+SR = 8_000
+SPEC = FeatureSpec.logmel(
+    "small", sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 0.5)
+)
+SUFFIXES = ("wav", "flac", "mp3", "ogg")
+
+
+# ---- extractors; they run in the child, which imports this module ----
+
+
+def light(path, spec, salvage):
+    """Real audio, but no librosa, so that the child starts quickly."""
+    parts = read_segments(path, sr=spec.sr, policy=spec.segments)
+    return Outcome(np.stack([np.resize(p.samples, spec.shape).astype(spec.dtype) for p in parts]))
+
+
+def hostile(path, spec, salvage):
+    """What a decoder may do, by the name of the file."""
+    match Path(path).stem:
+        case "abort":
+            os.abort()
+        case "exit":
+            os._exit(3)
+        case "hang":
+            threading.Event().wait()
+        case "blow_up":
+            return Outcome(np.ones((2**24, *spec.shape)))
+        case "strange":
+            raise ZeroDivisionError("of all things")
+    return light(path, spec, salvage)
+
+
+def forbidden(path, spec, salvage):
+    """For runs that have nothing to decode."""
+    raise AssertionError(f"{path} was decoded")
+
+
+def probe(path, spec, salvage):
+    """What the child looks like from inside, after it has computed a feature."""
+    import threadpoolctl
+
+    outcome = extract_file(path, spec, salvage)
+    facts = {
+        "loaded": [name for name in ("torch", "pandas", "matplotlib") if name in sys.modules],
+        "threads": max(library["num_threads"] for library in threadpoolctl.threadpool_info()),
+        "stderr": os.path.sameopenfile(2, os.open(os.devnull, os.O_WRONLY)),
+    }
+    return Outcome(outcome.values, json.dumps(facts))
+
+
+# ---- a small library ----
+
+
+def write(path, *, seed, seconds=0.7):
+    rng = np.random.default_rng(seed)
+    t = np.arange(int(seconds * 16_000)) / 16_000
+    y = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 900) * t) + rng.normal(scale=0.01, size=len(t))
+    soundfile.write(path, y, 16_000)
+    return path
+
+
+def table(paths, ids=None, albums=None):
+    n = len(paths)
+    return Tracks(
+        np.arange(100, 100 + n) if ids is None else ids,
+        np.full(n, -1),
+        ("Rock", "Folk"),
+        album_id=np.arange(n) // 3 if albums is None else albums,
+        path=[str(path) for path in paths],
+    )
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    """Nine files, three blocks of a small plan, and a store of them made without interruption."""
+    folder = tmp_path_factory.mktemp("original")
+    (folder / "music").mkdir()
+    paths = [write(folder / "music" / f"{i}.{SUFFIXES[i % 4]}", seed=i) for i in range(9)]
+    extract(table(paths), SPEC, folder / "whole", workers=2, extractor=light)
+    return paths, digests(folder / "whole"), folder
+
+
+@pytest.fixture
+def files(original, tmp_path):
+    """Copies of the nine files, to do with as one likes."""
+    shutil.copytree(original[2] / "music", tmp_path / "music")
+    return sorted((tmp_path / "music").iterdir())
+
+
+@pytest.fixture
+def store(original, tmp_path):
+    """A copy of their store."""
+    shutil.copytree(original[2] / "whole", tmp_path / "store")
+    return tmp_path / "store"
+
+
+def digests(store):
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(store).iterdir()
+    }
+
+
+def reasons(report):
+    return {Path(problem.path).name: problem.reason for problem in report.failures}
+
+
+# ---- the whole way ----
+
+
+def test_real_files_in_four_formats_and_bad_ones_beside_them(files, tmp_path):
+    folder = files[0].parent
+    cut = folder / "cut.mp3"
+    cut.write_bytes(write(folder / "long.mp3", seed=11, seconds=3).read_bytes()[:9000])
+    (folder / "empty.mp3").touch()
+    (folder / "text.mp3").write_text("Dear diary, this is no music at all. " * 50)
+    soundfile.write(folder / "loud.wav", np.full(16_000, 1e25), 16_000, subtype="FLOAT")
+    soundfile.write(folder / "hole.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    bad = ["empty.mp3", "text.mp3", "loud.wav", "hole.wav", "absent.mp3"]
+    paths = [*files, cut, *(folder / name for name in bad)]
+    steps = []
+    tracks = table(paths)
+
+    report = extract(tracks, SPEC, tmp_path / "store", workers=1, progress=steps.append)
+
+    assert (report.total, report.extracted, report.failed) == (15, 10, 5)
+    assert (report.reused, report.unchanged, report.deleted) == (0, 0, 0)
+    assert set(reasons(report)) == set(bad)
+    assert "not found" in reasons(report)["absent.mp3"]
+    assert "do not fit float16" in reasons(report)["loud.wav"]
+    assert "NaN" in reasons(report)["hole.wav"]
+    assert not any(str(folder) in reason for reason in reasons(report).values())
+    (partial,) = report.partial
+    assert (partial.track_id, partial.path) == (109, str(cut))
+    assert "truncated" in partial.reason
+
+    store = FeatureStore.open(tmp_path / "store")
+    assert len(store) == 10
+    values, _ = store.read(tracks.track_id[:10])
+    for found, path in zip(values, paths, strict=False):
+        (segment,) = read_segments(path, sr=SR, policy=SPEC.segments, on_damage="salvage")
+        expected = logmel(segment.samples, sr=SR, n_fft=256, hop_length=128, n_mels=17)
+        np.testing.assert_array_equal(found, expected)
+    assert dict(
+        zip(store.failures["track_id"].tolist(), store.failures["reason"], strict=True)
+    ) == {problem.track_id: problem.reason for problem in report.failures}
+
+    last = steps[-1]
+    assert (last.stage, last.done, last.total, last.failed) == ("extracting", 15, 15, 5)
+    assert last.block == last.blocks == len(report.blocks) == 4
+    assert [step.done for step in steps if step.stage == "looking"] == list(range(1, 16))
+
+
+def test_summaries_at_the_files_own_rate_from_a_child_without_torch_or_threads(files, tmp_path):
+    """Values of FMA's columns; and what the process looked like that computed them."""
+    spec = FeatureSpec.summary()
+    report = extract(table(files[:2]), spec, tmp_path / "store", workers=1, extractor=probe)
+    for problem in report.partial:
+        assert json.loads(problem.reason) == {"loaded": [], "threads": 1, "stderr": True}
+    store = FeatureStore.open(tmp_path / "store")
+    for i, path in enumerate(files[:2]):
+        y, sr = soundfile.read(path, dtype="float32")
+        np.testing.assert_allclose(store.read(np.array([100 + i]))[0][0], summary(y, sr), rtol=1e-5)
+
+
+def test_one_track_may_have_several_segments(files, tmp_path):
+    policy = SegmentPolicy("all", 0.2)
+    spec = FeatureSpec.logmel(sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=policy)
+    write(files[0], seed=0, seconds=1.3)
+    extract(table(files[:2]), spec, tmp_path / "store", workers=1, extractor=light)
+    store = FeatureStore.open(tmp_path / "store")
+    counts = store.counts(np.array([100, 101]))
+    for path, count in zip(files, counts, strict=False):
+        assert count == len(list(read_segments(path, sr=SR, policy=policy)))
+    assert counts[0] > counts[1] > 1
+
+
+# ---- crashes and limits ----
+
+
+def test_crash_hang_and_blow_up_cost_one_file_each(files, tmp_path):
+    folder = files[0].parent
+    names = ["abort", "exit", "hang", "blow_up", "strange"]
+    bad = [files[i].rename(folder / f"{name}.wav") for i, name in enumerate(names)]
+    paths = [files[5], bad[0], files[6], bad[1], bad[2], files[7], bad[3], bad[4], files[8]]
+    report = extract(
+        table(paths, albums=[0] * 9),
+        SPEC,
+        tmp_path / "store",
+        workers=2,
+        timeout=2,
+        memory_limit=2**29,
+        extractor=hostile,
+    )
+    assert report.extracted == 4
+    assert reasons(report) == {
+        "abort.wav": "the decoder crashed (SIGABRT)",
+        "exit.wav": "the decoder crashed (exit code 3)",
+        "hang.wav": "took longer than 2 s",
+        "blow_up.wav": "needs more memory than the limit of 512 MiB",
+        "strange.wav": "ZeroDivisionError: of all things",
+    }
+
+
+@pytest.mark.parametrize("value", [1e5, -np.inf, np.nan])
+def test_a_value_that_does_not_fit_its_dtype_is_refused(value):
+    values = np.zeros(SPEC.shape)
+    values[3, 2] = value
+    with pytest.raises(DataError, match="1 of 544 values are NaN or do not fit float16"):
+        fitted(values, SPEC)
+    with pytest.raises(DataError, match="the spec says"):
+        fitted(values.T, SPEC)
+
+
+def test_damage_in_the_middle_fails_a_file_unless_it_is_salvaged(tmp_path):
+    path = write(tmp_path / "damaged.flac", seed=0, seconds=6)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = bytes(600)
+    path.write_bytes(content)
+    spec = FeatureSpec.logmel(
+        sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 5.0)
+    )
+    with pytest.raises(AudioError, match="salvage"):
+        extract_file(str(path), spec, False)
+    outcome = extract_file(str(path), spec, True)
+    assert outcome.values.shape == (1, *spec.shape)
+    assert "kept" in outcome.reason
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_file_that_may_not_be_read_costs_itself(files, tmp_path):
+    files[1].chmod(0)
+    report = extract(table(files[:3]), SPEC, tmp_path / "store", workers=1, extractor=light)
+    assert (report.extracted, list(reasons(report))) == (2, [files[1].name])
+
+
+# ---- interruptions ----
+
+
+def test_an_interrupted_run_continues_to_the_same_bytes(original, tmp_path):
+    files, whole, _ = original
+    store = tmp_path / "store"
+
+    def interrupt(step):
+        if step.block == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(table(files), SPEC, store, workers=2, progress=interrupt, extractor=light)
+    there = digests(store)
+    assert len(there) < len(whole)
+    assert there.items() <= whole.items()  # what is there is whole, and nothing else is there
+
+    # The open plan is finished as it was drawn up, whatever is asked for now.
+    other_order = table(files).take(np.arange(9)[::-1])
+    report = extract(other_order, SPEC, store, workers=1, extractor=light)
+    assert there.items() <= digests(store).items()
+    assert set(report.blocks) == {n.removesuffix(".npy") for n in whole if n.endswith("npy")} - {
+        n.removesuffix(".parquet") for n in there
+    }
+    assert {name: digests(store)[name] for name in whole} == whole
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from test_features_extract import SPEC, extract, light, table
+
+def say(step):
+    print(step.stage, step.block, flush=True)
+
+if __name__ == "__main__":
+    folder, store = map(Path, sys.argv[1:])
+    files = sorted(folder.iterdir())
+    extract(table(files), SPEC, store, workers=2, progress=say, extractor=light)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "Ctrl-C"])
+def test_a_killed_run_leaves_no_process_and_continues_to_the_same_bytes(number, original, tmp_path):
+    files, whole, _ = original
+    script, store = tmp_path / "run.py", tmp_path / "store"
+    script.write_text(PROGRAM)
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(files[0].parent), str(store)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with run:
+        for line in run.stdout:
+            if line == "extracting 1\n":
+                break
+        if number == signal.SIGKILL:
+            run.kill()
+        else:
+            os.killpg(run.pid, number)  # as a terminal does: the children get it, too
+        # The children hold the pipes: they end only when every one of them is gone.
+        _, stderr = run.communicate(timeout=60)
+    assert run.returncode != 0
+    assert stderr.count("Traceback") == (number == signal.SIGINT), stderr
+    finished = {name: digest for name, digest in digests(store).items() if name[0] != "."}
+    assert finished.items() <= whole.items()
+
+    extract(table(files), SPEC, store, workers=2, extractor=light)
+    assert {name: digest for name, digest in digests(store).items() if name[0] != "."} == whole
+
+
+def test_a_full_disk_stops_the_run_with_a_remedy_and_loses_nothing(original, tmp_path, monkeypatch):
+    files, whole, _ = original
+    import matt.features.extract as module
+
+    real = module.write_block
+
+    def full(path, plan, block, values, rows):
+        if block == 1:
+            raise OSError(28, "No space left on device")
+        return real(path, plan, block, values, rows)
+
+    store = tmp_path / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_block", full)
+        with pytest.raises(DataError, match=r"No space left on device\); free some space and run"):
+            extract(table(files), SPEC, store, workers=1, extractor=light)
+    assert digests(store).items() <= whole.items()
+    extract(table(files), SPEC, store, workers=1, extractor=light)
+    assert digests(store) == whole
+
+
+# ---- running again ----
+
+
+def test_a_second_run_has_nothing_to_do(files, store):
+    before = digests(store)
+    report = extract(table(files), SPEC, store, extractor=forbidden)
+    assert (report.unchanged, report.blocks) == (9, ())
+    assert digests(store) == before
+
+
+def test_moved_and_retagged_files_are_not_decoded_again(files, store):
+    from mutagen.flac import FLAC
+
+    before, (values, _) = digests(store), FeatureStore.open(store).read(np.arange(100, 109))
+    moved = files[0].rename(files[0].with_name("moved.wav"))
+    tags = FLAC(files[1])
+    tags["artist"] = "Somebody else " * 99
+    tags.save()
+    ids = np.arange(100, 109)
+    ids[0] = 777  # ids follow paths
+    tracks = table([moved, *files[1:]], ids)
+
+    report = extract(tracks, SPEC, store, workers=1, extractor=forbidden)
+    assert (report.reused, report.unchanged, report.extracted, report.failed) == (1, 8, 0, 0)
+    assert report.deleted == 1  # what was track 100
+    np.testing.assert_array_equal(FeatureStore.open(store).read(ids)[0], values)
+    assert before.items() <= digests(store).items()
+
+    noted = digests(store)
+    again = extract(tracks, SPEC, store, workers=1, extractor=forbidden)
+    assert (again.unchanged, again.reused) == (9, 0)
+    assert digests(store) == noted
+
+
+def test_a_new_and_a_changed_file_leave_the_old_blocks_alone(files, store):
+    before = digests(store)
+    write(files[4], seed=99)
+    more = [*files, write(files[0].with_name("new.flac"), seed=98)]
+    report = extract(table(more), SPEC, store, workers=1, extractor=light)
+    assert (report.extracted, report.unchanged, report.blocks) == (2, 8, ("0001-00000",))
+    assert before.items() <= digests(store).items()
+    values, _ = FeatureStore.open(store).read(np.array([104, 109]))
+    expected = [light(str(path), SPEC, False).values[0] for path in (files[4], more[-1])]
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_two_files_that_change_places_keep_their_own_values(files, store):
+    """Rows are copied from the store as it was before, not from what the run itself writes."""
+    before, _ = FeatureStore.open(store).read(np.array([100, 104]))
+    files[0].rename(files[0].with_name("third.wav"))
+    files[4].rename(files[0])
+    files[0].with_name("third.wav").rename(files[4])
+    report = extract(table(files), SPEC, store, workers=1, extractor=forbidden)
+    assert report.reused == 2
+    after, _ = FeatureStore.open(store).read(np.array([104, 100]))
+    np.testing.assert_array_equal(after, before)
+
+
+def test_a_file_that_changes_after_the_plan_fails_and_is_taken_next_time(files, tmp_path):
+    def meddle(step):
+        if (step.stage, step.done) == ("looking", 3):
+            write(files[1], seed=55, seconds=0.9)
+
+    tracks, store = table(files[:3]), tmp_path / "store"
+    report = extract(tracks, SPEC, store, workers=1, progress=meddle, extractor=light)
+    assert reasons(report) == {
+        files[1].name: "changed since the plan was made; run the same command again"
+    }
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
+    assert (report.extracted, report.unchanged, report.failed) == (1, 2, 0)
+
+
+def test_failures_are_tried_again_when_asked_for_or_when_the_file_changed(files, tmp_path):
+    first = files[0].rename(files[0].with_name("strange.wav"))
+    absent = files[1].rename(files[1].with_name("elsewhere.flac"))
+    tracks, store = table([first, files[1], files[2]]), tmp_path / "store"
+    report = extract(tracks, SPEC, store, workers=1, extractor=hostile)
+    assert (report.extracted, report.failed) == (1, 2)
+
+    absent.rename(files[1])
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
+    assert (report.extracted, report.unchanged, list(reasons(report))) == (1, 1, ["strange.wav"])
+
+    report = extract(tracks, SPEC, store, workers=1, retry_failed=True, extractor=light)
+    assert (report.extracted, report.unchanged, report.failed) == (1, 2, 0)
+
+
+def test_features_outlive_their_file(files, store):
+    files[3].unlink()
+    report = extract(table(files), SPEC, store, extractor=forbidden)
+    assert (report.unchanged, report.failed) == (9, 0)
+
+
+# ---- what is refused ----
+
+
+def test_a_store_of_another_spec_is_refused(files, store):
+    before = digests(store)
+    spec = FeatureSpec.logmel(sr=SR, n_fft=512, hop_length=128, n_mels=17, segments=SPEC.segments)
+    with pytest.raises(DataError, match="n_fft: 256 / 512"):
+        extract(table(files), spec, store)
+    assert digests(store) == before
+
+
+def test_settings_that_cannot_work_are_refused_before_anything_is_written(files, tmp_path):
+    with pytest.raises(ConfigError, match="not computed from audio"):
+        extract(table(files), FeatureSpec.embedding("clap", (5,)), tmp_path / "store")
+    with pytest.raises(ConfigError, match="workers must be at least 1, got 0"):
+        extract(table(files), SPEC, tmp_path / "store", workers=0)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_that_cannot_be_written_is_an_error_with_a_remedy(files, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"cannot be written .*; check the folder and run"):
+        extract(table(files), SPEC, tmp_path / "file" / "store", extractor=light)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
+def test_names_of_files_may_hold_any_bytes(files, tmp_path):
+    names = [os.fsdecode(b"caf\xe9.wav"), os.fsdecode(b"\xff.mp3")]
+    good = files[0].rename(files[0].with_name(names[0]))
+    bad = files[0].with_name(names[1])
+    bad.write_text("no audio")
+    report = extract(table([good, bad]), SPEC, tmp_path / "store", workers=1, extractor=light)
+    assert (report.extracted, report.failed) == (1, 1)
+    assert Plan.load(tmp_path / "store", 0).path.tolist() == [str(good), str(bad)]

@@ -1,0 +1,91 @@
+"""A plan: sorted by album, cut by size, the same for the same files."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matt import Tracks
+from matt.audio import SegmentPolicy
+from matt.features.blocks import create
+from matt.features.plan import BLOCK_BYTES, BLOCK_TRACKS, Plan, _cut, draw_up, stamp_of
+from matt.features.spec import FeatureSpec
+
+SPEC = FeatureSpec.logmel()
+
+
+@pytest.fixture
+def tracks(tmp_path):
+    """Seven tracks of three albums, in no order; files that are no audio, but files."""
+    paths = [tmp_path / f"{i}.wav" for i in range(7)]
+    for i, path in enumerate(paths[:-1]):
+        path.write_bytes(bytes(100 + i))
+    return Tracks(
+        [17, 3, 11, 5, 13, 2, 7],
+        [-1] * 7,
+        ("Rock",),
+        album_id=[9, 4, 9, -1, 4, 9, 4],
+        path=[str(path) for path in paths],
+    )
+
+
+def test_tracks_of_an_album_lie_side_by_side(tracks, tmp_path):
+    plan = draw_up(tracks, SPEC, create(tmp_path / "store", SPEC))
+    assert plan.track_id.tolist() == [5, 3, 7, 13, 2, 11, 17]
+    assert plan.block.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert plan.size.tolist() == [103, 101, -1, 104, 105, 102, 100]
+    assert plan.rows(1).tolist() == [4, 5, 6]
+
+
+def test_the_order_of_the_table_does_not_matter(tracks, tmp_path):
+    store = create(tmp_path / "store", SPEC)
+    for order in (np.arange(7), np.arange(7)[::-1]):
+        draw_up(tracks.take(order), SPEC, store).save(store)
+        found = (store / "plan-0000.parquet").read_bytes()
+        (store / "plan-0000.parquet").rename(store / f"{order[0]}.bytes")
+    assert (store / "0.bytes").read_bytes() == found
+
+
+def test_a_plan_survives_its_file(tracks, tmp_path):
+    store = create(tmp_path / "store", SPEC)
+    plan = draw_up(tracks, SPEC, store, salvage=True)
+    plan.save(store)
+    again = Plan.load(store, 0)
+    for name in ("track_id", "path", "size", "mtime_ns", "audio_hash", "reuse", "block"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(plan, name))
+    assert (again.salvage, again.provenance) == (True, plan.provenance)
+    assert {"numpy", "librosa", "soxr", "decoder", "python"} <= set(plan.provenance)
+
+
+def test_nothing_to_do_is_no_plan(tracks, tmp_path):
+    nothing = tracks.take(np.array([], int))
+    assert draw_up(nothing, SPEC, create(tmp_path / "store", SPEC)) is None
+
+
+@given(st.lists(st.integers(-1, 10**8), min_size=1, max_size=700), st.booleans())
+def test_blocks_are_full_but_never_too_full(sizes, whole_tracks):
+    policy = SegmentPolicy("all" if whole_tracks else "first", 29.0)
+    spec = FeatureSpec.logmel(segments=policy)
+    blocks = _cut(spec, np.array(sizes))
+    assert blocks[0] == 0
+    assert set(np.diff(blocks)) <= {0, 1}
+    counts = np.bincount(blocks)
+    assert counts.max() <= min(BLOCK_TRACKS[1], max(BLOCK_TRACKS[0], -(-len(sizes) // 16)))
+    if not whole_tracks:
+        assert (counts * spec.n_bytes <= BLOCK_BYTES).all()
+        assert len(set(counts[:-1])) <= 1
+
+
+def test_a_large_plan_has_blocks_of_256_tracks_or_64_mib():
+    sizes = np.full(10_000, 10**6)
+    assert np.bincount(_cut(SPEC, sizes)).max() == 256
+    finer = FeatureSpec.logmel(n_mels=128, hop_length=128)
+    assert np.bincount(_cut(finer, sizes)).max() == BLOCK_BYTES // (128 * 2719 * 2)
+
+
+def test_only_a_regular_file_has_a_stamp(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(bytes(5))
+    assert stamp_of(str(path)) == (5, path.stat().st_mtime_ns)
+    for nothing in (tmp_path, tmp_path / "absent", tmp_path / "a\0b", ""):
+        assert stamp_of(str(nothing)) == (-1, -1)
