@@ -45,10 +45,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
             temporary.unlink()
 
 
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Write a file, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write a UTF-8 text file, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path | str, content: Any) -> None:

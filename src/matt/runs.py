@@ -145,6 +145,10 @@ class Run:
         """Keep predictions under a name, e.g. ``"test"``."""
         predictions.save(self.path / "predictions" / f"{name}.parquet")
 
+    def has_predictions(self, name: str) -> bool:
+        """Whether predictions were saved under a name."""
+        return (self.path / "predictions" / f"{name}.parquet").exists()
+
     def predictions(self, name: str) -> Predictions:
         """Predictions saved under a name."""
         return Predictions.load(self.path / "predictions" / f"{name}.parquet")

@@ -1,0 +1,163 @@
+"""One page that holds everything: tables and pictures in a single HTML file.
+
+It opens offline, prints, and runs nothing: there is no script in it, pictures are inside the file,
+and a content security policy forbids the browser to load anything else. Text is escaped wherever it
+stands, so a tag or a file name is shown, never obeyed.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ..files import write_text
+from .style import DPI, png
+from .tables import Table, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG picture with what is said beneath it.
+
+    Attributes
+    ----------
+    png : bytes
+        Content of a PNG file; `of` takes a figure.
+    caption : str
+        Said beneath the picture.
+    alt : str
+        Said instead of the picture to those who cannot see it; by default the caption.
+
+    Raises
+    ------
+    DataError
+        If the bytes are no PNG file.
+    """
+
+    png: bytes
+    caption: str = ""
+    alt: str = ""
+
+    def __post_init__(self) -> None:
+        if self.png[:8] != _PNG or self.png[12:16] != b"IHDR" or len(self.png) < 24:
+            raise DataError(
+                f"picture {self.caption!r} is no PNG file (it begins with {self.png[:8]!r}); "
+                "make it with matt.evaluation.style.png(figure)"
+            )
+
+    @classmethod
+    def of(cls, figure: Figure, caption: str = "", alt: str = "") -> Picture:
+        """Draw a figure."""
+        return cls(png(figure), caption, alt)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        width, height = struct.unpack(">II", self.png[16:24])
+        return width, height
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with what belongs under it.
+
+    Attributes
+    ----------
+    title : str
+    parts : sequence of str, Table or Picture
+        In this order. In a text, an empty line begins a new paragraph.
+    """
+
+    title: str
+    parts: Sequence[str | Table | Picture]
+
+
+def render_report(
+    *, title: str, sections: Iterable[Section], lead: str = "", footer: str = ""
+) -> str:
+    """HTML of a page; the arguments are those of `write_report`."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("matt.evaluation", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja").render(
+        title=plain(title),
+        lead=_paragraphs(lead),
+        sections=[
+            {"title": plain(section.title), "parts": [_part(part) for part in section.parts]}
+            for section in sections
+        ],
+        footer=_paragraphs(footer),
+    )
+
+
+def write_report(
+    path: Path | str,
+    *,
+    title: str,
+    sections: Iterable[Section],
+    lead: str = "",
+    footer: str = "",
+) -> None:
+    """Write a page atomically.
+
+    Parameters
+    ----------
+    path : path
+        Of the HTML file.
+    title : str
+        Heading, and name of the browser's tab.
+    sections : iterable of Section
+    lead : str
+        What the page is about, beneath the heading.
+    footer : str
+        Versions, settings, how it was made.
+    """
+    write_text(path, render_report(title=title, sections=sections, lead=lead, footer=footer))
+
+
+def _part(part: str | Table | Picture) -> dict[str, Any]:
+    """What the template shows of a part."""
+    if isinstance(part, Table):
+        looks = {"text": "text", "flag": "flag"}
+        return {
+            "kind": "table",
+            "title": plain(part.title),
+            "columns": [
+                {"name": plain(column.name), "look": looks.get(column.kind, "number")}
+                for column in part.columns
+            ],
+            "rows": part.shown(),
+            "notes": [plain(note) for note in part.notes],
+        }
+    if isinstance(part, Picture):
+        width, height = (round(pixels * 96 / DPI) for pixels in part.size)
+        return {
+            "kind": "picture",
+            "base64": base64.b64encode(part.png).decode("ascii"),
+            "width": width,
+            "height": height,
+            "caption": plain(part.caption),
+            "alt": plain(part.alt or part.caption),
+        }
+    return {"kind": "text", "texts": _paragraphs(part)}
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [plain(part.strip()) for part in re.split(r"\n\s*\n", text) if part.strip()]

@@ -1,0 +1,159 @@
+"""The tables of a run: scores of several models, of one model by genre, and over several splits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from .metrics import wilson
+from .scores import Scores
+from .tables import Cell, Column, Table
+
+# Column heading of each score, in the order of the tables.
+_HEADINGS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "tail_recall": "tail recall",
+    "micro_ap": "micro AP",
+}
+_UNITS = {
+    "track": "track: each track alone",
+    "bag": "bag: each bag under its own label",
+    "bag over tracks": "bag over tracks: each track under its own label, with its bag's prediction",
+}
+
+
+def score_table(rows: Iterable[tuple[str, Scores]], *, title: str = "Scores") -> Table:
+    """One row of scores a model, each with its unit and number of items.
+
+    Parameters
+    ----------
+    rows : iterable of (str, Scores)
+        A name may occur with several units.
+    title : str
+
+    Returns
+    -------
+    Table
+        Its notes explain the units, the tail, what was left out, and why a score is undefined.
+    """
+    rows = list(rows)
+    columns = (
+        Column("model"),
+        Column("unit"),
+        Column("n", "int"),
+        *(Column(heading, "share") for heading in _HEADINGS.values()),
+        Column("n tail", "int"),
+    )
+    cells: list[tuple[Cell, ...]] = [
+        (name, s.unit, s.n, *(getattr(s, key) for key in _HEADINGS), s.n_tail) for name, s in rows
+    ]
+    return Table(title, columns, tuple(cells), _notes([scores for _, scores in rows]))
+
+
+def split_table(
+    rows: Mapping[str, Sequence[Scores]], *, title: str = "Mean ± standard deviation over splits"
+) -> Table:
+    """Mean and standard deviation of scores over splits or seeds.
+
+    Parameters
+    ----------
+    rows : dict of str to sequence of Scores
+        Scores of each model, one a split, all of one unit.
+    title : str
+
+    Returns
+    -------
+    Table
+        The standard deviation is that of a sample (n - 1); it is left out for a single split.
+        A split where a score is undefined does not count for it, and a note says so.
+    """
+    columns = (
+        Column("model"),
+        Column("unit"),
+        Column("splits", "int"),
+        Column("n a split"),
+        *(Column(heading, "spread") for heading in _HEADINGS.values()),
+    )
+    cells: list[tuple[Cell, ...]] = []
+    partial: list[str] = []
+    for name, scores in rows.items():
+        sizes = [s.n for s in scores]
+        size = f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
+        cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
+        cell += [len(scores), size]
+        for key, heading in _HEADINGS.items():
+            values = [v for s in scores if not math.isnan(v := getattr(s, key))]
+            cell.append(_mean_sd(values))
+            if 0 < len(values) < len(scores):
+                partial.append(f"{name}: {heading} is of {len(values)} of {len(scores)} splits.")
+        cells.append(tuple(cell))
+    every = [s for scores in rows.values() for s in scores]
+    return Table(title, columns, tuple(cells), (*_notes(every), *partial))
+
+
+def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
+    """Scores of each genre, from the most to the fewest training tracks.
+
+    Returns
+    -------
+    Table
+        Recall with its 95 % Wilson interval; the tail is marked.
+    """
+    columns = (
+        Column("genre"),
+        Column("tail", "flag"),
+        Column("training tracks", "int"),
+        Column("n", "int"),
+        Column("predicted", "int"),
+        Column("precision", "share"),
+        Column("recall", "share"),
+        Column("95 % of recall", "interval"),
+        Column("F1", "share"),
+        Column("AP", "share"),
+    )
+    cells: list[tuple[Cell, ...]] = []
+    for g in sorted(scores.genres, key=lambda genre: -genre.train_tracks):
+        interval = None if g.hits is None else wilson(g.hits, g.n)
+        shares = (g.precision, g.recall, interval, g.f1, g.average_precision)
+        cells.append((g.genre, g.tail, g.train_tracks, g.n, g.n_predicted, *shares))
+    notes = [*_notes([scores])]
+    if scores.unit == "bag over tracks" and scores.confusion is not None:
+        notes.append(
+            "The intervals take tracks for independent. Those of one bag are not, so the true "
+            "intervals are wider."
+        )
+    return Table(
+        f"{title} ({scores.n:,} items, unit: {scores.unit})", columns, tuple(cells), tuple(notes)
+    )
+
+
+def _mean_sd(values: Sequence[float]) -> tuple[float, float] | None:
+    if not values:
+        return None
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return mean, math.nan
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
+
+
+def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
+    """What is the same for many rows, said once."""
+    units = dict.fromkeys(_UNITS[s.unit] for s in scores)
+    rules = dict.fromkeys(s.tail_rule for s in scores)
+    unknown = dict.fromkeys(f"{s.n_unknown:,} ({s.unit})" for s in scores if s.n_unknown)
+    reasons = dict.fromkeys(
+        f"{_HEADINGS[key]} is undefined where {reason}"
+        for s in scores
+        for key, reason in s.reasons.items()
+        if key in _HEADINGS
+    )
+    notes = [f"Unit. {'; '.join(units)}." if units else "", *(f"{_upper(rule)}." for rule in rules)]
+    if unknown:
+        notes.append(f"Left out, because the genre is unknown: {', '.join(unknown)}.")
+    notes += [f"{_upper(reason)}." for reason in reasons]
+    return tuple(note for note in notes if note)
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,288 @@
+"""Tables: made once, written as JSON, CSV, Markdown, on a terminal or, by `report`, as HTML.
+
+Names, titles and tags are untrusted. A table keeps them as they are, and every writer makes them
+harmless for its own reader: no cell can become markup.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import textwrap
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import rich.table
+
+UNDEFINED = "-"
+# Kinds whose cells hold two numbers, and what these are called where they stand alone.
+_PAIRS = {"spread": ("mean", "sd"), "interval": ("low", "high")}
+KINDS = ("text", "flag", "int", "number", "share", "signed", *_PAIRS)
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
+
+Cell = str | bool | int | float | tuple[float, float] | None
+
+
+def plain(text: object) -> str:
+    r"""Text on one line that cannot steer a terminal or turn the direction of what follows.
+
+    Line breaks and tabs become spaces, control characters a replacement mark, and invisible
+    direction marks go.
+
+    >>> plain("Best of\n\x1b[31mLive")
+    'Best of �[31mLive'
+    """
+    kept = []
+    for char in str(text):
+        category = unicodedata.category(char)
+        if char.isspace():
+            kept.append(" ")
+        elif category in ("Cc", "Cs"):
+            kept.append("\ufffd")
+        elif unicodedata.bidirectional(char) not in _DIRECTIONS:
+            kept.append(char)
+    return "".join(kept)
+
+
+_DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a `Table`.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        How its cells are read and written:
+
+        ============ ============================== =================
+        kind         cell                           written
+        ============ ============================== =================
+        ``text``     str                            as it is
+        ``flag``     bool                           the column's name, or nothing
+        ``int``      int                            12,345
+        ``number``   float                          three digits: 0.0123, 4.56
+        ``share``    float in [0, 1]                .683
+        ``signed``   float                          +0.18
+        ``spread``   (mean, standard deviation)     .683 ± .021
+        ``interval`` (low, high)                    .61-.74
+        ============ ============================== =================
+
+        None and NaN are undefined and written as a dash, in JSON as null, in CSV as nothing.
+    """
+
+    name: str
+    kind: str = "text"
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(
+                f"unknown kind of column {self.kind!r}; {did_you_mean(self.kind, KINDS)}"
+            )
+
+    @property
+    def numeric(self) -> bool:
+        """Whether cells are aligned to the right."""
+        return self.kind not in ("text", "flag")
+
+    def show(self, cell: Cell) -> str:
+        """Write one cell for people.
+
+        >>> Column("macro-F1", "spread").show((0.6834, 0.021))
+        '.683 ± .021'
+        """
+        if self.kind == "flag":
+            return plain(self.name) if cell else ""
+        if _undefined(cell):
+            return UNDEFINED
+        if isinstance(cell, tuple):
+            first, second = cell
+            if self.kind == "interval":
+                return f"{_share(first, 2)}-{_share(second, 2)}"
+            return _share(first) + ("" if math.isnan(second) else f" ± {_share(second)}")
+        if self.kind == "share" and isinstance(cell, float | int):
+            return _share(cell)
+        layout = {"int": ",", "number": ".3g", "signed": "+.2f"}.get(self.kind)
+        return plain(cell) if layout is None else format(cell, layout)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows and columns with a title, and notes that say what a reader has to know.
+
+    Attributes
+    ----------
+    title : str
+    columns : tuple of Column
+        With names that differ.
+    rows : tuple of tuple
+        One cell a column.
+    notes : tuple of str
+
+    Raises
+    ------
+    DataError
+        If a row has too few or too many cells, or two columns share a name.
+
+    Examples
+    --------
+    >>> columns = Column("genre"), Column("n", "int")
+    >>> table = Table("Sizes", columns, (("Rock", 1200), ("Folk", 40)))
+    >>> print(table.to_markdown())
+    **Sizes**
+    <BLANKLINE>
+    | genre | n |
+    |:---|---:|
+    | Rock | 1,200 |
+    | Folk | 40 |
+    <BLANKLINE>
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if len(set(names)) < len(names):
+            raise DataError(f"table {self.title!r} has columns of one name; rename them: {names}")
+        for i, row in enumerate(self.rows):
+            if len(row) != len(names):
+                raise DataError(
+                    f"table {self.title!r}, row {i}: {len(row)} cells for {len(names)} columns; "
+                    "give one a column, None where there is nothing"
+                )
+
+    def shown(self) -> list[list[str]]:
+        """Every cell as people read it."""
+        return [
+            [column.show(cell) for column, cell in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``json.dumps(..., allow_nan=False)``: one object a row, by column name.
+
+        Cells of two numbers are objects: mean and sd, or low and high.
+        """
+        return {
+            "title": self.title,
+            "columns": [{"name": column.name, "kind": column.kind} for column in self.columns],
+            "rows": [
+                {
+                    column.name: _json(column, cell)
+                    for column, cell in zip(self.columns, row, strict=True)
+                }
+                for row in self.rows
+            ],
+            "notes": list(self.notes),
+        }
+
+    def to_csv(self) -> str:
+        """All digits, for programs; cells of two numbers become two columns.
+
+        Text is put on one line and else left alone; mind that a spreadsheet takes text that begins
+        with ``=`` for a formula.
+        """
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            [
+                plain(f"{column.name} {part}").strip()
+                for column in self.columns
+                for part in _PAIRS.get(column.kind, ("",))
+            ]
+        )
+        for row in self.rows:
+            cells: list[Cell] = []
+            for column, cell in zip(self.columns, row, strict=True):
+                pair = column.kind in _PAIRS
+                cells += cell if isinstance(cell, tuple) else (cell, None)[: 1 + pair]
+            writer.writerow([_csv(cell) for cell in cells])
+        return out.getvalue()
+
+    def to_markdown(self) -> str:
+        """A table of GitHub's Markdown with the title above and the notes below."""
+        lines = [f"**{_escape(self.title)}**", ""]
+        lines.append(_line(_escape(column.name) for column in self.columns))
+        lines.append("|" + "|".join("---:" if c.numeric else ":---" for c in self.columns) + "|")
+        lines += [_line(_escape(cell) for cell in row) for row in self.shown()]
+        for note in self.notes:
+            lines += ["", _escape(note)]
+        return "\n".join(lines) + "\n"
+
+    def to_rich(self) -> rich.table.Table:
+        """A table for a terminal; square brackets in names are shown, not obeyed."""
+        import rich.box
+        import rich.table
+        from rich.text import Text
+
+        table = rich.table.Table(
+            title=Text(plain(self.title), style="bold"),
+            caption=Text("\n".join(("", *map(plain, self.notes))), style="dim"),
+            title_justify="left",
+            caption_justify="left",
+            box=rich.box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+        )
+        rows = self.shown()
+        for i, column in enumerate(self.columns):
+            heading, justify = (
+                plain(column.name),
+                cast("Any", "right" if column.numeric else "left"),
+            )
+            if column.numeric:  # a narrow terminal may break names and headings, never numbers
+                least = max((len(row[i]) for row in rows), default=0)
+                words = max(map(len, heading.split()), default=1)
+                heading = "\n".join(textwrap.wrap(heading, max(least, words, 1)))
+            table.add_column(Text(heading), justify=justify, no_wrap=column.numeric)
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        return table
+
+
+def _share(value: float, digits: int = 3) -> str:
+    """Write a share without the zero that all of them begin with."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")
+
+
+def _undefined(cell: Cell) -> bool:
+    if isinstance(cell, tuple):
+        return math.isnan(cell[0])
+    return cell is None or (isinstance(cell, float) and math.isnan(cell))
+
+
+def _csv(cell: Cell) -> Cell:
+    if _undefined(cell):
+        return ""
+    return plain(cell) if isinstance(cell, str) else cell
+
+
+def _json(column: Column, cell: Cell) -> Any:
+    if _undefined(cell):
+        return None
+    if isinstance(cell, tuple):
+        parts = [None if math.isnan(value) else value for value in cell]
+        return dict(zip(_PAIRS[column.kind], parts, strict=True))
+    return cell
+
+
+def _escape(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return _MARKDOWN.sub(r"\\\1", plain(text))
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,352 @@
+import csv
+import gzip
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn import metrics as sk
+
+from matt.bags import Bags
+from matt.errors import ConfigError, DataError
+from matt.evaluation.metrics import (
+    accuracy,
+    balanced_accuracy,
+    confusion_matrix,
+    f1_scores,
+    macro_f1,
+    precisions,
+    recalls,
+    tail,
+    tail_recall,
+    tail_rule,
+    wilson,
+)
+from matt.evaluation.ranking import average_precision, step_sum, tail_top_k_accuracy
+from matt.evaluation.scores import majority, score
+from matt.predictions import Predictions
+from matt.tracks import Tracks
+
+COUNTS = np.array([5000, 40, 700, 11, 130])  # training tracks of 5 genres
+G = len(COUNTS)
+
+pairs = st.lists(
+    st.tuples(st.integers(-1, G - 2), st.integers(0, G - 1)), max_size=60
+)  # genre G - 1 is predicted but never true
+
+
+@given(pairs)
+def test_agrees_with_scikit_learn(items):
+    labels = np.array([label for label, _ in items], int)
+    predicted = np.array([best for _, best in items], int)
+    confusion = confusion_matrix(labels, predicted, G)
+    known = labels >= 0
+    y, p = labels[known], predicted[known]
+    assert confusion.sum() == known.sum()
+    if not known.any():
+        for metric in (accuracy, macro_f1, balanced_accuracy):
+            assert np.isnan(metric(confusion))
+        return
+    present = np.unique(y)
+    np.testing.assert_array_equal(confusion, sk.confusion_matrix(y, p, labels=range(G)))
+    assert accuracy(confusion) == pytest.approx(sk.accuracy_score(y, p))
+    with warnings.catch_warnings():  # of predicted genres that are never true
+        warnings.simplefilter("ignore")
+        assert balanced_accuracy(confusion) == pytest.approx(sk.balanced_accuracy_score(y, p))
+    expected = sk.f1_score(y, p, average="macro", labels=present, zero_division=0)
+    assert macro_f1(confusion) == pytest.approx(expected)
+    precision, recall, f1, _ = sk.precision_recall_fscore_support(
+        y, p, labels=range(G), zero_division=np.nan
+    )
+    np.testing.assert_allclose(precisions(confusion), precision)
+    np.testing.assert_allclose(recalls(confusion), recall)
+    # scikit-learn calls the F1 of a genre that is only predicted 0; here it is undefined.
+    np.testing.assert_allclose(f1_scores(confusion)[present], f1[present])
+    assert np.isnan(np.delete(f1_scores(confusion), present)).all()
+
+
+def test_weights_count_items_several_times():
+    labels, predicted = np.array([0, 1, 1, 2, -1]), np.array([0, 1, 0, 1, 2])
+    weights = np.array([3, 1, 2, 4, 9])
+    np.testing.assert_array_equal(
+        confusion_matrix(labels, predicted, 3, weights),
+        confusion_matrix(labels.repeat(weights), predicted.repeat(weights), 3),
+    )
+
+
+def test_by_hand():
+    """Rock 3 of 4 found, Folk 1 of 2, Jazz without an item but predicted once."""
+    confusion = np.array([[3, 1, 0], [0, 1, 1], [0, 0, 0]])
+    np.testing.assert_allclose(recalls(confusion), [3 / 4, 1 / 2, np.nan])
+    np.testing.assert_allclose(precisions(confusion), [1, 1 / 2, 0])
+    np.testing.assert_allclose(f1_scores(confusion), [6 / 7, 1 / 2, np.nan])
+    assert accuracy(confusion) == pytest.approx(4 / 6)
+    assert macro_f1(confusion) == pytest.approx((6 / 7 + 1 / 2) / 2)
+    assert tail_recall(confusion, np.array([False, True, True])) == 1 / 2
+    assert np.isnan(tail_recall(confusion, np.array([False, False, True])))
+
+
+@pytest.mark.parametrize(
+    ("labels", "predicted", "message"),
+    [
+        ([0, 3], [0, 1], "labels run to 3"),
+        ([0, 1], [0, 3], "but there are 3 genres; use 0 to 2"),
+        ([0, 1], [0, -1], "predictions from -1"),
+        ([0, 1], [0], "give one genre index an item"),
+        ([[True, False]], [0], "several genres an item"),
+    ],
+)
+def test_wrong_items_are_refused(labels, predicted, message):
+    with pytest.raises(DataError, match=message):
+        confusion_matrix(np.array(labels), np.array(predicted), 3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "fewer_than", "expected"),
+    [
+        ([900, 99, 100, 700], None, [0, 1, 0, 0]),  # the paper's threshold divides them
+        ([900, 500, 400, 700, 300, 800], None, [0, 0, 1, 0, 1, 0]),  # none below: rarest third
+        ([50, 9, 30, 70, 20, 60], None, [0, 1, 0, 0, 1, 0]),  # all below: rarest third
+        ([700, 40], None, [0, 1]),
+        ([700, 300], None, [0, 1]),  # at least one
+        ([560, 560, 560], None, [0, 0, 0]),  # balanced: nothing is rare
+        ([500, 300, 300, 900], None, [0, 0, 0, 0]),  # a tie cannot be divided
+        ([900, 150, 199, 200], 200, [0, 1, 1, 0]),
+        ([12], None, [1]),
+        ([120], None, [0]),
+    ],
+)
+def test_what_is_rare(counts, fewer_than, expected):
+    counts = np.array(counts)
+    rare = tail(counts, fewer_than=fewer_than)
+    np.testing.assert_array_equal(rare, np.array(expected, bool))
+    rule = tail_rule(counts, fewer_than=fewer_than)
+    said = int(rule.split("fewer than ")[1].split()[0])
+    np.testing.assert_array_equal(counts < said, rare)
+    assert ("no genre" in rule) is not rare.any()
+
+
+@given(st.integers(0, 40), st.integers(0, 40))
+def test_wilson_solves_its_equation(hits, misses):
+    """The ends are where the normal test of that share would just reject: (p - h)^2 = z^2 p q / n."""
+    n = hits + misses
+    low, high = wilson(hits, n)
+    if n == 0:
+        assert np.isnan([low, high]).all()
+        return
+    assert 0 <= low <= hits / n <= high <= 1
+    for end in (low, high):
+        assert (hits / n - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / n, abs=1e-6)
+    flipped = wilson(misses, n)
+    np.testing.assert_allclose(flipped, [1 - high, 1 - low], atol=1e-12)
+
+
+def test_wilson_refuses_what_is_no_proportion():
+    with pytest.raises(DataError, match="5 hits of 4"):
+        wilson(5, 4)
+
+
+@given(
+    hnp.arrays(float, (13, 3), elements=st.sampled_from([0.1, 0.25, 0.5, 0.9])),  # many ties
+    hnp.arrays(int, 13, elements=st.integers(-1, 2)),
+)
+def test_average_precision_agrees_with_scikit_learn(scores, labels):
+    known = labels >= 0
+    truth = labels[:, None] == np.arange(3)
+    if not known.any():
+        assert np.isnan(average_precision(scores, labels))
+        return
+    expected = sk.average_precision_score(truth[known], scores[known], average="micro")
+    assert average_precision(scores, labels) == pytest.approx(expected)
+    assert average_precision(scores, truth) == pytest.approx(expected)
+    column = truth[:, 1]
+    if column.any():
+        expected = sk.average_precision_score(column, scores[:, 1])
+        assert average_precision(scores[:, 1], column) == pytest.approx(expected)
+
+
+def test_average_precision_wants_a_truth_for_every_score():
+    with pytest.raises(DataError, match="4 labels for 3 scores"):
+        average_precision(np.arange(3.0), np.ones(4, bool))
+
+
+PUBLISHED = {  # the areas stated beside the published curves
+    "MLP+MIL-fma_all": 0.6523,
+    "MLP+MATT-fma_all": 0.7321,
+    "PR-CRNN_mel_1360_6": 0.6244,
+    "PR-CRNN-TF_mel_1360_96": 0.6244,
+    "PR-CRNN+MIL_mel_1360_96": 0.6959,
+    "PR-CRNN-TF+MIL_mel_1360_96": 0.6107,
+    "PR-CRNN+MATT_mel_1360_96": 0.7357,
+    "PR-CRNN-TF+MATT_mel_1360_96": 0.7268,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_area_of_the_published_curves(name, shared_data):
+    with gzip.open(shared_data / "paper_pr_curves" / f"{name}.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    precision = np.array([float(row["precision"]) for row in rows])
+    recall = np.array([float(row["recall"]) for row in rows])
+    assert step_sum(precision, recall) == pytest.approx(PUBLISHED[name], abs=5e-5)
+
+
+def test_top_k_agrees_with_scikit_learn_on_the_tail():
+    rng = np.random.default_rng(0)
+    probabilities, labels = rng.dirichlet(np.ones(G), size=211), rng.integers(G, size=211)
+    rare = COUNTS[labels] < 200
+    for k in (1, 2, 3):
+        ours = tail_top_k_accuracy(probabilities, labels, COUNTS, k=k, fewer_than=200)
+        oracle = sk.top_k_accuracy_score(labels[rare], probabilities[rare], k=k, labels=range(G))
+        assert ours == oracle
+
+
+def test_top_k_of_nothing():
+    constant, rare = np.full((7, G), 0.2), np.full(7, 3)
+    assert tail_top_k_accuracy(constant, rare, COUNTS, k=1, fewer_than=100) == 0
+    common, unknown = np.zeros(G, int), np.full(G, -1)
+    for labels in (common, unknown):
+        assert np.isnan(tail_top_k_accuracy(np.eye(G), labels, COUNTS, k=1, fewer_than=100))
+    with pytest.raises(DataError, match="k=6 guesses of 5 genres"):
+        tail_top_k_accuracy(constant, rare, COUNTS, k=6, fewer_than=100)
+
+
+GENRES = ("Rock", "Folk", "Jazz")
+TRAIN = np.array([500, 20, 300])
+
+
+def predictions(labels, sizes, best, bag_labels, link="softmax"):
+    """Bags of the given sizes, predicted as ``best`` with a margin that grows with the bag."""
+    ids = np.arange(100, 100 + sum(sizes))
+    tracks = Tracks(ids, labels, GENRES)
+    bags = Bags(ids, np.cumsum([0, *sizes]), bag_labels, GENRES, TRAIN)
+    logits = np.eye(3, dtype=np.float32)[best] * np.arange(1, len(sizes) + 1)[:, None]
+    return Predictions(bags, tracks, logits.astype(np.float32), link)
+
+
+@pytest.fixture
+def mixed():
+    """Bag 0 is called Rock but holds a Folk track and an unknown one; bag 2 is unknown but for one."""
+    labels = [0, 0, 1, -1, 1, 2, -1]
+    return predictions(labels, [4, 1, 2], best=[0, 1, 1], bag_labels=[0, 1, -1])
+
+
+def test_a_mixed_bag_is_scored_as_a_bag_and_as_tracks(mixed):
+    bag = score(mixed)
+    assert (bag.unit, bag.n, bag.n_unknown, bag.n_tail) == ("bag", 2, 1, 1)
+    assert bag.accuracy == 1
+    spread = score(mixed, unit="spread")
+    # Rock, Rock, Folk called Rock; Folk alone called Folk; Jazz called Folk; two unknown.
+    assert (spread.unit, spread.n, spread.n_unknown, spread.n_tail) == ("bag over tracks", 5, 2, 2)
+    np.testing.assert_array_equal(spread.confusion, [[2, 0, 0], [1, 1, 0], [0, 1, 0]])
+    assert spread.accuracy == 3 / 5
+    assert spread.tail_recall == 1 / 2  # Folk is rare: 20 training tracks
+    folk = spread.genres[1]
+    assert (folk.genre, folk.train_tracks, folk.tail) == ("Folk", 20, True)
+    assert (folk.n, folk.n_predicted, folk.hits) == (2, 2, 1)
+    assert (folk.precision, folk.recall, folk.f1) == (1 / 2, 1 / 2, 1 / 2)
+
+
+def test_lone_tracks_are_tracks_in_either_unit():
+    lone = predictions([0, 1, -1, 2], [1] * 4, best=[0, 0, 1, 2], bag_labels=[0, 1, -1, 2])
+    for unit in ("bag", "spread"):
+        scores = score(lone, unit=unit)
+        assert (scores.unit, scores.n, scores.n_unknown) == ("track", 3, 1)
+        assert scores.accuracy == 2 / 3
+
+
+def test_average_precision_ranks_probabilities_and_other_scores(mixed):
+    known = mixed.labels >= 0
+    truth = mixed.labels[known, None] == np.arange(3)
+    expected = sk.average_precision_score(truth, mixed.probabilities[known], average="micro")
+    assert score(mixed).micro_ap == pytest.approx(expected)
+    scores = predictions([0, 1], [1, 1], best=[1, 1], bag_labels=[0, 1], link="none")
+    assert score(scores).micro_ap == sk.average_precision_score(
+        np.eye(2, 3), scores.logits, average="micro"
+    )
+
+
+def test_several_genres_have_average_precision_only():
+    labels = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
+    tracks = Tracks(np.arange(4), labels, GENRES)
+    logits = np.array([[2, 1, -1], [0, 3, 1], [1, -2, 0], [0, 1, -3]], np.float32)
+    bags = Bags(np.arange(4), np.arange(5), labels, GENRES, TRAIN)
+    scores = score(Predictions(bags, tracks, logits, "sigmoid"))
+    known = [0, 2, 3]
+    assert (scores.n, scores.n_unknown, scores.n_tail, scores.confusion) == (3, 1, 1, None)
+    assert scores.micro_ap == pytest.approx(
+        sk.average_precision_score(labels[known], logits[known], average="micro")
+    )
+    assert scores.macro_ap == pytest.approx(
+        sk.average_precision_score(labels[known], logits[known], average="macro")
+    )
+    assert [row.n for row in scores.genres] == [2, 1, 1]
+    assert scores.genres[0].n_predicted is None
+    for name in ("accuracy", "balanced_accuracy", "macro_f1", "tail_recall"):
+        assert np.isnan(getattr(scores, name))
+        assert "several genres" in scores.reasons[name]
+    assert "micro_ap" not in scores.reasons
+
+
+@pytest.mark.parametrize(
+    ("bag_labels", "fewer_than", "undefined", "reason"),
+    [
+        ([0, 1], None, set(), ""),
+        ([0, 2], None, {"tail_recall"}, "no item has a rare genre"),
+        ([0, 1], 5, {"tail_recall"}, "no genre is rare"),
+        (
+            [-1, -1],
+            None,
+            {
+                "accuracy",
+                "balanced_accuracy",
+                "macro_f1",
+                "tail_recall",
+                "micro_ap",
+                "macro_ap",
+            },
+            "no item has a known genre",
+        ),
+    ],
+)
+def test_what_is_undefined_has_a_reason(bag_labels, fewer_than, undefined, reason):
+    given_ = predictions(bag_labels, [1, 1], best=[0, 1], bag_labels=bag_labels)
+    scores = score(given_, fewer_than=fewer_than)
+    assert set(scores.reasons) == undefined
+    assert set(scores.reasons.values()) <= {reason}
+    for name in (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_f1",
+        "tail_recall",
+        "micro_ap",
+        "macro_ap",
+    ):
+        assert np.isnan(getattr(scores, name)) == (name in undefined)
+
+
+def test_an_unknown_unit_is_refused(mixed):
+    with pytest.raises(ConfigError, match=r"unknown unit 'spred'; did you mean 'spread'\?"):
+        score(mixed, unit="spred")
+
+
+def test_majority_says_the_largest_training_genre(mixed):
+    control = majority(mixed)
+    assert (control.best == 0).all()
+    np.testing.assert_allclose(
+        control.probabilities, np.tile((TRAIN + 0.5) / (TRAIN + 0.5).sum(), (3, 1)), rtol=1e-5
+    )
+    scores = score(control, unit="spread")
+    assert scores.accuracy == 2 / 5
+    assert scores.macro_f1 == pytest.approx((2 * 2 / (2 + 5)) / 3)
+    assert scores.tail_recall == 0
+
+
+def test_majority_of_several_genres_is_no_probability():
+    tracks = Tracks([3, 8], [[True, True, False], [False, False, True]], GENRES)
+    bags = Bags.from_tracks(tracks, by="track")
+    control = majority(Predictions(bags, tracks, np.zeros((2, 3), np.float32), "sigmoid"))
+    assert control.link == "none"
+    assert score(control).micro_ap == pytest.approx(0.5)  # 3 of 6 pairs are true, all tied

@@ -1,0 +1,240 @@
+import io
+import subprocess
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import cbook
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from matt.errors import DataError
+from matt.evaluation import plots, style
+from matt.evaluation.tables import plain
+
+HOSTILE = [
+    "A$AP $x_1$",
+    "$x_1$ and $\\frac{",
+    "price: \\$5",
+    "under_score^2",
+    "東京の夜",
+    "ⵜⴰⵎⴰⵣⵉⵖⵜ 🎸",
+    "two\nlines\x07",
+    "a very long title that goes on and on, and then on for a little while more",
+    "<script>alert(1)</script>",
+    "",
+]
+COUNTS = np.array([500, 7, 120, 60, 300, 40, 90, 2000, 11, 80])
+RARE = COUNTS < 50
+MARGINS = np.array([1.2, -0.4, 0.9, 0.01, -0.02, 0.3, 0.2, -1.5, 0.0, 0.05])
+HISTORY = [
+    {
+        "epoch": epoch,
+        "loss": 1 / epoch,
+        "valid_loss": 2 / epoch,
+        "valid_macro_f1": 1 - 1 / epoch,
+        "valid_tail_recall": float("nan"),
+    }
+    for epoch in range(1, 8)
+]
+
+
+def confused(n_genres=10):
+    rng = np.random.default_rng(3)
+    confusion = rng.poisson(1.5, (n_genres, n_genres)) + np.diag(rng.poisson(30, n_genres))
+    confusion[4] = 0  # a genre without an item
+    return confusion
+
+
+FIGURES = {
+    "distribution": lambda: plots.genre_distribution(COUNTS, HOSTILE, tail=RARE),
+    "one genre": lambda: plots.genre_distribution(np.array([0]), ["none"]),
+    "confusion": lambda: plots.confusion(confused(), HOSTILE, tail=RARE),
+    "two genres": lambda: plots.confusion(np.array([[90, 7], [3, 11]]), ["Rock", "A$AP"]),
+    "many genres": lambda: plots.confusion(confused(25), [f"genre {g}" for g in range(25)]),
+    "history": lambda: plots.history(HISTORY, best_epoch=3),
+    "contributions": lambda: plots.contributions(
+        HOSTILE, MARGINS, genre="R$B$", title=HOSTILE[7] * 3, effects=MARGINS / 10
+    ),
+    "one track": lambda: plots.contributions(
+        ["Intro"], np.array([-0.3]), genre="Folk", title="Single", effects=np.array([np.nan])
+    ),
+}
+
+
+def visible_texts(figure):
+    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_text_lies_inside_the_picture(name):
+    figure = FIGURES[name]()
+    pixels = imread(io.BytesIO(style.png(figure)))  # a PNG file, decoded
+    assert pixels.shape[2] in (3, 4)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert (abs(pixels.shape[1] - width), abs(pixels.shape[0] - height)) < (1, 1)
+    drawn = [t for t in visible_texts(figure) if t.get_window_extent().width > 0]
+    assert drawn
+    for text in drawn:
+        box = text.get_window_extent()
+        inside = box.x0 >= -1 and box.y0 >= -1 and box.x1 <= width + 1 and box.y1 <= height + 1
+        axis_number = not any(char.isalpha() for char in text.get_text())
+        assert inside or axis_number, (text.get_text(), box)
+
+
+@pytest.mark.parametrize("name", ["distribution", "contributions", "history"])
+def test_names_keep_off_each_other(name):
+    figure = FIGURES[name]()
+    style.png(figure)
+    for pane in figure.axes:
+        names = [t.get_window_extent() for t in pane.get_yticklabels() if t.get_text().strip()]
+        texts = [t.get_window_extent() for t in pane.texts if t.get_text()]
+        for i, box in enumerate(boxes := names + texts):
+            for other in boxes[i + 1 :]:
+                apart = (
+                    box.x1 <= other.x0 + 1
+                    or other.x1 <= box.x0 + 1
+                    or box.y1 <= other.y0 + 2
+                    or other.y1 <= box.y0 + 2
+                )
+                assert apart
+
+
+@given(st.text(max_size=30) | st.text(alphabet="$\\ax_{} ", max_size=12))
+@settings(max_examples=200)
+def test_no_name_is_read_as_a_formula(text):
+    label = style.label(text, most=200)
+    assert not cbook.is_math_text(label)
+    assert label.replace(r"\$", "$") == plain(text)  # what is drawn
+    assert len(style.cut(text, most=8)) <= 8
+
+
+def test_cutting_counts_wide_letters_twice():
+    assert style.cut("abcdef", most=6) == "abcdef"
+    assert style.cut("abcdefg", most=6) == "abcde…"
+    assert style.cut("東京の夜", most=8) == "東京の夜"
+    assert style.cut("東京の夜", most=7) == "東京の…"
+    assert style.cut("東京の夜", most=6) == "東京…"
+
+
+def bar_colours(pane):
+    return [to_hex(bar.get_facecolor()).upper() for bar in pane.patches]
+
+
+def test_distribution_runs_from_common_to_rare():
+    figure = plots.genre_distribution(COUNTS, list("abcdefghij"), tail=RARE)
+    pane = figure.axes[0]
+    order = sorted(range(10), key=lambda g: -COUNTS[g])
+    assert [bar.get_width() for bar in pane.patches] == [COUNTS[g] for g in order]
+    expected = [style.TAIL if RARE[g] else style.COMMON for g in order]
+    assert bar_colours(pane) == expected
+    labels = pane.get_yticklabels()
+    assert [label.get_text() for label in labels] == ["abcdefghij"[g] for g in order]
+    assert [to_hex(label.get_color()).upper() == style.TAIL for label in labels] == [
+        RARE[g] for g in order
+    ]
+    assert [t.get_text() for t in pane.texts] == [f"{COUNTS[g]:,}" for g in order]
+    assert pane.get_xlabel() == "training tracks (n = 3,208)"
+
+
+def test_confusion_shows_every_count_in_its_cell():
+    confusion = np.array([[2, 1, 0], [0, 0, 0], [5, 0, 9]])
+    figure = plots.confusion(confusion, ["Folk", "Jazz", "Rock"], unit="bag")
+    pane = figure.axes[0]
+    order = [2, 0, 1]  # from most items to none
+    cells = {t.get_position(): t.get_text() for t in pane.texts}
+    expected = {
+        (j, i): str(confusion[order[i], order[j]])
+        for i in range(3)
+        for j in range(3)
+        if confusion[order[i], order[j]]
+    }
+    assert cells == expected
+    assert [t.get_text() for t in pane.get_yticklabels()] == ["Rock (14)", "Folk (3)", "Jazz (0)"]
+    assert [t.get_text() for t in pane.get_xticklabels()] == ["Rock", "Folk", "Jazz"]
+    shares = pane.images[0].get_array()
+    assert shares.mask[2].all()  # no item: no share
+    np.testing.assert_allclose(shares[:2].sum(axis=1), 1)
+    assert "n = 17, unit: bag" in {pane.get_title(loc="left")}
+
+
+def test_contributions_are_sorted_and_complete():
+    figure = plots.contributions(
+        list("abcdefghij"),
+        MARGINS,
+        genre="Folk",
+        title="An album",
+        effects=np.arange(10) / 10,
+        most=4,
+    )
+    left, right = figure.axes
+    widths = [bar.get_width() for bar in left.patches]
+    assert widths[:4] == [1.2, 0.9, -0.4, -1.5]  # the four largest of either sign
+    assert sum(widths) == pytest.approx(MARGINS.sum())
+    names = [t.get_text() for t in left.get_yticklabels()]
+    assert names == ["a", "c", "b", "h", "(6 others, sum)"]
+    assert bar_colours(left)[:4] == [style.FOR, style.FOR, style.AGAINST, style.AGAINST]
+    assert [bar.get_width() for bar in right.patches][:4] == [0.0, 0.2, 0.1, 0.7]
+    assert [t.get_text() for t in right.texts] == ["+0.00", "+0.20", "+0.10", "+0.70", ""]
+    assert "n = 10 tracks" in figure.get_suptitle()
+
+
+def test_history_draws_what_it_is_given():
+    figure = plots.history(HISTORY, best_epoch=3)
+    left, right = figure.axes
+    loss, valid, kept = left.lines
+    np.testing.assert_allclose(loss.get_ydata(), [row["loss"] for row in HISTORY])
+    np.testing.assert_allclose(valid.get_ydata(), [row["valid_loss"] for row in HISTORY])
+    assert set(kept.get_xdata()) == {3}
+    assert right.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plots.genre_distribution(COUNTS, ["a"]), "10 counts for 1 names"),
+        (lambda: plots.confusion(confused(4 + 1), list("abcd")), "5 rows for 4 names"),
+        (
+            lambda: plots.contributions(["a"], MARGINS[:2], genre="", title=""),
+            "2 margins for 1 names",
+        ),
+        (lambda: plots.history(HISTORY, losses=["valid_los"]), r"did you mean 'valid_loss'\?"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(draw, message):
+    with pytest.raises(DataError, match=message):
+        draw()
+
+
+def test_the_users_own_settings_change_nothing():
+    before = dict(matplotlib.rcParams)
+    plain_bytes = style.png(plots.history(HISTORY))
+    assert dict(matplotlib.rcParams) == before
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 30, "lines.linewidth": 9}):
+        assert style.png(plots.history(HISTORY)) == plain_bytes
+
+
+def test_saving_by_the_ending(tmp_path):
+    figure = plots.history(HISTORY)
+    heads = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+    for ending, head in heads.items():
+        style.save(figure, tmp_path / f"h.{ending}")
+        assert (tmp_path / f"h.{ending}").read_bytes().startswith(head)
+    assert (tmp_path / "h.png").read_bytes() == style.png(figure)
+    with pytest.raises(DataError, match="pictures are not written as 'jpg'"):
+        style.save(figure, tmp_path / "h.jpg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h.pdf", "h.png", "h.svg"]
+
+
+def test_neither_importing_nor_drawing_touches_pyplot():
+    code = (
+        "import sys, numpy as np; from matt.evaluation import plots, report, summaries, style;"
+        "assert not {'matplotlib', 'jinja2', 'rich', 'pandas', 'torch'} & set(sys.modules);"
+        "style.png(plots.genre_distribution(np.array([3, 1]), ['a', 'b']));"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

@@ -1,0 +1,220 @@
+import csv
+import html
+import io
+import json
+import statistics
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from matt.bags import Bags
+from matt.errors import DataError
+from matt.evaluation.metrics import wilson
+from matt.evaluation.scores import majority, score
+from matt.evaluation.summaries import genre_table, score_table, split_table
+from matt.evaluation.tables import KINDS, Column, Table, plain
+from matt.predictions import Predictions
+from matt.tracks import Tracks
+
+NAN = float("nan")
+EVERY_KIND = {  # cell, as shown
+    "text": ("Rock", "Rock"),
+    "flag": (True, "flag"),
+    "int": (12345, "12,345"),
+    "number": (0.012345, "0.0123"),
+    "share": (0.6826, ".683"),
+    "signed": (0.184, "+0.18"),
+    "spread": ((0.6834, 0.0209), ".683 ± .021"),
+    "interval": ((0.612, 0.744), ".61-.74"),
+}
+UNDEFINED = {kind: None for kind in KINDS} | {"flag": False, "share": NAN, "spread": (NAN, NAN)}
+
+
+def every_kind():
+    columns = tuple(Column(kind, kind) for kind in EVERY_KIND)
+    defined = tuple(cell for cell, _ in EVERY_KIND.values())
+    return Table("All", columns, (defined, tuple(UNDEFINED[k] for k in EVERY_KIND)), ("A note.",))
+
+
+def console_text(table, width=200):
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(table.to_rich())
+    return out.getvalue()
+
+
+def test_every_kind_is_shown():
+    assert set(EVERY_KIND) == set(KINDS)
+    first, second = every_kind().shown()
+    assert first == [shown for _, shown in EVERY_KIND.values()]
+    assert second == ["-", "", "-", "-", "-", "-", "-", "-"]
+    assert Column("F1", "spread").show((0.25, NAN)) == ".250"  # a single split
+    assert Column("F1", "share").show(1.0) == "1.000"
+    assert Column("gain", "signed").show(-0.184) == "-0.18"
+
+
+def test_json_survives_a_strict_writer():
+    document = json.loads(json.dumps(every_kind().to_json(), allow_nan=False))
+    assert document["title"] == "All"
+    assert document["notes"] == ["A note."]
+    assert document["columns"][4] == {"name": "share", "kind": "share"}
+    defined, undefined = document["rows"]
+    assert defined["share"] == 0.6826
+    assert defined["spread"] == {"mean": 0.6834, "sd": 0.0209}
+    assert defined["interval"] == {"low": 0.612, "high": 0.744}
+    assert undefined == {kind: False if kind == "flag" else None for kind in KINDS}
+    single = Table("", (Column("F1", "spread"),), (((0.5, NAN),),)).to_json()
+    assert single["rows"] == [{"F1": {"mean": 0.5, "sd": None}}]
+
+
+def test_csv_keeps_all_digits():
+    rows = list(csv.DictReader(io.StringIO(every_kind().to_csv())))
+    assert float(rows[0]["share"]) == 0.6826
+    assert (float(rows[0]["spread mean"]), float(rows[0]["spread sd"])) == (0.6834, 0.0209)
+    assert (float(rows[0]["interval low"]), float(rows[0]["interval high"])) == (0.612, 0.744)
+    assert rows[0]["int"] == "12345"
+    assert {value for name, value in rows[1].items() if name != "flag"} == {""}
+    assert all(len(row) == len(KINDS) + 2 and None not in row for row in rows)
+
+
+@given(st.lists(st.text(), min_size=2, max_size=2))
+def test_any_text_survives_csv_and_never_breaks_a_line_elsewhere(texts):
+    table = Table(texts[0], (Column("genre"), Column("n", "int")), ((texts[1], 7),), (texts[0],))
+    written = table.to_csv()
+    _, row = csv.reader(io.StringIO(written, newline=""))
+    assert row == [plain(texts[1]), "7"]
+    assert len(table.to_markdown().splitlines()) == 7  # title, head, rule, one row, note
+    assert "\x1b" not in table.to_markdown()
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "[click](javascript:alert(1))",
+    "a | b",
+    "![x](http://example.org/x.png)",
+    "*bold* _it_ `code` ~~no~~ $x$ &lt;",
+    "# no heading",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_names_as_they_are(text):
+    lines = Table(text, (Column("genre"),), ((text,),), (text,)).to_markdown().splitlines()
+    for line in (lines[0], lines[4], lines[6]):
+        unescaped = line.replace("\\\\", "")
+        for char in "<>[]|`*_!$&#~":
+            bare = unescaped.replace(f"\\{char}", "")
+            allowed = {"|": line.count("| ") and 2, "*": 4 if line is lines[0] else 0}
+            assert bare.count(char) <= allowed.get(char, 0), (char, line)
+
+
+@pytest.mark.parametrize(
+    "text", ["[bold red]x[/]", "[link=http://example.org]x[/link]", "[/]", ":smile: a", "\\[b]"]
+)
+def test_a_terminal_shows_names_as_they_are(text):
+    table = Table(text, (Column(text), Column("n", "int")), ((text, 3),), (text,))
+    assert console_text(table).count(text) == 4
+
+
+def test_a_terminal_cannot_be_steered():
+    evil = "a\x1b]8;;http://example.org\x07b\x9bc\u202egnp.exe\r\nd"
+    printed = console_text(Table(evil, (Column(evil),), ((evil,),), (evil,)))
+    assert not set(printed) & {"\x07", "\x9b", "\u202e", "\r"}
+    assert "\x1b]" not in printed
+    assert plain(evil) == "a\ufffd]8;;http://example.org\ufffdb\ufffdcgnp.exe  d"
+    assert plain("Björk · 東京 🎸") == "Björk · 東京 🎸"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Column("n", "integer"), r"'integer'; did you mean 'int"),
+        (lambda: Table("T", (Column("n"), Column("n")), ()), "columns of one name"),
+        (lambda: Table("T", (Column("n"),), (("a",), ("b", "c"))), "row 1: 2 cells for 1 columns"),
+    ],
+)
+def test_tables_that_cannot_be(make, message):
+    with pytest.raises(DataError, match=message):
+        make()
+
+
+GENRES = ("Rock", "Folk <i>", "Jazz")
+
+
+def predictions(seed, n=40, unknown=0):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([0, 0, 0, 1, 2], n)
+    labels[:unknown] = -1
+    tracks = Tracks(np.arange(n), labels, GENRES, album_id=np.arange(n) // 2 + 1, artist_id=[1] * n)
+    bags = Bags.from_tracks(tracks)
+    bags = Bags(bags.track_ids, bags.offsets, bags.labels, GENRES, np.array([500, 20, 300]))
+    logits = rng.normal(size=(len(bags), 3)).astype(np.float32)
+    return Predictions(bags, tracks, logits)
+
+
+def test_scores_stand_with_unit_and_n():
+    some = predictions(0, unknown=4)
+    bag, spread = score(some), score(some, unit="spread")
+    rows = [("MATT", bag), ("MATT", spread), ("majority", score(majority(some)))]
+    table = score_table(rows)
+    first, second, control = table.to_json()["rows"]
+    assert (first["model"], first["unit"], first["n"]) == ("MATT", "bag", 18)
+    assert (second["unit"], second["n"]) == ("bag over tracks", 36)
+    assert first["macro-F1"] == bag.macro_f1
+    assert second["n tail"] == spread.n_tail > 0
+    assert control["tail recall"] == 0
+    notes = " ".join(table.notes)
+    assert "fewer than 100 training tracks" in notes
+    assert "2 (bag), 4 (bag over tracks)" in notes
+    assert "under its own label, with its bag's prediction" in notes
+
+
+def test_what_is_undefined_is_explained():
+    none_rare = score(predictions(0), fewer_than=3)
+    table = score_table([("MATT", none_rare)])
+    assert table.to_json()["rows"][0]["tail recall"] is None
+    assert "Tail recall is undefined where no genre is rare." in table.notes
+
+
+def test_mean_and_standard_deviation_over_splits():
+    splits = [score(predictions(seed, n=40 + 2 * seed)) for seed in range(4)]
+    odd = score(predictions(9), fewer_than=3)  # without a tail
+    table = split_table({"MATT": splits, "one": splits[:1], "odd": [*splits, odd]})
+    rows = table.to_json()["rows"]
+    f1 = [s.macro_f1 for s in splits]
+    assert rows[0]["macro-F1"]["mean"] == pytest.approx(statistics.mean(f1))
+    assert rows[0]["macro-F1"]["sd"] == pytest.approx(statistics.stdev(f1))
+    assert (rows[0]["splits"], rows[0]["n a split"]) == (4, "20 to 23")
+    assert rows[1]["accuracy"] == {"mean": splits[0].accuracy, "sd": None}
+    assert rows[1]["n a split"] == "20"
+    assert rows[2]["tail recall"]["mean"] == pytest.approx(rows[0]["tail recall"]["mean"])
+    assert "odd: tail recall is of 4 of 5 splits." in table.notes
+
+
+def test_genres_from_common_to_rare():
+    scores = score(predictions(2), unit="spread")
+    table = genre_table(scores)
+    assert table.title == "By genre (40 items, unit: bag over tracks)"
+    rows = table.to_json()["rows"]
+    assert [row["genre"] for row in rows] == ["Rock", "Jazz", "Folk <i>"]
+    assert [row["tail"] for row in rows] == [False, False, True]
+    assert sum(row["n"] for row in rows) == 40 == sum(row["predicted"] for row in rows)
+    for row, g in zip(rows, (0, 2, 1), strict=True):
+        low, high = wilson(scores.confusion[g, g], scores.confusion[g].sum())
+        assert row["95 % of recall"] == {"low": low, "high": high}
+        assert low <= row["recall"] <= high
+    assert "true intervals are wider" in table.notes[-1]
+    assert html.escape("Folk <i>") not in table.to_csv()  # CSV is not HTML
+
+
+def test_genres_of_several_labels_have_average_precision_only():
+    labels = np.array([[1, 1, 0], [0, 0, 1]], bool)
+    tracks = Tracks([4, 5], labels, GENRES)
+    several = Predictions(
+        Bags.from_tracks(tracks, by="track"), tracks, np.eye(2, 3, dtype=np.float32), "sigmoid"
+    )
+    row = genre_table(score(several)).to_json()["rows"][0]
+    assert (row["recall"], row["95 % of recall"], row["predicted"]) == (None, None, None)
+    assert row["AP"] == 1
