@@ -1,0 +1,110 @@
+"""What a classifier needs of bags: labels, two genres, disjoint tracks, one order of genres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bags import Bags
+from ..errors import ConfigError, DataError, first_few
+
+
+def check_bags(bags: Bags, valid: Bags | None, *, query: str) -> None:
+    """Refuse training bags that cannot be learned from.
+
+    Parameters
+    ----------
+    bags, valid : Bags
+        For training and, optionally, for validation.
+    query : {"all", "true"}
+        As in `ModelSettings`.
+
+    Raises
+    ------
+    DataError
+        If a bag has no known genre, fewer than two genres have a training bag, or the two kinds of
+        bags share tracks or differ in genres.
+    ConfigError
+        If the query needs one genre a bag and bags may have several.
+    """
+    for name, given in {"training": bags, "validation": valid}.items():
+        if given is not None and not given.known.all():
+            raise DataError(
+                f"{int((~given.known).sum())} of {len(given)} {name} bags have no known genre; "
+                "leave them out with bags.labelled()"
+            )
+    here = np.flatnonzero(bags_per_genre(bags))
+    if len(here) < 2:
+        names = first_few(bags.genres[genre] for genre in here)
+        raise DataError(
+            f"training bags of only {len(here)} genre ({names}): there is nothing to tell apart; "
+            "add bags of another genre"
+        )
+    if bags.multi_label and query == "true":
+        raise ConfigError(
+            "query='true' reads a bag with its one true genre, but these bags may have several; "
+            "use query='all'"
+        )
+    if valid is None:
+        return
+    if valid.genres != bags.genres or valid.multi_label != bags.multi_label:
+        raise DataError(
+            f"validation bags know the genres {first_few(valid.genres)}, training bags "
+            f"{first_few(bags.genres)}; make both from one table of tracks"
+        )
+    both = np.intersect1d(bags.track_ids, valid.track_ids)
+    if both.size:
+        raise DataError(
+            f"{both.size} tracks are both in training and in validation (first: "
+            f"{first_few(both)}); split the tracks with matt.splits"
+        )
+
+
+def fit_notes(
+    bags: Bags, history: Iterable[Mapping[str, float]], max_segments: int
+) -> tuple[str, ...]:
+    """What is worth knowing of a fit: genres without a training bag, bags shown in part."""
+    notes = []
+    absent = np.flatnonzero(bags_per_genre(bags) == 0)
+    if absent.size:
+        names = first_few(bags.genres[genre] for genre in absent)
+        notes.append(f"{absent.size} of {len(bags.genres)} genres have no training bag: {names}")
+    capped = int(max((row["capped_bags"] for row in history), default=0))
+    if capped:
+        notes.append(
+            f"{capped} training bags have more than {max_segments} segments; "
+            "each epoch showed random tracks of them"
+        )
+    return tuple(notes)
+
+
+def bags_per_genre(bags: Bags) -> NDArray[np.int64]:
+    """Bags of each genre, shape (G,); all have a known one."""
+    if bags.multi_label:
+        summed: NDArray[np.int64] = bags.labels.sum(axis=0, dtype=np.int64)
+        return summed
+    return np.bincount(bags.labels, minlength=len(bags.genres))
+
+
+def align(bags: Bags, genres: tuple[str, ...], train_counts: NDArray[np.int64]) -> Bags:
+    """Return the same bags with labels in another order of genres, matched by name.
+
+    A genre that is not wanted becomes an unknown label.
+
+    Examples
+    --------
+    >>> bags = Bags([5, 7, 9], [0, 1, 2, 3], [0, 1, -1], genres=("Folk", "Rock"))
+    >>> align(bags, ("Rock", "Jazz"), np.array([8, 3])).labels
+    array([-1,  0, -1])
+    """
+    place = {genre: index for index, genre in enumerate(genres)}
+    target = np.array([place.get(genre, -1) for genre in bags.genres], np.int64)
+    if bags.multi_label:
+        labels = np.zeros((len(bags), len(genres)), bool)
+        labels[:, target[target >= 0]] = bags.labels[:, target >= 0]
+    else:
+        labels = np.append(target, -1)[bags.labels]  # -1, unknown, reads the last entry
+    return replace(bags, labels=labels, genres=genres, train_counts=train_counts)

@@ -1,0 +1,81 @@
+"""What every classifier of bags can do; `load` opens any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, Self, cast, runtime_checkable
+
+from ..bags import Bags
+from ..errors import DataError, did_you_mean
+from ..features.store import FeatureStore
+from ..predictions import Predictions
+from ..tracks import Tracks
+from .saving import MODEL, read_model
+
+# Home of each kind, so that a kind is imported when a model of it is opened.
+KINDS = {"neural": ("neural", "NeuralClassifier")}
+
+
+@runtime_checkable
+class GenreClassifier(Protocol):
+    """A classifier of bags, of any kind: fit it, predict with it, save and load it."""
+
+    def fit(
+        self,
+        features: FeatureStore,
+        bags: Bags,
+        *,
+        valid: Bags | None = None,
+        progress: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Self:
+        """Learn from labelled bags and return the classifier itself.
+
+        Parameters
+        ----------
+        features : FeatureStore
+        bags : Bags
+            All labelled (`Bags.labelled`).
+        valid : Bags, optional
+            Labelled bags of other tracks, to choose between epochs or settings.
+        progress : callable, optional
+            Called with numbers by name, e.g. once an epoch.
+        """
+        ...
+
+    def predict(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> Predictions:
+        """Predict bags; a genre that the classifier does not know becomes an unknown label.
+
+        Parameters
+        ----------
+        features : FeatureStore
+            Of the specification that was fitted.
+        tracks : Tracks
+            Holds at least the tracks of the bags.
+        bags : Bags
+            Labelled or not.
+        """
+        ...
+
+    def save(self, path: Path | str) -> None:
+        """Write a model folder."""
+        ...
+
+    @staticmethod
+    def load(path: Path | str) -> GenreClassifier:
+        """Open a model folder of any kind.
+
+        Raises
+        ------
+        DataError
+            If the folder is no model, or of an unknown kind.
+        """
+        kind = read_model(path)["kind"]
+        if kind not in KINDS:
+            raise DataError(
+                f"{Path(path) / MODEL} is of the unknown kind {kind!r}; {did_you_mean(kind, KINDS)}"
+            )
+        module, name = KINDS[kind]
+        found = getattr(import_module(f"{__package__}.{module}"), name)
+        return cast("GenreClassifier", found.load(path))

@@ -1,0 +1,61 @@
+"""Encoders: one embedding per segment, (N, *feature_shape) -> (N, D).
+
+An encoder has an attribute ``embedding_dim`` and takes its inputs already standardised.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from .settings import ModelSettings
+
+
+class MLP(nn.Module):
+    """Linear layers, each followed by ReLU and dropout; a map is read as one long vector.
+
+    Parameters
+    ----------
+    feature_shape : sequence of int
+        Of one segment.
+    hidden : sequence of int
+        Units of each layer; the last one is the embedding.
+    dropout : float, 0 <= dropout < 1
+    """
+
+    def __init__(
+        self, feature_shape: Sequence[int], *, hidden: Sequence[int], dropout: float
+    ) -> None:
+        super().__init__()
+        sizes = [math.prod(feature_shape), *hidden]
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(sizes):
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+        self.layers = nn.Sequential(*layers)
+        self.embedding_dim = sizes[-1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *feature_shape) -> (N, D)."""
+        h: Tensor = self.layers(x.flatten(1))
+        return h
+
+
+class Identity(nn.Module):
+    """The features themselves, flattened: the release's "Blank"."""
+
+    def __init__(self, feature_shape: Sequence[int]) -> None:
+        super().__init__()
+        self.embedding_dim = math.prod(feature_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, *feature_shape) -> (N, D), D being the product of the shape."""
+        return x.flatten(1)
+
+
+ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], MLP | Identity]] = {
+    "mlp": lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
+    "identity": lambda shape, s: Identity(shape),
+}

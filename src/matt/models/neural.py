@@ -1,0 +1,293 @@
+"""The neural classifier: a network with everything that makes it usable years later.
+
+Standardisation, genres, training counts and the specification of its features are part of the
+model, so that it cannot be given other features, or genres in another order, without noticing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..bags import Bags
+from ..errors import ConfigError, DataError
+from ..features.blocks import check_spec
+from ..features.spec import FeatureSpec
+from ..features.store import FeatureStore
+from ..predictions import Predictions
+from ..tracks import Tracks
+from .checks import align, check_bags, fit_notes
+from .network import BagNetwork, build_network
+from .reading import Reader, encode, moments
+from .saving import MODEL, read_model, read_weights, write_model
+from .settings import ModelSettings, TrainingSettings, read_settings
+from .training import find_device, reproducible, train
+
+
+class NeuralClassifier:
+    """Encoder, attention pooling and a linear classifier, trained on labelled bags.
+
+    Parameters
+    ----------
+    model : ModelSettings, optional
+    training : TrainingSettings, optional
+
+    Attributes
+    ----------
+    genres : tuple of str
+        In the order of its logits; empty until it is fitted.
+    train_counts : int array, shape (G,)
+        Training tracks of each genre.
+    spec : FeatureSpec or None
+        Of the features it takes.
+    link : {"softmax", "sigmoid"}
+        ``"sigmoid"`` if a bag may have several genres.
+    temperature : float > 0
+        Logits are divided by it.
+    history : list of dict
+        One row an epoch, see `training.train`; not saved with the model.
+    notes : tuple of str
+        What the last fit wants to be known, such as genres without a training bag.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.arange(40) % 2
+    >>> tracks = Tracks(np.arange(40), labels, ("Rock", "Folk"))
+    >>> values = labels[:, None] + 0.1 * rng.standard_normal((40, 3))
+    >>> store = FeatureStore.from_arrays("toy", tracks.track_id, values)
+    >>> bags = Bags.from_tracks(tracks, by="track")
+    >>> model = NeuralClassifier(training=TrainingSettings(lr=0.01, epochs=30)).fit(store, bags)
+    >>> bool((model.predict(store, tracks, bags).best == labels).all())
+    True
+    """
+
+    def __init__(
+        self, model: ModelSettings | None = None, training: TrainingSettings | None = None
+    ) -> None:
+        self.model = model or ModelSettings()
+        self.training = training or TrainingSettings()
+        self.genres: tuple[str, ...] = ()
+        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
+        self.spec: FeatureSpec | None = None
+        self.link = "softmax"
+        self.temperature = 1.0
+        self.history: list[dict[str, float]] = []
+        self.notes: tuple[str, ...] = ()
+        self._network: BagNetwork | None = None
+
+    def fit(
+        self,
+        features: FeatureStore,
+        bags: Bags,
+        *,
+        valid: Bags | None = None,
+        progress: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Self:
+        """Learn from labelled bags.
+
+        Parameters
+        ----------
+        features : FeatureStore
+        bags : Bags
+            All labelled, of two genres or more; a genre without a bag keeps its column.
+        valid : Bags, optional
+            Labelled bags of other tracks, in the same genres: the best epoch is chosen by them.
+            Without them training runs for all epochs and the last one counts.
+        progress : callable, optional
+            Called with the row of the history after each epoch.
+
+        Returns
+        -------
+        NeuralClassifier
+            Itself, fitted.
+
+        Raises
+        ------
+        DataError
+            If labels or features are missing or not finite, fewer than two genres have bags, or
+            the loss is no longer finite; after a whole epoch the model still has its best weights.
+        ConfigError
+            If settings do not fit the bags or this machine.
+        """
+        device = find_device(self.training.device)
+        check_bags(bags, valid, query=self.model.query)
+        every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
+        self.history, self._network = [], None
+        with reproducible(self.training, device):
+            reader = Reader.open(features, every, device)
+            network = build_network(self.model, features.spec.shape, len(bags.genres))
+            mean, scale = moments(reader, bags.track_ids)
+            network.inputs.mean.copy_(torch.from_numpy(mean))
+            network.inputs.scale.copy_(torch.from_numpy(scale))
+            self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
+            self.spec, self.link = features.spec, "sigmoid" if bags.multi_label else "softmax"
+            self.temperature = 1.0
+            try:
+                train(
+                    network.to(device),
+                    reader,
+                    bags,
+                    settings=self.training,
+                    history=self.history,
+                    valid=valid,
+                    true_query=self.model.query == "true",
+                    progress=progress,
+                )
+            finally:
+                self._network = network if self.history else None
+                self.notes = fit_notes(bags, self.history, self.training.max_segments)
+        return self
+
+    def predict(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+    ) -> Predictions:
+        """Predict bags of any size.
+
+        Parameters
+        ----------
+        features : FeatureStore
+            Of the specification that was fitted.
+        tracks : Tracks
+            Holds at least the tracks of the bags.
+        bags : Bags
+            Labelled or not. Genres are matched by name; one that the model does not know becomes
+            an unknown label.
+        explain : bool
+            Also return the attention and the logits of every segment.
+
+        Returns
+        -------
+        Predictions
+            With the training counts of the bags that were fitted.
+
+        Raises
+        ------
+        DataError
+            If the model is not fitted, or features are missing or of another specification.
+        """
+        network, spec = self._fitted()
+        check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
+        rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
+        device = next(network.parameters()).device
+        reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
+        scores, segment_logits, offsets = encode(
+            network, reader, bags.track_ids, max_segments=self.training.max_segments
+        )
+        with torch.no_grad():
+            whole = torch.from_numpy(offsets[bags.offsets]).to(device)
+            logits, attention = network.pool(scores, segment_logits, whole)
+        predictions = Predictions(
+            align(bags, self.genres, self.train_counts),
+            rows,
+            (logits / self.temperature).cpu().numpy(),
+            self.link,
+        )
+        if not explain:
+            return predictions
+        return replace(
+            predictions,
+            segment_offsets=offsets,
+            attention=attention.cpu().numpy(),
+            segment_logits=(segment_logits / self.temperature).cpu().numpy(),
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write a model folder: ``model.json`` and ``weights.safetensors``.
+
+        Raises
+        ------
+        DataError
+            If the model is not fitted.
+        """
+        network, spec = self._fitted()
+        content = {
+            "genres": list(self.genres),
+            "train_counts": self.train_counts.tolist(),
+            "link": self.link,
+            "temperature": self.temperature,
+            "spec_digest": spec.digest,
+            "spec": spec.to_json(),
+            "model": asdict(self.model),
+            "training": asdict(self.training),
+            "notes": list(self.notes),
+            "versions": {
+                "matt": __version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+            },
+        }
+        arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+        write_model(path, "neural", content, arrays)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Open a model folder, on the CPU.
+
+        Raises
+        ------
+        DataError
+            If the folder is no model of this kind, or its parts do not fit each other.
+        """
+        content = read_model(path)
+        if content["kind"] != "neural":
+            raise DataError(
+                f"{path} holds a model of kind {content['kind']!r}, not 'neural'; "
+                "open it with GenreClassifier.load"
+            )
+        place = Path(path) / MODEL
+        try:
+            model = cls(
+                read_settings(ModelSettings, content["model"]),
+                read_settings(TrainingSettings, content["training"]),
+            )
+            model.genres = tuple(str(genre) for genre in content["genres"])
+            model.train_counts = np.array(content["train_counts"], np.int64)
+            model.spec = FeatureSpec.from_json(content["spec"])
+            model.link, model.temperature = str(content["link"]), float(content["temperature"])
+            model.notes = tuple(str(note) for note in content["notes"])
+            if model.spec.digest != content["spec_digest"]:
+                raise DataError("the digest of its spec differs")
+            if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
+                raise DataError("genres, training counts and temperature do not fit each other")
+            if model.link not in ("softmax", "sigmoid"):
+                raise DataError(f"unknown link {model.link!r}")
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            why = f"no {error}" if isinstance(error, KeyError) else error
+            raise DataError(
+                f"{place} is damaged ({why}); copy the model again, or train again"
+            ) from error
+        model._network = _load_network(model, read_weights(path, content), place)
+        return model
+
+    def _fitted(self) -> tuple[BagNetwork, FeatureSpec]:
+        if self._network is None or self.spec is None:
+            raise DataError("this model is not fitted; call fit(...), or load a saved one")
+        return self._network, self.spec
+
+
+def _load_network(
+    model: NeuralClassifier, arrays: Mapping[str, NDArray[Any]], place: Path
+) -> BagNetwork:
+    spec = model.spec
+    with torch.device("meta"):  # shapes without memory: a file cannot ask for more than it holds
+        network = build_network(model.model, spec.shape if spec else (), len(model.genres))
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    found = {name: array.shape for name, array in arrays.items()}
+    if wanted != found:
+        wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
+        raise DataError(
+            f"the weights do not fit {place}: {len(wrong)} differ (first: {wrong[0]} has the shape "
+            f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
+            "train again"
+        )
+    tensors = {name: torch.tensor(array, dtype=torch.float32) for name, array in arrays.items()}
+    network.load_state_dict(tensors, assign=True)
+    return network.eval()

@@ -1,0 +1,232 @@
+"""Segments as tensors: from memory where all fit, else from the store, one batch ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..bags import gather
+from ..errors import DataError, first_few
+from ..features.store import FeatureStore
+from .network import BagNetwork, moment_shape
+
+IN_MEMORY_BYTES = 2**30  # values below this are read once
+_PART_BYTES = 2**26  # read at once when values are only looked at
+
+
+@dataclass(frozen=True, eq=False)
+class Reader:
+    """Values of tracks as tensors on a device, in the dtype of the store.
+
+    Make one with `open`.
+
+    Attributes
+    ----------
+    features : FeatureStore
+    device : torch.device
+    ids : int array, shape (n,)
+        Tracks held in memory, sorted.
+    offsets : int array, shape (n + 1,)
+        Where each starts in ``memory``.
+    memory : Tensor, shape (N, *feature_shape), or None
+        Their values; None reads from the store.
+    """
+
+    features: FeatureStore
+    device: torch.device
+    ids: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    memory: Tensor | None = None
+
+    @classmethod
+    def open(
+        cls,
+        features: FeatureStore,
+        track_ids: NDArray[np.int64],
+        device: torch.device,
+        *,
+        max_bytes: int = IN_MEMORY_BYTES,
+    ) -> Reader:
+        """Reader of some tracks, which are read now if they take less than ``max_bytes``.
+
+        Raises
+        ------
+        DataError
+            If a track has no features or no segment.
+        """
+        ids = np.unique(track_ids)
+        counts = segment_counts(features, ids)
+        if int(counts.sum()) * features.spec.n_bytes >= max_bytes:
+            return cls(features, device, ids, np.concatenate([[0], np.cumsum(counts)]))
+        values, offsets = read_tensor(features, ids)
+        return cls(features, device, ids, offsets, values.to(device))
+
+    def read(self, track_ids: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
+        """Values (N, *feature_shape) of tracks, in that order, and their offsets (n + 1,)."""
+        if self.memory is None:
+            values, offsets = read_tensor(self.features, track_ids)
+            return values.to(self.device), offsets
+        rows, offsets = gather(self.offsets, np.searchsorted(self.ids, track_ids))
+        return self.memory[torch.from_numpy(rows).to(self.device)], offsets
+
+    def each(
+        self, parts: Sequence[NDArray[np.int64]]
+    ) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
+        """Yield `read` of each part; from the store, one thread reads the next one meanwhile."""
+        if self.memory is not None:
+            yield from map(self.read, parts)
+            return
+        with ThreadPoolExecutor(1) as thread:
+            ahead = [thread.submit(self.read, part) for part in parts[:1]]
+            for part in [*parts[1:], None]:
+                if not ahead:
+                    return
+                ready = ahead.pop().result()
+                if part is not None:
+                    ahead.append(thread.submit(self.read, part))
+                yield ready
+
+
+def read_tensor(
+    features: FeatureStore, track_ids: NDArray[np.int64]
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Values of tracks, read straight into the memory of a new tensor, and their offsets."""
+    n_segments = int(features.counts(track_ids).sum())
+    dtype = torch.float16 if features.spec.dtype == "float16" else torch.float32
+    values = torch.empty((n_segments, *features.spec.shape), dtype=dtype)
+    _, offsets = features.read(track_ids, out=values.numpy())
+    return values, offsets
+
+
+def segment_counts(features: FeatureStore, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Segments of each track, shape (n,), all at least 1.
+
+    Raises
+    ------
+    DataError
+        If a track has no features, or features of no segment.
+    """
+    counts = features.counts(track_ids)
+    empty = np.unique(track_ids[counts < 1])
+    if empty.size:
+        raise DataError(
+            f"{empty.size} tracks have no segment in {features.spec.name!r} (first: "
+            f"{first_few(empty)}); leave them out with tracks.drop(...)"
+        )
+    return counts
+
+
+def log_counts(offsets: NDArray[np.int64], device: torch.device) -> Tensor:
+    """Log of the number of segments of each segment's track: (n + 1,) -> (N,)."""
+    sizes = np.diff(offsets)
+    return torch.from_numpy(np.log(np.repeat(sizes, sizes)).astype(np.float32)).to(device)
+
+
+def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
+    """Consecutive tracks that hold at most so many segments together, or one track alone.
+
+    >>> parts_of(np.array([2, 2, 9, 1]), most=4)
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    ends = np.cumsum(counts)
+    parts: list[slice] = []
+    start = 0
+    while start < len(counts):
+        read = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, read + most, side="right")))
+        parts.append(slice(start, stop))
+        start = stop
+    return parts
+
+
+@torch.no_grad()
+def encode(
+    network: BagNetwork, reader: Reader, track_ids: NDArray[np.int64], *, max_segments: int
+) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
+    """Scores and logits of all segments of tracks, read and encoded in chunks.
+
+    The network is set to evaluation; no gradient is kept. `BagNetwork.pool` makes bags of any size
+    from the result, the same as if they had been encoded at once.
+
+    Returns
+    -------
+    scores : Tensor, shape (N, G) or (N, 1)
+    segment_logits : Tensor, shape (N, G)
+    offsets : int array, shape (n + 1,)
+        Where each track starts.
+    """
+    network.eval()
+    counts = segment_counts(reader.features, track_ids)
+    parts = parts_of(counts, most=max_segments)
+    done: list[tuple[Tensor, Tensor]] = []
+    for x, offsets in reader.each([track_ids[part] for part in parts]):
+        log_sizes = log_counts(offsets, reader.device)
+        for start in range(0, len(x), max_segments):  # one track alone may hold more
+            chunk = slice(start, start + max_segments)
+            done.append(network.segments(x[chunk], log_sizes[chunk]))
+    scores, segment_logits = (torch.cat(column) for column in zip(*done, strict=True))
+    return scores, segment_logits, np.concatenate([[0], np.cumsum(counts)])
+
+
+def moments(
+    reader: Reader, track_ids: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation over segments, in float64 and in one pass over the values.
+
+    Parameters
+    ----------
+    reader : Reader
+    track_ids : int array, shape (n,)
+        One that occurs twice counts twice.
+
+    Returns
+    -------
+    mean, scale : array, shape as `moment_shape`
+        The scale is the standard deviation, or 1 where a feature does not vary.
+
+    Raises
+    ------
+    DataError
+        If a value is NaN or infinite.
+    """
+    spec = reader.features.spec
+    axes = (0, *range(2, len(spec.shape) + 1))  # all but the first of the feature itself
+    n = 0
+    mean = squares = np.zeros(moment_shape(spec.shape))
+    counts = segment_counts(reader.features, track_ids)
+    most = max(1, _PART_BYTES // spec.n_bytes)
+    parts = [track_ids[part] for part in parts_of(counts, most=most)]
+    for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
+        x = values.cpu().double().numpy()
+        _check_finite(x, ids, offsets, spec.name)
+        new_mean = x.mean(axis=axes).reshape(mean.shape)
+        new_squares = np.square(x - new_mean).sum(axis=axes).reshape(mean.shape)
+        # Two parts as one: the squares grow by how far apart their means are (Chan et al. 1983).
+        new = x.size // mean.size
+        apart = new_mean - mean
+        squares = squares + new_squares + np.square(apart) * (n * new / (n + new))
+        mean = mean + apart * (new / (n + new))
+        n += new
+    scale = np.sqrt(squares / n)
+    # Below the resolution of float32 there is only rounding left to divide by.
+    constant = scale <= np.finfo(np.float32).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, scale)
+
+
+def _check_finite(
+    x: NDArray[np.float64], ids: NDArray[np.int64], offsets: NDArray[np.int64], name: str
+) -> None:
+    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    if bad.any():
+        tracks = np.unique(np.repeat(ids, np.diff(offsets))[bad])
+        raise DataError(
+            f"feature {name!r} holds NaN or infinite values for {len(tracks)} training tracks "
+            f"(first: {first_few(tracks)}); extract them again, or leave them out with "
+            "tracks.drop(...)"
+        )

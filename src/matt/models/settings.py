@@ -1,0 +1,211 @@
+"""Settings of a neural classifier and of its training, checked when they are made.
+
+Defaults are the best recipe found on real data: mean pooling, logit adjustment, random sub-bags and
+a per-segment loss.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from ..errors import ConfigError, did_you_mean
+
+ENCODER_NAMES = ("mlp", "identity")
+POOLING_NAMES = ("mean", "dot", "shared")
+QUERIES = ("all", "true")
+SCALES = ("learned", "fixed")
+OPTIMIZERS = ("adamw", "sgd")
+UNITS = ("bags", "average")
+
+S = TypeVar("S", "ModelSettings", "TrainingSettings")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """What the network is.
+
+    Attributes
+    ----------
+    encoder : {"mlp", "identity"}
+        What turns a segment into an embedding; ``"identity"`` takes its features as they are.
+    hidden : tuple of int, each >= 1
+        Units of each layer of the MLP; ``"identity"`` has none and ignores them.
+    dropout : float, 0 <= dropout < 1
+        Share of units silenced after each layer of the MLP, in training.
+    pooling : {"mean", "dot", "shared"}
+        How the segments of a bag are weighed: all alike, by one query a genre (the paper's
+        attention), or by one query for all genres.
+    query : {"all", "true"}
+        Which query reads a bag in training: every genre's, as in prediction, or only the true
+        genre's, as in the paper. ``"true"`` needs the pooling ``"dot"`` and one genre a bag.
+    scale : {"learned", "fixed"}
+        The factor of all scores: learned from 0, so that training starts from the mean, or 1.
+    pooled_dropout : float, 0 <= pooled_dropout < 1
+        Share of embedding dimensions silenced behind the attention, alike in a whole bag.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting, its value and what would do.
+    """
+
+    encoder: str = "mlp"
+    hidden: tuple[int, ...] = (128,)
+    dropout: float = 0.3
+    pooling: str = "mean"
+    query: str = "all"
+    scale: str = "learned"
+    pooled_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _choice("encoder", self.encoder, ENCODER_NAMES)
+        _choice("pooling", self.pooling, POOLING_NAMES)
+        _choice("query", self.query, QUERIES)
+        _choice("scale", self.scale, SCALES)
+        _fraction("dropout", self.dropout)
+        _fraction("pooled_dropout", self.pooled_dropout)
+        if not isinstance(self.hidden, (tuple, list)) or (
+            not self.hidden and self.encoder == "mlp"
+        ):
+            raise ConfigError(
+                f"hidden must be a list of layer sizes such as [128], got {self.hidden!r}; "
+                "for no layer at all use encoder='identity'"
+            )
+        for size in self.hidden:
+            _whole("hidden", size, at_least=1)
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if self.query == "true" and self.pooling != "dot":
+            raise ConfigError(
+                f"query='true' needs one query a genre, but pooling is {self.pooling!r}; "
+                "use pooling='dot' or query='all'"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How the network is trained.
+
+    Attributes
+    ----------
+    optimizer : {"adamw", "sgd"}
+        SGD is plain, without momentum, as in the paper's release.
+    lr : float > 0
+        Learning rate: 1e-3 suits AdamW, 0.1 to 0.3 SGD.
+    weight_decay : float >= 0
+    max_bags : int >= 1
+        Bags a step, at most; lone tracks are bags of one.
+    max_segments : int >= 1
+        Segments a step, at most, and segments encoded at once in prediction. In training a bag
+        that exceeds it is seen through a random sub-bag; prediction is exact for any size.
+    epochs : int >= 1
+        Passes over the training bags, at most.
+    patience : int >= 1
+        Stop after so many epochs without a better one; needs validation bags.
+    logit_adjustment : float >= 0
+        Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
+        1 makes predictions as if every genre were equally frequent.
+    sub_bags : bool
+        Show each bag through a random non-empty subset of its tracks, another one every epoch.
+    segment_loss : float >= 0
+        Weight of the loss of every segment alone against its bag's label, beside the bag's loss.
+    validate : {"bags", "average"}
+        What the best epoch is chosen by: predictions of the validation bags, or each of their
+        tracks predicted alone and probabilities averaged over the bag.
+    seed : int >= 0
+        Of everything random; on a CPU with the same number of threads, equal seeds give equal
+        models.
+    device : {"cpu", "auto", "cuda", "cuda:0", ..., "mps"}
+        ``"auto"`` is CUDA where there is one, else the CPU.
+    threads : int >= 1, optional
+        CPU threads of torch while training; by default as many as torch is set to.
+
+    Raises
+    ------
+    ConfigError
+        Naming the setting, its value and what would do.
+    """
+
+    optimizer: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 1e-3
+    max_bags: int = 160
+    max_segments: int = 20_000
+    epochs: int = 200
+    patience: int = 25
+    logit_adjustment: float = 1.0
+    sub_bags: bool = True
+    segment_loss: float = 0.5
+    validate: str = "bags"
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        _choice("optimizer", self.optimizer, OPTIMIZERS)
+        _choice("validate", self.validate, UNITS)
+        _number("lr", self.lr)
+        if self.lr == 0:
+            raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
+        for name in ("weight_decay", "logit_adjustment", "segment_loss"):
+            _number(name, getattr(self, name))
+        for name in ("max_bags", "max_segments", "epochs", "patience"):
+            _whole(name, getattr(self, name), at_least=1)
+        _whole("seed", self.seed, at_least=0)
+        if self.threads is not None:
+            _whole("threads", self.threads, at_least=1)
+        if not isinstance(self.sub_bags, bool):
+            raise ConfigError(f"sub_bags must be true or false, got {self.sub_bags!r}; choose one")
+        device = self.device
+        if not isinstance(device, str) or not re.fullmatch(r"cpu|auto|mps|cuda(:\d+)?", device):
+            raise ConfigError(
+                f"unknown device {device!r}; use 'cpu', 'auto', 'cuda', 'cuda:0' or 'mps'"
+            )
+
+
+def read_settings(cls: type[S], content: Mapping[str, Any]) -> S:
+    """Settings of a plain dictionary, e.g. of a JSON file.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown or a value impossible.
+
+    Examples
+    --------
+    >>> read_settings(ModelSettings, {"pooling": "dot", "hidden": [64]}).hidden
+    (64,)
+    """
+    known = [field.name for field in fields(cls)]
+    for key in content:
+        if key not in known:
+            raise ConfigError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
+    return cls(**content)
+
+
+def _choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(f"unknown {name} {value!r}; {did_you_mean(str(value), known)}")
+
+
+def _number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ConfigError(f"{name} must be a number, got {value!r}; give it without quotes")
+    if not (math.isfinite(value) and value >= 0):
+        raise ConfigError(f"{name} must be finite and at least 0, got {value}; correct it")
+
+
+def _fraction(name: str, value: object) -> None:
+    _number(name, value)
+    if not isinstance(value, (int, float)) or value >= 1:
+        raise ConfigError(f"{name} must be in [0, 1), got {value}; 0 switches it off")
+
+
+def _whole(name: str, value: object, *, at_least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+        raise ConfigError(
+            f"{name} must be a whole number of at least {at_least}, got {value!r}; correct it"
+        )

@@ -1,0 +1,255 @@
+"""The one training loop: AdamW or SGD, early stopping on validation macro-F1, best weights kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..bags import Bags
+from ..errors import ConfigError, DataError
+from ..evaluation import metrics
+from .augmentation import cap_bags, sub_bags
+from .losses import BagLoss
+from .network import BagNetwork, Output
+from .pooling import bag_index, segment_sum
+from .reading import Reader, encode, log_counts, segment_counts
+from .settings import TrainingSettings
+
+Row = dict[str, float]
+Progress = Callable[[Mapping[str, float]], None]
+
+
+def find_device(name: str) -> torch.device:
+    """Device of a name of `TrainingSettings.device`.
+
+    Raises
+    ------
+    ConfigError
+        If this machine, or this build of torch, does not have it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    device = torch.device(name)
+    if not there[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
+        raise ConfigError(f"device {name!r} is not available here; use device='cpu' or 'auto'")
+    return device
+
+
+@contextmanager
+def reproducible(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
+    """Seed torch and set its threads, and leave both as they were."""
+    n_threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(settings.seed)
+        try:
+            torch.set_num_threads(settings.threads or n_threads)
+            yield
+        finally:
+            torch.set_num_threads(n_threads)
+
+
+def train(
+    network: BagNetwork,
+    reader: Reader,
+    bags: Bags,
+    *,
+    settings: TrainingSettings,
+    history: list[Row],
+    valid: Bags | None = None,
+    true_query: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Train a network in place and leave it with its best weights, set to evaluation.
+
+    The best epoch has the highest macro-F1 of the validation bags, each counting as many times as
+    it has tracks; of equals, the lowest validation loss. Without validation bags nothing is chosen:
+    training runs for all epochs and the last one counts.
+
+    Parameters
+    ----------
+    network : BagNetwork
+    reader : Reader
+        Of all tracks of both kinds of bags.
+    bags : Bags
+        All labelled.
+    settings : TrainingSettings
+    history : list
+        Gets one row an epoch: ``epoch`` (from 1), ``loss``, ``valid_loss``, ``valid_macro_f1``,
+        ``valid_tail_recall``, ``scale`` (tau of the attention), ``capped_bags`` (bags of more
+        than ``max_segments``), ``seconds`` since the start. What does not exist is NaN.
+    valid : Bags, optional
+        All labelled, in the same genres.
+    true_query : bool
+        Read each training bag with the query of its own genre alone.
+    progress : callable, optional
+        Called with each row.
+
+    Raises
+    ------
+    DataError
+        If the loss or a weight is no longer finite. The network then has its best weights so far.
+    """
+    started = time.perf_counter()
+    counts = segment_counts(reader.features, bags.track_ids)
+    objective = BagLoss.of(
+        bags,
+        np.add.reduceat(counts, bags.offsets[:-1]),
+        tau=settings.logit_adjustment,
+        segment_weight=settings.segment_loss,
+    ).to(reader.device)
+    optimizer = _optimizer(network, settings)
+    best = -math.inf, -math.inf
+    best_epoch, best_weights = 0, _copy(network)
+    for epoch in range(1, settings.epochs + 1):
+        loss, n_capped = _epoch(
+            network,
+            reader,
+            bags,
+            objective,
+            optimizer,
+            settings,
+            epoch=epoch,
+            true_query=true_query,
+        )
+        row = {"epoch": epoch, "loss": loss}
+        row |= _validate(network, reader, valid, objective, settings, bags.train_counts)
+        row |= {"scale": _scale(network), "capped_bags": n_capped}
+        row["seconds"] = time.perf_counter() - started
+        reached = row["valid_macro_f1"], -row["valid_loss"]
+        broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
+        if broken or not all(bool(value.isfinite().all()) for value in network.parameters()):
+            _restore(network, best_weights)
+            kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
+            raise DataError(
+                f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
+                f"{row['valid_loss']:g}); lower lr (now {settings.lr:g}), or look for extreme "
+                "values in the features"
+            )
+        history.append(row)
+        if progress is not None:
+            progress(row)
+        if valid is None or reached > best:
+            best, best_epoch, best_weights = reached, epoch, _copy(network)
+        elif epoch - best_epoch >= settings.patience:
+            break
+    _restore(network, best_weights)
+
+
+def _epoch(
+    network: BagNetwork,
+    reader: Reader,
+    bags: Bags,
+    objective: BagLoss,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    *,
+    epoch: int,
+    true_query: bool,
+) -> tuple[float, int]:
+    """One pass over the training bags: mean loss, and how many bags were too large."""
+    rng = np.random.default_rng([settings.seed, epoch])
+    shown = sub_bags(bags, rng) if settings.sub_bags else bags
+    counts = reader.features.counts(shown.track_ids)
+    shown, n_capped = cap_bags(shown, counts, max_segments=settings.max_segments, rng=rng)
+    batches = list(
+        shown.batches(
+            max_bags=settings.max_bags,
+            max_segments=settings.max_segments,
+            counts=reader.features.counts(shown.track_ids) if n_capped else counts,
+            rng=rng,
+        )
+    )
+    torch.manual_seed(int(rng.integers(2**63)))  # dropout of an epoch depends on nothing before it
+    network.train()
+    total = torch.zeros((), dtype=torch.float64)
+    values = reader.each([batch.track_ids for batch in batches])
+    for batch, (x, track_offsets) in zip(batches, values, strict=True):
+        offsets = torch.from_numpy(track_offsets[batch.offsets]).to(reader.device)
+        labels = torch.from_numpy(batch.labels).to(reader.device)
+        log_sizes = log_counts(track_offsets, reader.device)
+        output = network(x, offsets, log_sizes, genre=labels if true_query else None)
+        loss = objective(output, labels, bag_index(offsets))
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        total += loss.detach().cpu().double() * len(batch)
+    return float(total) / len(bags), n_capped
+
+
+@torch.no_grad()
+def _validate(
+    network: BagNetwork,
+    reader: Reader,
+    valid: Bags | None,
+    objective: BagLoss,
+    settings: TrainingSettings,
+    train_counts: NDArray[np.int64],
+) -> Row:
+    """Loss, macro-F1 and tail recall of the validation bags, weighted by their tracks."""
+    if valid is None:
+        return dict.fromkeys(("valid_loss", "valid_macro_f1", "valid_tail_recall"), math.nan)
+    scores, segment_logits, track_offsets = encode(
+        network, reader, valid.track_ids, max_segments=settings.max_segments
+    )
+    lone = settings.validate == "average"
+    unit = torch.from_numpy(track_offsets if lone else track_offsets[valid.offsets])
+    unit = unit.to(reader.device)
+    truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
+    labels = torch.from_numpy(truth).to(reader.device)
+    logits, attention = network.pool(scores, segment_logits, unit)
+    loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
+    probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
+    if lone:
+        bag_offsets = torch.from_numpy(valid.offsets).to(reader.device)
+        probabilities = segment_sum(probabilities, bag_offsets) / bag_offsets.diff()[:, None]
+    rare = metrics.tail(train_counts)
+    f1, recall = _agreement(valid, probabilities.cpu().numpy(), rare)
+    return {"valid_loss": float(loss), "valid_macro_f1": f1, "valid_tail_recall": recall}
+
+
+def _agreement(
+    bags: Bags, probabilities: NDArray[np.float32], rare: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Macro-F1 and tail recall of bags, each bag weighted by its tracks."""
+    sizes = bags.sizes.astype(np.float64)
+    if not bags.multi_label:
+        best = probabilities.argmax(axis=1)
+        confusion = metrics.confusion_matrix(bags.labels, best, len(bags.genres), sizes)
+        return metrics.macro_f1(confusion), metrics.tail_recall(confusion, rare)
+    said = probabilities > 0.5  # (b, G)
+    hits, true, guessed = (sizes @ part for part in (said & bags.labels, bags.labels, said))
+    there = true > 0
+    f1 = (2 * hits / (true + guessed).clip(1))[there]
+    recall = (hits / true.clip(1))[there & rare]
+    return metrics.mean_defined(f1), metrics.mean_defined(recall)
+
+
+def _optimizer(network: BagNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
+    kinds: dict[str, Any] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
+        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+    )
+    return optimizer
+
+
+def _scale(network: BagNetwork) -> float:
+    scale = getattr(network.pooling, "scale", None)
+    return float(scale.detach()) if isinstance(scale, Tensor) else math.nan
+
+
+def _copy(network: BagNetwork) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _restore(network: BagNetwork, weights: Mapping[str, Tensor]) -> None:
+    network.load_state_dict(weights)
+    network.eval()

@@ -1,0 +1,92 @@
+"""Settings hold no nonsense, and say which name, which value and what to do."""
+
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+
+from matt.errors import ConfigError
+from matt.models import settings
+from matt.models.encoders import ENCODERS
+from matt.models.losses import LOSSES
+from matt.models.pooling import POOLINGS
+from matt.models.settings import ModelSettings, TrainingSettings, read_settings
+from matt.predictions import LINKS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"encoder": "mpl"}, "unknown encoder 'mpl'; did you mean 'mlp'"),
+        ({"pooling": "dots"}, "unknown pooling 'dots'; did you mean 'dot'"),
+        ({"query": "each"}, "unknown query 'each'; known: all, true"),
+        ({"scale": 1.0}, "unknown scale 1.0; known: fixed, learned"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0; 0 switches it off"),
+        ({"dropout": "0.3"}, "dropout must be a number, got '0.3'; give it without quotes"),
+        ({"pooled_dropout": -0.1}, "pooled_dropout must be finite and at least 0, got -0.1"),
+        ({"hidden": ()}, r"hidden must be a list .*, got \(\); .* use encoder='identity'"),
+        ({"hidden": 128}, "hidden must be a list"),
+        ({"hidden": (64, 0)}, "hidden must be a whole number of at least 1, got 0"),
+        ({"query": "true"}, "pooling is 'mean'; use pooling='dot' or query='all'"),
+    ],
+)
+def test_an_impossible_model_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        ModelSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'adamw'"),
+        ({"validate": "bag"}, "unknown validate 'bag'; did you mean 'bags'"),
+        ({"lr": 0}, "lr must be above 0"),
+        ({"lr": float("nan")}, "lr must be finite and at least 0, got nan"),
+        ({"weight_decay": -1}, "weight_decay must be finite and at least 0, got -1"),
+        ({"logit_adjustment": True}, "logit_adjustment must be a number, got True"),
+        ({"segment_loss": float("inf")}, "segment_loss must be finite"),
+        ({"max_bags": 0}, "max_bags must be a whole number of at least 1, got 0"),
+        ({"max_segments": 1.5}, "max_segments must be a whole number"),
+        ({"epochs": 0}, "epochs must be"),
+        ({"patience": 0}, "patience must be"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"threads": 0}, "threads must be"),
+        ({"sub_bags": 1}, "sub_bags must be true or false, got 1"),
+        ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
+    ],
+)
+def test_impossible_training_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainingSettings(**wrong)
+
+
+@pytest.mark.parametrize("cls", [ModelSettings, TrainingSettings])
+def test_settings_survive_a_plain_dictionary(cls):
+    given = cls()
+    plain = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(given).items()}
+    assert read_settings(cls, plain) == given
+
+
+def test_an_unknown_setting_is_named():
+    with pytest.raises(ConfigError, match="unknown setting 'dropuot'; did you mean 'dropout'"):
+        read_settings(ModelSettings, {"dropuot": 0.1})
+
+
+def test_every_attribute_is_documented():
+    for cls in (ModelSettings, TrainingSettings):
+        missing = [name for name in asdict(cls()) if f"\n    {name} : " not in cls.__doc__]
+        assert missing == []
+
+
+def test_names_are_those_that_exist():
+    assert set(settings.ENCODER_NAMES) == set(ENCODERS)
+    assert set(settings.POOLING_NAMES) == set(POOLINGS)
+    assert set(LOSSES) < set(LINKS)
+
+
+def test_settings_and_the_protocol_load_without_torch():
+    code = (
+        "import sys, matt.models.settings, matt.models.classifier; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
