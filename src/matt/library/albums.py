@@ -1,0 +1,202 @@
+"""Albums as rows: who, which genre, how sure, and which tracks decided; for people and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError
+from ..evaluation.tables import Column, Table
+from ..files import write_json, write_parquet, write_text
+from ..predictions import Predictions
+from .explain import explain
+
+SCHEMA = "matt.albums/1"
+_FORMATS = (".json", ".csv", ".parquet")
+_HOW_TO_READ = (
+    "Margin: what the track added to the logit of the genre, against the mean of all genres. "
+    "Effect: how much probability the genre would lose without the track."
+)
+_NAMES = ("artist", "album", "n_tracks", "tagged", "genre", "probability")
+
+
+def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]]:
+    """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        With attention, and tracks with the columns of `matt.datasets.folder`.
+    top : int >= 1
+        How many genres are named, most likely first.
+    """
+    told = explain(predictions)
+    probabilities = predictions.probabilities
+    rows = []
+    for bag in range(len(predictions)):
+        here = slice(int(predictions.bags.offsets[bag]), int(predictions.bags.offsets[bag + 1]))
+        tracks = predictions.tracks.take(np.arange(here.start, here.stop))
+        order = np.argsort(-probabilities[bag], kind="stable")[:top]
+        best = int(order[0])
+        label = -1 if predictions.bags.multi_label else int(predictions.labels[bag])
+        rows.append(
+            {
+                "artist": _common(tracks.columns.get("artist")),
+                "album": _common(tracks.columns.get("album")),
+                "n_tracks": len(tracks),
+                "tagged": predictions.genres[label] if label >= 0 else None,
+                "genre": predictions.genres[best],
+                "probability": round(float(probabilities[bag, best]), 4),
+                "top": [
+                    {"genre": predictions.genres[g], "probability": round(float(p), 4)}
+                    for g, p in zip(order, probabilities[bag, order], strict=True)
+                ],
+                "tracks": [
+                    {
+                        "track_id": int(tracks.track_id[i]),
+                        "title": str(tracks.columns["title"][i])
+                        if "title" in tracks.columns
+                        else "",
+                        "path": str(tracks.path[i]),
+                        "attention": _number(told.attention[here.start + i, best]),
+                        "margin": _number(told.margins[here.start + i, best]),
+                        "effect": _number(told.effects[here.start + i, best]),
+                    }
+                    for i in range(len(tracks))
+                ],
+            }
+        )
+    return rows
+
+
+def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write album rows as .json (everything), .csv or .parquet (one row an album, no tracks).
+
+    Raises
+    ------
+    DataError
+        If the suffix is none of these.
+    """
+    check_format(path)
+    if path.suffix.lower() == ".json":
+        write_json(path, {"schema": SCHEMA, "albums": list(rows)})
+        return
+    flat = [{name: row[name] for name in _NAMES} for row in rows]
+    if path.suffix.lower() == ".parquet":
+        columns = {name: [row[name] for row in flat] for name in _NAMES}
+        write_parquet(path, columns, schema=SCHEMA)
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _NAMES, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _inert(value) for key, value in row.items()} for row in flat)
+    write_text(path, text.getvalue())
+
+
+def check_format(path: Path) -> None:
+    """Refuse a file whose suffix names no format, before any work.
+
+    Raises
+    ------
+    DataError
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise DataError(f"cannot write {path}: its name must end in {', '.join(_FORMATS)}")
+
+
+def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Table of album rows: one line an album."""
+    columns = (
+        Column("artist"),
+        Column("album"),
+        Column("tracks", "int"),
+        Column("tagged"),
+        Column("genre"),
+        Column("probability", "share"),
+        Column("next"),
+    )
+    cells = []
+    for row in rows:
+        following = ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in row["top"][1:])
+        who = (row["artist"], _title(row), row["n_tracks"], row["tagged"])
+        cells.append((*who, row["genre"], row["probability"], following))
+    return Table("Albums", columns, tuple(cells))
+
+
+def decided_table(row: Mapping[str, Any]) -> Table:
+    """Table of the tracks of one album: who spoke for its genre, and who could not be missed."""
+    columns = (
+        Column("track"),
+        Column("attention", "share"),
+        Column("margin", "signed"),
+        Column("effect", "signed"),
+    )
+    tracks = sorted(row["tracks"], key=lambda track: -(track["margin"] or 0))
+    tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
+    return Table(
+        f"{_title(row)}: {row['genre']}, probability {row['probability']:.2f}{tagged}",
+        columns,
+        tuple((name_of(t), t["attention"], t["margin"], t["effect"]) for t in tracks),
+        (_HOW_TO_READ,),
+    )
+
+
+def telling_bags(predictions: Predictions, *, min_tracks: int = 3) -> dict[str, int]:
+    """Bags worth a look, by what they are an example of; a kind that does not occur is left out.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Single-label.
+    min_tracks : int
+        Smaller bags have little to show.
+
+    Returns
+    -------
+    dict of str to int
+        The surest right bag, the right one of the rarest genre, and the least sure mistaken one.
+    """
+    best, sure = predictions.best, predictions.probabilities.max(axis=1)
+    large = predictions.bags.known & (predictions.bags.sizes >= min_tracks)
+    right = large & (best == predictions.labels)
+    rarity = sure - predictions.train_counts[predictions.labels]  # counts differ by 1 or more
+    found: dict[str, int] = {}
+    for kind, those, order in (
+        ("the surest", right, sure),
+        ("of the rarest genre", right, rarity),
+        ("mistaken", large & ~right, -sure),
+    ):
+        ranked = [int(bag) for bag in np.argsort(-order, kind="stable") if those[bag]]
+        left = [bag for bag in ranked if bag not in found.values()]
+        if left:
+            found[kind] = left[0]
+    return found
+
+
+def name_of(track: Mapping[str, Any]) -> str:
+    """Title of a track, or where it has none the name of its file."""
+    return str(track["title"] or Path(track["path"]).name)
+
+
+def _title(row: Mapping[str, Any]) -> str:
+    return str(row["album"] or name_of(row["tracks"][0]))
+
+
+def _inert(value: Any) -> Any:
+    """Text that a spreadsheet would run as a formula gets a quote in front."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def _common(column: Any) -> str | None:
+    """The value all tracks share, else None."""
+    values = set() if column is None else set(column.tolist())
+    return values.pop() or None if len(values) == 1 else None
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

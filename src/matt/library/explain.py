@@ -1,0 +1,92 @@
+"""Which tracks decided: exact explanations of bag predictions, from saved arrays alone.
+
+With attention a and segment logits l the logits of a bag are a sum over its segments,
+
+    o_g = sum_k a_kg l_kg,
+
+so each track's part in it is known exactly. Two readings of it, both per track and genre:
+
+- the **margin** is what the track added to o_g, centred over genres, because a constant that all
+  genres share moves no probability;
+- **leave-one-out** is what the probability would be without the track. The attention of the others
+  then grows to sum to 1 again, which is exact too: o' = (o - part) / (1 - attention of the track).
+
+Margins say who spoke for a genre; leave-one-out says who could not be missed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..predictions import Predictions
+
+_ALONE = 1e-6  # attention outside a track below which the rest of the bag says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What each track of each bag did; rows are tracks in bag order.
+
+    Attributes
+    ----------
+    attention : float array, shape (n, G)
+        Share of its bag's attention, in [0, 1].
+    margins : float array, shape (n, G)
+        Part in the bag's logits, centred over genres; sums over a bag to its centred logits.
+    effects : float array, shape (n, G)
+        Probability of the bag less its probability without the track; NaN for the only track of a
+        bag, and where the others have no attention at all.
+    """
+
+    attention: NDArray[np.float64]
+    margins: NDArray[np.float64]
+    effects: NDArray[np.float64]
+
+
+def explain(predictions: Predictions) -> Explanation:
+    """Explain predictions that carry attention and segment logits.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Made with ``predict(..., explain=True)``.
+
+    Returns
+    -------
+    Explanation
+
+    Raises
+    ------
+    DataError
+        If the predictions do not carry the segments.
+    """
+    a, logits = predictions.attention, predictions.segment_logits
+    starts = predictions.segment_offsets
+    if a is None or logits is None or starts is None:
+        raise DataError(
+            "these predictions carry no attention; make them with predict(..., explain=True)"
+        )
+    a = np.broadcast_to(a, logits.shape).astype(np.float64)  # (N, G)
+    attention = np.add.reduceat(a, starts[:-1], axis=0)  # (n, G)
+    parts = np.add.reduceat(a * logits, starts[:-1], axis=0)  # (n, G)
+    bag = np.repeat(np.arange(len(predictions)), predictions.bags.sizes)  # (n,)
+    rest = 1 - attention
+    alone = (rest < _ALONE).any(axis=1) | (predictions.bags.sizes[bag] == 1)
+    whole = np.add.reduceat(parts, predictions.bags.offsets[:-1], axis=0)  # (b, G): the logits
+    without = (whole[bag] - parts) / np.where(alone[:, None], 1, rest)
+    effects = _probabilities(whole, predictions.link)[bag] - _probabilities(
+        without, predictions.link
+    )
+    effects[alone] = np.nan
+    return Explanation(attention, parts - parts.mean(axis=1, keepdims=True), effects)
+
+
+def _probabilities(logits: NDArray[np.float64], link: str) -> NDArray[np.float64]:
+    if link == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(exp / exp.sum(axis=1, keepdims=True))

@@ -1,0 +1,73 @@
+"""Explanations against predictions of bags from which the track was really taken out."""
+
+import numpy as np
+import pytest
+import torch
+
+from matt import Bags, DataError, FeatureStore, NeuralClassifier, Tracks
+from matt.library.explain import explain
+from matt.models.settings import ModelSettings, TrainingSettings
+
+SEGMENTS = np.array([1, 3, 2, 1, 1, 2, 1])  # of 7 tracks
+ALBUMS = [1, 1, 1, 2, 3, 3, 3]
+
+
+@pytest.fixture(scope="module", params=["mean", "dot", "shared"])
+def library(request):
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    tracks = Tracks(
+        [13, 11, 7, 5, 3, 2, 17], [0, 0, 0, 1, 2, 2, 2], ("A", "B", "C"), artist_id=ALBUMS, album_id=ALBUMS
+    )  # fmt: skip
+    values = rng.normal(size=(SEGMENTS.sum(), 4)) + np.repeat(tracks.labels, SEGMENTS)[:, None]
+    offsets = np.concatenate([[0], np.cumsum(SEGMENTS)])
+    store = FeatureStore.from_arrays("toy", tracks.track_id, values, offsets)
+    training = TrainingSettings(epochs=30, lr=0.02, logit_adjustment=0.0, sub_bags=False)
+    model = NeuralClassifier(ModelSettings(hidden=(5,), pooling=request.param), training)
+    model.fit(store, Bags.from_tracks(tracks, by="track"))
+    return store, tracks, model
+
+
+def test_margins_sum_to_the_centred_logits(library):
+    store, tracks, model = library
+    predictions = model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+    sums = np.add.reduceat(explain(predictions).margins, predictions.bags.offsets[:-1], axis=0)
+    centred = predictions.logits - predictions.logits.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(sums, centred, atol=1e-5)
+
+
+def test_attention_of_a_bag_sums_to_one(library):
+    store, tracks, model = library
+    predictions = model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+    sums = np.add.reduceat(explain(predictions).attention, predictions.bags.offsets[:-1], axis=0)
+    np.testing.assert_allclose(sums, 1, atol=1e-6)
+
+
+def test_the_effect_is_what_happens_when_the_track_is_left_out(library):
+    store, tracks, model = library
+    whole = model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+    effects = explain(whole).effects
+    bag = np.repeat(np.arange(len(whole)), whole.bags.sizes)
+    for row, track_id in enumerate(whole.bags.track_ids):
+        if whole.bags.sizes[bag[row]] == 1:
+            assert np.isnan(effects[row]).all()
+            continue
+        rest = tracks.take(np.isin(tracks.track_id, whole.bags.take([bag[row]]).track_ids))
+        rest = rest.drop([track_id])
+        without = model.predict(store, rest, Bags.from_tracks(rest))
+        expected = whole.probabilities[bag[row]] - without.probabilities[0]
+        np.testing.assert_allclose(effects[row], expected, atol=1e-5)
+
+
+def test_attention_has_woken_up_where_there_is_any(library):
+    """Otherwise the tests above would say nothing about attention."""
+    store, tracks, model = library
+    predictions = model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+    shares = explain(predictions).attention[:3]
+    assert np.allclose(shares, 1 / 3, atol=1e-4) == (model.model.pooling == "mean")
+
+
+def test_predictions_without_segments_are_refused(library):
+    store, tracks, model = library
+    with pytest.raises(DataError, match="explain=True"):
+        explain(model.predict(store, tracks, Bags.from_tracks(tracks)))
