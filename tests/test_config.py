@@ -65,4 +65,6 @@ def test_every_setting_is_documented():
     for schema in hints:
         if hasattr(schema, "__dataclass_fields__"):
             for f in fields(schema):
-                assert f.name in schema.__doc__ or hasattr(f.default_factory, "__dataclass_fields__")
+                assert f.name in schema.__doc__ or hasattr(
+                    f.default_factory, "__dataclass_fields__"
+                )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import ttest_1samp
 
 from matt.bags import Bags
 from matt.errors import DataError
@@ -27,8 +28,9 @@ EVERY_KIND = {  # cell, as shown
     "number": (0.012345, "0.0123"),
     "share": (0.6826, ".683"),
     "signed": (0.184, "+0.18"),
-    "spread": ((0.6834, 0.0209), ".683 ± .021"),
+    "spread": ((0.6834, 0.0209), ".683 ± .02"),
     "interval": ((0.612, 0.744), ".61-.74"),
+    "difference": ((-0.0184, 0.013), "-.018 ± .013"),
 }
 UNDEFINED = {kind: None for kind in KINDS} | {"flag": False, "share": NAN, "spread": (NAN, NAN)}
 
@@ -49,9 +51,10 @@ def test_every_kind_is_shown():
     assert set(EVERY_KIND) == set(KINDS)
     first, second = every_kind().shown()
     assert first == [shown for _, shown in EVERY_KIND.values()]
-    assert second == ["-", "", "-", "-", "-", "-", "-", "-"]
+    assert second == ["-", "", "-", "-", "-", "-", "-", "-", "-"]
     assert Column("F1", "spread").show((0.25, NAN)) == ".250"  # a single split
     assert Column("F1", "share").show(1.0) == "1.000"
+    assert Column("gain", "difference").show((0.25, NAN)) == "+.250"
     assert Column("gain", "signed").show(-0.184) == "-0.18"
 
 
@@ -76,7 +79,7 @@ def test_csv_keeps_all_digits():
     assert (float(rows[0]["interval low"]), float(rows[0]["interval high"])) == (0.612, 0.744)
     assert rows[0]["int"] == "12345"
     assert {value for name, value in rows[1].items() if name != "flag"} == {""}
-    assert all(len(row) == len(KINDS) + 2 and None not in row for row in rows)
+    assert all(len(row) == len(KINDS) + 3 and None not in row for row in rows)
 
 
 @given(st.lists(st.text(), min_size=2, max_size=2))
@@ -186,11 +189,24 @@ def test_mean_and_standard_deviation_over_splits():
     f1 = [s.macro_f1 for s in splits]
     assert rows[0]["macro-F1"]["mean"] == pytest.approx(statistics.mean(f1))
     assert rows[0]["macro-F1"]["sd"] == pytest.approx(statistics.stdev(f1))
-    assert (rows[0]["splits"], rows[0]["n a split"]) == (4, "20 to 23")
+    assert "4 splits of 20 to 23 items: MATT." in table.notes
     assert rows[1]["accuracy"] == {"mean": splits[0].accuracy, "sd": None}
-    assert rows[1]["n a split"] == "20"
+    assert "1 split of 20 items: one." in table.notes
     assert rows[2]["tail recall"]["mean"] == pytest.approx(rows[0]["tail recall"]["mean"])
     assert "odd: tail recall is of 4 of 5 splits." in table.notes
+
+
+def test_differences_are_paired_by_split():
+    ours, control = (
+        [score(predictions(seed)) for seed in seeds] for seeds in ((0, 1, 2), (3, 4, 5))
+    )
+    table = split_table({"control": control, "ours": ours}, against="control")
+    first, second = (row["macro-F1 less control"] for row in table.to_json()["rows"])
+    assert first is None
+    pairs = [a.macro_f1 - b.macro_f1 for a, b in zip(ours, control, strict=True)]
+    interval = ttest_1samp(pairs, 0).confidence_interval()
+    assert second["difference"] == pytest.approx(statistics.mean(pairs))
+    assert second["half width"] == pytest.approx((interval.high - interval.low) / 2)
 
 
 def test_genres_from_common_to_rare():

@@ -72,9 +72,7 @@ class Run:
         DataError
             If the folder holds files of something else.
         """
-        path = Path(path)
-        if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
-            raise DataError(f"{path} is not empty and is no run folder; choose another folder")
+        path = check_free(path)
         manifest = {
             "schema": _SCHEMA,
             "kind": kind,
@@ -170,6 +168,22 @@ class Run:
             writer.writeheader()
             writer.writerows(rows)
         write_text(self.path / f"{name}.csv", text.getvalue())
+
+
+def check_free(path: Path | str) -> Path:
+    """Refuse a folder that a run must not be written to, before any work is done for it.
+
+    Raises
+    ------
+    DataError
+        If it is a file, or holds files of something that is no run.
+    """
+    path = Path(path)
+    if path.is_file():
+        raise DataError(f"{path} is a file; choose another name for the run folder")
+    if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+        raise DataError(f"{path} is not empty and is no run folder; choose another folder")
+    return path
 
 
 def versions() -> dict[str, str]:

@@ -52,7 +52,10 @@ def score_table(rows: Iterable[tuple[str, Scores]], *, title: str = "Scores") ->
 
 
 def split_table(
-    rows: Mapping[str, Sequence[Scores]], *, title: str = "Mean ± standard deviation over splits"
+    rows: Mapping[str, Sequence[Scores]],
+    *,
+    title: str = "Mean ± standard deviation over splits",
+    against: str | None = None,
 ) -> Table:
     """Mean and standard deviation of scores over splits or seeds.
 
@@ -61,35 +64,48 @@ def split_table(
     rows : dict of str to sequence of Scores
         Scores of each model, one a split, all of one unit.
     title : str
+    against : str, optional
+        A row with which every other is compared split by split, in macro-F1.
 
     Returns
     -------
     Table
         The standard deviation is that of a sample (n - 1); it is left out for a single split.
-        A split where a score is undefined does not count for it, and a note says so.
+        A split where a score is undefined does not count for it, and a note says so. The
+        difference to ``against`` comes with half the width of its 95 % t interval over splits.
     """
-    columns = (
+    columns = [
         Column("model"),
         Column("unit"),
-        Column("splits", "int"),
-        Column("n a split"),
         *(Column(heading, "spread") for heading in _HEADINGS.values()),
-    )
+    ]
+    if against is not None:
+        columns.append(Column("macro-F1 less control", "difference"))
     cells: list[tuple[Cell, ...]] = []
+    sizes: dict[str, list[str]] = {}
     partial: list[str] = []
     for name, scores in rows.items():
-        sizes = [s.n for s in scores]
-        size = f"{min(sizes):,}" + (f" to {max(sizes):,}" if min(sizes) < max(sizes) else "")
+        sizes.setdefault(_sizes(scores), []).append(name)
         cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
-        cell += [len(scores), size]
         for key, heading in _HEADINGS.items():
             values = [v for s in scores if not math.isnan(v := getattr(s, key))]
             cell.append(_mean_sd(values))
             if 0 < len(values) < len(scores):
                 partial.append(f"{name}: {heading} is of {len(values)} of {len(scores)} splits.")
+        if against is not None:
+            cell.append(None if name == against else _difference(scores, rows[against]))
         cells.append(tuple(cell))
+    notes = [
+        f"{size}{'.' if len(sizes) == 1 else ': ' + ', '.join(names) + '.'}"
+        for size, names in sizes.items()
+    ]
+    if against is not None:
+        notes.append(
+            f"Control: {against}. Differences are paired by split, ± half of the 95 % t interval; "
+            "splits share tracks, so the true interval is wider."
+        )
     every = [s for scores in rows.values() for s in scores]
-    return Table(title, columns, tuple(cells), (*_notes(every), *partial))
+    return Table(title, tuple(columns), tuple(cells), (*notes, *_notes(every), *partial))
 
 
 def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
@@ -137,6 +153,27 @@ def _mean_sd(values: Sequence[float]) -> tuple[float, float] | None:
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
 
 
+def _sizes(scores: Sequence[Scores]) -> str:
+    """How many splits of how many items."""
+    least, most = min(s.n for s in scores), max(s.n for s in scores)
+    items = f"{least:,}" + (f" to {most:,}" if least < most else "") + " items"
+    return f"{len(scores)} splits of {items}" if len(scores) > 1 else f"1 split of {items}"
+
+
+def _difference(scores: Sequence[Scores], control: Sequence[Scores]) -> tuple[float, float] | None:
+    """Mean paired difference of macro-F1, and half the width of its 95 % t interval."""
+    from scipy.stats import t
+
+    if len(scores) != len(control):
+        return None
+    pairs = zip(scores, control, strict=True)
+    found = _mean_sd([d for a, b in pairs if not math.isnan(d := a.macro_f1 - b.macro_f1)])
+    if found is None or math.isnan(found[1]):
+        return found
+    n = len(scores)
+    return found[0], float(t.ppf(0.975, n - 1)) * found[1] / math.sqrt(n)
+
+
 def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
     """What is the same for many rows, said once."""
     units = dict.fromkeys(_UNITS[s.unit] for s in scores)
@@ -148,7 +185,11 @@ def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
         for key, reason in s.reasons.items()
         if key in _HEADINGS
     )
-    notes = [f"Unit. {'; '.join(units)}." if units else "", *(f"{_upper(rule)}." for rule in rules)]
+    notes = [f"Unit. {'; '.join(units)}." if units else ""]
+    if len(rules) > 1:  # by split, each by its own training counts
+        notes.append(f"{_upper(next(iter(rules)))}; in other splits by their own counts.")
+    else:
+        notes += [f"{_upper(rule)}." for rule in rules]
     if unknown:
         notes.append(f"Left out, because the genre is unknown: {', '.join(unknown)}.")
     notes += [f"{_upper(reason)}." for reason in reasons]

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 UNDEFINED = "-"
 # Kinds whose cells hold two numbers, and what these are called where they stand alone.
-_PAIRS = {"spread": ("mean", "sd"), "interval": ("low", "high")}
+_PAIRS = {
+    "spread": ("mean", "sd"),
+    "interval": ("low", "high"),
+    "difference": ("difference", "half width"),
+}
 KINDS = ("text", "flag", "int", "number", "share", "signed", *_PAIRS)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
 
@@ -73,7 +77,9 @@ class Column:
         ``number``   float                          three digits: 0.0123, 4.56
         ``share``    float in [0, 1]                .683
         ``signed``   float                          +0.18
-        ``spread``   (mean, standard deviation)     .683 ± .021
+        ``spread``   (mean, standard deviation)     .683 ± .02
+        ``difference`` (difference, half of its     +.018 ± .013
+                     interval)
         ``interval`` (low, high)                    .61-.74
         ============ ============================== =================
 
@@ -98,7 +104,7 @@ class Column:
         """Write one cell for people.
 
         >>> Column("macro-F1", "spread").show((0.6834, 0.021))
-        '.683 ± .021'
+        '.683 ± .02'
         """
         if self.kind == "flag":
             return plain(self.name) if cell else ""
@@ -108,7 +114,9 @@ class Column:
             first, second = cell
             if self.kind == "interval":
                 return f"{_share(first, 2)}-{_share(second, 2)}"
-            return _share(first) + ("" if math.isnan(second) else f" ± {_share(second)}")
+            if self.kind == "difference":
+                return _share(first, sign="+") + _plus_minus(second, 3)
+            return _share(first) + _plus_minus(second, 2)
         if self.kind == "share" and isinstance(cell, float | int):
             return _share(cell)
         layout = {"int": ",", "number": ".3g", "signed": "+.2f"}.get(self.kind)
@@ -253,9 +261,13 @@ class Table:
         return table
 
 
-def _share(value: float, digits: int = 3) -> str:
+def _share(value: float, digits: int = 3, sign: str = "-") -> str:
     """Write a share without the zero that all of them begin with."""
-    return re.sub(r"^(-?)0\.", r"\1.", f"{value:.{digits}f}")
+    return re.sub(r"^([-+]?)0\.", r"\1.", f"{value:{sign}.{digits}f}")
+
+
+def _plus_minus(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f" ± {_share(value, digits)}"
 
 
 def _undefined(cell: Cell) -> bool:

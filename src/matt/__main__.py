@@ -1,0 +1,5 @@
+"""``python -m matt`` is the command ``matt``."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,195 @@
+"""Commands for people with a music library: ``scan``, ``extract``, ``predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Json, Output, Quiet, Workers, outcome
+from .sources import (
+    Folder,
+    Retry,
+    Salvage,
+    Store,
+    default_store,
+    exit_if_failed,
+    extract_tracks,
+    extraction_counts,
+    failure_rows,
+    scan_folder,
+    show_extraction,
+    tell_failures,
+)
+
+
+def scan(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the tracks as a Parquet table.", show_default=False)
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read the tags of a folder: tracks, albums, genres, and what is wrong.
+
+    Nothing is decoded and nothing is changed. Example: [bold]matt scan ~/Music[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..bags import Bags
+        from ..evaluation.tables import Column, Table
+
+        found = scan_folder(folder, output)
+        tracks = found.tracks
+        bags = Bags.from_tracks(tracks, by="album")
+        counts = {**found.counts, "albums and lone tracks (bags)": len(bags)}
+        albums = [int((bags.labels == g).sum()) for g in range(len(tracks.genres))]
+        genres = sorted(
+            zip(tracks.genres, tracks.counts.tolist(), albums, strict=True), key=lambda g: -g[1]
+        )
+        output.tables(
+            [
+                Table(
+                    "Library",
+                    (Column("what"), Column("count", "int")),
+                    tuple((name, count) for name, count in counts.items()),
+                ),
+                Table(
+                    "Genres",
+                    (Column("genre"), Column("tracks", "int"), Column("bags", "int")),
+                    tuple(genres),
+                ),
+            ]
+        )
+        tell_failures(found.problems, output, what="have problems")
+        if out is not None:
+            tracks.save(out)
+            output.note(f"tracks written to {out}")
+        untagged = tracks.take(found.untagged).path
+        output.document(
+            {
+                "counts": counts,
+                "genres": [{"genre": genre, "tracks": n, "bags": b} for genre, n, b in genres],
+                "untagged": [str(path) for path in untagged],
+                "problems": failure_rows(found.problems),
+            }
+        )
+        exit_if_failed(len(found.problems))
+
+
+def extract(
+    folder: Folder,
+    kind: Annotated[
+        str, typer.Option("--features", help="summary (518 columns) or logmel (96 bands).")
+    ] = "summary",
+    policy: Annotated[str, typer.Option(help="Segments: first, middle or all.")] = "middle",
+    duration: Annotated[float, typer.Option(help="Seconds of a segment.")] = 30.0,
+    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None,
+    short: Annotated[
+        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
+    ] = None,
+    store: Store = None,
+    salvage: Salvage = False,
+    retry_failed: Retry = False,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute features of every track, once; interrupted, the same command goes on.
+
+    Example: [bold]matt extract ~/Music --features logmel[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..config import FeatureSettings
+
+        short = short or ("keep" if kind == "summary" else "pad")
+        settings = FeatureSettings(
+            kind=kind, policy=policy, duration=duration, hop=hop, short=short
+        )
+        spec = settings.spec()
+        found = scan_folder(folder, output)
+        place = store or default_store(folder, spec)
+        _, report = extract_tracks(
+            found.tracks,
+            spec,
+            place,
+            output,
+            salvage=salvage,
+            retry_failed=retry_failed,
+            workers=workers,
+        )
+        counts = extraction_counts(report)
+        told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
+        output.say(f"Tracks: {told}. Store: {place}")
+        tell_failures(found.problems, output, what="have problems")
+        tell_failures(report.failures, output)
+        tell_failures(report.partial, output, what="are cut off or damaged, and used in part")
+        output.document(
+            {
+                "store": str(place),
+                "spec": spec.to_json(),
+                "counts": counts,
+                "failures": failure_rows([*found.problems, *report.failures]),
+                "partial": failure_rows(report.partial),
+            }
+        )
+        exit_if_failed(len(found.problems) + len(report.failures))
+
+
+def predict(
+    folder: Folder,
+    model: Annotated[Path, typer.Option(help="Run folder of 'matt train', or a model folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Also write to a .json, .csv or .parquet file.", show_default=False),
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show which tracks decided each album.")
+    ] = False,
+    store: Store = None,
+    salvage: Salvage = False,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Predict a genre for every album of a folder; no file of yours is changed.
+
+    Example: [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..library import albums
+        from ..library.predict import predict_library, spec_of
+        from .training import load_model
+
+        if out is not None:
+            albums.check_format(out)
+        classifier = load_model(model)
+        spec = spec_of(classifier)
+        found = scan_folder(folder, output)
+        place = store or default_store(folder, spec)
+        with output.progress() as bars:
+            bar = bars.add_task(f"extracting {spec.kind}", total=None, detail="")
+            result = predict_library(
+                found,
+                classifier,
+                place,
+                progress=lambda p: show_extraction(bars, bar, p),
+                salvage=salvage,
+                workers=workers,
+            )
+        rows = albums.album_rows(result.predictions)
+        if out is not None:
+            albums.write_albums(out, rows)
+            output.note(f"written to {out}")
+        decided = [albums.decided_table(row) for row in rows] if explain else []
+        output.tables([albums.albums_table(rows), *decided])
+        failures = [*found.problems, *result.extraction.failures]
+        tell_failures(failures, output)
+        output.document(
+            {"schema": albums.SCHEMA, "albums": rows, "failures": failure_rows(failures)}
+        )
+        exit_if_failed(len(failures))

@@ -1,0 +1,109 @@
+"""From a folder to tracks and features: scan, extract with progress, tell the failures."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import SOME_FAILED, Output, add_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..datasets.folder import Scan
+    from ..features.extract import Progress, Report
+    from ..features.spec import FeatureSpec
+    from ..features.store import FeatureStore
+    from ..tracks import Tracks
+
+Folder = Annotated[Path, typer.Argument(help="Folder of tagged music.", show_default=False)]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Where features are kept; by default in the user's cache ($MATT_CACHE)."
+    ),
+]
+Salvage = Annotated[bool, typer.Option("--salvage", help="Use what decodes of damaged files.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again that failed before.")]
+
+_SHOWN = 20  # lines of a list of failures on a terminal; --json and the report hold all
+
+
+def default_store(folder: Path, spec: FeatureSpec) -> Path:
+    """Where the features of a folder are kept unless the user says: outside the music itself."""
+    import platformdirs
+
+    from ..tracks import stable_id
+
+    given = os.environ.get("MATT_CACHE")
+    cache = Path(given) if given else platformdirs.user_cache_path("matt")
+    root = folder.resolve()
+    name = re.sub(r"[^\w-]+", "-", root.name)[:40] or "music"
+    return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
+
+
+def scan_folder(folder: Path, output: Output) -> Scan:
+    """Scan with a progress bar."""
+    from ..datasets.folder import scan
+
+    with output.progress() as bars:
+        bar = add_bar(bars, "reading tags")
+        return scan(
+            folder, progress=lambda done, total: bars.update(bar, completed=done, total=total)
+        )
+
+
+def extract_tracks(
+    tracks: Tracks, spec: FeatureSpec, store: Path, output: Output, **options: Any
+) -> tuple[FeatureStore, Report]:
+    """Extract what is missing with a progress bar, and open the store."""
+    from ..features.extract import extract
+    from ..features.store import FeatureStore
+
+    with output.progress() as bars:
+        bar = add_bar(bars, f"extracting {spec.kind}", len(tracks))
+
+        report = extract(
+            tracks, spec, store, progress=lambda p: show_extraction(bars, bar, p), **options
+        )
+    return FeatureStore.open(store), report
+
+
+def show_extraction(bars: Any, bar: Any, progress: Progress) -> None:
+    """Move the bar of an extraction, with the count of failures beside it."""
+    detail = f"{progress.failed} failed" if progress.failed else ""
+    if progress.stage == "looking":
+        detail = "comparing with the store"
+    bars.update(bar, completed=progress.done, total=progress.total, detail=detail)
+
+
+def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "failed") -> None:
+    """List failed files with path and reason."""
+    some = list(failures)
+    if some:
+        output.warn(f"{len(some)} files {what}:")
+    for failure in some[:_SHOWN]:
+        output.warn(f"  {failure.path}: {failure.reason}")
+    if len(some) > _SHOWN:
+        output.warn(f"  ... and {len(some) - _SHOWN} more, all with --json")
+
+
+def failure_rows(failures: Iterable[Any]) -> list[dict[str, str]]:
+    """Failures for a JSON document."""
+    return [{"path": str(f.path), "reason": str(f.reason)} for f in failures]
+
+
+def extraction_counts(report: Report) -> dict[str, int]:
+    """What an extraction did, in numbers."""
+    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted")
+    return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
+
+
+def exit_if_failed(n_failed: int) -> None:
+    """Exit with the code for "done, but some files failed"."""
+    if n_failed:
+        raise typer.Exit(SOME_FAILED)

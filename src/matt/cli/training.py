@@ -1,0 +1,139 @@
+"""Commands that learn and score: ``train``, ``evaluate``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import Json, Output, Quiet, Workers, add_bar, outcome
+from .sources import (
+    Folder,
+    Salvage,
+    Store,
+    default_store,
+    exit_if_failed,
+    extract_tracks,
+    failure_rows,
+    scan_folder,
+    tell_failures,
+)
+
+if TYPE_CHECKING:
+    from ..evaluation.tables import Table
+    from ..models.neural import NeuralClassifier
+
+
+def train(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    config: Annotated[
+        Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one setting, e.g. --set training.lr=0.01."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
+    controls: Annotated[
+        bool, typer.Option(help="Also train the control: a track model averaged over the bag.")
+    ] = True,
+    store: Store = None,
+    salvage: Salvage = False,
+    workers: Workers = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Learn genres from the tagged albums of a folder, and say how well it worked.
+
+    Artists are split into training, validation and test; features are extracted once.
+    Example: [bold]matt train ~/Music --out runs/mine[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from .. import config as settings_module
+        from .. import experiment
+        from ..runs import check_free
+
+        check_free(out)
+        overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
+        settings = settings_module.load(config, overrides)
+        found = scan_folder(folder, output)
+        spec = settings.features.spec()
+        place = store or default_store(folder, spec)
+        features, report = extract_tracks(
+            found.tracks, spec, place, output, salvage=salvage, workers=workers
+        )
+        failures = [*found.problems, *report.failures]
+        tell_failures(failures, output)
+        with output.progress() as bars:
+            shown: dict[str, object] = {}
+
+            def show(name: str, epoch: Mapping[str, float]) -> None:
+                bar = shown.setdefault(name, add_bar(bars, name, settings.training.epochs))
+                score = epoch.get("valid_macro_f1")
+                detail = f"loss {epoch['loss']:.3f}" + (
+                    "" if score is None else f", validation macro-F1 {score:.3f}"
+                )
+                bars.update(bar, completed=int(epoch["epoch"]), detail=detail)  # type: ignore[arg-type]
+
+            run = experiment.run(
+                found.tracks,
+                features,
+                settings,
+                out,
+                title=f"Genres of {folder.name}",
+                controls=controls,
+                progress=show,
+                failures=failure_rows(failures),
+                store=str(place),
+            )
+        tables = _saved_tables(out)
+        output.tables(tables.values())
+        for note in run.manifest["notes"]:
+            output.warn(note)
+        output.note(f"run folder: {run.path}; report: {run.report}")
+        output.document(
+            {
+                "run": str(run.path),
+                "scores": {name: table.to_json() for name, table in tables.items()},
+                "untestable": run.manifest["untestable"],
+                "failures": failure_rows(failures),
+            }
+        )
+        exit_if_failed(len(failures))
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="Run folder of 'matt train'.", show_default=False)],
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the tables of a run again, from its saved predictions.
+
+    Example: [bold]matt evaluate runs/mine --json[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        tables = _saved_tables(run)
+        output.tables(tables.values())
+        output.document({name: table.to_json() for name, table in tables.items()})
+
+
+def load_model(path: Path) -> NeuralClassifier:
+    """Classifier of a run folder or of a model folder."""
+    from ..models.neural import NeuralClassifier
+    from ..runs import Run
+
+    if (path / "model.json").exists():
+        return NeuralClassifier.load(path)
+    return NeuralClassifier.load(Run.open(path).model)
+
+
+def _saved_tables(path: Path) -> dict[str, Table]:
+    from .. import experiment
+    from ..runs import Run
+
+    return experiment.tables_of(experiment.saved(Run.open(path)))

@@ -1,0 +1,108 @@
+"""What is compared: ways to predict bags, each fitted and applied alike.
+
+A comparison is a list of `Row`: what a network is trained on (bags or lone tracks), and how its
+predictions reach the bag. The controls stand in every table, because without them nobody can tell
+what bags and attention are worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from .bags import Bags
+from .features.store import FeatureStore
+from .models.neural import NeuralClassifier
+from .models.settings import ModelSettings, TrainingSettings
+from .predictions import Predictions
+from .tracks import Tracks
+
+LONE_BATCH = 256  # lone tracks a step; a bag counts as one bag, so bags take fewer
+
+Epoch = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One way to predict bags.
+
+    Attributes
+    ----------
+    name : str
+        In tables.
+    model : ModelSettings
+    training : TrainingSettings
+    lone : bool
+        Trained on lone tracks instead of bags, and predicted so.
+    average : bool
+        Of a model of lone tracks: average its probabilities over the bag.
+    """
+
+    name: str
+    model: ModelSettings
+    training: TrainingSettings
+    lone: bool = False
+    average: bool = False
+
+
+def track_model(name: str, training: TrainingSettings, *, average: bool, hidden: int = 128) -> Row:
+    """The control: a plain network of lone tracks, with the same loss and the same budget.
+
+    Its best epoch is chosen by what is scored: lone tracks, or their average over the bags.
+    """
+    plain = replace(
+        training,
+        sub_bags=False,
+        segment_loss=0.0,
+        max_bags=max(training.max_bags, LONE_BATCH),
+        validate="average" if average else "bags",
+    )
+    return Row(
+        name=name, model=ModelSettings(hidden=(hidden,)), training=plain, lone=True, average=average
+    )
+
+
+def fit_row(
+    row: Row,
+    features: FeatureStore,
+    tracks: Tracks,
+    *,
+    by: str,
+    seed: int,
+    progress: Epoch | None = None,
+) -> NeuralClassifier:
+    """Fit one row on the training split, its best epoch chosen on the validation split.
+
+    Parameters
+    ----------
+    row : Row
+    features : FeatureStore
+        Holds every labelled track.
+    tracks : Tracks
+        With splits.
+    by : str
+        What a bag is, as in `Bags.from_tracks`.
+    seed : int
+    progress : callable, optional
+        Called after each epoch.
+    """
+    train = Bags.from_tracks(tracks, by="track" if row.lone else by, split="training").labelled()
+    valid = None
+    if (tracks.split == "validation").any():
+        unit = "track" if row.lone and not row.average else by
+        valid = Bags.from_tracks(tracks, by=unit, split="validation").labelled()
+    training = replace(row.training, seed=seed)
+    return NeuralClassifier(row.model, training).fit(
+        features, train, valid=valid, progress=progress
+    )
+
+
+def predict_row(
+    row: Row, model: NeuralClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
+) -> Predictions:
+    """Predict bags as the row says: whole, lone, or lone and averaged over the bags."""
+    if not row.lone:
+        return model.predict(features, tracks, bags, explain=True)
+    alone = Bags.from_tracks(tracks.take(tracks.rows(bags.track_ids)), by="track")
+    predictions = model.predict(features, tracks, alone)
+    return predictions.average_over(bags) if row.average else predictions

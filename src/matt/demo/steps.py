@@ -1,0 +1,244 @@
+"""The steps: compare rows on real features, make audio, scan, extract, compare again, explain."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import experiment, splits
+from ..bags import Bags
+from ..comparison import Row, fit_row, predict_row, track_model
+from ..config import FeatureSettings, Settings
+from ..datasets.embedded import fma_mfcc
+from ..datasets.folder import Scan, scan
+from ..datasets.synthetic import write_library
+from ..evaluation.scores import Scores, majority, score
+from ..evaluation.summaries import split_table
+from ..evaluation.tables import Column, Table
+from ..features.extract import Report, extract
+from ..features.store import FeatureStore
+from ..library.albums import album_rows, decided_table, telling_bags
+from ..models.settings import ModelSettings, TrainingSettings
+from ..runs import Run
+from ..tracks import Tracks
+from .page import write_page
+
+N_SPLITS = 5
+TAIL, TAIL_TRACKS = "Hip-Hop", 40
+SYNTHETIC = Settings(
+    features=FeatureSettings(policy="middle", duration=8.0), training=TrainingSettings(threads=1)
+)
+
+# (step, done, total, detail)
+Progress = Callable[[str, int, int, str], None]
+
+# One thread: a step of these networks is too short to share out.
+_BEST = TrainingSettings(threads=1)
+_PLAIN = replace(_BEST, logit_adjustment=0.0, sub_bags=False, segment_loss=0.0)
+_ADJUSTED = replace(_PLAIN, logit_adjustment=1.0)
+_DOT = ModelSettings(pooling="dot")
+CONTROL = "control + LA"
+ROWS = (
+    track_model("MLP per track", _PLAIN, average=False),
+    track_model("control: MLP per track, averaged", _PLAIN, average=True),
+    Row(name="+MIL (mean)", model=ModelSettings(), training=_PLAIN),
+    Row(
+        name="MATT as in the paper",  # dot score, read with the true genre's query
+        model=replace(_DOT, query="true", scale="fixed"),
+        training=_PLAIN,
+    ),
+    track_model(CONTROL, _ADJUSTED, average=True),
+    Row(name="MATT, all queries + LA", model=_DOT, training=_ADJUSTED),
+    Row(name="MATT, default losses", model=_DOT, training=_BEST),
+    Row(name="default", model=ModelSettings(), training=_BEST),
+)
+SYNTHETIC_ROWS = (ROWS[0], ROWS[1], ROWS[4], ROWS[7])
+
+
+@dataclass(frozen=True, eq=False)
+class Demo:
+    """What the demonstration showed.
+
+    Attributes
+    ----------
+    run : Run
+    tables : dict of str to Table
+        ``"real"`` and ``"synthetic"``: mean and standard deviation of each row over splits.
+        ``"genres"``: genres of the synthetic library on one split. ``"files"``: which of its files
+        were left out or used in part, and why.
+    albums : dict of str to dict
+        Albums of the synthetic library by what they are an example of, as
+        `matt.library.albums.album_rows` gives them.
+    seconds : dict of str to float
+        Of each step.
+    """
+
+    run: Run
+    tables: Mapping[str, Table]
+    albums: Mapping[str, Mapping[str, Any]]
+    seconds: Mapping[str, float]
+
+    @property
+    def shown(self) -> list[Table]:
+        """All tables, in the order in which they are read."""
+        return [*self.tables.values(), *map(decided_table, self.albums.values())]
+
+
+def run_demo(
+    out: Path | str,
+    *,
+    seed: int = 0,
+    n_splits: int = N_SPLITS,
+    n_tracks: int = 400,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Demo:
+    """Run both parts and write everything into one run folder.
+
+    Parameters
+    ----------
+    out : path
+        Run folder; ``library`` and ``features`` in it are used again by the next run.
+    seed : int
+        Of the splits, the training and the synthetic library.
+    n_splits : int >= 1
+        Artist-disjoint splits, each with its own seed.
+    n_tracks : int
+        Size of the synthetic library.
+    workers : int, optional
+        Processes; by default one a core.
+    progress : callable, optional
+        Called with (step, done, total, detail).
+    """
+    tell = progress or (lambda step, done, total, detail: None)
+    settings = {"n_splits": n_splits, "n_tracks": n_tracks, "synthetic": SYNTHETIC.to_json()}
+    run = Run.create(out, kind="demo", settings=settings, seed=seed)
+    clock = _Clock()
+
+    tracks, features = fma_mfcc()
+    real = _compare(run, "real", tracks, features, seed, n_splits, tell)
+    clock.lap("real: training")
+
+    found, report = _library(run.path, seed, n_tracks, workers, tell, clock)
+    features = FeatureStore.open(run.path / "features")
+    tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
+    synthetic = _compare(run, "synthetic", tracks, features, seed, n_splits, tell)
+    inner = experiment.run(
+        tracks,
+        features,
+        replace(SYNTHETIC, seed=seed),
+        run.path / "synthetic",
+        title="Synthetic library, one split",
+        synthetic=True,
+    )
+    clock.lap("synthetic: training")
+
+    predictions = inner.predictions("test")
+    rows = album_rows(predictions)
+    demo = Demo(
+        run,
+        {
+            "real": split_table(
+                real,
+                title=f"Real FMA features: Rock, and a {TAIL} tail of {TAIL_TRACKS} tracks",
+                against=CONTROL,
+            ),
+            "synthetic": split_table(
+                synthetic, title="Synthetic library, from audio files", against=CONTROL
+            ),
+            "genres": experiment.tables_of({"test": predictions})["genres"],
+            "files": _files_table(found, report),
+        },
+        {kind: rows[bag] for kind, bag in telling_bags(predictions).items()},
+        clock.seconds,
+    )
+    run.save_scores({name: table.to_json() for name, table in demo.tables.items()})
+    write_page(run, demo.tables, demo.albums, inner)
+    run.finish(seconds={step: round(s, 1) for step, s in clock.seconds.items()})
+    return demo
+
+
+def _files_table(found: Scan, report: Report) -> Table:
+    """Planted bad files: what became of each."""
+    told = [(problem.path, "left out", problem.reason) for problem in found.problems]
+    told += [(p.path, "left out", p.reason) for p in report.failures]
+    told += [(p.path, "used in part", p.reason) for p in report.partial]
+    cells = tuple((Path(path).name, what, reason) for path, what, reason in told)
+    columns = (Column("file"), Column("what became of it"), Column("why"))
+    title = f"Files of the synthetic library: {report.total - report.failed} used"
+    return Table(title, columns, cells, ("The bad files are planted, to show what happens.",))
+
+
+def _compare(
+    run: Run,
+    part: str,
+    tracks: Tracks,
+    features: FeatureStore,
+    seed: int,
+    n_splits: int,
+    tell: Progress,
+) -> dict[str, list[Scores]]:
+    """Scores of each row on each split; unit: each track under its own label."""
+    real = part == "real"
+    rows, by = (ROWS, "artist_run") if real else (SYNTHETIC_ROWS, "album")
+    scores: dict[str, list[Scores]] = {"control: majority class": []}
+    total = n_splits * len(rows)
+    for number in range(n_splits):
+        here = seed + number
+        split = splits.by_artist(tracks, seed=here)
+        if real:
+            split = splits.thin(split, {TAIL: TAIL_TRACKS}, by=by, seed=here)
+        test = Bags.from_tracks(split, by=by, split="test")
+        for place, row in enumerate(rows):
+            tell(f"{part}: training", number * len(rows) + place, total, row.name)
+            model = fit_row(row, features, split, by=by, seed=here)
+            predictions = predict_row(row, model, features, split, test)
+            scores.setdefault(row.name, []).append(score(predictions, unit="spread"))
+            name = f"{part}-split{number}-row{place}"
+            run.save_predictions(name, predictions)
+            run.save_history(model.history, f"history/{name}")
+        scores["control: majority class"].append(score(majority(predictions), unit="spread"))
+    tell(f"{part}: training", total, total, "")
+    return scores
+
+
+def _library(
+    path: Path, seed: int, n_tracks: int, workers: int | None, tell: Progress, clock: _Clock
+) -> tuple[Scan, Report]:
+    """Write the synthetic library, scan it, extract; what is there already is used again."""
+    root = path / "library"
+    write_library(
+        root,
+        seed=seed,
+        tracks=n_tracks,
+        workers=workers or 2,
+        progress=lambda done, total: tell("writing the synthetic library", done, total, ""),
+    )
+    clock.lap("writing the synthetic library")
+    found = scan(root)
+    report = extract(
+        found.tracks,
+        SYNTHETIC.features.spec(),
+        path / "features",
+        workers=workers,
+        progress=lambda p: tell("extracting features", p.done, p.total, f"{p.failed} failed"),
+    )
+    clock.lap("extracting features")
+    return found, report
+
+
+class _Clock:
+    """Seconds of each step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step], self._last = now - self._last, now

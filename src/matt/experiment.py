@@ -1,0 +1,224 @@
+"""One configuration, one run: split, fit, predict, compare with the controls, write it all down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import splits
+from .bags import Bags
+from .comparison import Row, fit_row, predict_row, track_model
+from .config import Settings
+from .errors import DataError
+from .evaluation import plots
+from .evaluation.report import Picture, Section, write_report
+from .evaluation.scores import Scores, majority, score
+from .evaluation.summaries import genre_table, score_table
+from .evaluation.tables import Table
+from .features.store import FeatureStore
+from .files import write_bytes
+from .models.neural import NeuralClassifier
+from .predictions import Predictions
+from .runs import Run, digest
+from .tracks import SPLITS, Tracks
+
+
+def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Tracks:
+    """Keep the tracks that have features, and split them by artist where no split is given.
+
+    Raises
+    ------
+    DataError
+        If fewer than two genres can be trained, or nothing can be tested.
+    """
+    usable = tracks.take(np.isin(tracks.track_id, features.track_ids))
+    if not len(usable):
+        raise DataError(
+            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
+        )
+    if not (usable.split != "").any():
+        shares = {"validation": settings.splits.validation, "test": settings.splits.test}
+        usable = splits.by_artist(usable, **shares, seed=settings.seed)
+    n_trained = int((usable.train_counts > 0).sum())
+    if n_trained < 2:
+        raise DataError(
+            f"{n_trained} genre has labelled training tracks, a classifier needs two; "
+            "tag more albums with genres, or use a larger library"
+        )
+    if not usable.in_split("test").labelled.any():
+        raise DataError(
+            "no test track has a known genre, so nothing could be said of the model; "
+            "tag more artists, or raise splits.test"
+        )
+    return usable
+
+
+def run(
+    tracks: Tracks,
+    features: FeatureStore,
+    settings: Settings,
+    path: Path | str,
+    *,
+    title: str = "Training run",
+    controls: bool = True,
+    progress: Callable[[str, Mapping[str, float]], None] | None = None,
+    **facts: Any,
+) -> Run:
+    """Train, compare with the controls on the test split, and write a complete run folder.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Without splits they are split by artist, see `prepare`.
+    features : FeatureStore
+    settings : Settings
+    path : path
+        Run folder, new or of an earlier run.
+    title : str
+        Of the report.
+    controls : bool
+        Also fit the track model (the majority class costs nothing and always stands there).
+    progress : callable, optional
+        Called with the name of the row and its history after each epoch.
+    **facts
+        Kept in the manifest.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    DataError
+        If the data cannot be trained on; what was written before stays readable.
+    """
+    tracks = prepare(tracks, features, settings)
+    out = Run.create(
+        path,
+        kind="train",
+        settings=settings.to_json(),
+        seed=settings.seed,
+        data=digest(tracks),
+        **facts,
+    )
+    out.save_tracks(tracks)
+    test = Bags.from_tracks(tracks, by=settings.bags, split="test")
+
+    def fitted(row: Row) -> NeuralClassifier:
+        told = None if progress is None else lambda epoch: progress(row.name, epoch)
+        return fit_row(row, features, tracks, by=settings.bags, seed=settings.seed, progress=told)
+
+    main = Row(name="bag model", model=settings.model, training=settings.training)
+    model = fitted(main)
+    model.save(out.model)
+    out.save_history(model.history)
+    predictions = predict_row(main, model, features, tracks, test)
+    alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
+    made = {"test": predictions, "test-alone": alone}
+    if controls:
+        row = track_model("track model", settings.training, average=True)
+        control = fitted(row)
+        made["control"] = predict_row(row, control, features, tracks, test)
+        lone = replace(row, average=False)
+        made["control-alone"] = predict_row(lone, control, features, tracks, test)
+    for name, some in made.items():
+        out.save_predictions(name, some)
+    tables = tables_of(made)
+    out.save_scores({name: table.to_json() for name, table in tables.items()})
+    untestable = splits.untestable(tracks)
+    pictures = draw(out, predictions, model.history)
+    told = _told(tracks, untestable, model.notes)
+    write_report(
+        out.report,
+        title=title,
+        lead="\n\n".join(told),
+        sections=[Section("Results", [*tables.values()]), Section("Pictures", pictures)],
+        footer=provenance(out),
+    )
+    out.finish(notes=list(model.notes), untestable=list(untestable))
+    return out
+
+
+NAMES = {
+    "test": "bag model",
+    "test-alone": "bag model, each track alone",
+    "control": "control: track model averaged over the bag",
+    "control-alone": "control: track model, each track alone",
+}
+
+
+def tables_of(made: Mapping[str, Predictions]) -> dict[str, Table]:
+    """Score table of saved predictions by name, and the genre table of the bag model.
+
+    Parameters
+    ----------
+    made : mapping of str to Predictions
+        Under the names that `run` saves.
+    """
+    rows: list[tuple[str, Scores]] = []
+    for name, predictions in made.items():
+        for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
+            rows.append((NAMES.get(name, name), score(predictions, unit=unit)))
+    first = next(iter(made.values()))
+    rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
+    by_genre = genre_table(score(first, unit="spread"), title="Bag model by genre")
+    return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
+
+
+def saved(run: Run) -> dict[str, Predictions]:
+    """Predictions of a run under the names that `run` gave them.
+
+    Raises
+    ------
+    DataError
+        If the run holds none, because it is unfinished or of another kind.
+    """
+    made = {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
+    if "test" not in made:
+        raise DataError(
+            f"{run.path} holds no test predictions (its status is {run.manifest['status']!r}); "
+            "train again with 'matt train'"
+        )
+    return made
+
+
+def draw(
+    out: Run, predictions: Predictions, history: Sequence[Mapping[str, float]]
+) -> list[Picture]:
+    """Pictures of a run: files under ``plots``, and the same for its report."""
+    scores = score(predictions, unit="spread")
+    tail = np.array([genre.tail for genre in scores.genres])
+    distribution = plots.genre_distribution(predictions.train_counts, predictions.genres, tail=tail)
+    figures = {"genres": (distribution, "Training tracks of each genre, the tail in its colour.")}
+    if history:
+        epochs = plots.history(history, losses=["loss"], scores=["valid_macro_f1"])
+        figures["history"] = (epochs, "Loss, and macro-F1 of the validation split, by epoch.")
+    if scores.confusion is not None:
+        matrix = plots.confusion(scores.confusion, predictions.genres, tail=tail, unit=scores.unit)
+        caption = f"Confusion of the bag model on the test split (unit: {scores.unit})."
+        figures["confusion"] = (matrix, caption)
+    pictures = [Picture.of(figure, caption) for figure, caption in figures.values()]
+    for name, picture in zip(figures, pictures, strict=True):
+        write_bytes(out.plot(name), picture.png)
+    return pictures
+
+
+def _told(tracks: Tracks, untestable: Sequence[str], notes: Sequence[str]) -> list[str]:
+    counts = ", ".join(f"{int((tracks.split == s).sum()):,} {s}" for s in SPLITS)
+    told = [f"{len(tracks):,} tracks ({counts}); no artist is in two splits.", *notes]
+    if untestable:
+        names = ", ".join(untestable)
+        told.append(f"No test track has these genres, so nothing is known of them: {names}.")
+    return told
+
+
+def provenance(out: Run) -> str:
+    """What a reader needs to make the run again, in one line."""
+    manifest = out.manifest
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
+    return f"Made {manifest['created']} with seed {manifest['seed']}{commit}. {versions}."

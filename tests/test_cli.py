@@ -1,0 +1,256 @@
+"""The command line as a user meets it: real processes or the real app, real files, exit codes."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from matt import Predictions, Tracks
+from matt.cli.app import app
+from matt.datasets.synthetic import write_library
+
+HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
+COMMANDS = ("demo", "scan", "extract", "train", "evaluate", "predict", "doctor")
+FAST = [
+    "--set",
+    "training.epochs=3",
+    "--set",
+    "features.duration=1.5",
+    "--set",
+    "training.threads=1",
+]
+
+
+def matt(*arguments):
+    torch.set_num_threads(1)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def document(result):
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory):
+    """Synthetic music with the planted bad files, and one cache for its features."""
+    root = tmp_path_factory.mktemp("music")
+    os.environ["MATT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    write_library(root, seed=0, tracks=60, seconds=(1.0, 1.6), workers=1)
+    yield root
+    del os.environ["MATT_CACHE"]
+
+
+@pytest.fixture(scope="session")
+def run(library, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = matt("train", library, "--out", out, "--json", *FAST)
+    assert result.exit_code == 3, result.output  # the planted bad files failed
+    return out, document(result)
+
+
+def code(text):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", text], capture_output=True, text=True, check=False
+    )
+
+
+HELP = """
+import sys
+from matt.cli import main
+sys.argv = ["matt", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+
+@pytest.mark.parametrize("text", ["import matt", HELP], ids=["import matt", "matt --help"])
+def test_start_up_loads_nothing_heavy(text):
+    done = code(f"{text}\nimport sys\nprint('loaded', [m for m in {HEAVY} if m in sys.modules])")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_ends_in_an_example(command):
+    result = matt(command, "--help")
+    assert result.exit_code == 0
+    assert f"matt {command}" in result.output.split("Example:")[1]
+
+
+def test_version_and_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "matt", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "matt 0.1.0\n"
+
+
+def test_scan_counts_what_is_there(library, tmp_path):
+    table = tmp_path / "tracks.parquet"
+    result = matt("scan", library, "--out", table, "--json")
+    assert result.exit_code == 3  # some files have problems
+    told = document(result)
+    assert told["counts"]["tracks"] == len(Tracks.load(table))
+    assert {Path(row["path"]).name for row in told["problems"]} == {"empty.flac", "text.mp3"}
+    assert len(told["untagged"]) == told["counts"]["without artist or album"] > 0
+
+
+def test_a_second_extraction_finds_everything_done(library, run):
+    arguments = ["extract", library, "--duration", "1.5", "--json", "--workers", "1"]
+    told = document(matt(*arguments))
+    assert told["counts"]["extracted"] == 0
+    assert told["counts"]["unchanged"] + told["counts"]["failed"] == told["counts"]["total"]
+    assert [Path(row["path"]).name for row in told["partial"]] == ["truncated.mp3"]
+
+
+def test_training_writes_a_complete_run(run):
+    out, told = run
+    for name in (
+        "run.json", "tracks.parquet", "history.csv", "scores.json", "report.html",
+        "model/model.json", "model/weights.safetensors", "predictions/test.parquet",
+        "plots/genres.png", "plots/confusion.png",
+    ):  # fmt: skip
+        assert (out / name).stat().st_size > 0, name
+    manifest = json.loads((out / "run.json").read_text())
+    assert manifest["status"] == "finished"
+    assert manifest["settings"]["training"]["epochs"] == 3
+    assert manifest["versions"]["torch"]
+    assert len(manifest["failures"]) == len(told["failures"]) > 0
+    names = {row["model"] for row in told["scores"]["scores"]["rows"]}
+    assert "control: majority class" in names
+    assert any("averaged over the bag" in name for name in names)
+
+
+def test_evaluate_computes_the_same_tables_again(run):
+    out, told = run
+    result = matt("evaluate", out, "--json")
+    assert result.exit_code == 0
+    assert document(result) == told["scores"]
+
+
+def test_no_artist_is_in_two_splits_of_a_run(run):
+    tracks = Tracks.load(run[0] / "tracks.parquet")
+    for artist in set(tracks.artist_id[tracks.artist_id >= 0]):
+        assert len(set(tracks.split[tracks.artist_id == artist])) == 1
+
+
+def test_predict_names_a_genre_for_every_album(library, run, tmp_path):
+    out = run[0]
+    table = tmp_path / "genres.csv"
+    result = matt("predict", library, "--model", out, "--out", table, "--json")
+    assert result.exit_code == 3
+    albums = document(result)["albums"]
+    assert sum(album["n_tracks"] for album in albums) == len(Tracks.load(out / "tracks.parquet"))
+    genres = Predictions.load(out / "predictions" / "test.parquet").genres
+    assert {album["genre"] for album in albums} <= set(genres)
+    with table.open(newline="") as file:
+        assert [row["genre"] for row in csv.DictReader(file)] == [a["genre"] for a in albums]
+
+
+def test_explanations_are_shown_beside_the_albums(library, run):
+    result = matt("predict", library, "--model", run[0] / "model", "--explain", "--quiet")
+    assert "attention" in result.stdout
+    assert "Margin: what the track added" in " ".join(result.stdout.split())
+
+
+def test_the_real_clips_go_all_the_way(shared_data, run):
+    """Mechanics only: a model of synthetic music knows nothing of real genres."""
+    result = matt(
+        "predict", shared_data / "fma_clips", "--model", run[0], "--json", "--workers", "2"
+    )
+    assert result.exit_code == 0, result.output
+    albums = document(result)["albums"]
+    assert sum(album["n_tracks"] for album in albums) == 10
+    assert all(0 < album["probability"] <= 1 for album in albums)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["scan", "{empty}"], "holds no audio"),
+        (["scan", "{empty}/nowhere"], "does not exist"),
+        (["evaluate", "{empty}"], "is not a run folder"),
+        (["predict", "{music}", "--model", "{empty}"], "is not a run folder"),
+        (["predict", "{music}", "--model", "{run}", "--out", "x.txt"], "must end in .json, .csv"),
+        (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
+        (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
+        (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
+        (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),
+    ],
+)  # fmt: skip
+def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
+    arguments, message, library, run, tmp_path
+):
+    places = {"empty": tmp_path, "music": library, "run": run[0]}
+    result = matt(*(argument.format(**places) for argument in arguments))
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    as_json = matt(*(argument.format(**places) for argument in arguments), "--json", "--quiet")
+    assert document(as_json)["exit_code"] == 2
+
+
+def test_one_genre_cannot_be_trained(library, tmp_path):
+    (tmp_path / "music").mkdir()
+    tracks = Tracks.load(_scanned(library, tmp_path))
+    commonest = tracks.counts.argmax()
+    for path in tracks.path[tracks.labels == commonest]:
+        (tmp_path / "music" / Path(path).name).symlink_to(path)
+    result = matt("train", tmp_path / "music", "--out", tmp_path / "run", *FAST)
+    assert result.exit_code == 2
+    assert "a classifier needs two" in " ".join(result.stderr.split())
+
+
+def _scanned(library, tmp_path):
+    matt("scan", library, "--out", tmp_path / "tracks.parquet", "--quiet")
+    return tmp_path / "tracks.parquet"
+
+
+def test_a_store_of_another_feature_is_refused_with_the_settings_that_differ(
+    library, run, tmp_path
+):
+    store = tmp_path / "store"
+    matt("extract", library, "--duration", "1.0", "--store", store, "--quiet")
+    result = matt("predict", library, "--model", run[0], "--store", store)
+    assert result.exit_code == 2
+    assert "segments" in result.stderr
+    assert "1.5" in result.stderr
+
+
+def test_quiet_says_nothing_but_the_result(library):
+    result = matt("extract", library, "--duration", "1.5", "--quiet", "--json")
+    assert result.stderr == ""
+    assert document(result)["store"]
+
+
+def test_unknown_genres_of_a_library_count_as_unknown(run, tmp_path, library):
+    """A model trained elsewhere does not know the tags of this library."""
+    music = tmp_path / "music"
+    music.mkdir()
+    source = Tracks.load(run[0] / "tracks.parquet").path[0]
+    target = music / Path(source).name
+    target.write_bytes(Path(source).read_bytes())
+    import mutagen
+
+    tags = mutagen.File(target, easy=True)
+    tags["genre"] = "Shoegaze"
+    tags.save()
+    albums = document(matt("predict", music, "--model", run[0], "--json"))["albums"]
+    assert [album["tagged"] for album in albums] == [None]
+
+
+def test_doctor_reads_every_core_format():
+    result = matt("doctor", "--json")
+    assert result.exit_code == 0
+    told = document(result)
+    reads = {row["suffix"]: row["reads"] for row in told["formats"]}
+    for suffix in (".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"):
+        assert reads[suffix] == "yes"
+    assert told["torch"]["version"] == torch.__version__
