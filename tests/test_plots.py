@@ -60,6 +60,9 @@ FIGURES = {
     "contributions": lambda: plots.contributions(
         HOSTILE, MARGINS, genre="R$B$", title=HOSTILE[7] * 3, effects=MARGINS / 10
     ),
+    "comparison": lambda: plots.comparison(
+        {name: [0.0, 0.5, 1.0] for name in HOSTILE}, label="macro-F1", highlight=HOSTILE[:1]
+    ),
     "one track": lambda: plots.contributions(
         ["Intro"], np.array([-0.3]), genre="Folk", title="Single", effects=np.array([np.nan])
     ),
@@ -238,3 +241,14 @@ def test_neither_importing_nor_drawing_touches_pyplot():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_comparison_has_a_point_a_split_and_the_mean():
+    rows = {"ours": [0.2, 0.5, 0.8], "theirs": [0.1, np.nan, 0.4], "nobody": [np.nan] * 3}
+    figure = plots.comparison(rows, label="macro-F1", highlight=["ours"])
+    (ax,) = figure.axes
+    points = [line for line in ax.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in points] == [[0.2, 0.5, 0.8], [0.1, 0.4], []]
+    bars = [line.get_xdata()[0] for line in ax.lines if line.get_marker() != "o"]
+    assert bars == pytest.approx([0.5, 0.25])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(rows)

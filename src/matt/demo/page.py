@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from .. import experiment
 from ..evaluation import plots
 from ..evaluation.report import Picture, Section, write_report
+from ..evaluation.scores import Scores
 from ..evaluation.tables import Table
 from ..files import write_bytes
 from ..library.albums import decided_table, name_of
@@ -34,7 +35,11 @@ SYNTHETIC_TEXT = (
 
 
 def write_page(
-    run: Run, tables: Mapping[str, Table], albums: Mapping[str, Mapping[str, Any]], inner: Run
+    run: Run,
+    tables: Mapping[str, Table],
+    albums: Mapping[str, Mapping[str, Any]],
+    inner: Run,
+    real: Mapping[str, Sequence[Scores]],
 ) -> None:
     """Write the pictures under ``plots``, and the page that holds everything.
 
@@ -46,7 +51,18 @@ def write_page(
         As in `Demo`.
     inner : Run
         The one on the synthetic library, whose pictures are shown as well.
+    real : dict of str to sequence of Scores
+        Of each row on real data, one a split.
     """
+    compared = Picture.of(
+        plots.comparison(
+            {name: [s.macro_f1 for s in scores] for name, scores in real.items()},
+            label="macro-F1 on the test split: points are splits, bars the means",
+            highlight=["default"],
+        ),
+        "Real FMA features: macro-F1 of each row (unit as in the table).",
+    )
+    write_bytes(run.plot("real"), compared.png)
     pictures = []
     for number, (kind, row) in enumerate(albums.items()):
         figure = plots.contributions(
@@ -68,7 +84,7 @@ def write_page(
         )
     ]
     sections = [
-        Section("Real music", [REAL_TEXT, tables["real"]]),
+        Section("Real music", [REAL_TEXT, compared, tables["real"]]),
         Section(
             "From audio files to genres: a synthetic library",
             [SYNTHETIC_TEXT, tables["synthetic"], tables["genres"], *drawn, tables["files"]],

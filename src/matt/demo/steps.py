@@ -158,7 +158,7 @@ def run_demo(
         clock.seconds,
     )
     run.save_scores({name: table.to_json() for name, table in demo.tables.items()})
-    write_page(run, demo.tables, demo.albums, inner)
+    write_page(run, demo.tables, demo.albums, inner, real)
     run.finish(seconds={step: round(s, 1) for step, s in clock.seconds.items()})
     return demo
 

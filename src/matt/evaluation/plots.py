@@ -169,6 +169,45 @@ def history(
     return figure
 
 
+def comparison(
+    rows: Mapping[str, Sequence[float]], *, label: str, highlight: Sequence[str] = ()
+) -> Figure:
+    """Scores of several models over splits: a point a split, a bar at the mean.
+
+    Parameters
+    ----------
+    rows : dict of str to sequence of float
+        Scores in [0, 1] of each model, one a split; NaN where undefined.
+    label : str
+        Which score, and of which unit.
+    highlight : sequence of str
+        Rows drawn in another colour.
+    """
+    with style.settings():
+        figure, ax = style.axes(height=0.7 + 0.26 * len(rows))
+        for place, (name, values) in enumerate(rows.items()):
+            colour = TAIL if name in highlight else COMMON
+            defined = [value for value in values if not np.isnan(value)]
+            ax.plot(defined, [place] * len(defined), "o", color=colour, alpha=0.45, markersize=4)
+            if defined:
+                mean = float(np.mean(defined))
+                ax.plot([mean, mean], [place - 0.32, place + 0.32], color=colour, linewidth=2.4)
+                ax.annotate(
+                    f"{mean:.3f}".lstrip("0"),
+                    (1.0, place),
+                    xytext=(4, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8.5,
+                )
+        style.names(ax.yaxis, list(rows))
+        ax.set_xlim(0, 1)
+        ax.set_ylim(len(rows) - 0.5, -0.5)
+        ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
+        ax.set_xlabel(style.label(label))
+    return figure
+
+
 def contributions(
     tracks: Sequence[str],
     margins: NDArray[np.floating],
