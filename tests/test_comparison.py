@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+import torch
+
+from matt import Bags, FeatureStore, Tracks, splits
+from matt.comparison import Row, fit_row, predict_row, track_model
+from matt.models.settings import ModelSettings, TrainingSettings
+
+QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
+
+
+@pytest.fixture(scope="module")
+def data():
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    album = np.arange(120) // 3
+    labels = album % 2
+    tracks = Tracks(np.arange(120), labels, ("A", "B"), artist_id=album, album_id=album)
+    values = labels[:, None] + rng.normal(size=(120, 5))
+    return splits.by_artist(tracks, seed=0), FeatureStore.from_arrays(
+        "toy", tracks.track_id, values
+    )
+
+
+def fitted(row, data):
+    tracks, features = data
+    model = fit_row(row, features, tracks, by="album", seed=3)
+    test = Bags.from_tracks(tracks, by="album", split="test")
+    return model, predict_row(row, model, features, tracks, test)
+
+
+def test_bags_are_predicted_whole_with_their_attention(data):
+    _, predictions = fitted(Row(name="bags", model=ModelSettings(), training=QUICK), data)
+    assert (predictions.bags.sizes == 3).all()
+    assert predictions.attention is not None
+
+
+def test_the_control_averages_the_probabilities_of_lone_tracks(data):
+    row = track_model("control", QUICK, average=True)
+    model, predictions = fitted(row, data)
+    tracks, features = data
+    lone = Bags.from_tracks(tracks, by="track", split="test")
+    alone = model.predict(features, tracks, lone).probabilities
+    at = {track: place for place, track in enumerate(lone.track_ids.tolist())}
+    for bag, ids in enumerate(np.split(predictions.bags.track_ids, predictions.bags.offsets[1:-1])):
+        mean = np.mean([alone[at[track]] for track in ids.tolist()], axis=0)
+        np.testing.assert_allclose(predictions.probabilities[bag], mean, rtol=1e-5)
+
+
+def test_lone_tracks_are_scored_alone(data):
+    _, predictions = fitted(track_model("tracks", QUICK, average=False), data)
+    assert (predictions.bags.sizes == 1).all()
+
+
+def test_the_control_is_plain_and_gets_the_same_loss():
+    row = track_model("control", TrainingSettings(logit_adjustment=0.7, lr=0.5), average=True)
+    assert (row.training.sub_bags, row.training.segment_loss) == (False, 0.0)
+    assert (row.training.logit_adjustment, row.training.lr) == (0.7, 0.5)
+    assert row.training.validate == "average"
+
+
+def test_test_labels_are_never_looked_at_in_fitting(data):
+    """Other test labels, the same model: nothing leaks from the test split."""
+    tracks, features = data
+    turned = np.where(tracks.split == "test", 1 - tracks.labels, tracks.labels)
+    other = Tracks(
+        tracks.track_id, turned, tracks.genres,
+        artist_id=tracks.artist_id, album_id=tracks.album_id, split=tracks.split,
+    )  # fmt: skip
+    row = Row(name="bags", model=ModelSettings(), training=QUICK)
+    test = Bags.from_tracks(tracks, by="album", split="test")
+    one, two = (
+        predict_row(row, fit_row(row, features, t, by="album", seed=3), features, t, test)
+        for t in (tracks, other)
+    )
+    np.testing.assert_array_equal(one.logits, two.logits)

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from matt import DataError, FeatureStore, Tracks, config, experiment
+from matt.runs import Run
+
+SETTINGS = config.load(overrides=["training.epochs=3", "training.threads=1", "training.lr=0.02"])
+
+
+def toy(n_albums=40, labels=None, split=()):
+    torch.set_num_threads(1)
+    album = np.repeat(np.arange(n_albums), 3)
+    labels = album % 2 if labels is None else labels
+    tracks = Tracks(
+        np.arange(len(album)), labels, ("A", "B"),
+        artist_id=album, album_id=album, split=split, columns={"title": album.astype(str)},
+    )  # fmt: skip
+    values = np.maximum(labels, 0)[:, None] + np.random.default_rng(0).normal(size=(len(album), 5))
+    return tracks, FeatureStore.from_arrays("toy", tracks.track_id, values)
+
+
+def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
+    tracks, features = toy()
+    run = experiment.run(tracks, features, SETTINGS, tmp_path / "run")
+    saved = experiment.saved(Run.open(run.path))
+    assert set(saved) == set(experiment.NAMES)
+    again = {name: table.to_json() for name, table in experiment.tables_of(saved).items()}
+    assert again == run.scores()
+    units = {row["unit"] for row in again["scores"]["rows"]}
+    assert units == {"bag", "bag over tracks", "track"}
+
+
+def test_equal_seeds_give_equal_runs(tmp_path):
+    tracks, features = toy()
+    one, two = (
+        experiment.run(tracks, features, SETTINGS, tmp_path / name, controls=False) for name in "ab"
+    )
+    np.testing.assert_array_equal(one.predictions("test").logits, two.predictions("test").logits)
+    assert one.manifest["data"] == two.manifest["data"]
+
+
+def test_given_splits_are_kept():
+    split = np.array(["training"] * 60 + ["validation"] * 30 + ["test"] * 30)
+    tracks, features = toy(split=split)
+    np.testing.assert_array_equal(experiment.prepare(tracks, features, SETTINGS).split, split)
+
+
+def test_tracks_without_features_are_left_out():
+    tracks, features = toy()
+    more = Tracks(
+        np.append(tracks.track_id, 999), np.append(tracks.labels, 0), tracks.genres,
+        artist_id=np.append(tracks.artist_id, 7), album_id=np.append(tracks.album_id, 7),
+    )  # fmt: skip
+    assert 999 not in experiment.prepare(more, features, SETTINGS).track_id
+
+
+def test_what_cannot_be_trained_or_tested_is_explained(tmp_path):
+    one_genre, features = toy(labels=np.zeros(120, np.int64))
+    with pytest.raises(DataError, match="1 genre has labelled training tracks"):
+        experiment.prepare(one_genre, features, SETTINGS)
+    unknown = np.where(np.arange(120) < 90, np.arange(120) // 3 % 2, -1)
+    split = np.array(["training"] * 90 + ["test"] * 30)
+    untested, features = toy(labels=unknown, split=split)
+    with pytest.raises(DataError, match="no test track has a known genre"):
+        experiment.prepare(untested, features, SETTINGS)
+    with pytest.raises(DataError, match="none of 30 tracks has features"):
+        experiment.prepare(untested.take(np.arange(30)), _other(features), SETTINGS)
+    (tmp_path / "run").mkdir()
+    with pytest.raises(DataError, match="is not a run folder"):
+        Run.open(tmp_path / "run")
+
+
+def test_an_unfinished_run_has_no_tables(tmp_path):
+    run = Run.create(tmp_path / "run", kind="train", settings={}, seed=0)
+    with pytest.raises(DataError, match=r"holds no test predictions .*'started'"):
+        experiment.saved(run)
+
+
+def _other(features):
+    return FeatureStore.from_arrays("toy", features.track_ids + 1000, features.blocks[0])
