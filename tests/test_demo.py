@@ -20,6 +20,7 @@ def test_the_demonstration_from_nothing_and_again(tmp_path):
     assert {step for step, *_ in told} == {
         "real: training",
         "writing the synthetic library",
+        "comparing with the store",
         "extracting features",
         "synthetic: training",
     }

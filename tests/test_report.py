@@ -159,7 +159,7 @@ def test_numbers_stand_to_the_right_with_their_heading():
         tag: [v for t, n, v in page.attributes if (t, n) == (tag, "class")] for tag in ("th", "td")
     }
     assert looks["th"] == looks["td"] == ["text", "flag", "number", "number"]
-    assert page.said("td") == ["Rock", ".500 ± .250", "1,200"]
+    assert page.said("td") == ["Rock", ".500 ± .25", "1,200"]
     assert page.values("scope") == ["col"] * 4
 
 

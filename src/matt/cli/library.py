@@ -9,6 +9,7 @@ import typer
 
 from .console import Json, Output, Quiet, Workers, outcome
 from .sources import (
+    ExtractionBars,
     Folder,
     Retry,
     Salvage,
@@ -18,8 +19,8 @@ from .sources import (
     extract_tracks,
     extraction_counts,
     failure_rows,
+    lost_files,
     scan_folder,
-    show_extraction,
     tell_failures,
 )
 
@@ -124,19 +125,19 @@ def extract(
         counts = extraction_counts(report)
         told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
         output.say(f"Tracks: {told}. Store: {place}")
-        tell_failures(found.problems, output, what="have problems")
-        tell_failures(report.failures, output)
+        failures = lost_files(found, report)
+        tell_failures(failures, output)
         tell_failures(report.partial, output, what="are cut off or damaged, and used in part")
         output.document(
             {
                 "store": str(place),
                 "spec": spec.to_json(),
                 "counts": counts,
-                "failures": failure_rows([*found.problems, *report.failures]),
+                "failures": failure_rows(failures),
                 "partial": failure_rows(report.partial),
             }
         )
-        exit_if_failed(len(found.problems) + len(report.failures))
+        exit_if_failed(len(failures))
 
 
 def predict(
@@ -172,12 +173,11 @@ def predict(
         found = scan_folder(folder, output)
         place = store or default_store(folder, spec)
         with output.progress() as bars:
-            bar = bars.add_task(f"extracting {spec.kind}", total=None, detail="")
             result = predict_library(
                 found,
                 classifier,
                 place,
-                progress=lambda p: show_extraction(bars, bar, p),
+                progress=ExtractionBars(bars, spec.kind),
                 salvage=salvage,
                 workers=workers,
             )
@@ -187,7 +187,7 @@ def predict(
             output.note(f"written to {out}")
         decided = [albums.decided_table(row) for row in rows] if explain else []
         output.tables([albums.albums_table(rows), *decided])
-        failures = [*found.problems, *result.extraction.failures]
+        failures = lost_files(found, result.extraction)
         tell_failures(failures, output)
         output.document(
             {"schema": albums.SCHEMA, "albums": rows, "failures": failure_rows(failures)}

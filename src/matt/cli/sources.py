@@ -14,6 +14,9 @@ from .console import SOME_FAILED, Output, add_bar
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
     from ..datasets.folder import Scan
     from ..features.extract import Progress, Report
     from ..features.spec import FeatureSpec
@@ -65,20 +68,29 @@ def extract_tracks(
     from ..features.store import FeatureStore
 
     with output.progress() as bars:
-        bar = add_bar(bars, f"extracting {spec.kind}", len(tracks))
-
-        report = extract(
-            tracks, spec, store, progress=lambda p: show_extraction(bars, bar, p), **options
-        )
+        report = extract(tracks, spec, store, progress=ExtractionBars(bars, spec.kind), **options)
     return FeatureStore.open(store), report
 
 
-def show_extraction(bars: Any, bar: Any, progress: Progress) -> None:
-    """Move the bar of an extraction, with the count of failures beside it."""
-    detail = f"{progress.failed} failed" if progress.failed else ""
-    if progress.stage == "looking":
-        detail = "comparing with the store"
-    bars.update(bar, completed=progress.done, total=progress.total, detail=detail)
+class ExtractionBars:
+    """Bars of an extraction: files are compared with the store, then features are computed."""
+
+    def __init__(self, bars: Bars, kind: str) -> None:
+        self._bars, self._names = bars, {"looking": "comparing", "extracting": f"extracting {kind}"}
+        self._shown: dict[str, TaskID] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        """Move the bar of the stage, with the count of failures beside it."""
+        if progress.stage not in self._shown:
+            self._shown[progress.stage] = add_bar(self._bars, self._names[progress.stage])
+        detail = f"{progress.failed} failed" if progress.failed else ""
+        bar = self._shown[progress.stage]
+        self._bars.update(bar, completed=progress.done, total=progress.total, detail=detail)
+
+
+def lost_files(found: Scan, report: Report) -> list[Any]:
+    """Files that gave no features: left out by the scan, or failed in extraction."""
+    return [*(problem for problem in found.problems if not problem.kept), *report.failures]
 
 
 def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "failed") -> None:

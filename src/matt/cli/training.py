@@ -17,11 +17,14 @@ from .sources import (
     exit_if_failed,
     extract_tracks,
     failure_rows,
+    lost_files,
     scan_folder,
     tell_failures,
 )
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
     from ..evaluation.tables import Table
     from ..models.neural import NeuralClassifier
 
@@ -66,18 +69,19 @@ def train(
         features, report = extract_tracks(
             found.tracks, spec, place, output, salvage=salvage, workers=workers
         )
-        failures = [*found.problems, *report.failures]
+        failures = lost_files(found, report)
         tell_failures(failures, output)
         with output.progress() as bars:
-            shown: dict[str, object] = {}
+            shown: dict[str, TaskID] = {}
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
-                bar = shown.setdefault(name, add_bar(bars, name, settings.training.epochs))
+                if name not in shown:
+                    shown[name] = add_bar(bars, name, settings.training.epochs)
                 score = epoch.get("valid_macro_f1")
                 detail = f"loss {epoch['loss']:.3f}" + (
                     "" if score is None else f", validation macro-F1 {score:.3f}"
                 )
-                bars.update(bar, completed=int(epoch["epoch"]), detail=detail)  # type: ignore[arg-type]
+                bars.update(shown[name], completed=int(epoch["epoch"]), detail=detail)
 
             run = experiment.run(
                 found.tracks,

@@ -34,6 +34,8 @@ SYNTHETIC = Settings(
     features=FeatureSettings(policy="middle", duration=8.0), training=TrainingSettings(threads=1)
 )
 
+_STAGES = {"looking": "comparing with the store", "extracting": "extracting features"}
+
 # (step, done, total, detail)
 Progress = Callable[[str, int, int, str], None]
 
@@ -226,7 +228,7 @@ def _library(
         SYNTHETIC.features.spec(),
         path / "features",
         workers=workers,
-        progress=lambda p: tell("extracting features", p.done, p.total, f"{p.failed} failed"),
+        progress=lambda p: tell(_STAGES[p.stage], p.done, p.total, f"{p.failed} failed"),
     )
     clock.lap("extracting features")
     return found, report
