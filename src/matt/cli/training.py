@@ -94,6 +94,8 @@ def train(
                 failures=failure_rows(failures),
                 store=str(place),
             )
+            for bar in shown.values():  # stopped early: no more epochs to wait for
+                bars.update(bar, total=bars.tasks[bar].completed)
         tables = _saved_tables(out)
         output.tables(tables.values())
         for note in run.manifest["notes"]:

@@ -30,17 +30,14 @@ from .page import write_page
 
 N_SPLITS = 5
 TAIL, TAIL_TRACKS = "Hip-Hop", 40
-SYNTHETIC = Settings(
-    features=FeatureSettings(policy="middle", duration=8.0), training=TrainingSettings(threads=1)
-)
+SYNTHETIC = Settings(features=FeatureSettings(policy="middle", duration=8.0))
 
 _STAGES = {"looking": "comparing with the store", "extracting": "extracting features"}
 
 # (step, done, total, detail)
 Progress = Callable[[str, int, int, str], None]
 
-# One thread: a step of these networks is too short to share out.
-_BEST = TrainingSettings(threads=1)
+_BEST = TrainingSettings()
 _PLAIN = replace(_BEST, logit_adjustment=0.0, sub_bags=False, segment_loss=0.0)
 _ADJUSTED = replace(_PLAIN, logit_adjustment=1.0)
 _DOT = ModelSettings(pooling="dot")

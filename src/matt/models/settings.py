@@ -121,7 +121,8 @@ class TrainingSettings:
     device : {"cpu", "auto", "cuda", "cuda:0", ..., "mps"}
         ``"auto"`` is CUDA where there is one, else the CPU.
     threads : int >= 1, optional
-        CPU threads of torch while training; by default as many as torch is set to.
+        CPU threads of torch while training. A step of an MLP is too short to share out, and on a
+        busy machine two threads wait for each other: hence 1. None leaves torch as it is set.
 
     Raises
     ------
@@ -142,7 +143,7 @@ class TrainingSettings:
     validate: str = "bags"
     seed: int = 0
     device: str = "cpu"
-    threads: int | None = None
+    threads: int | None = 1
 
     def __post_init__(self) -> None:
         _choice("optimizer", self.optimizer, OPTIMIZERS)
