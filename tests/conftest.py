@@ -3,6 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline is a timed assertion: the first example pays for lazy imports, and machines are busy.
+settings.register_profile("matt", deadline=None, print_blob=True)
+settings.load_profile("matt")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -253,14 +253,17 @@ def _group(tracks: Tracks, by: str | Sequence[str]) -> NDArray[np.int64]:
         if name not in known:
             raise DataError(f"cannot group by {name!r}; {did_you_mean(name, known)}")
         column = tracks.columns[name] if name in tracks.columns else getattr(tracks, name)
-        values, code = np.unique(column, return_inverse=True)
         alone |= _unknown(column)
-        _, key = np.unique(key * len(values) + code, return_inverse=True)
-    key = np.where(alone, key.max(initial=0) + 1 + np.arange(n), key)
-    _, first, code = np.unique(key, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[code]
+        code = _codes(column)
+        key = _codes(key * (code.max() + 1) + code)
+    return _codes(np.where(alone, n + np.arange(n), key))
+
+
+def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
+    """Number of each value, in order of first appearance: by hashing, so linear in n."""
+    import pyarrow as pa
+
+    return np.asarray(pa.array(column).dictionary_encode().indices, np.int64)
 
 
 def _unknown(column: NDArray[Any]) -> NDArray[np.bool_]:
