@@ -31,6 +31,13 @@ def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
     assert units == {"bag", "bag over tracks", "track"}
 
 
+def test_a_second_run_into_the_folder_keeps_nothing_of_the_first(tmp_path):
+    tracks, features = toy()
+    experiment.run(tracks, features, SETTINGS, tmp_path / "run")
+    second = experiment.run(tracks, features, SETTINGS, tmp_path / "run", controls=False)
+    assert set(experiment.saved(second)) == {"test", "test-alone"}
+
+
 def test_equal_seeds_give_equal_runs(tmp_path):
     tracks, features = toy()
     one, two = (
@@ -73,8 +80,10 @@ def test_what_cannot_be_trained_or_tested_is_explained(tmp_path):
 
 def test_an_unfinished_run_has_no_tables(tmp_path):
     run = Run.create(tmp_path / "run", kind="train", settings={}, seed=0)
-    with pytest.raises(DataError, match=r"holds no test predictions .*'started'"):
+    with pytest.raises(DataError, match="was not finished"):
         experiment.saved(run)
+    with pytest.raises(DataError, match="is a run of 'matt demo'"):
+        experiment.saved(Run.create(tmp_path / "demo", kind="demo", settings={}, seed=0))
 
 
 def _other(features):

@@ -22,8 +22,13 @@ def test_a_run_is_read_back(tmp_path):
 
 
 def test_a_run_may_be_repeated_but_nothing_else_is_overwritten(tmp_path):
-    start(tmp_path / "run")
-    start(tmp_path / "run")
+    run = start(tmp_path / "run")
+    run.save_scores({"accuracy": 1.0})
+    run.plot("genres").parent.mkdir()
+    run.plot("genres").touch()
+    (run.path / "notes.txt").write_text("mine")
+    start(tmp_path / "run")  # of the earlier run nothing is left that could be taken for this one's
+    assert {path.name for path in run.path.iterdir()} == {"run.json", "notes.txt"}
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(DataError, match="is not empty and is no run folder"):
@@ -37,6 +42,21 @@ def test_a_folder_that_is_no_run_is_explained(tmp_path):
     run.write(schema="matt.run/99")
     with pytest.raises(DataError, match=r"schema 'matt.run/99', expected 'matt.run/1'"):
         Run.open(run.path)
+
+
+def test_an_unfinished_run_is_told(tmp_path):
+    run = start(tmp_path / "run")
+    with pytest.raises(DataError, match="was not finished; run the same command again"):
+        run.check_finished()
+    run.finish()
+    assert Run.open(run.path).check_finished().path == run.path
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", "3"])
+def test_a_damaged_manifest_is_told(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(DataError, match="schema None, expected"):
+        Run.open(tmp_path)
 
 
 def test_history_is_a_table(tmp_path):

@@ -45,8 +45,10 @@ class Row:
     average: bool = False
 
 
-def track_model(name: str, training: TrainingSettings, *, average: bool, hidden: int = 128) -> Row:
-    """The control: a plain network of lone tracks, with the same loss and the same budget.
+def track_model(
+    name: str, training: TrainingSettings, *, average: bool, model: ModelSettings | None = None
+) -> Row:
+    """The control: a plain network of lone tracks, with the same encoder, loss and budget.
 
     Its best epoch is chosen by what is scored: lone tracks, or their average over the bags.
     """
@@ -57,9 +59,8 @@ def track_model(name: str, training: TrainingSettings, *, average: bool, hidden:
         max_bags=max(training.max_bags, LONE_BATCH),
         validate="average" if average else "bags",
     )
-    return Row(
-        name=name, model=ModelSettings(hidden=(hidden,)), training=plain, lone=True, average=average
-    )
+    network = replace(model or ModelSettings(), pooling="mean", query="all")
+    return Row(name=name, model=network, training=plain, lone=True, average=average)
 
 
 def fit_row(
@@ -88,7 +89,7 @@ def fit_row(
     """
     train = Bags.from_tracks(tracks, by="track" if row.lone else by, split="training").labelled()
     valid = None
-    if (tracks.split == "validation").any():
+    if (tracks.labelled & (tracks.split == "validation")).any():
         unit = "track" if row.lone and not row.average else by
         valid = Bags.from_tracks(tracks, by=unit, split="validation").labelled()
     training = replace(row.training, seed=seed)

@@ -120,7 +120,7 @@ def run(
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
     if controls:
-        row = track_model("track model", settings.training, average=True)
+        row = track_model("track model", settings.training, average=True, model=settings.model)
         control = fitted(row)
         made["control"] = predict_row(row, control, features, tracks, test)
         lone = replace(row, average=False)
@@ -175,15 +175,15 @@ def saved(run: Run) -> dict[str, Predictions]:
     Raises
     ------
     DataError
-        If the run holds none, because it is unfinished or of another kind.
+        If the run is unfinished or of another kind.
     """
-    made = {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
-    if "test" not in made:
+    if run.manifest["kind"] != "train":
         raise DataError(
-            f"{run.path} holds no test predictions (its status is {run.manifest['status']!r}); "
-            "train again with 'matt train'"
+            f"{run.path} is a run of 'matt {run.manifest['kind']}', whose tables are in its "
+            "scores.json; name a run folder of 'matt train'"
         )
-    return made
+    run.check_finished()
+    return {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
 
 
 def draw(

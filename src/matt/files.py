@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError
+from .errors import DataError, MattError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,8 @@ _META = b"matt"
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside ``path``; what is written there takes its place at the end.
 
-    If the body raises, the temporary file is removed and ``path`` is left as it was.
+    If the body raises, the temporary file is removed and ``path`` is left as it was. That it cannot
+    be written is a `DataError`, except on a full disk.
 
     Yields
     ------
@@ -33,15 +35,21 @@ def replacing(path: Path | str) -> Iterator[Path]:
         Where to write. It ends in the same suffix.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex[:12]}{path.suffix}")
+    temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC or isinstance(error, MattError):
+            raise  # a full disk stops more than this file, so the caller has to know
+        raise DataError(
+            f"cannot write {path}: {error.strerror or error}; check the path and its permissions"
+        ) from error
     finally:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             temporary.unlink()
 
 
@@ -73,6 +81,8 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}; check its permissions") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is not JSON ({error}); restore it or make it again") from error
 

@@ -19,6 +19,7 @@ import hashlib
 import importlib.metadata
 import io
 import platform
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ from .predictions import Predictions
 from .tracks import Tracks
 
 _SCHEMA = "matt.run/1"
+_RESULTS = (
+    *("predictions", "plots", "model", "history", "history.csv"),
+    *("scores.json", "report.html", "tracks.parquet"),
+)
 _STAMPED = ("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr")
 
 
@@ -58,7 +63,8 @@ class Run:
         Parameters
         ----------
         path : path
-            A new or empty folder, or one that holds an earlier run, whose files are replaced.
+            A new or empty folder, or one that holds an earlier run, whose results are removed:
+            nothing of it can be taken for this run's. Other files in it stay.
         kind : str
             What made it: ``"train"``, ``"demo"``, ...
         settings : mapping
@@ -73,6 +79,12 @@ class Run:
             If the folder holds files of something else.
         """
         path = check_free(path)
+        for name in _RESULTS:
+            target = path / name
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
         manifest = {
             "schema": _SCHEMA,
             "kind": kind,
@@ -101,12 +113,24 @@ class Run:
         if not file.exists():
             raise DataError(f"{path} is not a run folder (no run.json); make one with 'matt train'")
         manifest = read_json(file)
-        if manifest.get("schema") != _SCHEMA:
+        schema = manifest.get("schema") if isinstance(manifest, dict) else None
+        if schema != _SCHEMA:
             raise DataError(
-                f"{file} has schema {manifest.get('schema')!r}, expected {_SCHEMA!r}; "
-                "it is from another version of matt, train again"
+                f"{file} has schema {schema!r}, expected {_SCHEMA!r}; "
+                "it is damaged or from another version of matt, train again"
             )
         return cls(Path(path), manifest)
+
+    def check_finished(self) -> Run:
+        """Refuse a run that was interrupted or failed, whose files may be incomplete.
+
+        Raises
+        ------
+        DataError
+        """
+        if self.manifest.get("status") != "finished":
+            raise DataError(f"the run {self.path} was not finished; run the same command again")
+        return self
 
     def write(self, **facts: Any) -> None:
         """Add facts to the manifest and write it."""

@@ -23,7 +23,8 @@ def by_artist(
 
     The artists of each genre (an artist belongs to the genre of most of its tracks) are shuffled
     and dealt out: at least one to test where a genre has two, at least one to validation where it
-    has three. The only artist of a genre stays in training; `untestable` names such genres.
+    has three. The only artist of a genre stays in training; `untestable` names such genres. So do
+    artists without a known genre, who could teach a test nothing.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def by_artist(
     artist, stratum = _artists(tracks)
     rng = np.random.default_rng(seed)
     assigned = np.full(len(stratum), SPLITS[0], "<U10")
-    for genre in np.unique(stratum):
+    for genre in np.unique(stratum[stratum >= 0]):
         order = rng.permutation(np.flatnonzero(stratum == genre))
         n_test = _share(len(order), test, needs=2)
         n_validation = _share(len(order), validation, needs=3)

@@ -88,7 +88,7 @@ def train(
                 features,
                 settings,
                 out,
-                title=f"Genres of {folder.name}",
+                title=f"Genres of {folder.resolve().name}",
                 controls=controls,
                 progress=show,
                 failures=failure_rows(failures),
@@ -135,7 +135,7 @@ def load_model(path: Path) -> NeuralClassifier:
 
     if (path / "model.json").exists():
         return NeuralClassifier.load(path)
-    return NeuralClassifier.load(Run.open(path).model)
+    return NeuralClassifier.load(Run.open(path).check_finished().model)
 
 
 def _saved_tables(path: Path) -> dict[str, Table]:
