@@ -123,6 +123,9 @@ def test_training_writes_a_complete_run(run):
     assert manifest["settings"]["training"]["epochs"] == 3
     assert manifest["versions"]["torch"]
     assert len(manifest["failures"]) == len(told["failures"]) > 0
+    assert [Path(row["path"]).name for row in told["partial"]] == ["truncated.mp3"]
+    page = (out / "report.html").read_text()
+    assert all(name in page for name in ("empty.flac", "text.mp3", "truncated.mp3"))
     names = {row["model"] for row in told["scores"]["scores"]["rows"]}
     assert "control: majority class" in names
     assert any("averaged over the bag" in name for name in names)
@@ -151,7 +154,10 @@ def test_predict_names_a_genre_for_every_album(library, run, tmp_path):
     genres = Predictions.load(out / "predictions" / "test.parquet").genres
     assert {album["genre"] for album in albums} <= set(genres)
     with table.open(newline="") as file:
-        assert [row["genre"] for row in csv.DictReader(file)] == [a["genre"] for a in albums]
+        rows = list(csv.DictReader(file))
+    assert [row["genre"] for row in rows] == [album["genre"] for album in albums]
+    assert all(Path(row["path"]).exists() for row in rows)  # lone tracks have no other name
+    assert [Path(row["path"]).is_file() for row in rows] == [a["n_tracks"] == 1 for a in albums]
 
 
 def test_explanations_are_shown_beside_the_albums(library, run):
@@ -243,7 +249,8 @@ def test_unknown_genres_of_a_library_count_as_unknown(run, tmp_path, library):
     tags["genre"] = "Shoegaze"
     tags.save()
     albums = document(matt("predict", music, "--model", run[0], "--json"))["albums"]
-    assert [album["tagged"] for album in albums] == [None]
+    assert [album["tagged"] for album in albums] == ["Shoegaze"]
+    assert albums[0]["genre"] != "Shoegaze"
 
 
 def test_doctor_reads_every_core_format():

@@ -2,7 +2,7 @@ from dataclasses import fields
 
 import pytest
 
-from matt import ConfigError, config
+from matt import ConfigError, FeatureSpec, config
 from matt.config import Settings
 
 
@@ -15,10 +15,22 @@ def test_an_empty_file_is_the_defaults(tmp_path):
 def test_a_file_and_overrides_are_composed(tmp_path):
     file = tmp_path / "a.toml"
     file.write_text('bags = "track"\n[training]\nlr = 0.5\nepochs = 7\n[model]\nhidden = [3, 5]\n')
-    settings = config.load(file, ["training.lr=0.25", "features.kind=logmel", "features.short=pad"])
+    settings = config.load(file, ["training.lr=0.25", "features.kind=logmel"])
     assert (settings.bags, settings.training.lr, settings.training.epochs) == ("track", 0.25, 7)
     assert settings.model.hidden == (3, 5)
     assert settings.features.spec().kind == "logmel"
+
+
+def test_each_kind_of_feature_is_by_default_what_it_is_known_for():
+    assert config.FeatureSettings().spec() == FeatureSpec.summary()
+    logmel = config.FeatureSettings(kind="logmel")
+    assert logmel.spec() == FeatureSpec.logmel()
+    assert logmel.spec().shape == (96, 1360)
+    assert config.FeatureSettings(kind="logmel", n_fft=512).spec() == FeatureSpec.logmel(n_fft=512)
+
+
+def test_the_seed_of_a_run_is_the_seed_of_its_training():
+    assert config.load(overrides=["seed=3"]).training.seed == 3
 
 
 def test_settings_survive_json():
@@ -42,7 +54,13 @@ def test_all_unknown_keys_are_named_at_once_with_the_nearest():
         (["training.lr=-1"], r"lr must be"),
         (["model.pooling=dto", "training.epochs=0"], r"(?s)did you mean 'dot'.*epochs"),
         (["features.kind=mel"], r"did you mean 'logmel'"),
-        (["features.kind=logmel"], r"short audio cannot be kept"),
+        (["features.kind=logmel", "features.short=keep"], r"short audio cannot be kept"),
+        (["features.n_fft=512"], r"features.n_fft belongs to a log-mel"),
+        (["training.seed=3"], r"a run has one seed"),
+        (["seed=-1"], r"seed must be at least 0"),
+        (["splits.test=2"], r"sum to less than 1"),
+        (["splits.test=0"], r"that of the test above 0"),
+        (["training.lr=abc", "foo=1", "seed=-2"], r"(?s)'foo'.*training.lr"),
         (["seed"], r"has no '='"),
         (["seed.x.y=1"], r"seed"),
     ],

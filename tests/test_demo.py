@@ -30,7 +30,9 @@ def test_the_demonstration_from_nothing_and_again(tmp_path):
         assert text in page
     assert "<script" not in page
     second = run_demo(tmp_path / "demo", n_splits=1, n_tracks=60, workers=2)
-    assert len(list((tmp_path / "demo" / "features").glob("plan-*"))) == 1  # nothing to do again
+    assert (
+        len(list((tmp_path / "demo" / "features-0-60").glob("plan-*"))) == 1
+    )  # nothing to do again
     for name in ("real", "synthetic", "genres"):
         assert second.tables[name].to_json() == first.tables[name].to_json()
     sums = [sum(track["attention"] for track in row["tracks"]) for row in second.albums.values()]

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from .audio import SegmentPolicy
 from .errors import ConfigError, did_you_mean
 from .features.spec import FeatureSpec
 from .models.settings import ModelSettings, TrainingSettings
@@ -22,27 +21,34 @@ from .models.settings import ModelSettings, TrainingSettings
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSettings:
-    """Which feature is extracted from which part of a track.
+    """Which feature is extracted from which part of a track; None is what the kind is known for.
 
     Attributes
     ----------
     kind : {"summary", "logmel"}
-        The 518 summary columns of FMA, or the paper's log-mel map.
-    policy : {"first", "middle", "all"}
+        The 518 summary columns of FMA, of the middle 30 s; or the paper's log-mel map, of the
+        first 29 s at 12 kHz.
+    policy : {"first", "middle", "all"}, optional
         Which segments of a track.
-    duration : float > 0
+    duration : float > 0, optional
         Of a segment, in seconds.
     hop : float > 0, optional
         From segment to segment in seconds, for ``"all"``; the duration by default.
-    short : {"keep", "pad", "tile"}
+    short : {"keep", "pad", "tile"}, optional
         What happens to audio shorter than a segment; a log-mel cannot be kept short.
+    sr, n_fft, hop_length, n_mels : int >= 1, optional
+        Of a log-mel: sampling rate in Hz, samples of a frame and between frames, bands.
     """
 
     kind: str = "summary"
-    policy: str = "middle"
-    duration: float = 30.0
+    policy: str | None = None
+    duration: float | None = None
     hop: float | None = None
-    short: str = "keep"
+    short: str | None = None
+    sr: int | None = None
+    n_fft: int | None = None
+    hop_length: int | None = None
+    n_mels: int | None = None
 
     def spec(self) -> FeatureSpec:
         """The feature as `matt.features` knows it.
@@ -55,8 +61,15 @@ class FeatureSettings:
         makers = {"summary": FeatureSpec.summary, "logmel": FeatureSpec.logmel}
         if self.kind not in makers:
             raise ConfigError(f"features.kind is {self.kind!r}; {did_you_mean(self.kind, makers)}")
-        policy = SegmentPolicy(self.policy, self.duration, hop=self.hop, short=self.short)  # type: ignore[arg-type]
-        return makers[self.kind](segments=policy)
+        mel = _given(self, "sr", "n_fft", "hop_length", "n_mels")
+        if self.kind == "summary" and mel:
+            raise ConfigError(
+                f"features.{next(iter(mel))} belongs to a log-mel; leave it out, or use "
+                "features.kind=logmel"
+            )
+        cut = makers[self.kind]().segments
+        cutting = _given(self, "policy", "duration", "hop", "short")
+        return makers[self.kind](segments=replace(cut, **cutting), **mel)  # type: ignore[type-var]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +78,19 @@ class SplitSettings:
 
     Attributes
     ----------
-    validation, test : float in [0, 1)
+    validation, test : float >= 0
+        Together less than 1; without test artists nothing could be said of a model.
     """
 
     validation: float = 0.1
     test: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.validation < 0 or self.test <= 0 or self.validation + self.test >= 1:
+            raise ConfigError(
+                f"shares must be at least 0, that of the test above 0, and sum to less than 1, got "
+                f"validation={self.validation} and test={self.test}; the rest is for training"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +103,11 @@ class Settings:
         What is classified together.
     seed : int >= 0
         Of the split and of the training.
+
+    Raises
+    ------
+    ConfigError
+        If the seed is negative, or given for the training alone.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
@@ -90,6 +116,16 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed must be at least 0, got {self.seed}; correct it")
+        if self.training.seed not in (TrainingSettings().seed, self.seed):
+            raise ConfigError(
+                f"training.seed is {self.training.seed}, but a run has one seed, of its split and "
+                "its training; set seed instead"
+            )
+        object.__setattr__(self, "training", replace(self.training, seed=self.seed))
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary of all settings."""
@@ -127,6 +163,8 @@ def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Setti
             content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"{path} does not exist; check the path") from None
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}; check it") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not TOML: {error}; correct that line") from error
     for text in overrides:
@@ -137,15 +175,15 @@ def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Setti
 def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
     """Check a nested dictionary of settings; see `load`."""
     problems = list(_unknown_keys(Settings, content, ""))
+    try:
+        settings = TypeAdapter(Settings).validate_python(content)
+        settings.features.spec()  # refuses what does not fit together before any work
+    except ValidationError as error:
+        problems += map(_told, error.errors())
+    except ConfigError as error:
+        problems.append(str(error))
     if problems:
         raise ConfigError(f"{where}: {'; '.join(problems)}")
-    adapter = TypeAdapter(Settings)
-    try:
-        settings = adapter.validate_python(content)
-    except ValidationError as error:
-        found = "; ".join(_told(one) for one in error.errors())
-        raise ConfigError(f"{where}: {found}") from error
-    settings.features.spec()  # refuses what does not fit together before any work
     return settings
 
 
@@ -183,3 +221,9 @@ def _told(error: Any) -> str:
     if isinstance(cause, ConfigError):
         return f"{name}: {cause}"
     return f"{name} is {error['input']!r}: {error['msg'].lower()}"
+
+
+def _given(settings: FeatureSettings, *names: str) -> dict[str, Any]:
+    """Those of the named settings that are not None."""
+    values = ((name, getattr(settings, name)) for name in names)
+    return {name: value for name, value in values if value is not None}

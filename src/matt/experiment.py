@@ -18,7 +18,7 @@ from .evaluation import plots
 from .evaluation.report import Picture, Section, write_report
 from .evaluation.scores import Scores, majority, score
 from .evaluation.summaries import genre_table, score_table
-from .evaluation.tables import Table
+from .evaluation.tables import Column, Table
 from .features.store import FeatureStore
 from .files import write_bytes
 from .models.neural import NeuralClassifier
@@ -136,7 +136,11 @@ def run(
         out.report,
         title=title,
         lead="\n\n".join(told),
-        sections=[Section("Results", [*tables.values()]), Section("Pictures", pictures)],
+        sections=[
+            Section("Results", [*tables.values()]),
+            Section("Pictures", pictures),
+            *_files(out.manifest),
+        ],
         footer=provenance(out),
     )
     out.finish(notes=list(model.notes), untestable=list(untestable))
@@ -205,6 +209,19 @@ def draw(
     for name, picture in zip(figures, pictures, strict=True):
         write_bytes(out.plot(name), picture.png)
     return pictures
+
+
+def _files(manifest: Mapping[str, Any]) -> list[Section]:
+    """Files that were left out or used in part, where there are any."""
+    kinds = {"failures": "left out", "partial": "used in part"}
+    told = [
+        (row["path"], what, row["reason"])
+        for kind, what in kinds.items()
+        for row in manifest.get(kind, ())
+    ]
+    columns = (Column("file"), Column("what became of it"), Column("why"))
+    table = Table("Files that were left out or used in part", columns, tuple(told))
+    return [Section("Files", [table])] if told else []
 
 
 def _told(tracks: Tracks, untestable: Sequence[str], notes: Sequence[str]) -> list[str]:

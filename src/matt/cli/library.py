@@ -9,6 +9,7 @@ import typer
 
 from .console import Json, Output, Quiet, Workers, outcome
 from .sources import (
+    IN_PART,
     ExtractionBars,
     Folder,
     Retry,
@@ -85,8 +86,12 @@ def extract(
     kind: Annotated[
         str, typer.Option("--features", help="summary (518 columns) or logmel (96 bands).")
     ] = "summary",
-    policy: Annotated[str, typer.Option(help="Segments: first, middle or all.")] = "middle",
-    duration: Annotated[float, typer.Option(help="Seconds of a segment.")] = 30.0,
+    policy: Annotated[
+        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
+    ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None,
     short: Annotated[
         str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
@@ -106,7 +111,6 @@ def extract(
     with outcome(output):
         from ..config import FeatureSettings
 
-        short = short or ("keep" if kind == "summary" else "pad")
         settings = FeatureSettings(
             kind=kind, policy=policy, duration=duration, hop=hop, short=short
         )
@@ -127,7 +131,7 @@ def extract(
         output.say(f"Tracks: {told}. Store: {place}")
         failures = lost_files(found, report)
         tell_failures(failures, output)
-        tell_failures(report.partial, output, what="are cut off or damaged, and used in part")
+        tell_failures(report.partial, output, what=IN_PART)
         output.document(
             {
                 "store": str(place),
@@ -152,6 +156,7 @@ def predict(
     ] = False,
     store: Store = None,
     salvage: Salvage = False,
+    retry_failed: Retry = False,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -179,6 +184,7 @@ def predict(
                 place,
                 progress=ExtractionBars(bars, spec.kind),
                 salvage=salvage,
+                retry_failed=retry_failed,
                 workers=workers,
             )
         rows = albums.album_rows(result.predictions)
@@ -188,8 +194,15 @@ def predict(
         decided = [albums.decided_table(row) for row in rows] if explain else []
         output.tables([albums.albums_table(rows), *decided])
         failures = lost_files(found, result.extraction)
+        partial = result.extraction.partial
         tell_failures(failures, output)
+        tell_failures(partial, output, what=IN_PART)
         output.document(
-            {"schema": albums.SCHEMA, "albums": rows, "failures": failure_rows(failures)}
+            {
+                "schema": albums.SCHEMA,
+                "albums": rows,
+                "failures": failure_rows(failures),
+                "partial": failure_rows(partial),
+            }
         )
         exit_if_failed(len(failures))

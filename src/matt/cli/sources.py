@@ -33,7 +33,8 @@ Store = Annotated[
 Salvage = Annotated[bool, typer.Option("--salvage", help="Use what decodes of damaged files.")]
 Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again that failed before.")]
 
-_SHOWN = 20  # lines of a list of failures on a terminal; --json and the report hold all
+_SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
+IN_PART = "are cut off or damaged, and used in part"
 
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:

@@ -10,7 +10,9 @@ import typer
 
 from .console import Json, Output, Quiet, Workers, add_bar, outcome
 from .sources import (
+    IN_PART,
     Folder,
+    Retry,
     Salvage,
     Store,
     default_store,
@@ -45,6 +47,7 @@ def train(
     ] = True,
     store: Store = None,
     salvage: Salvage = False,
+    retry_failed: Retry = False,
     workers: Workers = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -67,10 +70,17 @@ def train(
         spec = settings.features.spec()
         place = store or default_store(folder, spec)
         features, report = extract_tracks(
-            found.tracks, spec, place, output, salvage=salvage, workers=workers
+            found.tracks,
+            spec,
+            place,
+            output,
+            salvage=salvage,
+            retry_failed=retry_failed,
+            workers=workers,
         )
         failures = lost_files(found, report)
         tell_failures(failures, output)
+        tell_failures(report.partial, output, what=IN_PART)
         with output.progress() as bars:
             shown: dict[str, TaskID] = {}
 
@@ -92,6 +102,7 @@ def train(
                 controls=controls,
                 progress=show,
                 failures=failure_rows(failures),
+                partial=failure_rows(report.partial),
                 store=str(place),
             )
             for bar in shown.values():  # stopped early: no more epochs to wait for
@@ -107,6 +118,7 @@ def train(
                 "scores": {name: table.to_json() for name, table in tables.items()},
                 "untestable": run.manifest["untestable"],
                 "failures": failure_rows(failures),
+                "partial": failure_rows(report.partial),
             }
         )
         exit_if_failed(len(failures))

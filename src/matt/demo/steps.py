@@ -102,7 +102,7 @@ def run_demo(
     Parameters
     ----------
     out : path
-        Run folder; ``library`` and ``features`` in it are used again by the next run.
+        Run folder; the library and its features in it are used again by the next run.
     seed : int
         Of the splits, the training and the synthetic library.
     n_splits : int >= 1
@@ -124,7 +124,7 @@ def run_demo(
     clock.lap("real: training")
 
     found, report = _library(run.path, seed, n_tracks, workers, tell, clock)
-    features = FeatureStore.open(run.path / "features")
+    features = FeatureStore.open(run.path / f"features-{seed}-{n_tracks}")
     tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
     synthetic = _compare(run, "synthetic", tracks, features, seed, n_splits, tell)
     inner = experiment.run(
@@ -210,7 +210,8 @@ def _library(
     path: Path, seed: int, n_tracks: int, workers: int | None, tell: Progress, clock: _Clock
 ) -> tuple[Scan, Report]:
     """Write the synthetic library, scan it, extract; what is there already is used again."""
-    root = path / "library"
+    # One folder for each set of parameters: another seed is another library.
+    root = path / f"library-{seed}-{n_tracks}"
     write_library(
         root,
         seed=seed,
@@ -223,7 +224,7 @@ def _library(
     report = extract(
         found.tracks,
         SYNTHETIC.features.spec(),
-        path / "features",
+        path / f"features-{seed}-{n_tracks}",
         workers=workers,
         progress=lambda p: tell(_STAGES[p.stage], p.done, p.total, f"{p.failed} failed"),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ..errors import DataError
 from ..evaluation.tables import Column, Table
 from ..files import write_json, write_parquet, write_text
 from ..predictions import Predictions
+from ..tracks import Tracks
 from .explain import explain
 
 SCHEMA = "matt.albums/1"
@@ -22,7 +24,7 @@ _HOW_TO_READ = (
     "Margin: what the track added to the logit of the genre, against the mean of all genres. "
     "Effect: how much probability the genre would lose without the track."
 )
-_NAMES = ("artist", "album", "n_tracks", "tagged", "genre", "probability")
+_NAMES = ("artist", "album", "title", "path", "n_tracks", "tagged", "genre", "probability")
 
 
 def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]]:
@@ -48,8 +50,10 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
             {
                 "artist": _common(tracks.columns.get("artist")),
                 "album": _common(tracks.columns.get("album")),
+                "title": _common(tracks.columns.get("title")),
+                "path": _place(tracks),
                 "n_tracks": len(tracks),
-                "tagged": predictions.genres[label] if label >= 0 else None,
+                "tagged": predictions.genres[label] if label >= 0 else _tags(tracks),
                 "genre": predictions.genres[best],
                 "probability": round(float(probabilities[bag, best]), 4),
                 "top": [
@@ -190,6 +194,18 @@ def _title(row: Mapping[str, Any]) -> str:
 def _inert(value: Any) -> Any:
     """Text that a spreadsheet would run as a formula gets a quote in front."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def _place(tracks: Tracks) -> str:
+    """The file of a lone track, the folder that holds all files of an album."""
+    paths = [str(path) for path in tracks.path]
+    return paths[0] if len(paths) == 1 else os.path.commonpath(paths) if all(paths) else ""
+
+
+def _tags(tracks: Tracks) -> str | None:
+    """Genre tags that the model does not know, as they are written in the files."""
+    tags = sorted({str(tag) for tag in tracks.columns.get("genre_tags", ()) if tag})
+    return "; ".join(tags) or None
 
 
 def _common(column: Any) -> str | None:
