@@ -114,6 +114,17 @@ def test_counts_and_ties_come_from_the_training_tracks_of_the_whole_table():
     assert bags.labels.tolist() == [2]  # a tie between Folk and Rock: Rock is rarer in training
 
 
+@pytest.mark.parametrize("room", [{"max_bags": 0}, {"max_bags": 2, "max_segments": 0}])
+def test_a_batch_without_room_is_refused(room):
+    with pytest.raises(DataError, match="a batch needs room"):
+        list(Bags([1, 2], [0, 1, 2], [0, 1]).batches(**room))
+
+
+def test_a_label_that_names_nothing_is_refused():
+    with pytest.raises(DataError, match="label -2 names no genre"):
+        Bags([1, 2], [0, 1, 2], [0, -2])
+
+
 def test_labelled_keeps_known_bags():
     bags = Bags.from_tracks(tracks_of([(1, 1, 0), (2, 1, -1), (3, 1, 2)]))
     assert bags.labelled().labels.tolist() == [0, 2]

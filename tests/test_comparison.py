@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from matt import Bags, FeatureStore, Tracks, splits
-from matt.comparison import Row, fit_row, predict_row, track_model
+from matt.comparison import LONE_BATCH, Row, fit_row, predict_row, track_model
 from matt.models.settings import ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
@@ -39,6 +39,8 @@ def test_the_control_averages_the_probabilities_of_lone_tracks(data):
     row = track_model("control", QUICK, average=True)
     model, predictions = fitted(row, data)
     tracks, features = data
+    albums = Bags.from_tracks(tracks, by="album", split="test")
+    np.testing.assert_array_equal(predictions.bags.offsets, albums.offsets)
     lone = Bags.from_tracks(tracks, by="track", split="test")
     alone = model.predict(features, tracks, lone).probabilities
     at = {track: place for place, track in enumerate(lone.track_ids.tolist())}
@@ -57,6 +59,11 @@ def test_the_control_is_plain_and_gets_the_same_loss():
     assert (row.training.sub_bags, row.training.segment_loss) == (False, 0.0)
     assert (row.training.logit_adjustment, row.training.lr) == (0.7, 0.5)
     assert row.training.validate == "average"
+    assert row.training.max_bags == LONE_BATCH > TrainingSettings().max_bags
+    wide = track_model(
+        "control", QUICK, average=True, model=ModelSettings(hidden=(7, 5), pooling="dot")
+    )
+    assert (wide.model.hidden, wide.model.pooling) == ((7, 5), "mean")
 
 
 def test_test_labels_are_never_looked_at_in_fitting(data):

@@ -99,6 +99,7 @@ def test_anyones_csv_is_read_by_name(tmp_path):
         ("track_id,Folk,Jazz,Rock\n3,0,1,0\n2,0,1,7\n", "line 3: values must be probabilities"),
         ("track_id,Folk,Jazz,Rock\n99,0,1,0\n", r"not in the table \(first: 99\)"),
         ("", "4 columns are missing"),
+        ("track_id\n", r"3 columns are missing \(first: Folk, Jazz, Rock\)"),
     ],
 )
 def test_a_wrong_csv_is_refused_with_its_line(tmp_path, text, message):
@@ -106,6 +107,21 @@ def test_a_wrong_csv_is_refused_with_its_line(tmp_path, text, message):
     file.write_text(text)
     with pytest.raises(DataError, match=message):
         Predictions.from_csv(file, make().tracks)
+
+
+def test_a_csv_that_cannot_be_read_is_told(tmp_path):
+    file = tmp_path / "theirs.csv"
+    with pytest.raises(DataError, match="cannot read"):
+        Predictions.from_csv(file, make().tracks)
+    file.write_bytes("track_id,B\u00e4nd\n".encode("latin-1"))
+    with pytest.raises(DataError, match="in UTF-8"):
+        Predictions.from_csv(file, make().tracks)
+    with pytest.raises(DataError, match="did you mean 'softmax'"):
+        Predictions.from_csv(file, make().tracks, link="softmax ")
+    file.write_text(
+        "track_id,Folk,Jazz,Rock\n3,1,0,0\n", encoding="utf-8-sig"
+    )  # as Excel writes it
+    assert len(Predictions.from_csv(file, make().tracks)) == 1
 
 
 def test_what_does_not_fit_is_refused():
@@ -116,3 +132,5 @@ def test_what_does_not_fit_is_refused():
         Predictions(good.bags, good.tracks.take([1, 0, 2, 3, 4]), good.logits)
     with pytest.raises(DataError, match="did you mean 'softmax'"):
         Predictions(good.bags, good.tracks, good.logits, "softmx")
+    with pytest.raises(DataError, match="give all or none"):
+        make(attention=segments()["attention"])

@@ -33,6 +33,10 @@ def test_a_saved_table_comes_back_equal(tmp_path, labels):
         np.testing.assert_array_equal(back.columns[name], column)
 
 
+def test_a_table_is_shown_in_one_line():
+    assert repr(table()) == "Tracks(5 tracks, 3 genres; 3 training, 0 validation, 1 test)"
+
+
 def test_training_counts_see_known_training_tracks_only():
     assert table().train_counts.tolist() == [1, 0, 1]
     assert table().counts.tolist() == [2, 0, 2]
@@ -78,6 +82,9 @@ def test_several_genres_are_matched_by_name():
         ({"labels": MANY[:, :2]}, "2 columns for 3 genres"),
         ({"genres": ("Folk", "Folk", "Rock")}, "genres repeat"),
         ({"split": ["train", "", "", "", ""]}, "unknown split 'train'; did you mean 'training'"),
+        ({"genres": "Rock"}, "genres is the text 'Rock'"),
+        ({"track_id": [1.5, 2, 3, 4, 5]}, r"track_id must hold whole numbers, got float64"),
+        ({"labels": [0.0, 1, 2, 0, 1]}, "labels must hold whole numbers"),
         ({"columns": {"path": np.arange(5)}}, r"\['path'\] are fields of Tracks"),
     ],
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import DataError, did_you_mean
+from .grouping import gather, group, vote, vote_many
 from .tracks import Tracks
 
 
@@ -55,6 +56,21 @@ class Bags:
     genres: tuple[str, ...] = ()
     train_counts: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
 
+    if TYPE_CHECKING:  # what may be given; the attributes above are what is kept
+
+        def __init__(
+            self,
+            track_ids: ArrayLike,
+            offsets: ArrayLike,
+            labels: ArrayLike,
+            genres: Iterable[str] = ...,
+            train_counts: ArrayLike = ...,
+        ) -> None: ...
+
+    def __repr__(self) -> str:
+        n, genres = len(self.track_ids), len(self.genres)
+        return f"Bags({len(self):,} bags of {n:,} tracks, {genres} genres)"
+
     def __post_init__(self) -> None:
         labels = np.asarray(self.labels)
         labels = labels.astype(bool) if labels.ndim == 2 else labels.astype(np.int64)
@@ -88,6 +104,8 @@ class Bags:
                 f"{empty.size} of {len(self)} bags are empty (first: bag {empty[0]}); "
                 "drop them before building Bags"
             )
+        if not self.multi_label and self.labels.min(initial=-1) < -1:
+            raise DataError(f"label {self.labels.min()} names no genre; use -1 for unknown")
         if _width(self.labels) > len(self.genres):
             raise DataError(
                 f"labels need at least {_width(self.labels)} genres, got {len(self.genres)}"
@@ -134,15 +152,15 @@ class Bags:
         chosen = tracks if split is None else tracks.in_split(split)
         if not len(chosen):
             raise DataError("no tracks to put into bags; check the split and the filters")
-        bag = _group(chosen, by)
+        bag = _bag_of(chosen, by)
         order = np.argsort(bag, kind="stable")
         sizes = np.bincount(bag)
         counts = tracks.train_counts
-        vote = _vote_many if chosen.multi_label else _vote
+        majority = vote_many if chosen.multi_label else vote
         return cls(
             chosen.track_id[order],
             np.concatenate([[0], np.cumsum(sizes)]),
-            vote(bag, chosen.labels, counts),
+            majority(bag, chosen.labels, counts),
             chosen.genres,
             counts,
         )
@@ -206,6 +224,11 @@ class Bags:
         rng : numpy Generator, optional
             Shuffle the bags.
         """
+        if max_bags < 1 or (max_segments is not None and max_segments < 1):
+            raise DataError(
+                f"a batch needs room for a bag, got max_bags={max_bags} and "
+                f"max_segments={max_segments}; give 1 or more"
+            )
         order = np.arange(len(self)) if rng is None else rng.permutation(len(self))
         per_track = np.ones(len(self.track_ids), np.int64) if counts is None else counts
         segments = np.add.reduceat(per_track, self.offsets[:-1])
@@ -223,78 +246,20 @@ class Bags:
         yield self.take(batch)
 
 
-def gather(
-    offsets: NDArray[np.int64], which: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of the chosen parts of a ragged array, and the offsets of the result.
-
-    >>> gather(np.array([0, 2, 5, 6]), np.array([2, 0]))
-    (array([5, 0, 1]), array([0, 1, 3]))
-    """
-    sizes = np.diff(offsets)[which]
-    new = np.concatenate([[0], np.cumsum(sizes)])
-    # Row i of the result sits (i - start of its new part) into its old part.
-    return np.arange(new[-1]) + np.repeat(offsets[which] - new[:-1], sizes), new
-
-
 def _width(labels: NDArray[Any]) -> int:
     return labels.shape[1] if labels.ndim == 2 else int(labels.max(initial=-1)) + 1
 
 
-def _group(tracks: Tracks, by: str | Sequence[str]) -> NDArray[np.int64]:
+def _bag_of(tracks: Tracks, by: str | Sequence[str]) -> NDArray[np.int64]:
     """Bag of each track, numbered in order of first appearance, shape (n,)."""
-    n = len(tracks)
     if by == "track":
-        return np.arange(n)
+        return np.arange(len(tracks))
     names = ("album_id", "artist_id") if by == "album" else (by,) if isinstance(by, str) else by
     known = {"album_id", "artist_id", "split", "path", *tracks.columns}
-    key, alone = np.zeros(n, np.int64), np.zeros(n, bool)
     for name in names:
         if name not in known:
             raise DataError(f"cannot group by {name!r}; {did_you_mean(name, known)}")
-        column = tracks.columns[name] if name in tracks.columns else getattr(tracks, name)
-        alone |= _unknown(column)
-        code = _codes(column)
-        key = _codes(key * (code.max() + 1) + code)
-    return _codes(np.where(alone, n + np.arange(n), key))
-
-
-def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
-    """Number of each value, in order of first appearance: by hashing, so linear in n."""
-    import pyarrow as pa
-
-    return np.asarray(pa.array(column).dictionary_encode().indices, np.int64)
-
-
-def _unknown(column: NDArray[Any]) -> NDArray[np.bool_]:
-    if column.dtype.kind == "f":
-        return np.asarray(np.isnan(column) | (column == -1))
-    return np.asarray(column == ("" if column.dtype.kind in "US" else -1))
-
-
-def _vote(
-    bag: NDArray[np.int64], labels: NDArray[np.int64], counts: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Majority of the known tracks of each bag, ties to the rarer genre: (n,) -> (b,)."""
-    winner = np.full(int(bag.max()) + 1, -1, np.int64)
-    known = labels >= 0
-    if not known.any():
-        return winner
-    # Only pairs that occur, so memory grows with tracks and not with bags x genres.
-    pairs, votes = np.unique(bag[known] * len(counts) + labels[known], return_counts=True)
-    which, genre = np.divmod(pairs, len(counts))
-    best_last = np.lexsort((-genre, -counts[genre], votes, which))
-    winner[which[best_last]] = genre[best_last]
-    return winner
-
-
-def _vote_many(
-    bag: NDArray[np.int64], labels: NDArray[np.bool_], counts: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Genres of at least half the known tracks of each bag: (n, G) -> (b, G)."""
-    n_bags = int(bag.max()) + 1
-    votes = np.zeros((n_bags, len(counts)), np.int64)
-    np.add.at(votes, bag, labels)
-    known = np.bincount(bag, labels.any(axis=1), minlength=n_bags)
-    majority: NDArray[np.bool_] = (2 * votes >= known[:, None]) & (votes > 0)
-    return majority
+    columns = (
+        tracks.columns[name] if name in tracks.columns else getattr(tracks, name) for name in names
+    )
+    return group(columns, len(tracks))

@@ -49,10 +49,11 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
             f"{n_trained} genre has labelled training tracks, a classifier needs two; "
             "tag more albums with genres, or use a larger library"
         )
-    if not usable.in_split("test").labelled.any():
+    if not (usable.labelled & (usable.split == "test")).any():
+        n_artists = len(np.unique(usable.artist_id[usable.labelled]))
         raise DataError(
-            "no test track has a known genre, so nothing could be said of the model; "
-            "tag more artists, or raise splits.test"
+            f"no test track has a known genre, so nothing could be said of the model: the labelled "
+            f"tracks are by {n_artists} artists, and a genre needs two to be tested; tag more artists"
         )
     return usable
 

@@ -6,7 +6,6 @@ them: a saved file can be scored years later, by anyone, without the model or th
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from .bags import Bags
 from .errors import DataError, did_you_mean, first_few
 from .files import as_array, read_parquet, write_parquet
+from .score_files import read_scores
 from .tracks import Tracks
 
 LINKS = ("softmax", "sigmoid", "none")
@@ -58,9 +58,11 @@ class Predictions:
     attention: NDArray[np.float32] | None = None
     segment_logits: NDArray[np.float32] | None = None
 
+    def __repr__(self) -> str:
+        return f"Predictions({len(self):,} bags, {len(self.genres)} genres, {self.link})"
+
     def __post_init__(self) -> None:
-        if self.link not in LINKS:
-            raise DataError(f"unknown link {self.link!r}; {did_you_mean(self.link, LINKS)}")
+        _check_link(self.link)
         if self.logits.shape != (len(self.bags), len(self.genres)):
             raise DataError(
                 f"logits have shape {self.logits.shape} for {len(self.bags)} bags and "
@@ -70,6 +72,13 @@ class Predictions:
             raise DataError(
                 "tracks must be the tracks of the bags, in bag order; "
                 "use tracks.take(tracks.rows(bags.track_ids))"
+            )
+        if (
+            len({self.segment_offsets is None, self.attention is None, self.segment_logits is None})
+            > 1
+        ):
+            raise DataError(
+                "segment_offsets, attention and segment_logits belong together; give all or none"
             )
         if self.tracks.genres != self.genres:
             raise DataError(
@@ -259,37 +268,19 @@ class Predictions:
             If a genre column or a track is missing, or a value is no number or no probability; the
             message names the line.
         """
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        header = set(rows[0]) if rows else set()
-        absent = [name for name in ("track_id", *tracks.genres) if name not in header]
-        if absent:
-            raise DataError(
-                f"{path}: {len(absent)} columns are missing (first: {first_few(absent)}); "
-                f"{did_you_mean(absent[0], header or {'track_id'})}"
-            )
-        scores = np.empty((len(rows), len(tracks.genres)), np.float64)
-        ids = np.empty(len(rows), np.int64)
-        for i, row in enumerate(rows):
-            try:
-                ids[i] = int(row["track_id"])
-                scores[i] = [float(row[genre]) for genre in tracks.genres]
-            except (TypeError, ValueError) as error:
-                raise DataError(f"{path}, line {i + 2}: {error}; correct that line") from error
-        bad = ~np.isfinite(scores).all(axis=1)
-        if link != "none":
-            bad |= ((scores < 0) | (scores > 1)).any(axis=1)
-        if bad.any():
-            raise DataError(
-                f"{path}, line {int(np.flatnonzero(bad)[0]) + 2}: values must be probabilities in "
-                "[0, 1]; for scores that are none use link='none'"
-            )
+        _check_link(link)
+        ids, scores = read_scores(path, tracks.genres, probabilities=link != "none")
         if link == "softmax":
             scores = np.log(scores.clip(1e-12))
         elif link == "sigmoid":
             scores = np.log(scores.clip(1e-12) / (1 - scores).clip(1e-12))
         chosen = tracks.take(tracks.rows(ids))
         return cls(singletons(chosen, tracks), chosen, scores.astype(np.float32), link)
+
+
+def _check_link(link: str) -> None:
+    if link not in LINKS:
+        raise DataError(f"unknown link {link!r}; {did_you_mean(link, LINKS)}")
 
 
 def singletons(tracks: Tracks, like: Bags | Tracks) -> Bags:

@@ -132,6 +132,8 @@ def thin(tracks: Tracks, keep: Mapping[str, int], *, by: str = "album", seed: in
     for genre, most in keep.items():
         if genre not in tracks.genres:
             raise DataError(f"cannot thin {genre!r}; {did_you_mean(genre, tracks.genres)}")
+        if most < 0:
+            raise DataError(f"cannot keep {most} tracks of {genre!r}; give 0 or more")
         rows = training[tracks.labels[training] == tracks.genres.index(genre)]
         if len(rows) > most:
             bags = Bags.from_tracks(tracks.take(rows), by=by)

@@ -11,34 +11,23 @@ Conventions, the same in every module:
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from .columns import MAX_ID as MAX_ID
+from .columns import check_ids, check_labels, check_lengths, check_whole
+from .columns import stable_id as stable_id
 from .errors import DataError, did_you_mean, first_few
 from .files import as_array, read_parquet, write_parquet
 
 SPLITS = ("training", "validation", "test")
-MAX_ID = 2**53
 _SCHEMA = "matt.tracks/1"
 _FIELDS = ("track_id", "artist_id", "album_id", "split", "path", "labels")
-
-
-def stable_id(text: str) -> int:
-    """Id of a text, in [0, 2**53): the same on every machine and in every run.
-
-    Examples
-    --------
-    >>> stable_id("Artist/Album/01.flac") == stable_id("Artist/Album/01.flac")
-    True
-    """
-    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") % MAX_ID
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +73,29 @@ class Tracks:
     path: NDArray[np.str_] = field(default_factory=lambda: np.array([], "<U1"))
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
+    if TYPE_CHECKING:  # what may be given; the attributes above are what is kept
+
+        def __init__(
+            self,
+            track_id: ArrayLike,
+            labels: ArrayLike,
+            genres: Iterable[str],
+            artist_id: ArrayLike = ...,
+            album_id: ArrayLike = ...,
+            split: ArrayLike = ...,
+            path: ArrayLike = ...,
+            columns: Mapping[str, Any] = ...,
+        ) -> None: ...
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{int((self.split == s).sum()):,} {s}" for s in SPLITS)
+        return f"Tracks({len(self):,} tracks, {len(self.genres)} genres; {splits})"
+
     def __post_init__(self) -> None:
         n, labels = len(self.track_id), np.asarray(self.labels)
+        if isinstance(self.genres, str):
+            raise DataError(f"genres is the text {self.genres!r}; give a sequence of names")
+        check_whole(track_id=self.track_id, labels=labels)
         missing = np.full(n, -1, np.int64)
         given = {
             "track_id": np.asarray(self.track_id, np.int64),
@@ -99,46 +109,14 @@ class Tracks:
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
-        self._check(n)
-
-    def _check(self, n: int) -> None:
-        lengths = {name: len(getattr(self, name)) for name in _FIELDS}
-        lengths |= {name: len(column) for name, column in self.columns.items()}
-        wrong = {name: length for name, length in lengths.items() if length != n}
-        if wrong:
-            name, length = next(iter(wrong.items()))
-            raise DataError(
-                f"column {name!r} has {length} rows, track_id has {n}; give one a track"
-            )
+        check_lengths({name: getattr(self, name) for name in _FIELDS} | dict(self.columns), n)
         clash = set(self.columns) & {*_FIELDS, "genres"}
         if clash:
             raise DataError(
                 f"columns {sorted(clash)} are fields of Tracks; pass them as such or rename them"
             )
-        ids, times = np.unique(self.track_id, return_counts=True)
-        if (times > 1).any():
-            raise DataError(
-                f"{int((times > 1).sum())} track ids occur more than once (first: "
-                f"{first_few(ids[times > 1])}); give every track its own id"
-            )
-        if n and (ids[0] < 0 or ids[-1] >= MAX_ID):
-            raise DataError(
-                f"track ids must be in [0, 2**53), got {ids[0]} to {ids[-1]}; "
-                "make ids from names with matt.tracks.stable_id"
-            )
-        if len(set(self.genres)) != len(self.genres):
-            raise DataError(f"genres repeat: {first_few(self.genres)}; merge them first")
-        if self.multi_label:
-            if self.labels.shape[1] != len(self.genres):
-                raise DataError(
-                    f"labels have {self.labels.shape[1]} columns for {len(self.genres)} genres; "
-                    "give one column a genre"
-                )
-        elif n and (self.labels.min() < -1 or self.labels.max() >= len(self.genres)):
-            raise DataError(
-                f"labels run from {self.labels.min()} to {self.labels.max()} but there are "
-                f"{len(self.genres)} genres; use -1 for unknown and 0 to {len(self.genres) - 1}"
-            )
+        check_ids(self.track_id)
+        check_labels(self.labels, self.genres)
         for name in np.unique(self.split):
             if name not in ("", *SPLITS):
                 raise DataError(f"unknown split {str(name)!r}; {did_you_mean(str(name), SPLITS)}")

@@ -40,13 +40,19 @@ def scan(
     """
     output = Output(json, quiet)
     with outcome(output):
+        import numpy as np
+
         from ..bags import Bags
         from ..evaluation.tables import Column, Table
 
         found = scan_folder(folder, output)
         tracks = found.tracks
         bags = Bags.from_tracks(tracks, by="album")
-        counts = {**found.counts, "albums and lone tracks (bags)": len(bags)}
+        counts = {
+            **found.counts,
+            "artists": len(np.unique(tracks.artist_id[tracks.artist_id >= 0])),
+            "albums and lone tracks (bags)": len(bags),
+        }
         albums = [int((bags.labels == g).sum()) for g in range(len(tracks.genres))]
         genres = sorted(
             zip(tracks.genres, tracks.counts.tolist(), albums, strict=True), key=lambda g: -g[1]

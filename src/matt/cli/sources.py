@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,14 +52,17 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
 
 
 def scan_folder(folder: Path, output: Output) -> Scan:
-    """Scan with a progress bar."""
+    """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
 
     with output.progress() as bars:
         bar = add_bar(bars, "reading tags")
-        return scan(
+        found = scan(
             folder, progress=lambda done, total: bars.update(bar, completed=done, total=total)
         )
+    root = folder.absolute()
+    problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)
+    return replace(found, problems=tuple(problems))
 
 
 def extract_tracks(

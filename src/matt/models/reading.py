@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..bags import gather
 from ..errors import DataError, first_few
 from ..features.store import FeatureStore
+from ..grouping import gather
 from .network import BagNetwork, moment_shape
 
 IN_MEMORY_BYTES = 2**30  # values below this are read once

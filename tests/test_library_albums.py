@@ -1,0 +1,92 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from matt import Bags, DataError, Predictions, Tracks
+from matt.library.albums import album_rows, albums_table, decided_table, telling_bags, write_albums
+
+GENRES = ("Folk", "Jazz", "Rock")
+
+
+def predictions(logits, *, labels=(0, 0, 0, 2, 2, 2, 1), titles=None, train_counts=(9, 1, 5)):
+    """Albums of three, three and one track; every track of an album says the same."""
+    albums = np.array([1, 1, 1, 2, 2, 2, 3])
+    tracks = Tracks(
+        np.arange(7) + 10, np.array(labels), GENRES, artist_id=albums, album_id=albums,
+        path=[f"m/{album}/{i}.mp3" for i, album in enumerate(albums)],
+        columns={
+            "title": np.array(titles or [f"t{i}" for i in range(7)]),
+            "artist": albums.astype(str),
+            "album": np.array(["=1+1", "=1+1", "=1+1", "b", "b", "b", "c"]),
+        },
+    )  # fmt: skip
+    bags = Bags.from_tracks(tracks)
+    bags = Bags(bags.track_ids, bags.offsets, bags.labels, GENRES, np.array(train_counts))
+    logits = np.array(logits, np.float32)
+    share = (1 / np.repeat(bags.sizes, bags.sizes))[:, None].astype(np.float32)
+    return Predictions(
+        bags, tracks, logits, segment_offsets=np.arange(8), attention=share,
+        segment_logits=np.repeat(logits, bags.sizes, axis=0),
+    )  # fmt: skip
+
+
+RIGHT = [[2, 0, 0], [0, 0, 5], [0, 1, 0]]
+
+
+def test_a_row_names_album_genre_and_all_tracks():
+    rows = album_rows(predictions(RIGHT), top=2)
+    assert [row["genre"] for row in rows] == ["Folk", "Rock", "Jazz"]
+    assert [row["tagged"] for row in rows] == ["Folk", "Rock", "Jazz"]
+    assert [row["path"] for row in rows] == ["m/1", "m/2", "m/3/6.mp3"]
+    assert [len(row["tracks"]) for row in rows] == [3, 3, 1]
+    assert rows[0]["probability"] == pytest.approx(np.exp(2) / (np.exp(2) + 2), abs=1e-4)
+    assert [g["genre"] for g in rows[1]["top"]] == ["Rock", "Folk"]
+    assert rows[2]["tracks"][0]["effect"] is None  # the only track cannot be left out
+    json.dumps(rows, allow_nan=False)
+
+
+def test_equal_tracks_share_the_margin_and_none_is_missed():
+    (first, *_) = album_rows(predictions(RIGHT))
+    for track in first["tracks"]:
+        assert track["margin"] == pytest.approx((2 - 2 / 3) / 3, abs=1e-4)
+        assert track["effect"] == pytest.approx(0, abs=1e-6)
+
+
+def test_examples_are_the_surest_the_rarest_and_a_mistake():
+    both_right = predictions(RIGHT)
+    assert telling_bags(both_right) == {"the surest": 1, "of the rarest genre": 0}
+    one_wrong = predictions([[2, 0, 0], [1, 0, 0], [0, 1, 0]])
+    assert telling_bags(one_wrong) == {"the surest": 0, "mistaken": 1}
+    # Of the two that are right, the surest is Folk; Rock is the rarer genre.
+    sure_folk = predictions([[9, 0, 0], [0, 0, 5], [0, 1, 0]])
+    assert telling_bags(sure_folk) == {"the surest": 0, "of the rarest genre": 1}
+
+
+def test_no_cell_of_a_csv_begins_like_a_formula(tmp_path):
+    write_albums(tmp_path / "a.csv", album_rows(predictions(RIGHT)))
+    with (tmp_path / "a.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0]["album"] == "'=1+1"
+    assert not any(value[:1] in ("=", "+", "-", "@") for row in rows for value in row.values())
+
+
+def test_every_format_holds_the_same_genres(tmp_path):
+    rows = album_rows(predictions(RIGHT))
+    for name in ("a.json", "a.parquet"):
+        write_albums(tmp_path / name, rows)
+    assert json.loads((tmp_path / "a.json").read_text())["albums"] == rows
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table["genre"].to_pylist() == [row["genre"] for row in rows]
+    with pytest.raises(DataError, match=r"must end in .json, .csv, .parquet"):
+        write_albums(tmp_path / "a.xlsx", rows)
+
+
+def test_tables_name_a_lone_track_by_its_title_or_file():
+    rows = album_rows(predictions(RIGHT, titles=[""] * 7))
+    rows[2]["album"] = None
+    assert albums_table(rows).shown()[2][1] == "6.mp3"
+    assert [line[0] for line in decided_table(rows[0]).shown()] == ["0.mp3", "1.mp3", "2.mp3"]
