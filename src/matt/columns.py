@@ -101,3 +101,29 @@ def check_labels(labels: NDArray[Any], genres: Sequence[str]) -> None:
             f"labels run from {labels.min()} to {labels.max()} but there are "
             f"{len(genres)} genres; use -1 for unknown and 0 to {len(genres) - 1}"
         )
+
+
+def relabel(labels: NDArray[Any], old: Sequence[str], new: Sequence[str]) -> NDArray[Any]:
+    """Labels in another order of genres, matched by name; a genre that is not there is unknown.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), or bool array, shape (n, len(old))
+    old, new : sequence of str
+
+    Returns
+    -------
+    int array, shape (n,), or bool array, shape (n, len(new))
+
+    Examples
+    --------
+    >>> relabel(np.array([0, 1, -1]), ["Folk", "Rock"], ["Rock", "Jazz"])
+    array([-1,  0, -1])
+    """
+    place = {genre: index for index, genre in enumerate(new)}
+    target = np.array([place.get(genre, -1) for genre in old], np.int64)
+    if labels.ndim == 1:
+        return np.asarray(np.append(target, -1)[labels])  # -1, unknown, reads the last entry
+    moved = np.zeros((len(labels), len(new)), bool)
+    moved[:, target[target >= 0]] = labels[:, target >= 0]
+    return moved

@@ -53,7 +53,7 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
         n_artists = len(np.unique(usable.artist_id[usable.labelled]))
         raise DataError(
             f"no test track has a known genre, so nothing could be said of the model: the labelled "
-            f"tracks are by {n_artists} artists, and a genre needs two to be tested; tag more artists"
+            f"tracks are by {n_artists} artists, and a genre needs two to be tested; tag more"
         )
     return usable
 

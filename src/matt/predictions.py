@@ -113,17 +113,7 @@ class Predictions:
         DataError
             If the link is ``"none"``.
         """
-        logits = self.logits.astype(np.float64)
-        if self.link == "softmax":
-            exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-            probabilities: NDArray[np.float64] = exp / exp.sum(axis=1, keepdims=True)
-            return probabilities
-        if self.link == "sigmoid":
-            return 0.5 * (1 + np.tanh(logits / 2))  # the logistic function, without overflow
-        raise DataError(
-            "these scores are no probabilities (link none), so only their order can be used; "
-            "fit a model with a softmax or sigmoid link"
-        )
+        return probabilities_of(self.logits, self.link)
 
     @property
     def best(self) -> NDArray[np.int64]:
@@ -276,6 +266,26 @@ class Predictions:
             scores = np.log(scores.clip(1e-12) / (1 - scores).clip(1e-12))
         chosen = tracks.take(tracks.rows(ids))
         return cls(singletons(chosen, tracks), chosen, scores.astype(np.float32), link)
+
+
+def probabilities_of(logits: NDArray[Any], link: str) -> NDArray[np.float64]:
+    """Probabilities of logits, shape (b, G), by their link.
+
+    Raises
+    ------
+    DataError
+        If the link is ``"none"``.
+    """
+    logits = logits.astype(np.float64)
+    if link == "softmax":
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exp / exp.sum(axis=1, keepdims=True))
+    if link == "sigmoid":
+        return np.asarray(0.5 * (1 + np.tanh(logits / 2)))  # the logistic function, no overflow
+    raise DataError(
+        "these scores are no probabilities (link none), so only their order can be used; "
+        "fit a model with a softmax or sigmoid link"
+    )
 
 
 def _check_link(link: str) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .columns import MAX_ID as MAX_ID
-from .columns import check_ids, check_labels, check_lengths, check_whole
+from .columns import check_ids, check_labels, check_lengths, check_whole, relabel
 from .columns import stable_id as stable_id
 from .errors import DataError, did_you_mean, first_few
 from .files import as_array, read_parquet, write_parquet
@@ -228,20 +228,17 @@ class Tracks:
         wanted = tuple(genres)
         if wanted == self.genres:
             return self
-        place = {genre: index for index, genre in enumerate(wanted)}
-        lost = [g for g, n in zip(self.genres, self.counts, strict=True) if n and g not in place]
+        lost = [
+            genre
+            for genre, n in zip(self.genres, self.counts, strict=True)
+            if n and genre not in wanted
+        ]
         if lost and unknown == "error":
             raise DataError(
                 f"{len(lost)} genres are unknown here (first: {first_few(lost)}); "
                 f"{did_you_mean(lost[0], wanted)}"
             )
-        target = np.array([place.get(genre, -1) for genre in self.genres], np.int64)
-        if self.multi_label:
-            labels = np.zeros((len(self), len(wanted)), bool)
-            labels[:, target[target >= 0]] = self.labels[:, target >= 0]
-        else:
-            labels = np.where(self.labels >= 0, np.append(target, -1)[self.labels], -1)
-        return replace(self, labels=labels, genres=wanted)
+        return replace(self, labels=relabel(self.labels, self.genres, wanted), genres=wanted)
 
     def to_columns(self) -> dict[str, Any]:
         """All columns by name, labels included; `from_columns` is the way back."""

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..predictions import Predictions
+from ..predictions import Predictions, probabilities_of
 
 _ALONE = 1e-6  # attention outside a track below which the rest of the bag says nothing
 
@@ -78,15 +78,8 @@ def explain(predictions: Predictions) -> Explanation:
     alone = (rest < _ALONE).any(axis=1) | (predictions.bags.sizes[bag] == 1)
     whole = np.add.reduceat(parts, predictions.bags.offsets[:-1], axis=0)  # (b, G): the logits
     without = (whole[bag] - parts) / np.where(alone[:, None], 1, rest)
-    effects = _probabilities(whole, predictions.link)[bag] - _probabilities(
+    effects = probabilities_of(whole, predictions.link)[bag] - probabilities_of(
         without, predictions.link
     )
     effects[alone] = np.nan
     return Explanation(attention, parts - parts.mean(axis=1, keepdims=True), effects)
-
-
-def _probabilities(logits: NDArray[np.float64], link: str) -> NDArray[np.float64]:
-    if link == "sigmoid":
-        return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
-    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exp / exp.sum(axis=1, keepdims=True))

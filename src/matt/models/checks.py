@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
+from ..columns import relabel
 from ..errors import ConfigError, DataError, first_few
 
 
@@ -100,11 +101,5 @@ def align(bags: Bags, genres: tuple[str, ...], train_counts: NDArray[np.int64]) 
     >>> align(bags, ("Rock", "Jazz"), np.array([8, 3])).labels
     array([-1,  0, -1])
     """
-    place = {genre: index for index, genre in enumerate(genres)}
-    target = np.array([place.get(genre, -1) for genre in bags.genres], np.int64)
-    if bags.multi_label:
-        labels = np.zeros((len(bags), len(genres)), bool)
-        labels[:, target[target >= 0]] = bags.labels[:, target >= 0]
-    else:
-        labels = np.append(target, -1)[bags.labels]  # -1, unknown, reads the last entry
+    labels = relabel(bags.labels, bags.genres, genres)
     return replace(bags, labels=labels, genres=genres, train_counts=train_counts)
