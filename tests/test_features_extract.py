@@ -2,17 +2,22 @@
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from audio_files import without_length
 
 from matt import ConfigError, DataError, FeatureStore, Tracks
 from matt.audio import SegmentPolicy, read_segments
@@ -22,25 +27,31 @@ from matt.features.logmel import logmel
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
 from matt.features.summary import summary
-from matt.features.worker import Outcome, extract_file, fitted
+from matt.features.worker import LOUDEST, Outcome, compute, extract_file, fitted, guarded
 
 SR = 8_000
 SPEC = FeatureSpec.logmel(
     "small", sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 0.5)
 )
 SUFFIXES = ("wav", "flac", "mp3", "ogg")
+LIMIT = 2.0  # seconds
 
 
 # ---- extractors; they run in the child, which imports this module ----
 
 
-def light(path, spec, salvage):
+def light(path, spec, salvage, alive):
     """Real audio, but no librosa, so that the child starts quickly."""
-    parts = read_segments(path, sr=spec.sr, policy=spec.segments)
-    return Outcome(np.stack([np.resize(p.samples, spec.shape).astype(spec.dtype) for p in parts]))
+    on_damage = "salvage" if salvage else "fail"
+    damages = []
+    parts = read_segments(
+        path, sr=spec.sr, policy=spec.segments, on_damage=on_damage, damages=damages
+    )
+    values = [np.resize(part.samples, spec.shape).astype(spec.dtype) for part in parts]
+    return Outcome(np.stack(values), "; ".join(map(str, damages)))
 
 
-def hostile(path, spec, salvage):
+def hostile(path, spec, salvage, alive):
     """What a decoder may do, by the name of the file."""
     match Path(path).stem:
         case "abort":
@@ -53,25 +64,35 @@ def hostile(path, spec, salvage):
             return Outcome(np.ones((2**24, *spec.shape)))
         case "strange":
             raise ZeroDivisionError("of all things")
-    return light(path, spec, salvage)
+    return light(path, spec, salvage, alive)
 
 
-def forbidden(path, spec, salvage):
+def forbidden(path, spec, salvage, alive):
     """For runs that have nothing to decode."""
     raise AssertionError(f"{path} was decoded")
 
 
-def probe(path, spec, salvage):
+def probe(path, spec, salvage, alive):
     """What the child looks like from inside, after it has computed a feature."""
     import threadpoolctl
 
-    outcome = extract_file(path, spec, salvage)
+    outcome = extract_file(path, spec, salvage, alive)
     facts = {
         "loaded": [name for name in ("torch", "pandas", "matplotlib") if name in sys.modules],
         "threads": max(library["num_threads"] for library in threadpoolctl.threadpool_info()),
         "stderr": os.path.sameopenfile(2, os.open(os.devnull, os.O_WRONLY)),
     }
     return Outcome(outcome.values, json.dumps(facts))
+
+
+def patient(path, spec, salvage, alive):
+    """Longer at a file than the limit allows between two segments: reports progress till then."""
+    end = time.monotonic() + 1.5 * LIMIT
+    while time.monotonic() < end:
+        threading.Event().wait(LIMIT / 40)
+        if Path(path).stem != "silent":
+            alive()
+    return light(path, spec, salvage, alive)
 
 
 # ---- a small library ----
@@ -152,7 +173,7 @@ def test_real_files_in_four_formats_and_bad_ones_beside_them(files, tmp_path):
     assert (report.reused, report.unchanged, report.deleted) == (0, 0, 0)
     assert set(reasons(report)) == set(bad)
     assert "not found" in reasons(report)["absent.mp3"]
-    assert "do not fit float16" in reasons(report)["loud.wav"]
+    assert "peaks at 1.08e+25, where full scale is 1" in reasons(report)["loud.wav"]
     assert "NaN" in reasons(report)["hole.wav"]
     assert not any(str(folder) in reason for reason in reasons(report).values())
     (partial,) = report.partial
@@ -218,13 +239,56 @@ def test_crash_hang_and_blow_up_cost_one_file_each(files, tmp_path):
         extractor=hostile,
     )
     assert report.extracted == 4
+    remedy = "; restore the file or leave it out"
     assert reasons(report) == {
-        "abort.wav": "the decoder crashed (SIGABRT)",
-        "exit.wav": "the decoder crashed (exit code 3)",
-        "hang.wav": "took longer than 2 s",
-        "blow_up.wav": "needs more memory than the limit of 512 MiB",
-        "strange.wav": "ZeroDivisionError: of all things",
+        "abort.wav": "the decoder crashed (SIGABRT)" + remedy,
+        "exit.wav": "the decoder crashed (exit code 3)" + remedy,
+        "hang.wav": "no segment was finished within 2 s" + remedy,
+        "blow_up.wav": "needs more memory than the limit of 512 MiB" + remedy,
+        "strange.wav": "its features cannot be computed (ZeroDivisionError: of all things)"
+        + remedy,
     }
+
+
+def test_a_file_may_take_longer_than_the_limit_as_long_as_it_gets_on(files, tmp_path):
+    silent = files[0].rename(files[0].with_name("silent.wav"))
+    report = extract(
+        table([silent, files[1]]),
+        SPEC,
+        tmp_path / "store",
+        workers=1,
+        timeout=LIMIT,
+        extractor=patient,
+    )
+    assert (report.extracted, list(reasons(report))) == (1, ["silent.wav"])
+
+
+@pytest.mark.parametrize("spec", [FeatureSpec.summary(), SPEC], ids=["summary", "logmel"])
+@pytest.mark.parametrize("peak", [1e15, 1e30, 3e38])
+def test_audio_that_is_far_too_loud_fails_in_our_words(spec, peak, tmp_path):
+    path = tmp_path / "loud.wav"
+    tone = np.sin(np.arange(40_000) / 9)
+    soundfile.write(path, peak * tone, 16_000, subtype="FLOAT")
+    outcome = guarded(extract_file, str(path), spec, False, 0, str(path))
+    assert outcome.values is None
+    assert "far too loud, replace" in outcome.reason or "not finite" in outcome.reason
+    assert "ParameterError" not in outcome.reason
+
+
+@pytest.mark.parametrize("spec", [FeatureSpec.summary(), SPEC], ids=["summary", "logmel"])
+def test_audio_just_below_that_has_finite_features(spec):
+    square = np.float32(LOUDEST) * np.sign(np.sin(np.arange(40_000, dtype="f4") / 9 + 0.1))
+    samples = np.resize(square, 4_000 if spec is SPEC else 40_000)
+    assert np.isfinite(fitted(compute(samples, spec.sr or 16_000, spec), spec)).all()
+
+
+def test_files_that_do_not_state_their_length_are_counted(files, tmp_path):
+    """An MP3 without its header of lengths; the store does not remember it."""
+    (mp3, other) = [path for path in files if path.suffix == ".mp3"]
+    without_length(mp3)
+    tracks, store = table([mp3, other, files[0]]), tmp_path / "store"
+    assert extract(tracks, SPEC, store, workers=1).undetectable == 1
+    assert extract(tracks, SPEC, store, workers=1).undetectable == 0
 
 
 @pytest.mark.parametrize("value", [1e5, -np.inf, np.nan])
@@ -247,10 +311,35 @@ def test_damage_in_the_middle_fails_a_file_unless_it_is_salvaged(tmp_path):
         sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 5.0)
     )
     with pytest.raises(AudioError, match="salvage"):
-        extract_file(str(path), spec, False)
-    outcome = extract_file(str(path), spec, True)
+        extract_file(str(path), spec, False, int)
+    outcome = extract_file(str(path), spec, True, int)
     assert outcome.values.shape == (1, *spec.shape)
     assert "kept" in outcome.reason
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3"])
+def test_what_failed_is_salvaged_when_that_is_asked_for_later(suffix, files, tmp_path):
+    """As the message of the failure recommends; once, and sound files are left alone."""
+    path = write(tmp_path / f"damaged.{suffix}", seed=0, seconds=6)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 600] = bytes(600)
+    path.write_bytes(content)
+    tracks, store = table([path, files[0], files[0].with_name("absent.wav")]), tmp_path / "store"
+    spec = FeatureSpec.logmel(
+        sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 5.0)
+    )
+    run = partial(extract, tracks, spec, store, workers=1, extractor=light)
+
+    report = run()
+    assert (report.extracted, report.unchanged) == (1, 0)
+    assert reasons(report)[path.name].endswith("keep what decodes with --salvage")
+    assert run().blocks == ()
+    report = run(salvage=True)
+    assert (report.extracted, report.unchanged, report.failed) == (1, 1, 1)
+    assert [problem.path for problem in report.partial] == [str(path)]
+    assert (run(salvage=True).blocks, run().blocks) == ((), ())
+    assert run().partial == report.partial
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
@@ -335,9 +424,62 @@ def test_a_killed_run_leaves_no_process_and_continues_to_the_same_bytes(number, 
     assert {name: digest for name, digest in digests(store).items() if name[0] != "."} == whole
 
 
+EXECUTOR = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from test_features_extract import SPEC, extract, light, table
+
+if __name__ == "__main__":
+    folder, store = map(Path, sys.argv[1:])
+    steps = []
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        report = extract(
+            table(sorted(folder.iterdir())), SPEC, store, extractor=light, executor=pool,
+            progress=steps.append,
+        )
+    print(report.extracted, steps[-1].done, steps[-1].total, steps[-1].block)
+"""
+
+
+def test_an_executor_of_processes_gives_the_same_bytes_and_leaves_nothing(original, tmp_path):
+    files, whole, _ = original
+    script, store = tmp_path / "run.py", tmp_path / "store"
+    script.write_text(EXECUTOR)
+    (tmp_path / "temporary").mkdir()
+    # It ends only when all processes are gone: they hold its output.
+    run = subprocess.run(
+        [sys.executable, str(script), str(files[0].parent), str(store)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TMPDIR": str(tmp_path / "temporary"),
+        },
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "9 9 9 3\n", "")
+    assert digests(store) == whole
+    assert not list((tmp_path / "temporary").glob("matt-*"))
+
+
+def test_threads_of_ones_own_may_extract_blocks_and_their_children_end_with_them(
+    original, tmp_path
+):
+    files, whole, _ = original
+    before = set(multiprocessing.active_children())
+    with ThreadPoolExecutor(2) as pool:
+        extract(table(files), SPEC, tmp_path / "store", extractor=light, executor=pool)
+    assert digests(tmp_path / "store") == whole
+    assert set(multiprocessing.active_children()) <= before
+
+
 def test_a_full_disk_stops_the_run_with_a_remedy_and_loses_nothing(original, tmp_path, monkeypatch):
     files, whole, _ = original
-    import matt.features.extract as module
+    import matt.features.task as module
 
     real = module.write_block
 
@@ -398,7 +540,7 @@ def test_a_new_and_a_changed_file_leave_the_old_blocks_alone(files, store):
     assert (report.extracted, report.unchanged, report.blocks) == (2, 8, ("0001-00000",))
     assert before.items() <= digests(store).items()
     values, _ = FeatureStore.open(store).read(np.array([104, 109]))
-    expected = [light(str(path), SPEC, False).values[0] for path in (files[4], more[-1])]
+    expected = [light(str(path), SPEC, False, int).values[0] for path in (files[4], more[-1])]
     np.testing.assert_array_equal(values, expected)
 
 
@@ -443,6 +585,23 @@ def test_failures_are_tried_again_when_asked_for_or_when_the_file_changed(files,
     assert (report.extracted, report.unchanged, report.failed) == (1, 2, 0)
 
 
+def test_a_block_that_was_deleted_is_extracted_again_although_a_file_was_retagged(files, store):
+    """The open block of the old plan fails for that file; the file itself is still looked at."""
+    from mutagen.flac import FLAC
+
+    tracks, (values, _) = table(files), FeatureStore.open(store).read(np.arange(100, 109))
+    tags = FLAC(files[1])
+    tags["artist"] = "Somebody else " * 99
+    tags.save()
+    extract(tracks, SPEC, store, workers=1, extractor=forbidden)  # notes the tags
+    for path in store.glob("0000-00000.*"):
+        path.unlink()
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
+    assert (report.extracted, report.failed) == (4, 0)
+    again, _ = FeatureStore.open(store).read(np.arange(100, 109))
+    np.testing.assert_array_equal(again, values)
+
+
 def test_features_outlive_their_file(files, store):
     files[3].unlink()
     report = extract(table(files), SPEC, store, extractor=forbidden)
@@ -458,6 +617,39 @@ def test_a_store_of_another_spec_is_refused(files, store):
     with pytest.raises(DataError, match="n_fft: 256 / 512"):
         extract(table(files), spec, store)
     assert digests(store) == before
+
+
+def test_a_folder_of_other_files_is_no_place_for_a_store(files):
+    folder = files[0].parent
+    before = digests(folder)
+    with pytest.raises(DataError, match="is not empty and is no feature store; choose another"):
+        extract(table(files), SPEC, folder)
+    assert digests(folder) == before
+
+
+def test_a_store_whose_spec_is_gone_is_not_given_another(files, store):
+    (store / "spec.json").unlink()
+    before = digests(store)
+    for spec in (SPEC, FeatureSpec.summary()):
+        with pytest.raises(DataError, match=r"its spec.json is gone; delete the folder and extr"):
+            extract(table(files), spec, store)
+    assert digests(store) == before
+
+
+@pytest.mark.parametrize(
+    "damage", [b"", b"PAR1 and nothing more", None], ids=["empty", "cut", "gone"]
+)
+def test_a_plan_that_is_damaged_says_so_and_can_be_deleted(damage, files, store):
+    plan = store / "plan-0000.parquet"
+    if damage is None:
+        plan.unlink()
+    else:
+        plan.write_bytes(damage)
+        with pytest.raises(DataError, match=r"plan-0000.parquet is damaged .*; delete it and run"):
+            extract(table(files), SPEC, store, workers=1, extractor=light)
+        plan.unlink()  # as the message says
+    assert extract(table(files), SPEC, store, workers=1, extractor=light).extracted == 9
+    assert len(FeatureStore.open(store)) == 9
 
 
 def test_settings_that_cannot_work_are_refused_before_anything_is_written(files, tmp_path):

@@ -1,5 +1,8 @@
 """What is read is what was written, in any order, from arrays and from blocks on disk."""
 
+import io
+import re
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +116,11 @@ def test_missing_tracks_are_counted_and_named(absent):
         ([1, 2], np.zeros((3, 5)), None, "2 tracks and 3 rows do not fit offsets of length 3"),
         ([1, 2], np.zeros((3, 5)), [0, 3], "offsets of length 2 that end at 3"),
         ([4, 4], np.zeros((2, 5)), None, "track ids repeat"),
+        ([4, 6], np.zeros((3, 5)), [1, 2, 3], "must start at 0 .* but start at 1"),
+        ([4, 6, 8], np.zeros((3, 5)), [0, 2, 2, 3], r"1 of 3 tracks have none \(first: 6\); drop"),
+        ([4, 6], np.zeros((3, 5)), [0, 5, 3], r"1 of 2 tracks have none \(first: 6\); drop"),
+        ([], np.zeros((0, 5)), None, "'clap' has no tracks; give it at least one"),
+        ([], np.zeros((0, 5)), [], "'clap' has no tracks; give it at least one"),
         ([7, 9], np.array([[0.0, 1], [np.nan, 1]]), None, r"1 of 2 tracks hold NaN .*first: 9\)"),
         ([7, 9], np.array([[np.inf, 1], [0, 1]]), None, r"drop those tracks"),
     ],
@@ -177,6 +185,135 @@ def test_what_is_no_store_is_refused(tmp_path):
     assert read_spec(tmp_path) == SPEC
     with pytest.raises(DataError, match="holds no extracted features"):
         FeatureStore.open(tmp_path)
+
+
+def small_store(path):
+    """Two blocks, one of them with a failure."""
+    create(path, SPEC)
+    write_block(path, 0, 0, values_of([2, 3], [1, 2]), rows([2, 3], [1, 2]))
+    status, reason = ["ok", "failed", "ok"], ["", "no audio", ""]
+    write_block(path, 0, 1, values_of([5, 11], [4, 1]), rows([5, 7, 11], [4, 0, 1], status, reason))
+    return path
+
+
+def damages(content):
+    """A file cut at many places, emptied, overwritten, or gone (None)."""
+    for size in np.linspace(0, len(content) - 1, 40).astype(int):
+        yield content[:size]
+    garbage = np.random.default_rng(0).integers(0, 256, len(content), np.uint8).tobytes()
+    yield from (garbage, bytes(len(content)), b"{}", b'{"spec": {}}', b"PK\3\4" + garbage)
+    yield content[: len(content) // 2] + garbage[len(content) // 2 :]
+    yield content[:6] + garbage[6:]
+    archive = io.BytesIO()
+    np.savez(archive, np.zeros(3))
+    yield archive.getvalue()
+    for array in (np.array([{}]), np.zeros((9, 4)), np.zeros((1, *SPEC.shape), SPEC.dtype)):
+        other = io.BytesIO()
+        np.save(other, array)
+        yield other.getvalue()
+    yield None
+
+
+REMEDIES = {
+    "spec.json": "spec.json is gone; delete the folder and extract again"
+    "|spec.json is damaged .*; restore it, or delete the folder and run 'matt extract' again",
+    "0000-00000": r"0000-00000.(npy|parquet) is damaged .*; delete 0000-00000.npy and "
+    "0000-00000.parquet beside it and run 'matt extract' again",
+}
+
+
+@pytest.mark.parametrize("in_memory", [0, 2**30], ids=["mapped", "in memory"])
+@pytest.mark.parametrize("name", ["spec.json", "0000-00000.npy", "0000-00000.parquet"])
+def test_a_damaged_file_is_named_with_the_remedy_or_does_no_harm(name, in_memory, tmp_path):
+    path = small_store(tmp_path / "store")
+    content = (path / name).read_bytes()
+    ids, sizes = np.array([2, 3, 5, 11]), [1, 2, 4, 1]
+    outcomes = []
+    for damage in damages(content):
+        (path / name).unlink(missing_ok=True)
+        if damage is not None:
+            (path / name).write_bytes(damage)
+        try:
+            values, _ = FeatureStore.open(path, in_memory=in_memory).read(ids)
+        except DataError as error:
+            message = str(error)
+            if damage is None and name.endswith("parquet"):  # then the block was never there
+                assert "missing for 2 of 4 tracks (first: 2, 3); extract them" in message
+            else:
+                assert re.search(
+                    REMEDIES[name.removesuffix(".npy").removesuffix(".parquet")], message
+                )
+                assert message.startswith(str(path))
+            outcomes.append(True)
+        else:
+            # Without the end of line of the JSON, or with values that are values of other audio.
+            changed = name.endswith("npy") and len(damage) == len(content)
+            assert changed or np.array_equal(values, values_of(ids, sizes))
+            outcomes.append(False)
+    assert outcomes[0]
+    assert outcomes[-1]
+    assert sum(outcomes) > len(outcomes) - 3
+
+
+def test_row_tables_that_contradict_themselves_are_refused(tmp_path):
+    path = create(tmp_path / "store", SPEC)
+    for columns, what in [
+        (rows([2, 3], [1, 2]) | {"start": [0, 7]}, "do not lie one behind the other"),
+        (rows([2, 3], [3, 0]), "contradict their status"),
+        (rows([2, 3], [1, 2]) | {"track_id": [2.5, 3.0]}, "no whole numbers"),
+        (rows([2, 3], [1, 2]) | {"start": ["a", "b"]}, "no whole numbers"),
+        (rows([2, 3], [2, 2]), "holds 3 rows, but its table tells of 4"),
+        (
+            {key: column for key, column in rows([2, 3], [1, 2]).items() if key != "reason"},
+            "reason",
+        ),
+    ]:
+        write_block(path, 0, 0, values_of([2, 3], [1, 2]), columns)
+        for in_memory in (0, 2**30):
+            with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; delete 0000"):
+                FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=50)
+def test_any_bytes_as_a_spec_are_a_spec_or_a_data_error(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("store")
+    (path / "spec.json").write_bytes(content)
+    with pytest.raises(DataError, match=r"spec.json is damaged"):
+        read_spec(path)
+
+
+def test_a_setting_that_was_changed_in_the_file_is_found_out(tmp_path):
+    file = create(tmp_path / "store", SPEC) / "spec.json"
+    file.write_text(file.read_text().replace('"sr": 8000', '"sr": 8001'))
+    with pytest.raises(DataError, match=r"it was changed: its digest is not .*restore it"):
+        read_spec(tmp_path / "store")
+
+
+def test_a_store_that_was_made_anew_in_its_place_is_read_anew(tmp_path):
+    path = tmp_path / "store"
+    for salt in (0, 100, 200):
+        shutil.rmtree(path, ignore_errors=True)
+        create(path, SPEC)
+        write_block(path, 0, 0, values_of([2, 3], [1, 2], salt=salt), rows([2, 3], [1, 2]))
+        values, _ = FeatureStore.open(path, in_memory=0).read(np.array([2, 3]))
+        np.testing.assert_array_equal(values[:, 0, 0], np.array([2, 3, 3]) + salt)
+
+
+def test_only_an_empty_folder_becomes_a_store(tmp_path):
+    (tmp_path / ".DS_Store").touch()
+    create(tmp_path, SPEC)
+    (tmp_path / "spec.json").unlink()
+    (tmp_path / "song.mp3").touch()
+    with pytest.raises(DataError, match="is not empty and is no feature store; choose another"):
+        create(tmp_path, SPEC)
+    assert not (tmp_path / "spec.json").exists()
+    write_block(tmp_path, 0, 0, values_of([2], [1]), rows([2], [1]))
+    for refused in (lambda: create(tmp_path, SPEC), lambda: FeatureStore.open(tmp_path)):
+        with pytest.raises(
+            DataError, match=r"its spec.json is gone; delete the folder and extract"
+        ):
+            refused()
 
 
 def test_a_folder_is_of_one_spec(tmp_path):

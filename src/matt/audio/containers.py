@@ -23,9 +23,9 @@ SUFFIXES = frozenset(
 """Suffixes of files that are tried as audio."""
 
 EXTRA_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".wv", ".ape"})
-"""Suffixes of audio that needs the ``formats`` extra."""
+"""Suffixes of audio that is found, but that this version cannot decode."""
 
-FORMATS_REMEDY = "install its decoder with: pip install 'matt-mgc[formats]'"
+FORMATS_REMEDY = "this version of matt has no decoder for it: convert it to FLAC or MP3"
 
 # By the bytes at the start of the audio; content decides, whatever the file is called.
 _EXTRA_MAGIC = {
@@ -124,7 +124,7 @@ def audio_hash(path: Path | str) -> str:
 
 
 def _identify(stream: BinaryIO, start: int, stop: int) -> str:
-    """Key of `_READERS`, the name of a format that needs an extra, or an empty string."""
+    """Key of `_READERS`, the name of a format without a decoder, or an empty string."""
     head = read_at(stream, start, 16)
     if head[:4] == b"fLaC":
         return "FLAC"

@@ -116,7 +116,7 @@ def failure_rows(failures: Iterable[Any]) -> list[dict[str, str]]:
 
 def extraction_counts(report: Report) -> dict[str, int]:
     """What an extraction did, in numbers."""
-    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted")
+    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
     return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
 
 

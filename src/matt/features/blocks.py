@@ -11,13 +11,15 @@ There is no journal, lock or append: what has no row table was never there; the 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, MattError
 from ..files import as_array, read_json, read_parquet, replacing, write_json, write_parquet
 from .spec import FeatureSpec
 
@@ -33,11 +35,15 @@ def create(path: Path | str, spec: FeatureSpec) -> Path:
     Raises
     ------
     DataError
-        If the folder holds features of another spec; the message shows which settings differ.
+        If the folder holds features of another spec (the message shows which settings differ), or
+        anything else: only an absent or empty folder becomes a store. Hidden files do not count.
     """
     path = Path(path)
     if not (path / "spec.json").exists():
         path.mkdir(parents=True, exist_ok=True)
+        _check_no_remains(path)
+        if any(not entry.name.startswith(".") for entry in path.iterdir()):
+            raise DataError(f"{path} is not empty and is no feature store; choose another folder")
         write_json(path / "spec.json", {"digest": spec.digest, "spec": spec.to_json()})
         return path
     check_spec(read_spec(path), spec, f"the store {path}")
@@ -50,12 +56,29 @@ def read_spec(path: Path | str) -> FeatureSpec:
     Raises
     ------
     DataError
-        If the folder is not a store.
+        If the folder is not a store, or its spec is damaged.
     """
     file = Path(path) / "spec.json"
     if not file.exists():
+        if file.parent.is_dir():
+            _check_no_remains(file.parent)
         raise DataError(f"{path} is not a feature store (no spec.json); run 'matt extract' first")
-    return FeatureSpec.from_json(read_json(file)["spec"])
+    with intact(file):
+        content = read_json(file)
+        if not isinstance(content, dict) or not isinstance(content.get("spec"), dict):
+            raise DataError("it describes no feature")
+        spec = FeatureSpec.from_json(content["spec"])
+        if content.get("digest") != spec.digest:
+            raise DataError(f"it was changed: its digest is not {spec.digest}")
+    return spec
+
+
+def _check_no_remains(path: Path) -> None:
+    if any(path.glob("plan-*.parquet")) or committed(path):
+        raise DataError(
+            f"{path} holds extracted features, but its spec.json is gone; delete the folder and "
+            "extract again"
+        )
 
 
 def check_spec(found: FeatureSpec, wanted: FeatureSpec, where: str) -> None:
@@ -107,6 +130,84 @@ def write_block(
 
 
 def read_rows(path: Path) -> dict[str, NDArray[Any]]:
-    """Columns of the row table of one block, as given to `write_block`."""
-    table, _ = read_parquet(path, schema=ROWS_SCHEMA)
-    return {name: as_array(table[name]) for name in table.column_names}
+    """Columns of the row table of one block, as given to `write_block`.
+
+    Raises
+    ------
+    DataError
+        If the table is missing, damaged, or contradicts itself.
+    """
+    with intact(path):
+        table, _ = read_parquet(path, schema=ROWS_SCHEMA)
+        rows = {name: as_array(table[name]) for name in ROWS}
+        n = rows["n_segments"]
+        if any(rows[name].dtype.kind != "i" for name in ("track_id", "start", "n_segments")):
+            raise DataError("its columns are no whole numbers")
+        if (n < 0).any() or (rows["start"] != np.cumsum(n) - n).any():
+            raise DataError("its rows do not lie one behind the other")
+        if ((n == 0) != (rows["status"] == FAILED)).any():
+            raise DataError("its rows contradict their status")
+    return rows
+
+
+def map_values(path: Path, spec: FeatureSpec) -> NDArray[Any]:
+    """Values of one block, mapped: shape (rows, *spec.shape).
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged, or holds arrays of another shape or type.
+    """
+    with intact(path):
+        # Not np.load: it would open archives and look for pickles.
+        values: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        if values.shape[1:] != spec.shape or values.ndim < 1 or values.dtype != spec.dtype:
+            raise DataError(
+                f"it holds {values.dtype} values of shape {values.shape}, but {spec.dtype} of "
+                f"shape (rows, {', '.join(map(str, spec.shape))}) belong there"
+            )
+    return values
+
+
+def check_rows(values: NDArray[Any], needed: int) -> None:
+    """Refuse values that end before the rows that their table tells of."""
+    if len(values) < needed:
+        raise DataError(f"it holds {len(values)} rows, but its table tells of {needed}")
+
+
+@contextmanager
+def intact(path: Path) -> Iterator[None]:
+    """Say of everything that goes wrong in the body that a file of a store is damaged.
+
+    Parameters
+    ----------
+    path : Path
+        Decides the remedy.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        yield
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        if isinstance(error, OSError) and not isinstance(error, MattError):
+            what = error.strerror or str(error)
+        elif isinstance(error, MattError):  # its own remedy is not the one of a store
+            what = str(error).removeprefix(f"{path} ").rsplit("; ", 1)[0]
+        remedy = _remedy(path)
+        if isinstance(error.__cause__ or error, PermissionError):
+            remedy = "make it readable, e.g. with chmod u+r"
+        raise DataError(
+            f"{path} is damaged or cannot be read ({' '.join(what.split())}); {remedy}"
+        ) from error
+
+
+def _remedy(path: Path) -> str:
+    if path.name == "spec.json":
+        return "restore it, or delete the folder and run 'matt extract' again"
+    if _BLOCK.fullmatch(f"{path.stem}.parquet"):
+        files = f"{path.stem}.npy and {path.stem}.parquet"
+        return f"delete {files} beside it and run 'matt extract' again"
+    return "delete it and run 'matt extract' again"

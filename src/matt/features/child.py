@@ -2,6 +2,9 @@
 
 It loads its libraries once. When it crashes, hangs or asks for too much memory it is replaced, and
 the file that it was at has failed; no other file has.
+
+The process touches a file at every segment that it has computed. So a file may take as long as it
+is long, and a process that hangs is still found after the limit, whatever length a file claims.
 """
 
 from __future__ import annotations
@@ -10,9 +13,15 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from functools import partial
+from multiprocessing.util import Finalize
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pebble
@@ -23,6 +32,8 @@ from .worker import Extractor, Outcome, extract_file, guarded, prepare
 if TYPE_CHECKING:
     from .spec import FeatureSpec
 
+TIMEOUT = 120.0  # seconds
+MEMORY_LIMIT = 4 * 2**30  # bytes
 STARTUP = 300.0  # seconds; compiling librosa's loops takes half a minute where nothing is cached
 
 
@@ -33,24 +44,29 @@ class Child:
     ----------
     spec : FeatureSpec
     timeout : float
-        Seconds for one file.
+        Seconds without a finished segment, after which a file fails.
     memory_limit : int
         Bytes that the process may use beyond what its libraries take.
     extractor : callable
-        ``extractor(path, spec, salvage) -> Outcome``; by default `extract_file`. It must be
-        importable by name.
+        ``extractor(path, spec, salvage, alive) -> Outcome``; by default `extract_file`. It calls
+        ``alive()`` whenever it got on, and must be importable by name.
     """
 
     def __init__(
         self,
         spec: FeatureSpec,
         *,
-        timeout: float,
-        memory_limit: int,
+        timeout: float = TIMEOUT,
+        memory_limit: int = MEMORY_LIMIT,
         extractor: Extractor = extract_file,
     ) -> None:
         self.spec, self.timeout, self.memory_limit = spec, timeout, memory_limit
         self.extractor = extractor
+        handle, name = tempfile.mkstemp(prefix="matt-")
+        os.close(handle)
+        self._pulse = Path(name)
+        # A process that was itself started by multiprocessing waits for its children when it ends.
+        Finalize(None, partial(_close, weakref.ref(self)), exitpriority=1)
         self._lock = threading.Lock()
         self._closed = False
         self._pool: pebble.ProcessPool | None = None
@@ -71,16 +87,22 @@ class Child:
                 self._start()
             try:
                 outcome: Outcome = self._call(
-                    guarded, self.extractor, path, self.spec, salvage, self.memory_limit
+                    guarded,
+                    self.extractor,
+                    path,
+                    self.spec,
+                    salvage,
+                    self.memory_limit,
+                    str(self._pulse),
                 )
                 return outcome
             except pebble.ProcessExpired as error:
-                return Outcome(None, f"the decoder crashed ({_exit(error.exitcode)})")
+                return _failed(f"the decoder crashed ({_exit(error.exitcode)})")
             except TimeoutError:
-                return Outcome(None, f"took longer than {self.timeout:g} s")
+                return _failed(f"no segment was finished within {self.timeout:g} s")
             except RuntimeError:  # it died before it said what it was at, or died while answering
                 self._stop()
-        return Outcome(None, "the decoder crashed")
+        return _failed("the decoder crashed")
 
     def close(self) -> None:
         """End the process at once; a file that it is at has no outcome. May be called again."""
@@ -89,6 +111,11 @@ class Child:
         self._stop()
         if self._future is not None:
             self._future.cancel()
+        self._pulse.unlink(missing_ok=True)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_pulse"):
+            self.close()
 
     def _start(self) -> None:
         arguments = json.dumps(self.spec.to_json()), self.memory_limit
@@ -111,11 +138,12 @@ class Child:
         with self._lock:
             if self._closed or self._pool is None:
                 raise CancelledError
-            future = self._pool.schedule(function, args=args, timeout=self.timeout)
+            self._pulse.touch()
+            os.utime(self._pulse, ns=(0, 0))  # the process has not begun
+            future = self._pool.schedule(function, args=args)
             self._future = future
         try:
-            # The pool's own timeout counts from when the process is ready; this one is a net.
-            return future.result(timeout=STARTUP + self.timeout)
+            return self._awaited(future)
         except CancelledError:
             raise
         except Exception as error:
@@ -124,6 +152,21 @@ class Child:
             if not future.done():
                 self._stop()
             raise
+
+    def _awaited(self, future: Future[Any]) -> Any:
+        """Result of the process, as long as it gets on; its start counts apart."""
+        last, since = 0, time.monotonic()
+        while True:
+            try:
+                return future.result(timeout=min(1.0, self.timeout / 4))
+            except TimeoutError:
+                if future.done():
+                    return future.result()
+            beat, now = self._pulse.stat().st_mtime_ns, time.monotonic()
+            if beat != last:
+                last, since = beat, now
+            elif now - since > (self.timeout if last else STARTUP + self.timeout):
+                raise TimeoutError
 
     def _stop(self) -> None:
         with self._lock:
@@ -135,3 +178,12 @@ class Child:
 
 def _exit(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _close(child: weakref.ref[Child]) -> None:
+    if (found := child()) is not None:
+        found.close()
+
+
+def _failed(what: str) -> Outcome:
+    return Outcome(None, f"{what}; restore the file or leave it out")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ..audio import audio_hash, decoder_version
 from ..files import as_array, read_parquet, write_parquet
 from ..tracks import Tracks
-from .blocks import FAILED, committed, read_rows
+from .blocks import FAILED, committed, intact, read_rows
 from .spec import FeatureSpec
 
 PLAN_SCHEMA = "matt.features.plan/1"
@@ -109,12 +109,12 @@ class Plan:
         DataError
             If it is missing or is no plan.
         """
-        table, meta = read_parquet(store / f"plan-{number:04d}.parquet", schema=PLAN_SCHEMA)
-        columns = {name: as_array(table[name]) for name in _COLUMNS if name != "path"}
-        paths = np.array([os.fsdecode(path) for path in table["path"].to_pylist()], np.str_)
-        return cls(
-            number, path=paths, salvage=meta["salvage"], provenance=meta["provenance"], **columns
-        )
+        file = store / f"plan-{number:04d}.parquet"
+        with intact(file):
+            table, meta = read_parquet(file, schema=PLAN_SCHEMA)
+            columns = {name: as_array(table[name]) for name in _COLUMNS if name != "path"}
+            columns["path"] = np.array([os.fsdecode(p) for p in table["path"].to_pylist()], np.str_)
+            return cls(number, salvage=meta["salvage"], provenance=meta["provenance"], **columns)
 
 
 _COLUMNS = ("block", "track_id", "path", "size", "mtime_ns", "audio_hash", "reuse")
@@ -128,6 +128,7 @@ class Known:
     reason: str
     stamp: Stamp
     audio_hash: str
+    salvage: bool  # whether it was extracted with
 
 
 def plan_numbers(store: Path) -> list[int]:
@@ -160,10 +161,11 @@ def read_known(store: Path) -> dict[int, Known]:
             stamp = int(plan.size[row]), int(plan.mtime_ns[row])
             seen = str(plan.audio_hash[row])
             if plan.block[row] == NO_BLOCK:
-                if track_id in known:
+                # A block that was deleted may have failed since: then the file is to be looked at.
+                if track_id in known and known[track_id].status != FAILED:
                     known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
             elif track_id in outcomes:
-                known[track_id] = Known(*outcomes[track_id], stamp, seen)
+                known[track_id] = Known(*outcomes[track_id], stamp, seen, plan.salvage)
     return known
 
 
@@ -216,7 +218,7 @@ def draw_up(
     for done, row in enumerate(order, start=1):
         track_id, path = int(tracks.track_id[row]), str(tracks.path[row])
         entry, stamp = known.get(track_id), stamp_of(path)
-        if _worth_a_look(entry, stamp, retry_failed=retry_failed):
+        if _worth_a_look(entry, stamp, salvage=salvage, retry_failed=retry_failed):
             seen = _hash(path) if stamp != NO_FILE else ""
             same = entry and entry.status != FAILED and seen and entry.audio_hash == seen
             block = NO_BLOCK if same else 0
@@ -243,11 +245,12 @@ def draw_up(
     )
 
 
-def _worth_a_look(entry: Known | None, stamp: Stamp, *, retry_failed: bool) -> bool:
+def _worth_a_look(entry: Known | None, stamp: Stamp, *, salvage: bool, retry_failed: bool) -> bool:
     if entry is None:
         return True
     if entry.status == FAILED:
-        return retry_failed or stamp != entry.stamp
+        may_be_salvaged = salvage and not entry.salvage and stamp != NO_FILE
+        return retry_failed or may_be_salvaged or stamp != entry.stamp
     return stamp not in (entry.stamp, NO_FILE)  # features outlive their file
 
 

@@ -66,6 +66,9 @@ class Report:
         Tracks with features of a part of their audio; counted above as well.
     blocks : tuple of str
         Blocks written by this run, by the names of their files.
+    undetectable : int
+        Of the extracted: how many do not state their length, so that nobody sees if they were cut
+        off (MP3 without a length header). Not remembered by the store.
     """
 
     total: int
@@ -76,6 +79,7 @@ class Report:
     failures: tuple[Problem, ...] = ()
     partial: tuple[Problem, ...] = ()
     blocks: tuple[str, ...] = ()
+    undetectable: int = 0
 
     @property
     def failed(self) -> int:
@@ -85,11 +89,23 @@ class Report:
 
 @dataclass(frozen=True)
 class Written:
-    """One block that was written, and the tracks in it that now have features."""
+    """One block that was written.
+
+    Attributes
+    ----------
+    name : str
+        Of its files, without suffix.
+    extracted, reused, failed : tuple of int
+        Ids of its tracks, by what became of them.
+    undetectable : tuple of int
+        Of the extracted: those that do not state their length.
+    """
 
     name: str
     extracted: tuple[int, ...]
     reused: tuple[int, ...]
+    failed: tuple[int, ...]
+    undetectable: tuple[int, ...]
 
 
 def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
@@ -104,8 +120,10 @@ def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
             problems[entry.status].append(Problem(track_id, path, entry.reason))
     # The newest block of a track has the last word.
     how: dict[int, str] = {}
+    unsure: set[int] = set()
     for block in blocks:
         how |= {i: "extracted" for i in block.extracted} | {i: "reused" for i in block.reused}
+        unsure = (unsure - {*block.extracted, *block.reused, *block.failed}) | {*block.undetectable}
     counts = {"extracted": 0, "reused": 0, "unchanged": 0}
     for track_id in asked:
         if known[track_id].status != FAILED:
@@ -117,4 +135,5 @@ def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
         failures=tuple(problems[FAILED]),
         partial=tuple(problems[PARTIAL]),
         blocks=tuple(block.name for block in blocks),
+        undetectable=len(unsure & asked.keys()),
     )

@@ -12,7 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, first_few
-from .blocks import FAILED, PARTIAL, committed, read_rows, read_spec
+from .blocks import (
+    FAILED,
+    PARTIAL,
+    check_rows,
+    committed,
+    intact,
+    map_values,
+    read_rows,
+    read_spec,
+)
 from .spec import FeatureSpec
 
 IN_MEMORY_BYTES = 2**30  # a store below this is read at once
@@ -72,7 +81,8 @@ class FeatureStore:
         Raises
         ------
         DataError
-            If lengths disagree, ids repeat, or a value is not finite.
+            If there are no tracks, lengths disagree, ids repeat, a track has no segment, or a
+            value is not finite.
 
         Examples
         --------
@@ -85,16 +95,25 @@ class FeatureStore:
         if values.dtype != np.float16:
             values = values.astype(np.float32, copy=False)
         offsets = np.arange(len(ids) + 1) if offsets is None else np.asarray(offsets, np.int64)
+        if not len(ids):
+            raise DataError(f"feature {name!r} has no tracks; give it at least one")
         if len(offsets) != len(ids) + 1 or offsets[-1] != len(values):
             raise DataError(
                 f"feature {name!r}: {len(ids)} tracks and {len(values)} rows do not fit offsets of "
                 f"length {len(offsets)} that end at {offsets[-1]}"
             )
+        sizes = np.diff(offsets)
+        if offsets[0] != 0 or (sizes < 1).any():
+            raise DataError(
+                f"feature {name!r}: offsets must start at 0 and give every track a segment, but "
+                f"start at {offsets[0]}, and {(sizes < 1).sum()} of {len(ids)} tracks have none "
+                f"(first: {first_few(ids[sizes < 1])}); drop those tracks"
+            )
         if len(np.unique(ids)) != len(ids):
             raise DataError(f"feature {name!r}: track ids repeat; give every track one entry")
         bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
         if bad.any():
-            owners = np.unique(np.repeat(ids, np.diff(offsets))[bad])
+            owners = np.unique(np.repeat(ids, sizes)[bad])
             raise DataError(
                 f"feature {name!r}: {len(owners)} of {len(ids)} tracks hold NaN or infinite values "
                 f"(first: {first_few(owners)}); drop those tracks"
@@ -102,7 +121,6 @@ class FeatureStore:
         order = np.argsort(ids)
         spec = FeatureSpec.embedding(name, values.shape[1:], dtype=str(values.dtype))
         zeros = np.zeros(len(ids), np.int64)
-        sizes = np.diff(offsets)
         return cls(spec, ids[order], zeros, offsets[:-1][order], sizes[order], (values,))
 
     @classmethod
@@ -122,7 +140,7 @@ class FeatureStore:
         Raises
         ------
         DataError
-            If it is not a store, or holds no committed block.
+            If it is not a store, holds no committed block, or a file of it is damaged.
         """
         path = Path(path)
         spec = read_spec(path)
@@ -143,7 +161,12 @@ class FeatureStore:
             newest["block"][there],
             newest["start"][there],
             newest["n_segments"][there],
-            _load_if_small([path / f"{name}.npy" for _, _, name in found], in_memory),
+            _load_if_small(
+                [path / f"{name}.npy" for _, _, name in found],
+                [int(table["n_segments"].sum()) for table in tables],
+                spec,
+                in_memory,
+            ),
             _reasons(newest["track_id"][~there], newest["reason"][~there]),
             _reasons(newest["track_id"][partial], newest["reason"][partial]),
         )
@@ -180,7 +203,7 @@ class FeatureStore:
         Raises
         ------
         DataError
-            If a track has no features, or ``out`` is too small.
+            If a track has no features, ``out`` is too small, or a file of the store is damaged.
         """
         place = self._places(np.asarray(track_ids, np.int64))
         sizes = self.n_segments[place]
@@ -198,12 +221,19 @@ class FeatureStore:
         block = np.repeat(self.block[place], sizes)
         for number in np.unique(block):
             here = np.flatnonzero(block == number)
-            out[here] = self._values(int(number))[source[here]]
+            out[here] = self._values(int(number), source[here])
         return out[:total], offsets
 
-    def _values(self, number: int) -> NDArray[Any]:
+    def _values(self, number: int, rows: NDArray[np.int64]) -> NDArray[Any]:
         block = self.blocks[number]
-        return _map(block) if isinstance(block, Path) else block
+        if not isinstance(block, Path):
+            return block[rows]
+        with intact(block):
+            found = block.stat()
+        values = _map(block, self.spec, found.st_mtime_ns, found.st_size, found.st_ino)
+        with intact(block):
+            check_rows(values, int(rows.max()) + 1)
+        return values[rows]
 
     def _places(self, track_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         if not len(self):
@@ -226,13 +256,25 @@ def _reasons(track_ids: Any, reasons: Any) -> dict[str, NDArray[Any]]:
     }
 
 
-def _load_if_small(paths: list[Path], in_memory: int) -> Sequence[Path | NDArray[Any]]:
-    if sum(path.stat().st_size for path in paths) > in_memory:
+def _load_if_small(
+    paths: list[Path], rows: list[int], spec: FeatureSpec, in_memory: int
+) -> Sequence[Path | NDArray[Any]]:
+    total = 0
+    for path in paths:
+        with intact(path):
+            total += path.stat().st_size
+    if total > in_memory:
         return paths
-    return [np.load(path, allow_pickle=False) for path in paths]
+    blocks = []
+    for path, needed in zip(paths, rows, strict=True):
+        values = map_values(path, spec)
+        with intact(path):
+            check_rows(values, needed)
+        blocks.append(np.array(values))
+    return blocks
 
 
 @lru_cache(maxsize=128)  # maps are cheap, open files are not: at most 128
-def _map(path: Path) -> NDArray[Any]:
-    mapped: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped
+def _map(path: Path, spec: FeatureSpec, *stamp: int) -> NDArray[Any]:
+    """Map a file; the stamp tells it from another that was made in its place."""
+    return map_values(path, spec)

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, DataError, MattError
@@ -29,6 +30,7 @@ _ONE_THREAD = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
+LOUDEST = 1e12  # full scale is 1, or 2**31 where integers were stored as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,16 +43,19 @@ class Outcome:
         None for a file that failed.
     reason : str
         Why it failed, or what is missing of its audio; ``""`` for a sound file.
+    undetectable : bool
+        Whether the file does not say how long it should be, so that nobody sees if it was cut off.
     """
 
     values: NDArray[Any] | None
     reason: str = ""
+    undetectable: bool = False
 
 
-Extractor = Callable[[str, "FeatureSpec", bool], Outcome]
+Extractor = Callable[[str, "FeatureSpec", bool, Callable[[], None]], Outcome]
 
 
-def extract_file(path: str, spec: FeatureSpec, salvage: bool) -> Outcome:
+def extract_file(path: str, spec: FeatureSpec, salvage: bool, alive: Callable[[], None]) -> Outcome:
     """Decode one file and compute its features.
 
     A file that ends early gives what there is of it; a file with damage in its middle does so only
@@ -61,26 +66,33 @@ def extract_file(path: str, spec: FeatureSpec, salvage: bool) -> Outcome:
     path : str
     spec : FeatureSpec
     salvage : bool
+    alive : callable
+        Called after each segment, and before the file is read once more.
 
     Raises
     ------
     AudioError
         If the file cannot be decoded.
     DataError
-        If a value does not fit the dtype of the spec.
+        If the audio is far too loud, or a value does not fit the dtype of the spec.
     """
     try:
-        return _decoded(path, spec, "fail")
+        return _decoded(path, spec, "fail", alive)
     except AudioError:
+        alive()
         if not (salvage or _ends_early(path)):
             raise
-    return _decoded(path, spec, "salvage")
+    alive()
+    return _decoded(path, spec, "salvage", alive)
 
 
-def _decoded(path: str, spec: FeatureSpec, on_damage: OnDamage) -> Outcome:
+def _decoded(
+    path: str, spec: FeatureSpec, on_damage: OnDamage, alive: Callable[[], None]
+) -> Outcome:
     import numpy as np
 
     from ..audio import Damage, read_segments
+    from ..audio.containers import examine
 
     if spec.segments is None:
         raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
@@ -88,8 +100,12 @@ def _decoded(path: str, spec: FeatureSpec, on_damage: OnDamage) -> Outcome:
     segments = read_segments(
         path, sr=spec.sr, policy=spec.segments, on_damage=on_damage, damages=damages
     )
-    values = [fitted(compute(part.samples, part.sr, spec), spec) for part in segments]
-    return Outcome(np.stack(values), "; ".join(map(str, damages)))
+    values = []
+    for part in segments:
+        values.append(fitted(compute(part.samples, part.sr, spec), spec))
+        alive()
+    undetectable = examine(path).completeness == "undetectable"
+    return Outcome(np.stack(values), "; ".join(map(str, damages)), undetectable)
 
 
 def _ends_early(path: str) -> bool:
@@ -100,7 +116,19 @@ def _ends_early(path: str) -> bool:
 
 
 def compute(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
-    """Feature of one segment, before it is checked against its spec."""
+    """Feature of one segment, before it is checked against its spec.
+
+    Raises
+    ------
+    DataError
+        If the audio is so loud that its power exceeds what float32 holds, or is not finite.
+    """
+    peak = float(abs(samples).max(initial=0.0))
+    if not peak <= LOUDEST:
+        raise DataError(
+            f"the audio peaks at {peak:.3g}, where full scale is 1; it is damaged or far too loud, "
+            "replace the file"
+        )
     if spec.kind == "summary":
         from .summary import summary
 
@@ -133,18 +161,29 @@ def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:
 
 
 def guarded(
-    extractor: Extractor, path: str, spec: FeatureSpec, salvage: bool, memory_limit: int
+    extractor: Extractor,
+    path: str,
+    spec: FeatureSpec,
+    salvage: bool,
+    memory_limit: int,
+    pulse: str,
 ) -> Outcome:
-    """Turn every exception into an outcome."""
+    """Turn every exception into an outcome; whoever watches the file ``pulse`` sees it get on."""
+    alive = partial(os.utime, pulse)
+    alive()
     try:
-        return extractor(path, spec, salvage)
+        return extractor(path, spec, salvage, alive)
     except MemoryError:
-        return Outcome(None, f"needs more memory than the limit of {memory_limit / 2**20:.0f} MiB")
+        limit = f"{memory_limit / 2**20:.0f} MiB"
+        return Outcome(
+            None, f"needs more memory than the limit of {limit}; restore the file or leave it out"
+        )
     except MattError as error:
         # The path stands beside the reason wherever it is shown.
         return Outcome(None, _text(str(error).removeprefix(path).strip(" :")))
     except Exception as error:
-        return Outcome(None, _text(f"{type(error).__name__}: {error}"))
+        what = f"its features cannot be computed ({type(error).__name__}: {error})"
+        return Outcome(None, _text(f"{what}; restore the file or leave it out"))
 
 
 def _text(reason: str) -> str:
