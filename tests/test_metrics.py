@@ -112,7 +112,10 @@ def test_wrong_items_are_refused(labels, predicted, message):
         ([700, 40], None, [0, 1]),
         ([700, 300], None, [0, 1]),  # at least one
         ([560, 560, 560], None, [0, 0, 0]),  # balanced: nothing is rare
-        ([500, 300, 300, 900], None, [0, 0, 0, 0]),  # a tie cannot be divided
+        ([500, 300, 300, 900], None, [0, 1, 1, 0]),  # a tie of the rarest cannot be divided
+        ([12, 7, 5, 4, 2, 2, 2, 2, 2], None, [0, 0, 0, 0, 1, 1, 1, 1, 1]),
+        ([30, 20, 20, 20, 10, 40], None, [0, 0, 0, 0, 1, 0]),  # a tie at the edge is left out
+        ([100, 300, 100, 700, 200, 900], None, [1, 0, 1, 0, 0, 0]),  # at, not below, the threshold
         ([900, 150, 199, 200], 200, [0, 1, 1, 0]),
         ([12], None, [1]),
         ([120], None, [0]),
@@ -126,6 +129,28 @@ def test_what_is_rare(counts, fewer_than, expected):
     said = int(rule.split("fewer than ")[1].split()[0])
     np.testing.assert_array_equal(counts < said, rare)
     assert ("no genre" in rule) is not rare.any()
+
+
+@given(hnp.arrays(int, st.integers(2, 12), elements=st.integers(0, 130)))
+def test_only_a_balanced_table_has_no_tail(counts):
+    rare = tail(counts)
+    assert rare.any() == (
+        counts.min() < counts.max() or 0 < (counts < 100).sum() <= len(counts) / 2
+    )
+    assert not rare.all()
+    if rare.any():
+        assert counts[rare].max() < counts[~rare].min()
+
+
+def test_words_of_the_tail_are_true():
+    tied, third = np.array([12, 7, 5, 4, 2, 2, 2, 2, 2]), np.array([100, 90, 300, 20, 30, 40])
+    assert tail_rule(tied).endswith(
+        "3 training tracks (the rarest, which are equal), 5 of 9 genres"
+    )
+    assert tail_rule(third).endswith("40 training tracks (the rarest third), 2 of 6 genres")
+    paper, given_ = np.array([900, 40, 300]), tail_rule(third, fewer_than=31)
+    assert tail_rule(paper).endswith("100 training tracks, 1 of 3 genres")
+    assert given_.endswith("31 training tracks, 2 of 6 genres")
 
 
 @given(st.integers(0, 40), st.integers(0, 40))

@@ -43,7 +43,8 @@ def every_kind():
 
 def console_text(table, width=200):
     out = io.StringIO()
-    Console(file=out, width=width, force_terminal=True, color_system=None).print(table.to_rich())
+    console = Console(file=out, width=width, force_terminal=True, color_system=None)
+    console.print(table.to_rich(), crop=False)
     return out.getvalue()
 
 
@@ -119,6 +120,34 @@ def test_markdown_shows_names_as_they_are(text):
 def test_a_terminal_shows_names_as_they_are(text):
     table = Table(text, (Column(text), Column("n", "int")), ((text, 3),), (text,))
     assert console_text(table).count(text) == 4
+
+
+LONG = "Electro-acoustic Improvisation of the Late Twentieth Century"
+
+
+@pytest.mark.parametrize("width", [24, 40, 300])
+@pytest.mark.parametrize("name", [LONG, "Donaudampfschifffahrtsgesellschaft"])
+def test_a_narrow_terminal_folds_names_and_cuts_nothing(name, width):
+    columns = Column("genre"), Column("training tracks", "int")
+    lines = console_text(Table("", columns, ((name, 1_234_567),)), width).splitlines()
+    body = lines[[line.startswith("─") for line in lines].index(True) + 1 :]
+    assert "1,234,567" in body[0]
+    assert "".join("".join(body).replace("1,234,567", "").split()) == "".join(name.split())
+    assert (len(body) == 1) == (width == 300)
+
+
+def test_names_and_numbers_stay_whole_where_a_table_is_wider_than_the_terminal():
+    columns = (Column("genre"), *(Column(f"score {i}", "spread") for i in range(9)))
+    printed = console_text(Table("T", columns, (("Electronic", *[(0.5, 0.02)] * 9),)), width=40)
+    assert "Electronic" in printed
+    assert printed.count(".500 ± .02") == 9
+
+
+def test_long_names_share_what_a_narrow_terminal_has():
+    columns = Column("genre"), Column("short"), Column("album")
+    lines = console_text(Table("T", columns, ((LONG, "Rock", LONG),)), width=20).splitlines()
+    assert max(map(len, lines)) <= 12 + 1 + 5 + 1 + 12  # what names keep, and space
+    assert sum("Rock" in line for line in lines) == 1
 
 
 def test_a_terminal_cannot_be_steered():
@@ -223,6 +252,15 @@ def test_genres_from_common_to_rare():
         assert low <= row["recall"] <= high
     assert "true intervals are wider" in table.notes[-1]
     assert html.escape("Folk <i>") not in table.to_csv()  # CSV is not HTML
+
+
+def test_scores_of_genres_fit_an_ordinary_terminal(monkeypatch):
+    monkeypatch.setitem(globals(), "GENRES", ("Electronica", "Folk", "Jazz"))
+    table = genre_table(score(predictions(2), unit="spread"))
+    lines = console_text(table, width=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    row = next(line for line in lines if line.startswith("Electronica "))
+    assert row.split() == [cell for cell in table.shown()[0] if cell]
 
 
 def test_genres_of_several_labels_have_average_precision_only():

@@ -234,7 +234,7 @@ class Decoder:
                 f"{reasons}; restore the file or leave it out"
             )
         if self.path.suffix.lower() in EXTRA_SUFFIXES:
-            return f"{self.path} cannot be read by this installation; {FORMATS_REMEDY}"
+            return f"{self.path} cannot be decoded; {FORMATS_REMEDY}"
         return (
             f"{self.path} holds no audio format that {decoder_version()} knows; "
             "check what it is, or leave it out"

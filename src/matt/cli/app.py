@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import Annotated, Any
 
 import typer
 
 from . import demo, doctor, library, training
+from .console import Output, outcome
 
 app = typer.Typer(
     name="matt",
@@ -46,4 +48,32 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line."""
-    app()
+    from .terminal import write_any_text
+
+    write_any_text()
+    options = sys.argv[1:]
+    options = options[: options.index("--")] if "--" in options else options
+    output = Output(json="--json" in options)
+    try:
+        with outcome(output):
+            sys.exit(_run_json(output) if output.json else app())
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+
+
+def _run_json(output: Output) -> int:
+    """Run a command whose wrong usage is told as JSON, too."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # The class of such an error moved from package to package; what it can do has not changed.
+        usage: Any = error
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(usage, "ctx", None)
+        command = context.command_path if context else "matt"
+        text = f"{usage.format_message().rstrip('.')}; see '{command} --help'"
+        output.fail(text, int(usage.exit_code))
+        return int(usage.exit_code)

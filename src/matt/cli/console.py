@@ -7,26 +7,48 @@ done but some files failed, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import MattError
+from ..evaluation.tables import plain
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from ..evaluation.tables import Table
+    from .terminal import Terminal
 
 SOME_FAILED = 3
+# What JSON may hold as it is, but a terminal would obey.
+_COMMANDS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+# What a disk or its owner may refuse, and what to do about it.
+_DENIED = "check its permissions"
+_FULL = "make room, or name another place"
+_REFUSALS = {
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "nothing can be written there; name another place",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+}
+_REMEDIES = {
+    **_REFUSALS,
+    errno.EISDIR: "that is a folder; name a file",
+    errno.ENOTDIR: "a part of the path is no folder; check the path",
+    errno.EEXIST: "something else is there; name another place",
+}
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
@@ -51,43 +73,71 @@ class Output:
     quiet: bool = False
 
     @property
-    def out(self) -> Console:
+    def out(self) -> Terminal:
         """Console of results, on stdout."""
-        from rich.console import Console
+        from .terminal import Terminal
 
-        return Console(highlight=False, soft_wrap=False, quiet=self.json)
+        return Terminal(quiet=self.json)
 
     @property
-    def err(self) -> Console:
+    def err(self) -> Terminal:
         """Console of progress and warnings, on stderr."""
-        from rich.console import Console
+        from .terminal import Terminal
 
-        return Console(stderr=True, highlight=False, quiet=self.quiet)
+        return Terminal(stderr=True, quiet=self.quiet)
 
     def say(self, text: str) -> None:
         """Print a line of a result, unless results are JSON."""
-        self.out.print(text, markup=False)
+        from .terminal import results
+
+        with results():
+            self.out.print(plain(text), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Print a line about progress."""
-        self.err.print(text, markup=False, style="dim")
+        self._tell(text, "dim")
 
     def warn(self, text: str) -> None:
-        """Print a warning."""
-        self.err.print(f"warning: {text}", markup=False, style="yellow")
+        """Print a warning, on one line."""
+        self._tell(f"warning: {text}", "yellow")
+
+    def fail(self, text: str, code: int) -> None:
+        """Say why a command ends with an exit code other than 0.
+
+        It is said even with ``--quiet``: a script must be able to log it.
+        """
+        Output()._tell(text if code in (1, 130) else f"error: {text}", "red")
+        # Where stdout is broken, the exit code and stderr have to do.
+        with suppress(MattError, BrokenPipeError):
+            self.document({"error": text, "exit_code": code})
 
     def tables(self, tables: Iterable[Table]) -> None:
         """Print tables, unless results are JSON."""
+        from .terminal import results
+
         if self.json:
             return
-        for table in tables:
-            self.out.print(table.to_rich())
-            self.out.print()
+        with results():
+            for table in tables:
+                # Not cropped: what is wider than the terminal goes on in its next line.
+                self.out.print(table.to_rich(), crop=False)
+                self.out.print()
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Print the JSON document, if results are JSON."""
-        if self.json:
-            sys.stdout.write(json.dumps(_plain(content), indent=2, ensure_ascii=False) + "\n")
+        from .terminal import results
+
+        if self.json and sys.stdout is not None:
+            with results():
+                sys.stdout.write(_document(content, sys.stdout.encoding) + "\n")
+
+    def _tell(self, text: str, style: str) -> None:
+        from .terminal import abandon
+
+        try:
+            self.err.print(plain(text), style=style, soft_wrap=True)
+        except OSError:  # nobody listens; the work goes on
+            abandon(sys.stderr)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -126,35 +176,52 @@ def outcome(output: Output) -> Iterator[None]:
     try:
         yield
     except MattError as error:
-        _fail(output, str(error), 2)
+        output.fail(str(error), 2)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        _fail(output, "interrupted; run the same command again to go on", 130)
+        output.fail("interrupted; run the same command again to go on", 130)
         raise typer.Exit(130) from error
-    except BrokenPipeError as error:
-        # Whoever read us (say `| head`) has gone: no traceback, and nothing more to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from error
     except typer.Exit:
         raise
     except Exception as error:
+        from .terminal import ReaderGone
+
+        if isinstance(error, ReaderGone):  # say `| head`: it has what it wanted
+            raise typer.Exit(0) from error
         if os.environ.get("MATT_DEBUG"):
             raise
-        text = f"internal error: {type(error).__name__}: {error}; set MATT_DEBUG=1 for the details"
-        _fail(output, text, 1)
-        raise typer.Exit(1) from error
+        refused = _refused(error) if isinstance(error, OSError) else ""
+        internal = (
+            f"internal error: {type(error).__name__}: {error}; set MATT_DEBUG=1 for the details"
+        )
+        code = 2 if refused else 1
+        output.fail(refused or internal, code)
+        raise typer.Exit(code) from error
 
 
-def _fail(output: Output, text: str, code: int) -> None:
-    # An error is said even with --quiet: a script must be able to log why it got an exit code.
-    Output().err.print(text if code in (1, 130) else f"error: {text}", markup=False, style="red")
-    output.document({"error": text, "exit_code": code})
+def _refused(error: OSError) -> str:
+    """Why a file cannot be read or written; nothing if it is not a matter of files."""
+    path = error.filename2 or error.filename
+    if path is None and error.errno not in _REFUSALS:
+        return ""
+    place = "a file" if path is None else os.fsdecode(path) if isinstance(path, bytes) else path
+    remedy = _REMEDIES.get(error.errno or 0, "check the path")
+    return f"cannot read or write {place}: {error.strerror}; {remedy}"
+
+
+def _document(content: Mapping[str, Any], encoding: str | None) -> str:
+    """JSON that the stream can hold and that no terminal obeys; the values stay what they are."""
+    unicode = (encoding or "utf-8").lower().startswith("utf")
+    text = json.dumps(_plain(content), indent=2, ensure_ascii=not unicode)
+    return _COMMANDS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no NaN: undefined numbers become null."""
+    """JSON has no NaN: undefined numbers become null. Nor has it halves of characters."""
+    if isinstance(value, str):
+        return _SURROGATES.sub("\ufffd", value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):

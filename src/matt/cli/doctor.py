@@ -20,7 +20,8 @@ def doctor(json: Json = False, quiet: Quiet = False) -> None:
         from ..models.device import torch_build
         from .formats import try_formats
 
-        versions = {"matt": runs.versions().pop("matt-mgc", "not installed"), **runs.versions()}
+        found = runs.versions()
+        versions = {"matt": found.pop("matt-mgc", "not installed"), **found}
         formats = try_formats()
         build = torch_build()
         output.tables(

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError
 from ..files import read_json, replacing, write_json
 from .catalogue import PlannedTrack, plan_library
+from .spread import spread
 from .styles import GENRES, STYLES
 from .synthesis import Character, borrow, render
 
@@ -106,10 +105,11 @@ def write_library(
     (root / MANIFEST).unlink(missing_ok=True)
     write = partial(_write_track, root, seed=seed, difficulty=difficulty)
     digests = []
-    for done, digest in enumerate(_map(write, planned, workers), start=1):
-        digests.append(digest)
-        if progress is not None:
-            progress(done, len(planned))
+    with closing(spread(write, planned, workers=workers)) as written:
+        for done, digest in enumerate(written, start=1):
+            digests.append(digest)
+            if progress is not None:
+                progress(done, len(planned))
     planted = _plant_bad_files(root)
     for track in planned:
         if track.planted:
@@ -163,20 +163,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return -1
-
-
-def _map(
-    write: Callable[[PlannedTrack], str], planned: Sequence[PlannedTrack], workers: int
-) -> Iterable[str]:
-    if workers == 1:
-        yield from map(write, planned)
-        return
-    # Spawned, because forking a process that has threads (torch, BLAS) may hang.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield from pool.map(write, planned, chunksize=4)
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _write_track(root: Path, track: PlannedTrack, *, seed: int, difficulty: float) -> str:

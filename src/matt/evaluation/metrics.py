@@ -125,7 +125,8 @@ def tail(train_counts: NDArray[np.integer], *, fewer_than: int | None = None) ->
         Rare is a genre with fewer training tracks than this. By default it is 100, the paper's
         threshold, where that divides the genres: if no genre or more than half of them have fewer
         than 100, the rarest third is rare instead (at least one; genres equal to the first that is
-        left out are left out too, so a balanced table has no tail).
+        left out are left out too). Where that leaves none, because the rarest are equal, it is all
+        of these, however many; a balanced table has no tail.
 
     Examples
     --------
@@ -134,7 +135,7 @@ def tail(train_counts: NDArray[np.integer], *, fewer_than: int | None = None) ->
     >>> tail(np.array([90, 12, 40, 70, 55, 30]))  # all small: the rarest two of six
     array([False,  True, False, False, False,  True])
     """
-    threshold = _threshold(train_counts, fewer_than)
+    threshold, _ = _threshold(train_counts, fewer_than)
     rare: NDArray[np.bool_] = train_counts < threshold
     return rare
 
@@ -145,13 +146,12 @@ def tail_rule(train_counts: NDArray[np.integer], *, fewer_than: int | None = Non
     >>> tail_rule(np.array([90, 12, 40, 70, 55, 30]))
     'tail: fewer than 40 training tracks (the rarest third), 2 of 6 genres'
     """
-    threshold = _threshold(train_counts, fewer_than)
-    third = " (the rarest third)" if fewer_than is None and threshold != FEW else ""
+    threshold, why = _threshold(train_counts, fewer_than)
     n_rare = int((train_counts < threshold).sum())
     if not n_rare:
         return f"tail: no genre has fewer than {threshold} training tracks"
     share = f"{n_rare} of {len(train_counts)} genres"
-    return f"tail: fewer than {threshold} training tracks{third}, {share}"
+    return f"tail: fewer than {threshold} training tracks{why}, {share}"
 
 
 def tail_recall(confusion: Confusion, tail: NDArray[np.bool_]) -> float:
@@ -189,13 +189,18 @@ def wilson(hits: float, n: float, *, confidence: float = 0.95) -> tuple[float, f
     return max(0.0, min(hits / n, centre - half)), min(1.0, max(hits / n, centre + half))
 
 
-def _threshold(train_counts: NDArray[np.integer], fewer_than: int | None) -> int:
+def _threshold(train_counts: NDArray[np.integer], fewer_than: int | None) -> tuple[int, str]:
+    """What fewer tracks than a genre needs to be rare, and which genres these are, in words."""
     if fewer_than is not None:
-        return fewer_than
+        return fewer_than, ""
     n_small = int((train_counts < FEW).sum())
     if 0 < n_small <= len(train_counts) / 2 or len(train_counts) < 2:
-        return FEW
-    return int(np.sort(train_counts)[max(1, len(train_counts) // 3)])
+        return FEW, ""
+    counts = np.sort(train_counts)
+    third = int(counts[max(1, len(counts) // 3)])
+    if counts[0] < third or counts[0] == counts[-1]:
+        return third, " (the rarest third)"
+    return int(counts[0]) + 1, " (the rarest, which are equal)"
 
 
 def _ratio(part: Any, whole: Any) -> NDArray[np.float64]:

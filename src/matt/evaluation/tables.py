@@ -10,16 +10,15 @@ import csv
 import io
 import math
 import re
-import textwrap
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
-    import rich.table
+    from rich.console import Group
 
 UNDEFINED = "-"
 # Kinds whose cells hold two numbers, and what these are called where they stand alone.
@@ -229,36 +228,15 @@ class Table:
             lines += ["", _escape(note)]
         return "\n".join(lines) + "\n"
 
-    def to_rich(self) -> rich.table.Table:
-        """A table for a terminal; square brackets in names are shown, not obeyed."""
-        import rich.box
-        import rich.table
-        from rich.text import Text
+    def to_rich(self) -> Group:
+        """Title, table and notes for a terminal; square brackets in names are shown, not obeyed.
 
-        table = rich.table.Table(
-            title=Text(plain(self.title), style="bold"),
-            caption=Text("\n".join(("", *map(plain, self.notes))), style="dim"),
-            title_justify="left",
-            caption_justify="left",
-            box=rich.box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            pad_edge=False,
-            show_edge=False,
-        )
-        rows = self.shown()
-        for i, column in enumerate(self.columns):
-            heading, justify = (
-                plain(column.name),
-                cast("Any", "right" if column.numeric else "left"),
-            )
-            if column.numeric:  # a narrow terminal may break names and headings, never numbers
-                least = max((len(row[i]) for row in rows), default=0)
-                words = max(map(len, heading.split()), default=1)
-                heading = "\n".join(textwrap.wrap(heading, max(least, words, 1)))
-            table.add_column(Text(heading), justify=justify, no_wrap=column.numeric)
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        return table
+        Print it with ``crop=False``: nothing is then cut, however narrow the terminal is.
+        """
+        from .screen import render
+
+        columns = [(plain(column.name), column.numeric) for column in self.columns]
+        return render(plain(self.title), columns, self.shown(), map(plain, self.notes))
 
 
 def _share(value: float, digits: int = 3, sign: str = "-") -> str:
