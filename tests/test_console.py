@@ -271,7 +271,7 @@ def test_an_interrupt_is_told_by_the_parent_alone(tmp_path):
             assert parent.stdout.readline() == "started\n"
         # Now, while they load their libraries, is when they would say most.
         os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
-        _, err = parent.communicate()
+        _, err = parent.communicate(timeout=120)  # a hang fails instead of lasting
     assert parent.returncode == -signal.SIGINT
     assert err.count("Traceback") == 1  # of this script, which does not catch it
     assert err.endswith("KeyboardInterrupt\n")

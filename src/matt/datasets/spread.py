@@ -5,9 +5,10 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+from pebble import ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,24 +33,21 @@ def spread(
     if workers == 1:
         yield from map(work, items)
         return
-    # Spawned, because forking a process that has threads (torch, BLAS) may hang.
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),
-    )
+    # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble, because
+    # the standard library's executor may wait for ever when it is shut down while it starts.
+    pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"))
     try:
         with _uninterrupted_start():
             results = pool.map(work, items, chunksize=4)
-        yield from results
+        yield from results.result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
 
 
 @contextmanager
 def _uninterrupted_start() -> Iterator[None]:
-    """Ctrl-C waits a moment, and processes that are started meanwhile ignore it from the first."""
+    """Ctrl-C waits a moment; threads that are started meanwhile, and their processes, ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

@@ -67,20 +67,19 @@ class Column:
     kind : str
         How its cells are read and written:
 
-        ============ ============================== =================
-        kind         cell                           written
-        ============ ============================== =================
-        ``text``     str                            as it is
-        ``flag``     bool                           the column's name, or nothing
-        ``int``      int                            12,345
-        ``number``   float                          three digits: 0.0123, 4.56
-        ``share``    float in [0, 1]                .683
-        ``signed``   float                          +0.18
-        ``spread``   (mean, standard deviation)     .683 ± .02
-        ``difference`` (difference, half of its     +.018 ± .013
-                     interval)
-        ``interval`` (low, high)                    .61-.74
-        ============ ============================== =================
+        ============== ============================ =================
+        kind           cell                         written
+        ============== ============================ =================
+        ``text``       str                          as it is
+        ``flag``       bool                         the column's name, or nothing
+        ``int``        int                          12,345
+        ``number``     float                        three digits: 0.0123, 4.56
+        ``share``      float in [0, 1]              .683
+        ``signed``     float                        +0.18
+        ``spread``     (mean, standard deviation)   .683 ± .02
+        ``interval``   (low, high)                  .61-.74
+        ``difference`` (difference, half width)     +.018 ± .013
+        ============== ============================ =================
 
         None and NaN are undefined and written as a dash, in JSON as null, in CSV as nothing.
     """
