@@ -98,6 +98,20 @@ def test_several_genres_need_half_of_the_known_tracks():
     assert bags.known.tolist() == [True, False]
 
 
+@given(st.lists(st.tuples(st.integers(0, 4), st.sets(st.integers(0, 6))), min_size=1, max_size=20))
+def test_several_genres_agree_with_counting_bag_by_bag(rows):
+    labels = np.array([[genre in held for genre in range(7)] for _, held in rows])
+    albums = [album for album, _ in rows]
+    tracks = Tracks(
+        np.arange(len(rows)), labels, tuple("abcdefg"), artist_id=albums, album_id=albums
+    )
+    bags = Bags.from_tracks(tracks)
+    for ids, label in zip(np.split(bags.track_ids, bags.offsets[1:-1]), bags.labels, strict=True):
+        held = labels[ids][labels[ids].any(axis=1)]
+        expected = 2 * held.sum(axis=0) >= max(len(held), 1)
+        np.testing.assert_array_equal(label, expected)
+
+
 def test_any_columns_make_bags():
     tracks = tracks_of([(1, 1, 0)] * 4, columns={"run": np.array(["x", "y", "", ""])})
     assert Bags.from_tracks(tracks, by="run").sizes.tolist() == [1, 1, 1, 1]

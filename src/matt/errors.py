@@ -22,7 +22,7 @@ class ConfigError(MattError, ValueError):
     """A setting with an unknown name or an impossible value."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Suggest the nearest known word, or list what is known.
 
     >>> did_you_mean("learning_rte", ["learning_rate", "epochs"])
@@ -30,8 +30,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("zzz", ["b", "a"])
     'known: a, b'
     """
-    names = sorted(known)
-    near = difflib.get_close_matches(word, names, n=1)
+    names = sorted(set(known))
+    near = difflib.get_close_matches(str(word), names, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
 
 

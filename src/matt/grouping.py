@@ -58,11 +58,17 @@ def vote(
     known = labels >= 0
     if not known.any():
         return winner
+    # Genres from the most common to the rarest, equal ones from the last to the first: of equal
+    # votes the highest rank wins.
+    order = np.lexsort((-np.arange(len(counts)), -counts))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(counts))
     # Only pairs that occur, so memory grows with tracks and not with bags x genres.
     pairs, votes = np.unique(bag[known] * len(counts) + labels[known], return_counts=True)
-    which, genre = np.divmod(pairs, len(counts))
-    best_last = np.lexsort((-genre, -counts[genre], votes, which))
-    winner[which[best_last]] = genre[best_last]
+    which, genre = np.divmod(pairs, len(counts))  # sorted by bag
+    starts = np.flatnonzero(np.diff(which, prepend=-1))
+    best = np.maximum.reduceat(votes * len(counts) + rank[genre], starts)
+    winner[which[starts]] = order[best % len(counts)]
     return winner
 
 
@@ -71,10 +77,13 @@ def vote_many(
 ) -> NDArray[np.bool_]:
     """Genres of at least half the known tracks of each bag: (n, G) -> (b, G)."""
     n_bags = int(bag.max()) + 1
-    votes = np.zeros((n_bags, len(counts)), np.int64)
-    np.add.at(votes, bag, labels)
+    row, genre = np.nonzero(labels)
+    # Only pairs that occur: bags x genres counts of eight bytes would be much larger.
+    pairs, votes = np.unique(bag[row] * len(counts) + genre, return_counts=True)
+    which, genre = np.divmod(pairs, len(counts))
     known = np.bincount(bag, labels.any(axis=1), minlength=n_bags)
-    majority: NDArray[np.bool_] = (2 * votes >= known[:, None]) & (votes > 0)
+    majority = np.zeros((n_bags, len(counts)), bool)
+    majority[which, genre] = 2 * votes >= known[which]
     return majority
 
 
