@@ -1,0 +1,253 @@
+"""What the cells of a table mean: text, ids, genres, splits, further columns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError, did_you_mean, first_few
+from ..tracks import MAX_ID, SPLITS, stable_id
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_BYTES = 2**28
+_WHOLE = re.compile(r"-?\d+(\.0*)?")
+_SEPARATORS = (";", "|", ",", "/")
+_OFTEN = 0.05  # share of genre cells with a separator from which on it is worth a note
+
+Where = Callable[[Collection[int]], str]
+"""Says in which lines some rows stand."""
+
+
+def texts(column: pa.ChunkedArray, missing: Collection[str] = ()) -> NDArray[np.str_]:
+    """Cells as text without spaces around it, ``""`` where there is none, shape (n,).
+
+    Whole numbers are written without a decimal point, since a column of ids with gaps often comes
+    as floats.
+    """
+    return np.array(texts_of(column, missing), np.str_)
+
+
+def texts_of(column: pa.ChunkedArray, missing: Collection[str] = ()) -> list[str]:
+    """The same as a list, in which a long text does not make all others long."""
+    gone = {"", *missing}
+    plain = (_text(cell) for cell in column.to_pylist())
+    return ["" if cell in gone else cell for cell in plain]
+
+
+def _text(cell: Any) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return str(cell).strip()
+
+
+def lists(column: pa.ChunkedArray, missing: Collection[str], separator: str) -> list[list[str]]:
+    """Cells as lists of texts: lists as they are, text cut at a separator.
+
+    The brackets and quotes with which Python writes a list are not part of it.
+    """
+    import pyarrow as pa
+
+    gone = {"", *missing}
+    if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+        cells = [[_text(part) for part in cell or ()] for cell in column.to_pylist()]
+    else:
+        cells = []
+        for cell in texts_of(column, missing):
+            listed = separator and cell.startswith("[") and cell.endswith("]")
+            inner = cell[1:-1] if listed else cell
+            parts = inner.split(separator) if separator else [inner]
+            cells.append([part.strip(" \t'\"") if listed else part.strip() for part in parts])
+    return [[*dict.fromkeys(part for part in cell if part not in gone)] for cell in cells]
+
+
+@dataclass(frozen=True, eq=False)
+class Ids:
+    """Numbers for names.
+
+    Attributes
+    ----------
+    values : int array, shape (n,)
+        In [0, 2**53), -1 where there was no name.
+    names : str array, shape (n,), or None
+        What the table says, where the numbers are not its own.
+    """
+
+    values: NDArray[np.int64]
+    names: NDArray[np.str_] | None
+
+
+def ids(names: NDArray[np.str_], *, negative_is_missing: bool = True) -> Ids:
+    """Whole numbers as they are if all are; else `matt.tracks.stable_id` of every name.
+
+    Examples
+    --------
+    >>> ids(np.array(["7", "", "-1", "12.0"])).values
+    array([ 7, -1, -1, 12])
+    >>> bool(ids(np.array(["artist_7", "7"])).values[1] == stable_id("7"))
+    True
+    """
+    different, which = np.unique(names, return_inverse=True)
+    there = [name for name in different.tolist() if name]
+    if all(_WHOLE.fullmatch(name) for name in there):
+        numbers = {name: int(name.partition(".")[0]) for name in there}
+        low = min(numbers.values(), default=0)
+        if max(numbers.values(), default=0) < MAX_ID and (negative_is_missing or low >= 0):
+            values = [max(numbers.get(name, -1), -1) for name in different.tolist()]
+            return Ids(np.array(values, np.int64)[which], None)
+    values = [stable_id(name) if name else -1 for name in different.tolist()]
+    return Ids(np.array(values, np.int64)[which], names)
+
+
+def check_unique(values: NDArray[np.int64], names: NDArray[np.str_], what: str, at: Where) -> None:
+    """Refuse ids that are missing or occur more than once.
+
+    Raises
+    ------
+    DataError
+        Naming them and their lines.
+    """
+    absent = np.flatnonzero(values < 0)
+    if absent.size:
+        raise DataError(
+            f"{absent.size} of {len(values)} tracks have no {what} ({at(absent[:5].tolist())}); "
+            "fill them in, or remove those rows"
+        )
+    different, times = np.unique(values, return_counts=True)
+    twice = different[times > 1]
+    if twice.size:
+        rows = np.flatnonzero(values == twice[0])
+        raise DataError(
+            f"{twice.size} ids of {what} occur more than once (first: {str(names[rows[0]])!r}, "
+            f"{at(rows[:5].tolist())}); keep one row a track, or name another column as track"
+        )
+
+
+def genre_labels(
+    cells: Sequence[Sequence[str]], *, several: bool, wanted: Sequence[str] = ()
+) -> tuple[NDArray[Any], tuple[str, ...], list[str]]:
+    """Labels of tracks from the names of their genres.
+
+    Parameters
+    ----------
+    cells : sequence of sequences of str
+        Genres of each track, none where unknown.
+    several : bool
+        Keep all (one boolean column a genre), or the first of each track.
+    wanted : sequence of str, optional
+        These genres in this order; all in the order of the alphabet by default.
+
+    Returns
+    -------
+    labels : int array, shape (n,), or bool array, shape (n, G)
+    genres : tuple of str, length G
+    notes : list of str
+        How many are unknown, not wanted, or have several.
+    """
+    kept = [cell if several else cell[:1] for cell in cells]
+    counted = Counter(genre for cell in kept for genre in cell)
+    for genre in wanted:
+        if genre not in counted:
+            raise DataError(f"genres: no track has {genre!r}; {did_you_mean(genre, counted)}")
+    genres = tuple(wanted) or tuple(sorted(counted))
+    place = {genre: index for index, genre in enumerate(genres)}
+    if several:
+        labels = np.zeros((len(cells), len(genres)), bool)
+        pairs = [(i, place[g]) for i, cell in enumerate(kept) for g in cell if g in place]
+        if pairs:
+            labels[tuple(np.array(pairs).T)] = True
+    else:
+        labels = np.array([place.get(cell[0], -1) if cell else -1 for cell in kept], np.int64)
+    notes = _genre_notes(cells, counted, place, several=several)
+    return labels, genres, notes
+
+
+def _genre_notes(
+    cells: Sequence[Sequence[str]],
+    counted: Mapping[str, int],
+    place: Mapping[str, int],
+    *,
+    several: bool,
+) -> list[str]:
+    notes = []
+    n, unknown = len(cells), sum(not cell for cell in cells)
+    many = sum(len(cell) > 1 for cell in cells)
+    if unknown:
+        notes.append(f"{unknown:,} of {n:,} tracks have no genre; they are unlabelled")
+    if many:
+        used = "all of them count" if several else "the first of each counts"
+        notes.append(f"{many:,} of {n:,} tracks have several genres; {used}")
+    other = [genre for genre in counted if genre not in place]
+    if other:
+        lost = sum(counted[genre] for genre in other)
+        notes.append(
+            f"{lost:,} labels are of {len(other)} genres that are not wanted "
+            f"(first: {first_few(sorted(other))}); they count as unknown"
+        )
+    for separator in _SEPARATORS:
+        if many:
+            break
+        holding = sum(times for genre, times in counted.items() if separator in genre)
+        if holding > _OFTEN * n:
+            notes.append(
+                f"{holding:,} of {n:,} genres hold {separator!r}; if that parts several genres, "
+                f"say genre_separator = {separator!r}"
+            )
+            break
+    return notes
+
+
+def splits(names: NDArray[np.str_], meaning: Mapping[str, str], at: Where) -> NDArray[np.str_]:
+    """Splits by their own names, shape (n,); an empty cell is in none.
+
+    Raises
+    ------
+    DataError
+        If a name has no meaning.
+    """
+    different, which = np.unique(names, return_inverse=True)
+    for i, name in enumerate(different.tolist()):
+        if name and name.casefold() not in meaning:
+            rows = np.flatnonzero(which == i)
+            raise DataError(
+                f"{len(rows)} tracks are in the split {name!r} ({at(rows[:1].tolist())}); "
+                f"say what it means, e.g. split_names = {{ {name!r} = 'training' }}, with "
+                f"{first_few(SPLITS)} or '' for none"
+            )
+    known = [meaning[name.casefold()] if name else "" for name in different.tolist()]
+    return np.array(known, "<U10")[which]
+
+
+def further(column: pa.ChunkedArray) -> NDArray[Any] | None:
+    """Any other column as an array: numbers as numbers, missing -1 or NaN, all else as text.
+
+    None for columns of lists or bytes, and of texts so long (`MOST_BYTES`) that an array of them,
+    where each takes the room of the longest, does not pay.
+    """
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        column = column.cast(kind.value_type)
+        kind = column.type
+    if pa.types.is_integer(kind):
+        return np.asarray(column.fill_null(-1).to_numpy()).astype(np.int64)
+    if pa.types.is_floating(kind):
+        return np.asarray(column.to_numpy(), np.float64)
+    if pa.types.is_boolean(kind) and not column.null_count:
+        return np.asarray(column.to_numpy(), bool)
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return None
+    written = texts_of(column)
+    if len(written) * max(map(len, written), default=0) * 4 > MOST_BYTES:
+        return None
+    return np.array(written, np.str_)
