@@ -13,6 +13,7 @@ from . import splits
 from .bags import Bags
 from .comparison import Row, fit_row, predict_row, track_model
 from .config import Settings
+from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
 from .evaluation.report import Picture, Section, write_report
@@ -66,10 +67,15 @@ def run(
     *,
     title: str = "Training run",
     controls: bool = True,
+    notes: Sequence[str] = (),
     progress: Callable[[str, Mapping[str, float]], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
+
+    Before anything is learned the data are audited; what that finds is in the manifest and in the
+    report. Nothing is hashed for it, and near-duplicates are looked for where that is quick.
 
     Parameters
     ----------
@@ -83,8 +89,12 @@ def run(
         Of the report.
     controls : bool
         Also fit the track model (the majority class costs nothing and always stands there).
+    notes : sequence of str
+        What is to be known of the data, for the report and the manifest.
     progress : callable, optional
         Called with the name of the row and its history after each epoch.
+    warn : callable, optional
+        Called with each warning of the audit, before the training.
     **facts
         Kept in the manifest.
 
@@ -98,12 +108,19 @@ def run(
         If the data cannot be trained on; what was written before stays readable.
     """
     tracks = prepare(tracks, features, settings)
+    found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
+    if warn is not None:
+        for warning in found.warnings():
+            warn(warning)
     out = Run.create(
         path,
         kind="train",
         settings=settings.to_json(),
         seed=settings.seed,
         data=digest(tracks),
+        data_notes=list(notes),
+        audit=found.counts(),
+        warnings=list(found.warnings()),
         **facts,
     )
     out.save_tracks(tracks)
@@ -132,7 +149,7 @@ def run(
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history)
-    told = _told(tracks, untestable, model.notes)
+    told = [*_told(tracks, found, untestable, model.notes), *notes]
     write_report(
         out.report,
         title=title,
@@ -225,9 +242,16 @@ def _files(manifest: Mapping[str, Any]) -> list[Section]:
     return [Section("Files", [table])] if told else []
 
 
-def _told(tracks: Tracks, untestable: Sequence[str], notes: Sequence[str]) -> list[str]:
+def _told(
+    tracks: Tracks, found: Audit, untestable: Sequence[str], notes: Sequence[str]
+) -> list[str]:
     counts = ", ".join(f"{int((tracks.split == s).sum()):,} {s}" for s in SPLITS)
-    told = [f"{len(tracks):,} tracks ({counts}); no artist is in two splits.", *notes]
+    crossing, without = len(found.artists.groups), found.artists.n_tracks_without
+    artists = f"{crossing:,} of {found.artists.n:,} artists are" if crossing else "no artist is"
+    unknown = f" ({without:,} tracks have no known artist)" if without else ""
+    told = [f"{len(tracks):,} tracks ({counts}); {artists} in two splits{unknown}."]
+    told += [f"{warning[:1].upper()}{warning[1:]}." for warning in found.warnings()]
+    told += notes
     if untestable:
         names = ", ".join(untestable)
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")

@@ -1,10 +1,10 @@
-"""From a folder to tracks and features: scan, extract with progress, tell the failures."""
+"""From a folder or a table to tracks and features: read, extract with progress, tell failures."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-    from ..datasets.folder import Scan
+    from ..datasets.folder import Problem, Scan
     from ..features.extract import Progress, Report
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
     from ..tracks import Tracks
 
 Folder = Annotated[Path, typer.Argument(help="Folder of tagged music.", show_default=False)]
+SourcePath = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Folder of tagged music, TOML of a table, or tracks.parquet of 'matt scan' or a run.",
+        show_default=False,
+    ),
+]
 Store = Annotated[
     Path | None,
     typer.Option(
@@ -36,6 +44,87 @@ Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again tha
 
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Tracks, wherever they come from.
+
+    Attributes
+    ----------
+    path : Path
+        What the user named.
+    tracks : Tracks
+    features : FeatureStore or None
+        Where they come with the tracks.
+    problems : tuple
+        Files that could not be read.
+    notes : tuple of str
+        What the user should know of the data.
+    """
+
+    path: Path
+    tracks: Tracks
+    features: FeatureStore | None = None
+    problems: tuple[Problem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def open_source(path: Path, output: Output) -> Source:
+    """Scan a folder, or load a table.
+
+    Raises
+    ------
+    DataError, ConfigError
+        If it is neither, or cannot be read.
+    """
+    from ..datasets import table
+    from ..errors import DataError
+    from ..tracks import Tracks
+
+    suffix = path.suffix.lower()
+    if suffix == ".toml":
+        loaded = table.load(path)
+        for note in loaded.notes:
+            output.note(note)
+        return Source(path, loaded.tracks, loaded.features, notes=loaded.notes)
+    if suffix == ".parquet":
+        return Source(path, Tracks.load(path))
+    if path.is_file():
+        raise DataError(
+            f"{path} is a file; describe a table by a small TOML (table = {path.name!r}, and what "
+            "its columns are), or name a folder of music"
+        )
+    found = scan_folder(path, output)
+    return Source(path, found.tracks, problems=found.problems)
+
+
+def source_features(
+    source: Source, spec: FeatureSpec, store: Path | None, output: Output, **options: Any
+) -> tuple[FeatureStore, Report | None, Path | None]:
+    """Features of a source, extracted if it has audio, with the report and the folder of the store.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to compute features from.
+    """
+    from ..errors import DataError
+    from ..features.store import FeatureStore
+
+    if source.features is not None:
+        return source.features, None, None
+    tracks = source.tracks.take(source.tracks.path != "")
+    if len(tracks):
+        place = store or default_store(source.path, spec)
+        features, report = extract_tracks(tracks, spec, place, output, **options)
+        return features, report, place
+    if store is not None:
+        return FeatureStore.open(store), None, store
+    raise DataError(
+        f"{source.path} names neither features nor audio; add features = 'COLUMNS*', embeddings or "
+        "audio to the TOML, or name a store with --store"
+    )
 
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
@@ -93,9 +182,10 @@ class ExtractionBars:
         self._bars.update(bar, completed=progress.done, total=progress.total, detail=detail)
 
 
-def lost_files(found: Scan, report: Report) -> list[Any]:
+def lost_files(found: Scan | Source, report: Report | None) -> list[Any]:
     """Files that gave no features: left out by the scan, or failed in extraction."""
-    return [*(problem for problem in found.problems if not problem.kept), *report.failures]
+    left_out = [problem for problem in found.problems if not problem.kept]
+    return [*left_out, *(report.failures if report else ())]
 
 
 def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "failed") -> None:

@@ -11,16 +11,15 @@ import typer
 from .console import Json, Output, Quiet, Workers, add_bar, outcome
 from .sources import (
     IN_PART,
-    Folder,
     Retry,
     Salvage,
+    SourcePath,
     Store,
-    default_store,
     exit_if_failed,
-    extract_tracks,
     failure_rows,
     lost_files,
-    scan_folder,
+    open_source,
+    source_features,
     tell_failures,
 )
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    folder: Folder,
+    source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
         Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
@@ -52,10 +51,11 @@ def train(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn genres from the tagged albums of a folder, and say how well it worked.
+    """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
 
-    Artists are split into training, validation and test; features are extracted once.
-    Example: [bold]matt train ~/Music --out runs/mine[/bold]
+    Artists are split into training, validation and test unless a table says otherwise; the data are
+    audited first; features are extracted once. Example: [bold]matt train ~/Music --out
+    runs/mine[/bold]
     """
     output = Output(json, quiet)
     with outcome(output):
@@ -66,21 +66,21 @@ def train(
         check_free(out)
         overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
         settings = settings_module.load(config, overrides)
-        found = scan_folder(folder, output)
+        found = open_source(source, output)
         spec = settings.features.spec()
-        place = store or default_store(folder, spec)
-        features, report = extract_tracks(
-            found.tracks,
+        features, report, place = source_features(
+            found,
             spec,
-            place,
+            store,
             output,
             salvage=salvage,
             retry_failed=retry_failed,
             workers=workers,
         )
         failures = lost_files(found, report)
+        partial = report.partial if report else ()
         tell_failures(failures, output)
-        tell_failures(report.partial, output, what=IN_PART)
+        tell_failures(partial, output, what=IN_PART)
         with output.progress() as bars:
             shown: dict[str, TaskID] = {}
 
@@ -98,12 +98,14 @@ def train(
                 features,
                 settings,
                 out,
-                title=f"Genres of {folder.resolve().name}",
+                title=f"Genres of {source.resolve().name}",
                 controls=controls,
+                notes=found.notes,
                 progress=show,
+                warn=output.warn,
                 failures=failure_rows(failures),
-                partial=failure_rows(report.partial),
-                store=str(place),
+                partial=failure_rows(partial),
+                store=None if place is None else str(place),
             )
             for bar in shown.values():  # stopped early: no more epochs to wait for
                 bars.update(bar, total=bars.tasks[bar].completed)
@@ -116,9 +118,11 @@ def train(
             {
                 "run": str(run.path),
                 "scores": {name: table.to_json() for name, table in tables.items()},
+                "audit": run.manifest["audit"],
+                "warnings": run.manifest["warnings"],
                 "untestable": run.manifest["untestable"],
                 "failures": failure_rows(failures),
-                "partial": failure_rows(report.partial),
+                "partial": failure_rows(partial),
             }
         )
         exit_if_failed(len(failures))

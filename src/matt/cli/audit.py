@@ -1,0 +1,162 @@
+"""The command ``audit``: leaks between splits, copies, labels that disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .console import Json, Output, Quiet, add_bar, outcome
+from .sources import Source, SourcePath, Store, default_store, open_source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from ..datasets.audit import Audit
+    from ..datasets.groups import Group
+    from ..datasets.near_duplicates import NearDuplicates
+    from ..evaluation.tables import Table
+    from ..tracks import Tracks
+
+_SHOWN = 20  # rows of a list on a terminal; --json holds all
+
+
+def audit(
+    source: SourcePath,
+    by: Annotated[str, typer.Option(help="What a bag is: album, track or a column.")] = "album",
+    hash_audio: Annotated[
+        bool, typer.Option("--hash", help="Read every audio file to find exact copies.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Distance of near-duplicates; by default 0.2 or less.", min=0.0),
+    ] = None,
+    store: Store = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what would make results too good: artists, albums, copies in two splits; mixed labels.
+
+    Features and hashes of a store are used where there is one. Example: [bold]matt audit
+    tracks.toml[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..datasets import audit as module
+        from ..features.store import FeatureStore
+
+        found = open_source(source, output)
+        place = store or _usual_store(found)
+        features = found.features
+        if features is None and place is not None:
+            features = FeatureStore.open(place)
+        hashes = None
+        if hash_audio or place is not None:
+            with output.progress() as bars:
+                bar = add_bar(bars, "hashing audio", len(found.tracks))
+                hashes = module.hashes_of(
+                    found.tracks,
+                    store=place,
+                    compute=hash_audio,
+                    progress=lambda done, total: bars.update(bar, completed=done, total=total),
+                )
+        result = module.audit(
+            found.tracks, by=by, features=features, hashes=hashes, threshold=threshold
+        )
+        output.tables(audit_tables(result, found.tracks))
+        for note in result.notes:
+            output.note(note)
+        for warning in result.warnings():
+            output.warn(warning)
+        output.document({**result.to_json(), "data_notes": list(found.notes)})
+
+
+def audit_tables(result: Audit, tracks: Tracks) -> list[Table]:
+    """Counts first, then what was found, at most twenty rows of each."""
+    from ..evaluation.tables import Column, Table
+
+    splits = ", ".join(f"{n:,} {name or 'in none'}" for name, n in result.splits.items())
+    tables = [
+        Table(
+            f"Audit of {result.n_tracks:,} tracks ({splits})",
+            (Column("what"), Column("count", "int")),
+            tuple(result.counts().items()),
+        )
+    ]
+    listed = {
+        "Artists in more than one split": result.artists.groups,
+        "Albums in more than one split": result.albums.groups,
+        f"Bags (by {result.by}) in more than one split": result.bags.groups,
+        "Equal audio": result.duplicates,
+        "Bags whose labels disagree": result.mixed,
+    }
+    tables += [_groups(title, groups) for title, groups in listed.items() if groups]
+    if result.near and result.near.n_pairs:
+        tables.insert(len(tables) - bool(result.mixed), _pairs(result.near, tracks))
+    return tables
+
+
+def _usual_store(found: Source) -> Path | None:
+    """The store that 'matt extract' and 'matt train' keep of a source, if there is one."""
+    from ..config import FeatureSettings
+
+    usual = default_store(found.path, FeatureSettings().spec())
+    return usual if found.features is None and (usual / "spec.json").is_file() else None
+
+
+def _groups(title: str, groups: Sequence[Group]) -> Table:
+    from ..evaluation.tables import Column, Table
+
+    rows = tuple(
+        (group.name, len(group.tracks), _counted(group.splits), _counted(group.genres))
+        for group in groups[:_SHOWN]
+    )
+    columns = Column("name"), Column("tracks", "int"), Column("splits"), Column("genres")
+    return Table(title, columns, rows, tuple(_more(len(groups))))
+
+
+def _pairs(near: NearDuplicates, tracks: Tracks) -> Table:
+    from ..evaluation.tables import Column, Table
+
+    some = slice(0, _SHOWN)
+    rows = zip(
+        near.distance[some].tolist(),
+        near.across_splits[some].tolist(),
+        near.across_artists[some].tolist(),
+        [_named(tracks, track_id) for track_id in near.first[some].tolist()],
+        [_named(tracks, track_id) for track_id in near.second[some].tolist()],
+        strict=True,
+    )
+    columns = (
+        Column("distance", "number"),
+        Column("splits", "flag"),
+        Column("artists", "flag"),
+        Column("first"),
+        Column("second"),
+    )
+    told = (
+        f"{near.n_pairs:,} pairs of {near.n_tracks:,} tracks ({near.n_columns} columns) are no "
+        f"farther apart than {near.threshold:.3g}; the tenth neighbour of a track typically is "
+        f"{near.typical:.3g} away. Marked: pairs in two splits, pairs of two artists."
+    )
+    return Table("Near-duplicates", columns, tuple(rows), (told, *_more(near.n_pairs)))
+
+
+def _named(tracks: Tracks, track_id: int) -> str:
+    row = int((tracks.track_id == track_id).argmax())
+    names = (
+        str(tracks.columns[name][row])
+        for name in ("artist", "artist_name", "title")
+        if name in tracks.columns
+    )
+    return " ".join([str(track_id), *(name for name in names if name)])
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {n:,}" for name, n in counts.items())
+
+
+def _more(n: int) -> Iterator[str]:
+    if n > _SHOWN:
+        yield f"{n - _SHOWN:,} more, all with --json."

@@ -1,0 +1,261 @@
+"""What may make a result better than it is: leaks between splits, copies, labels that disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..audio import audio_hash
+from ..bags import Bags
+from ..errors import AudioError, DataError
+from ..features.plan import read_known
+from ..features.store import FeatureStore
+from ..tracks import SPLITS, Tracks
+from .groups import Crossing, Group, crossing_groups, equal_audio, mixed_groups
+from .near_duplicates import NearDuplicates, find_near_duplicates
+
+CHEAP = 4e11  # n² · d up to which a search for near-duplicates takes some ten seconds on two cores
+MANY_LABELS = 0.02  # share of bags with labels that disagree, from which on it is worth a warning
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Findings about a table of tracks.
+
+    Attributes
+    ----------
+    by : str
+        What a bag is.
+    n_tracks : int
+    splits : mapping of str to int
+        Tracks in each split; ``""`` are in none.
+    artists, albums, bags : Crossing
+        A bag may cross only with its artist; an album of several artists may cross without.
+    n_hashed : int
+        Tracks whose audio was compared.
+    duplicates : tuple of Group
+        Tracks with the same audio.
+    near : NearDuplicates or None
+        Pairs with nearly the same features; None where there are none to compare.
+    n_comparable : int
+        Bags with two labelled tracks or more.
+    mixed : tuple of Group
+        Those of them whose tracks disagree on the genre, the largest first.
+    notes : tuple of str
+        What was not looked at, and why.
+    """
+
+    by: str
+    n_tracks: int
+    splits: Mapping[str, int]
+    artists: Crossing
+    albums: Crossing
+    bags: Crossing
+    n_hashed: int
+    duplicates: tuple[Group, ...]
+    near: NearDuplicates | None
+    n_comparable: int
+    mixed: tuple[Group, ...]
+    notes: tuple[str, ...]
+
+    def counts(self) -> dict[str, int | None]:
+        """Every finding as a number, for the manifest of a run; None where nobody looked."""
+        near, hashed = self.near, self.n_hashed > 0
+        copies = sum(group.crosses for group in self.duplicates)
+        return {
+            "tracks": self.n_tracks,
+            "artists": self.artists.n,
+            "artists across splits": len(self.artists.groups),
+            "tracks without artist": self.artists.n_tracks_without,
+            "albums": self.albums.n,
+            "albums across splits": len(self.albums.groups),
+            "tracks without album": self.albums.n_tracks_without,
+            "bags": self.bags.n,
+            "bags across splits": len(self.bags.groups),
+            "tracks with hashed audio": self.n_hashed,
+            "groups of equal audio": len(self.duplicates) if hashed else None,
+            "groups of equal audio across splits": copies if hashed else None,
+            "near-duplicate pairs": near.n_pairs if near else None,
+            "near-duplicate pairs across splits": near.n_across_splits if near else None,
+            "near-duplicate pairs across artists": near.n_across_artists if near else None,
+            "bags with two labelled tracks": self.n_comparable,
+            "bags with labels that disagree": len(self.mixed),
+        }
+
+    def warnings(self) -> tuple[str, ...]:
+        """What makes results doubtful, in sentences that end in what to do."""
+        told = []
+        remedies = {
+            "artists": (self.artists, "split again with matt.splits.by_artist"),
+            "bags": (self.bags, "give the tracks of each bag one split"),
+        }
+        for unit, (crossing, again) in remedies.items():
+            if crossing.groups:
+                told.append(
+                    f"{len(crossing.groups):,} of {crossing.n:,} {unit} are in more than one split "
+                    f"({crossing.n_tracks:,} tracks), so the test measures memory too; {again}"
+                )
+        without = self.artists.n_tracks_without
+        if 2 * without > self.n_tracks and any(map(self.splits.get, SPLITS)):
+            told.append(
+                f"{without:,} of {self.n_tracks:,} tracks have no known artist, so nobody can tell "
+                "whether their artists are in two splits; name the column of the artist"
+            )
+        copies = sum(group.crosses for group in self.duplicates)
+        if copies:
+            told.append(f"{copies:,} groups of equal audio are in two splits; drop the copies")
+        if self.near and self.near.n_across_splits:
+            told.append(
+                f"{self.near.n_across_splits:,} pairs of tracks in two splits nearly agree in "
+                "their features; see 'matt audit', and drop those that are copies"
+            )
+        if len(self.mixed) > MANY_LABELS * self.n_comparable:
+            told.append(
+                f"{len(self.mixed):,} of {self.n_comparable:,} bags of several labelled tracks "
+                "disagree on the genre; see 'matt audit'"
+            )
+        return tuple(told)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, for ``json.dumps``."""
+        near = None
+        if self.near:
+            columns = ("first", "second", "distance", "across_splits", "across_artists")
+            listed = [getattr(self.near, name).tolist() for name in columns]
+            near = {
+                name: getattr(self.near, name)
+                for name in ("threshold", "typical", "n_tracks", "n_columns", "n_pairs")
+            }
+            near["pairs"] = [dict(zip(columns, row)) for row in zip(*listed, strict=True)]
+        return {
+            "by": self.by,
+            "splits": dict(self.splits),
+            "counts": self.counts(),
+            "warnings": list(self.warnings()),
+            "notes": list(self.notes),
+            "crossing": {
+                name: [asdict(group) for group in getattr(self, name).groups]
+                for name in ("artists", "albums", "bags")
+            },
+            "duplicates": [asdict(group) for group in self.duplicates],
+            "near_duplicates": near,
+            "mixed": [asdict(group) for group in self.mixed],
+        }
+
+
+def audit(
+    tracks: Tracks,
+    *,
+    by: str | Sequence[str] = "album",
+    features: FeatureStore | None = None,
+    hashes: NDArray[np.str_] | None = None,
+    threshold: float | None = None,
+) -> Audit:
+    """Look for what should not be in a table of tracks.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        With splits, or without: then nothing can cross, and copies and labels are looked at.
+    by : str or sequence of str
+        What a bag is, as in `Bags.from_tracks`.
+    features : FeatureStore, optional
+        Search it for near-duplicates.
+    hashes : str array, shape (n,), optional
+        Hash of each track's audio, ``""`` where unknown: `hashes_of`.
+    threshold : float > 0, optional
+        Of the near-duplicates.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> tracks = Tracks([1, 2, 3], [0, 0, 1], ("Folk", "Rock"), artist_id=[5, 5, 6],
+    ...                 split=["training", "test", "test"])
+    >>> audit(tracks).artists.groups[0].tracks
+    (1, 2)
+    """
+    if not len(tracks):
+        raise DataError("no tracks to audit; check the filters")
+    if hashes is not None and len(hashes) != len(tracks):
+        raise DataError(f"{len(hashes)} hashes for {len(tracks)} tracks; give one a track")
+    bags = Bags.from_tracks(tracks, by=by)
+    bag = np.empty(len(tracks), np.int64)
+    bag[tracks.rows(bags.track_ids)] = np.repeat(np.arange(len(bags)), bags.sizes)
+    notes = []
+    if not (tracks.split != "").any():
+        notes.append("no track is in a split, so nothing can cross")
+    near = None
+    if features is not None:
+        try:
+            near = find_near_duplicates(tracks, features, threshold=threshold)
+        except DataError as error:
+            notes.append(f"near-duplicates were not looked for: {error}")
+    else:
+        notes.append("near-duplicates were not looked for: no features are given")
+    if hashes is None:
+        notes.append("copies of the same audio were not looked for: no hashes are given")
+    there = np.full(len(tracks), "") if hashes is None else np.asarray(hashes, np.str_)
+    n_comparable, mixed = mixed_groups(tracks, bag, len(bags))
+    return Audit(
+        by=by if isinstance(by, str) else " and ".join(by),
+        n_tracks=len(tracks),
+        splits={name: n for name in (*SPLITS, "") if (n := int((tracks.split == name).sum()))},
+        artists=crossing_groups(tracks, tracks.artist_id, "artist"),
+        albums=crossing_groups(tracks, tracks.album_id, "album"),
+        bags=crossing_groups(tracks, bag, ""),
+        n_hashed=int((there != "").sum()),
+        duplicates=equal_audio(tracks, there),
+        near=near,
+        n_comparable=n_comparable,
+        mixed=mixed,
+        notes=tuple(notes),
+    )
+
+
+def is_cheap(features: FeatureStore) -> bool:
+    """Whether near-duplicates are found quickly beside a training: vectors, and not too many."""
+    shape, n = features.spec.shape, len(features)
+    in_memory = not any(isinstance(block, Path) for block in features.blocks)
+    return in_memory and len(shape) == 1 and n**2 * shape[0] <= CHEAP
+
+
+def hashes_of(
+    tracks: Tracks,
+    *,
+    store: Path | None = None,
+    compute: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.str_]:
+    """Hash of each track's audio, shape (n,), ``""`` where it is unknown.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    store : Path, optional
+        Folder of a feature store, whose plans hold the hashes of what was extracted.
+    compute : bool
+        Read the files of the others; one that cannot be read stays unknown.
+    progress : callable, optional
+        Told how many tracks are done, and of how many.
+    """
+    known = (
+        {} if store is None else {id_: seen.audio_hash for id_, seen in read_known(store).items()}
+    )
+    found = [known.get(track_id, "") for track_id in tracks.track_id.tolist()]
+    for row, path in enumerate(tracks.path.tolist()):
+        if compute and path and not found[row]:
+            try:
+                found[row] = audio_hash(path)
+            except AudioError:
+                continue
+        if progress is not None:
+            progress(row + 1, len(tracks))
+    return np.array(found, np.str_)
