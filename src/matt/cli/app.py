@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import demo, doctor, library, training
+from . import audit, demo, doctor, fma, library, training
 from .console import Output, outcome
 
 app = typer.Typer(
@@ -43,6 +43,8 @@ app.command("extract")(library.extract)
 app.command("train")(training.train)
 app.command("evaluate")(training.evaluate)
 app.command("predict")(library.predict)
+app.command("audit")(audit.audit)
+app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 
 
