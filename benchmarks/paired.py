@@ -1,0 +1,122 @@
+"""Measuring in pairs: ours and the peer's in turn, so that a machine that slows down slows both."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matt.runs import versions
+
+Work = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed.
+
+    Attributes
+    ----------
+    claim : str
+        In words, with n.
+    peer : str
+        What it is compared with.
+    goal : float
+        The ratio peer / ours is to be at least this.
+    ours, theirs : callable
+        The work. Its result is thrown away.
+    runs : int
+        Pairs, after one that is not counted.
+    memory : bool
+        Compare the peak of resident memory of fresh processes instead of wall time.
+    """
+
+    claim: str
+    peer: str
+    goal: float
+    ours: Work
+    theirs: Work
+    runs: int = 5
+    memory: bool = False
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(claim: Claim) -> dict[str, Any]:
+    """Median of the ratios peer / ours, pair by pair, with the lowest and the highest."""
+    cost = _peak if claim.memory else _seconds
+    pairs = [(cost(claim.ours), cost(claim.theirs)) for _ in range(claim.runs + 1)][1:]
+    ratios = [theirs / ours for ours, theirs in pairs]
+    return {
+        "claim": claim.claim,
+        "peer": claim.peer,
+        "ratio": round(statistics.median(ratios), 3),
+        "low": round(min(ratios), 3),
+        "high": round(max(ratios), 3),
+        "runs": claim.runs,
+        "goal": claim.goal,
+        "ours": _rounded(statistics.median(ours for ours, _ in pairs)),
+        "theirs": _rounded(statistics.median(theirs for _, theirs in pairs)),
+        "unit": "MB" if claim.memory else "s",
+        "versions": {**versions(), "machine": platform.machine()},
+        **claim.facts,
+    }
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.3g}")
+
+
+def _seconds(work: Work) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _peak(work: Work) -> float:
+    """Peak resident memory in MB of a fresh process that does the work."""
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_child, args=(work, sender))
+    process.start()
+    sender.close()
+    peak: float = receiver.recv()
+    process.join()
+    return peak
+
+
+def _child(work: Work, sender: Any) -> None:
+    work()
+    sender.send(_resident_peak())
+
+
+def _resident_peak() -> float:
+    """Peak of this process in MB. Linux's getrusage would count the parent's memory at the fork."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kilobytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def show(result: dict[str, Any]) -> str:
+    """One line for people."""
+    verdict = "reached" if result["ratio"] >= result["goal"] else "MISSED"
+    return (
+        f"{result['claim']}: {result['ratio']}x {result['peer']} "
+        f"({result['low']} to {result['high']}, {result['runs']} runs; {result['ours']} against "
+        f"{result['theirs']} {result['unit']}); goal {result['goal']}x {verdict}"
+    )
+
+
+def write(path: Any, results: list[dict[str, Any]]) -> None:
+    """Write all results as JSON."""
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
