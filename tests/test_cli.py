@@ -16,7 +16,10 @@ from matt.cli.app import app
 from matt.datasets.synthetic import write_library
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
-COMMANDS = ("demo", "scan", "extract", "train", "evaluate", "predict", "doctor")
+COMMANDS = (
+    "demo", "scan", "extract", "train", "evaluate", "predict", "audit", "doctor", "fma fetch", "fma verify",
+    "fma index", "fma check", "fma describe", "fma export", "fma simulate",
+)  # fmt: skip
 FAST = [
     "--set",
     "training.epochs=3",
@@ -80,9 +83,9 @@ def test_start_up_loads_nothing_heavy(text):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_in_an_example(command):
-    result = matt(command, "--help")
+    result = matt(*command.split(), "--help")
     assert result.exit_code == 0
-    assert f"matt {command}" in result.output.split("Example:")[1]
+    assert f"matt {command}" in " ".join(result.output.split("Example:")[1].split())
 
 
 def test_version_and_module():

@@ -233,7 +233,9 @@ def commands():
     shown = {}
     for page in PAGES:
         for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
-            for name, rest in re.findall(r"^(?:\$ )?matt ([a-z]+)(.*)$", block, re.MULTILINE):
+            for name, rest in re.findall(
+                r"^(?:\$ )?matt ((?:fma )?[a-z]+)([^#\n]*)", block, re.MULTILINE
+            ):
                 shown.setdefault(name, set()).update(re.findall(r"(?<!\S)--[a-z-]+", rest))
     return sorted(shown.items())
 
@@ -241,7 +243,7 @@ def commands():
 @pytest.mark.parametrize(("command", "options"), commands(), ids=[name for name, _ in commands()])
 def test_commands_in_the_documentation_exist(command, options):
     done = subprocess.run(
-        [sys.executable, "-m", "matt", command, "--help"],
+        [sys.executable, "-m", "matt", *command.split(), "--help"],
         env={**os.environ, "PYTHONPATH": str(SOURCE.parent), "COLUMNS": "200", "NO_COLOR": "1"},
         capture_output=True,
         text=True,
