@@ -17,7 +17,7 @@ from matt.datasets.synthetic import write_library
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
-    "demo", "scan", "extract", "train", "evaluate", "predict", "audit", "doctor", "fma fetch", "fma verify",
+    "demo", "scan", "extract", "train", "evaluate", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "fma index", "fma check", "fma describe", "fma export", "fma simulate",
 )  # fmt: skip
 FAST = [
@@ -264,3 +264,23 @@ def test_doctor_reads_every_core_format():
     for suffix in (".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"):
         assert reads[suffix] == "yes"
     assert told["torch"]["version"] == torch.__version__
+
+
+def test_any_table_is_described_in_tables_and_pictures(shared_data, tmp_path):
+    """The real FMA-small features, with runs of an artist's tracks as albums."""
+    toml = tmp_path / "small.toml"
+    toml.write_text(
+        f"""table = "{shared_data / "fma_small_46.csv.gz"}"
+features = ["zcr_*", "spec_*", "mfcc_*"]
+log1p = "*_var*"
+album = "artist_run"
+genre = "genre_top"
+join = [{{ table = "{shared_data / "fma_medium_tracks.csv.gz"}" }}]
+"""
+    )
+    told = document(matt("describe", toml, "--out", tmp_path / "pictures", "--json"))
+    assert {Path(file).suffix for file in told["files"]} >= {".png", ".json", ".csv"}
+    assert all(Path(file).stat().st_size for file in told["files"])
+    audit = document(matt("audit", toml, "--json"))
+    assert audit["counts"]["tracks"] == 7997
+    assert audit["counts"]["artists across splits"] == 0

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, demo, doctor, fma, library, training
+from . import audit, demo, describe, doctor, fma, library, training
 from .console import Output, outcome
 
 app = typer.Typer(
@@ -44,6 +44,7 @@ app.command("train")(training.train)
 app.command("evaluate")(training.evaluate)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
+app.command("describe")(describe.describe)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 

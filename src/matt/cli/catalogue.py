@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
+from .describe import Pictures, Tail, show_description
 from .sources import exit_if_failed
 
 Directory = Annotated[
@@ -21,17 +22,8 @@ _SHOWN = 20  # lines of a list on a terminal; --json holds all
 def describe(
     directory: Directory,
     subset: Subset = "medium",
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder for tables, JSON and pictures.", show_default=False),
-    ] = None,
-    tail: Annotated[
-        int | None,
-        typer.Option(
-            help="A genre with fewer training tracks is rare; by default 100, or the rarest third.",
-            min=1,
-        ),
-    ] = None,
+    out: Pictures = None,
+    tail: Tail = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -43,22 +35,8 @@ def describe(
     output = Output(json, quiet)
     with outcome(output):
         from ..datasets import fma
-        from ..datasets.describe import describe as describe_tracks
-        from ..evaluation import distribution
 
-        description = describe_tracks(fma.load_tracks(directory, subset))
-        tables = distribution.tables(description, fewer_than=tail)
-        written = distribution.write(description, out, fewer_than=tail) if out else []
-        output.tables(tables.values())
-        for path in written:
-            output.say(f"Written: {path}")
-        output.document(
-            {
-                **description.to_json(),
-                "tables": {name: table.to_json() for name, table in tables.items()},
-                "files": [str(path) for path in written],
-            }
-        )
+        show_description(fma.load_tracks(directory, subset), out, tail, output)
 
 
 def export(
