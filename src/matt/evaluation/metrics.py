@@ -15,6 +15,7 @@ from ..errors import DataError
 
 Confusion = NDArray[np.int64] | NDArray[np.float64]
 FEW = 100  # training tracks; the lower of the paper's two thresholds
+BALANCED = 1.5  # largest genre against the smallest: below, rare would be a matter of luck
 
 
 def confusion_matrix(
@@ -126,7 +127,8 @@ def tail(train_counts: NDArray[np.integer], *, fewer_than: int | None = None) ->
         threshold, where that divides the genres: if no genre or more than half of them have fewer
         than 100, the rarest third is rare instead (at least one; genres equal to the first that is
         left out are left out too). Where that leaves none, because the rarest are equal, it is all
-        of these, however many; a balanced table has no tail.
+        of these, however many. A balanced table, whose largest genre has less than `BALANCED` times
+        the tracks of the smallest, has no tail.
 
     Examples
     --------
@@ -197,6 +199,8 @@ def _threshold(train_counts: NDArray[np.integer], fewer_than: int | None) -> tup
     if 0 < n_small <= len(train_counts) / 2 or len(train_counts) < 2:
         return FEW, ""
     counts = np.sort(train_counts)
+    if counts[-1] < BALANCED * counts[0]:
+        return int(counts[0]), ""
     third = int(counts[max(1, len(counts) // 3)])
     if counts[0] < third or counts[0] == counts[-1]:
         return third, " (the rarest third)"
