@@ -9,14 +9,12 @@ import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
 from .describe import Pictures, Tail, show_description
-from .sources import exit_if_failed
+from .sources import exit_if_failed, tell_list
 
 Directory = Annotated[
     Path, typer.Argument(help="Folder that holds fma_metadata.", show_default=False)
 ]
 Subset = Annotated[str, typer.Option(help="small, medium, large or full.")]
-
-_SHOWN = 20  # lines of a list on a terminal; --json holds all
 
 
 def describe(
@@ -89,12 +87,8 @@ def export(
             (done.missing, "are missing"),
             (done.taken, "found their place taken"),
         ):
-            if entries:
-                output.warn(f"{len(entries)} audio files {what}:")
-            for entry in entries[:_SHOWN]:
-                output.warn(f"  {entry.source} -> {entry.target}")
-            if len(entries) > _SHOWN:
-                output.warn(f"  ... and {len(entries) - _SHOWN} more, all with --json")
+            lines = [f"{entry.source} -> {entry.target}" for entry in entries]
+            tell_list(lines, output, f"audio files {what}")
         output.document(
             {
                 "dry_run": dry_run,

@@ -190,13 +190,19 @@ def lost_files(found: Scan | Source, report: Report | None) -> list[Any]:
 
 def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "failed") -> None:
     """List failed files with path and reason."""
-    some = list(failures)
-    if some:
-        output.warn(f"{len(some)} files {what}:")
-    for failure in some[:_SHOWN]:
-        output.warn(f"  {failure.path}: {failure.reason}")
-    if len(some) > _SHOWN:
-        output.warn(f"  ... and {len(some) - _SHOWN} more, all with --json")
+    tell_list(
+        [f"{failure.path}: {failure.reason}" for failure in failures], output, f"files {what}"
+    )
+
+
+def tell_list(lines: list[str], output: Output, what: str) -> None:
+    """Warn of a list under its count; of a long one the first lines are shown."""
+    if lines:
+        output.warn(f"{len(lines):,} {what}:")
+    for line in lines[:_SHOWN]:
+        output.warn(f"  {line}")
+    if len(lines) > _SHOWN:
+        output.warn(f"  ... and {len(lines) - _SHOWN:,} more, all with --json")
 
 
 def failure_rows(failures: Iterable[Any]) -> list[dict[str, str]]:
