@@ -1,7 +1,8 @@
 """Audio files: what they are, blocks of mono samples, segments, and a hash without tags.
 
-`inspect` describes a file, `read_segments` cuts it as a `SegmentPolicy` says, `read_blocks` gives
-the whole stream, `audio_hash` names its audio whatever its tags. All failures are `AudioError`.
+`inspect` describes a file, `read_segments` cuts it as a `SegmentPolicy` says, `read_cuts` in
+several ways from one decode; `read_blocks` gives the whole stream, `audio_hash` names its audio
+without tags. All failures are `AudioError`.
 """
 
 from .blocks import read_blocks as read_blocks
@@ -13,8 +14,10 @@ from .damage import OnDamage as OnDamage
 from .decoder import decoder_version as decoder_version
 from .inspection import AudioFile as AudioFile
 from .inspection import inspect as inspect
+from .policy import Cut as Cut
+from .policy import SegmentPolicy as SegmentPolicy
 from .quiet import quiet_decoders as quiet_decoders
 from .segments import Segment as Segment
-from .segments import SegmentPolicy as SegmentPolicy
+from .segments import read_cuts as read_cuts
 from .segments import read_segments as read_segments
 from .structure import Completeness as Completeness

@@ -53,20 +53,20 @@ def read_blocks(
         raise ConfigError(f"block_seconds must be positive, got {block_seconds}")
     with Decoder(path, on_damage=on_damage) as decoder:
         try:
-            yield from resampled(decoder, sr=sr, block_seconds=block_seconds)
+            yield from resampled(decoder, decoder.blocks(seconds=block_seconds), sr=sr)
         finally:
             if damages is not None and decoder.damage is not None:
                 damages.append(decoder.damage)
 
 
 def resampled(
-    decoder: Decoder, *, sr: int | None, block_seconds: float = 5.0
+    decoder: Decoder, blocks: Iterator[NDArray[np.float32]], *, sr: int | None
 ) -> Iterator[NDArray[np.float32]]:
     """Blocks of an open file at another sampling rate; see `read_blocks`."""
     if sr is not None and sr < 1:
         raise ConfigError(f"sr must be at least 1 Hz, got {sr}; None keeps the file's own")
     if sr is None or sr == decoder.sr:
-        yield from decoder.blocks(seconds=block_seconds)
+        yield from blocks
         return
     try:
         stream = soxr.ResampleStream(decoder.sr, sr, 1, dtype="float32", quality="HQ")
@@ -74,8 +74,9 @@ def resampled(
         raise decoder.error(
             f"cannot be resampled from {decoder.sr} to {sr} Hz ({error})", "choose another sr"
         ) from error
-    empty = True
-    for block in decoder.blocks(seconds=block_seconds):
+    kept, empty = 0, True
+    for block in blocks:
+        kept += len(block)
         out = stream.resample_chunk(block)
         if len(out):  # the first blocks may only fill the filter
             empty = False
@@ -85,6 +86,6 @@ def resampled(
         yield rest
     elif empty:
         raise decoder.error(
-            f"is too short: {decoder.kept} samples at {decoder.sr} Hz are none at {sr} Hz",
+            f"is too short: {kept} samples at {decoder.sr} Hz are none at {sr} Hz",
             "leave it out",
         )

@@ -74,6 +74,7 @@ class Decoder:
         if on_damage not in ("fail", "salvage"):
             raise ConfigError(f"on_damage must be 'fail' or 'salvage', got {on_damage!r}")
         self.path = Path(path)
+        self.on_damage: OnDamage = on_damage
         self._salvage = on_damage == "salvage"
         self.structure = examine(self.path)
         self._problems = list(self.structure.problems)

@@ -1,86 +1,22 @@
-"""Segments: fixed-length excerpts of a track, cut from the resampled stream.
-
-Where segments lie, for ``L`` samples at the wanted rate, ``n`` samples a segment, hop ``h``:
-
-======== ===========================================================================
-policy   start of each segment, in samples
-======== ===========================================================================
-first    0
-middle   ``max(L - n, 0) // 2``
-all      0, h, 2h, ... while the segment fits; then one more if at least n/2 is left
-======== ===========================================================================
-
-Audio shorter than a segment, and the last incomplete one of ``all``, are padded with zeros, tiled
-(repeated from their beginning), or kept at their own length.
-"""
+"""Segments, cut from the stream of a file: one decode serves every way to cut it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, did_you_mean
 from .blocks import resampled
 from .damage import Damage, OnDamage
 from .decoder import Decoder
+from .policy import Cut, SegmentPolicy
 
-_POLICIES = ("first", "middle", "all")
-_SHORT = ("pad", "tile", "keep")
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
-
-
-@dataclass(frozen=True)
-class SegmentPolicy:
-    """How a track is cut into segments.
-
-    Attributes
-    ----------
-    policy : {"first", "middle", "all"}
-    duration : float or None
-        Of a segment in seconds; None = the whole file is one segment of its own length (at most
-        15 minutes, because it lies in memory).
-    hop : float or None
-        From one segment to the next in seconds, for ``"all"``; None = ``duration``.
-    short : {"pad", "tile", "keep"}
-        What becomes of audio shorter than a segment. ``"keep"`` leaves it at its own length; only
-        features that do not depend on the length can be computed from it.
-
-    Raises
-    ------
-    ConfigError
-        If a value is impossible or does not fit the others.
-    """
-
-    policy: Literal["first", "middle", "all"]
-    duration: float | None
-    hop: float | None = None
-    short: Literal["pad", "tile", "keep"] = "pad"
-
-    def __post_init__(self) -> None:
-        if self.policy not in _POLICIES:
-            raise ConfigError(
-                f"unknown segment policy {self.policy!r}; {did_you_mean(self.policy, _POLICIES)}"
-            )
-        if self.short not in _SHORT:
-            raise ConfigError(f"unknown short={self.short!r}; {did_you_mean(self.short, _SHORT)}")
-        for name in ("duration", "hop"):
-            seconds = getattr(self, name)
-            if seconds is None:
-                continue
-            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-            if not (number and 0 < seconds < float("inf")):
-                raise ConfigError(f"{name} must be a positive number of seconds, got {seconds!r}")
-            object.__setattr__(self, name, float(seconds))  # 30 and 30.0 are the same policy
-        if self.hop is not None and (self.policy != "all" or self.duration is None):
-            raise ConfigError(
-                f"hop={self.hop} has no meaning for policy {self.policy!r} with "
-                f"duration={self.duration}; leave it out, or use policy 'all' with a duration"
-            )
+_BLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,37 +76,144 @@ def read_segments(
         As `read_blocks`, and if a whole file is asked for that is longer than 15 minutes.
         Nothing is read before the first segment is asked for.
     """
+    found: list[Damage | None] = [None]
+    try:
+        for _, segment in read_cuts(path, [Cut(sr, policy)], on_damage=on_damage, damages=found):
+            yield segment
+    finally:
+        if damages is not None and found[0] is not None:
+            damages.append(found[0])
+
+
+def read_cuts(
+    path: Path | str,
+    cuts: Sequence[Cut],
+    *,
+    on_damage: OnDamage = "fail",
+    damages: list[Damage | None] | None = None,
+) -> Iterator[tuple[int, Segment]]:
+    """Decode a file once and cut it in several ways; each gets what it would get alone.
+
+    The cut that is furthest behind goes on first, so that little lies in memory.
+
+    Parameters
+    ----------
+    path, on_damage
+        As in `read_segments`.
+    cuts : sequence of Cut
+    damages : list, optional
+        One entry a cut; its damage is put there when that cut has all that it needs.
+
+    Yields
+    ------
+    (int, Segment)
+        Which cut, and its next segment; the segments of one cut in order of time.
+
+    Raises
+    ------
+    AudioError
+        As `read_segments`; of whichever cut, it ends all of them.
+    """
     with Decoder(path, on_damage=on_damage) as decoder:
-        rate = sr or decoder.sr
-        blocks = resampled(decoder, sr=sr)
+        source = _watched(decoder)
+        readers = [_Reader(decoder, cut) for cut in cuts]
+        going = {
+            n: reader.segments(_shared(source, readers, n)) for n, reader in enumerate(readers)
+        }
         try:
-            if policy.duration is None:
-                yield Segment(0.0, _whole(decoder, blocks, rate), rate)
-                return
-            n = max(round(policy.duration * rate), 1)
-            hop = n if policy.hop is None else max(round(policy.hop * rate), 1)
-            begin = 0
-            if policy.policy == "middle":
-                begin = max(_length(decoder, rate, on_damage) - n, 0) // 2
-            empty = True
-            for start, samples in _cut(blocks, n=n, hop=hop, begin=begin):
-                yield Segment(start / rate, _lengthened(samples, n, policy.short), rate)
-                empty = False
-                if policy.policy != "all":
-                    return
-            if empty:
-                raise decoder.error("ends before its middle, by the length it states")
+            while going:
+                number = min(going, key=lambda n: readers[n].seconds)
+                segment = next(going[number], None)
+                if segment is not None:
+                    yield number, segment
+                    continue
+                del going[number]
+                readers[number].ahead = None
         finally:
-            if damages is not None and decoder.damage is not None:
-                damages.append(decoder.damage)
+            if damages is not None:
+                damages[:] = [reader.damage for reader in readers]
 
 
-def _length(decoder: Decoder, rate: int, on_damage: OnDamage) -> int:
+_Watched = tuple[NDArray[np.float32] | None, Damage | None]
+
+
+def _watched(decoder: Decoder) -> Iterator[_Watched]:
+    """Blocks of a file with the damage that is known after each, then the damage at the end."""
+    for block in decoder.blocks(seconds=_BLOCK_SECONDS):
+        yield block, decoder.damage
+    yield None, decoder.damage
+
+
+# Not itertools.tee: it lets go of 57 blocks at a time, which are minutes of audio.
+def _shared(
+    source: Iterator[_Watched], readers: Sequence[_Reader], number: int
+) -> Iterator[_Watched]:
+    """The whole source for one of several readers; what one reads first is kept for the others."""
+    ahead = readers[number].ahead
+    while ahead is not None:
+        if not ahead:
+            item = next(source, None)
+            if item is None:
+                return
+            for reader in readers:
+                if reader.ahead is not None:
+                    reader.ahead.append(item)
+        yield ahead.popleft()
+
+
+class _Reader:
+    """One way to cut a stream of blocks that others read too.
+
+    Attributes
+    ----------
+    ahead : deque of (block or None, Damage or None), or None
+        What others have read and this one has not; None once it needs no more.
+    damage : Damage or None
+        What was known to be lost when this reader last read.
+    seconds : float
+        How far it has read.
+    """
+
+    def __init__(self, decoder: Decoder, cut: Cut) -> None:
+        self.decoder, self.cut = decoder, cut
+        self.ahead: deque[_Watched] | None = deque()
+        self.damage = decoder.damage
+        self.seconds = 0.0
+
+    def segments(self, stream: Iterator[_Watched]) -> Iterator[Segment]:
+        """Cut as the policy says."""
+        decoder, policy = self.decoder, self.cut.policy
+        rate = self.cut.sr or decoder.sr
+        blocks = resampled(decoder, self._read(stream), sr=self.cut.sr)
+        if policy.duration is None:
+            yield Segment(0.0, _whole(decoder, blocks, rate), rate)
+            return
+        n = max(round(policy.duration * rate), 1)
+        hop = n if policy.hop is None else max(round(policy.hop * rate), 1)
+        begin = max(_length(decoder, rate) - n, 0) // 2 if policy.policy == "middle" else 0
+        empty = True
+        for start, samples in _cut(blocks, n=n, hop=hop, begin=begin):
+            yield Segment(start / rate, _lengthened(samples, n, policy.short), rate)
+            empty = False
+            if policy.policy != "all":
+                return
+        if empty:
+            raise decoder.error("ends before its middle, by the length it states")
+
+    def _read(self, stream: Iterator[_Watched]) -> Iterator[NDArray[np.float32]]:
+        for block, damage in stream:
+            self.damage = damage
+            if block is not None:
+                self.seconds += len(block) / self.decoder.sr
+                yield block
+
+
+def _length(decoder: Decoder, rate: int) -> int:
     """Samples of a file at another rate; counted where the file does not say, or may be wrong."""
     n = decoder.stated
-    if n is None or on_damage == "salvage":
-        with Decoder(decoder.path, on_damage=on_damage) as counter:
-            n = sum(len(block) for block in counter.blocks(seconds=5.0))
+    if n is None or decoder.on_damage == "salvage":
+        with Decoder(decoder.path, on_damage=decoder.on_damage) as counter:
+            n = sum(len(block) for block in counter.blocks(seconds=_BLOCK_SECONDS))
     return (2 * n * rate + decoder.sr) // (2 * decoder.sr)  # halves are rounded up, as by soxr
 
 
