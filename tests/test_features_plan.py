@@ -1,5 +1,7 @@
 """A plan: sorted by album, cut by size, the same for the same files."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,12 @@ from hypothesis import strategies as st
 
 from matt import Tracks
 from matt.audio import SegmentPolicy
-from matt.features.blocks import create
-from matt.features.plan import BLOCK_BYTES, BLOCK_TRACKS, Plan, _cut, draw_up, stamp_of
+from matt.features.blocks import create, write_block
+from matt.features.known import stamp_of
+from matt.features.plan import Plan
+from matt.features.planning import BLOCK_BYTES, BLOCK_TRACKS, _consecutive, draw_up
+from matt.features.room import expected_bytes
+from matt.features.schedule import open_tasks
 from matt.features.spec import FeatureSpec
 
 SPEC = FeatureSpec.logmel()
@@ -30,17 +36,54 @@ def tracks(tmp_path):
 
 
 def test_tracks_of_an_album_lie_side_by_side(tracks, tmp_path):
-    plan = draw_up(tracks, SPEC, create(tmp_path / "store", SPEC))
+    plan = one(tracks, create(tmp_path / "store", SPEC))
     assert plan.track_id.tolist() == [5, 3, 7, 13, 2, 11, 17]
     assert plan.block.tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert plan.size.tolist() == [103, 101, -1, 104, 105, 102, 100]
-    assert plan.rows(1).tolist() == [4, 5, 6]
+
+
+def one(tracks, store, **options):
+    """Plan of a single store."""
+    return draw_up(tracks, {SPEC: store}, **options)[SPEC]
+
+
+def test_the_rows_of_one_block_are_read_alone(tracks, tmp_path):
+    store = create(tmp_path / "store", SPEC)
+    one(tracks, store).save(store)
+    block = Plan.load(store, 0, block=1)
+    assert block.track_id.tolist() == [2, 11, 17]
+    assert block.block.tolist() == [1, 1, 1]
+    assert Plan.load(store, 0, block=7).track_id.tolist() == []
+
+
+def test_files_that_two_stores_lack_form_the_same_blocks_in_both(tracks, tmp_path):
+    """One store knows an album already; what both lack lies in equal blocks, of the same rows."""
+    other = FeatureSpec.summary()
+    stores = {spec: create(tmp_path / spec.kind, spec) for spec in (SPEC, other)}
+    known = tracks.take(tracks.album_id == 4)
+    one(known, stores[SPEC]).save(stores[SPEC])
+    rows = {"track_id": [3, 7, 13], "start": [0, 1, 1], "n_segments": [1, 0, 1]}
+    rows |= {"status": ["ok", "failed", "ok"], "reason": ["", "x", ""]}
+    write_block(stores[SPEC], 0, 0, np.zeros((2, *SPEC.shape), "f2"), rows)
+
+    plans = draw_up(tracks, stores)
+    blocks = {
+        spec: [plan.track_id[plan.block == b].tolist() for b in range(plan.n_blocks)]
+        for spec, plan in plans.items()
+    }
+    assert blocks[SPEC] == [[5, 2, 11, 17]]
+    assert blocks[other] == [[5, 2, 11, 17], [3, 7, 13]]
+    assert (plans[SPEC].number, plans[other].number) == (1, 0)
+    for spec, plan in plans.items():
+        plan.save(stores[spec])
+    tasks = [[(Path(p.store).name, p.plan, p.block) for p in t.parts] for t in open_tasks(stores)]
+    assert tasks == [[("logmel", 1, 0), ("summary", 0, 0)], [("summary", 0, 1)]]
 
 
 def test_the_order_of_the_table_does_not_matter(tracks, tmp_path):
     store = create(tmp_path / "store", SPEC)
     for order in (np.arange(7), np.arange(7)[::-1]):
-        draw_up(tracks.take(order), SPEC, store).save(store)
+        one(tracks.take(order), store).save(store)
         found = (store / "plan-0000.parquet").read_bytes()
         (store / "plan-0000.parquet").rename(store / f"{order[0]}.bytes")
     assert (store / "0.bytes").read_bytes() == found
@@ -48,7 +91,7 @@ def test_the_order_of_the_table_does_not_matter(tracks, tmp_path):
 
 def test_a_plan_survives_its_file(tracks, tmp_path):
     store = create(tmp_path / "store", SPEC)
-    plan = draw_up(tracks, SPEC, store, salvage=True)
+    plan = one(tracks, store, salvage=True)
     plan.save(store)
     again = Plan.load(store, 0)
     for name in ("track_id", "path", "size", "mtime_ns", "audio_hash", "reuse", "block"):
@@ -59,14 +102,14 @@ def test_a_plan_survives_its_file(tracks, tmp_path):
 
 def test_nothing_to_do_is_no_plan(tracks, tmp_path):
     nothing = tracks.take(np.array([], int))
-    assert draw_up(nothing, SPEC, create(tmp_path / "store", SPEC)) is None
+    assert draw_up(nothing, {SPEC: create(tmp_path / "store", SPEC)}) == {}
 
 
 @given(st.lists(st.integers(-1, 10**8), min_size=1, max_size=700), st.booleans())
 def test_blocks_are_full_but_never_too_full(sizes, whole_tracks):
     policy = SegmentPolicy("all" if whole_tracks else "first", 29.0)
     spec = FeatureSpec.logmel(segments=policy)
-    blocks = _cut(spec, np.array(sizes))
+    blocks = _consecutive(expected_bytes(spec, np.array(sizes)))
     assert blocks[0] == 0
     assert set(np.diff(blocks)) <= {0, 1}
     counts = np.bincount(blocks)
@@ -78,9 +121,11 @@ def test_blocks_are_full_but_never_too_full(sizes, whole_tracks):
 
 def test_a_large_plan_has_blocks_of_256_tracks_or_64_mib():
     sizes = np.full(10_000, 10**6)
-    assert np.bincount(_cut(SPEC, sizes)).max() == 256
+    assert np.bincount(_consecutive(expected_bytes(SPEC, sizes))).max() == 256
     finer = FeatureSpec.logmel(n_mels=128, hop_length=128)
-    assert np.bincount(_cut(finer, sizes)).max() == BLOCK_BYTES // (128 * 2719 * 2)
+    assert np.bincount(_consecutive(expected_bytes(finer, sizes))).max() == BLOCK_BYTES // (
+        128 * 2719 * 2
+    )
 
 
 def test_only_a_regular_file_has_a_stamp(tmp_path):

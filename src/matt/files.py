@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _META = b"matt"
+_ROWS_IN_GROUP = 2**16  # read at once by who wants some rows only
 
 
 @contextmanager
@@ -106,18 +107,37 @@ def write_parquet(path: Path | str, columns: dict[str, Any], *, schema: str, **m
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     note = json.dumps({"schema": schema, **meta}).encode()
     with replacing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({_META: note}), temporary, compression="zstd")
+        pq.write_table(
+            table.replace_schema_metadata({_META: note}),
+            temporary,
+            compression="zstd",
+            row_group_size=_ROWS_IN_GROUP,
+        )
 
 
 def read_parquet(
-    path: Path | str, *, schema: str, columns: list[str] | None = None
+    path: Path | str,
+    *,
+    schema: str,
+    columns: list[str] | None = None,
+    rows: tuple[str, int] | None = None,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Read what `write_parquet` wrote.
+
+    Parameters
+    ----------
+    path : path
+    schema : str
+        As it was written.
+    columns : list of str, optional
+        Only these.
+    rows : (str, int), optional
+        Only rows that hold this number in this column.
 
     Returns
     -------
     table : pyarrow.Table
-        All columns, or only those asked for.
+        All that was asked for.
     meta : dict
 
     Raises
@@ -126,12 +146,16 @@ def read_parquet(
         If the file is missing, is not Parquet, or has another schema.
     """
     import pyarrow as pa
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     try:
         # Not pq.read_table: it would take a folder name like `split=test` for a column.
         with pq.ParquetFile(path) as file:
-            table = file.read(columns=columns)
+            groups = _groups_with(file, rows) if rows else range(file.num_row_groups)
+            table = file.read_row_groups(list(groups), columns=columns)
+        if rows:
+            table = table.filter(pc.field(rows[0]) == rows[1])
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; check the path") from None
     except (pa.ArrowInvalid, OSError) as error:
@@ -145,6 +169,16 @@ def read_parquet(
             "is it another file, or from another version of matt?"
         )
     return table, meta
+
+
+def _groups_with(file: Any, rows: tuple[str, int]) -> Iterator[int]:
+    """Parts of an open Parquet file that may hold a number in a column."""
+    column, number = rows
+    place = file.schema_arrow.get_field_index(column)
+    for group in range(file.num_row_groups):
+        found = file.metadata.row_group(group).column(place).statistics
+        if found is None or not found.has_min_max or found.min <= number <= found.max:
+            yield group
 
 
 def as_array(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from multiprocessing.util import Finalize
@@ -27,13 +27,12 @@ from typing import TYPE_CHECKING, Any
 import pebble
 
 from ..errors import MattError
-from .worker import Extractor, Outcome, extract_file, guarded, prepare
+from .limits import DEFAULT, Limits
+from .worker import Outcome, extract_file, guarded, prepare
 
 if TYPE_CHECKING:
     from .spec import FeatureSpec
 
-TIMEOUT = 120.0  # seconds
-MEMORY_LIMIT = 4 * 2**30  # bytes
 STARTUP = 300.0  # seconds; compiling librosa's loops takes half a minute where nothing is cached
 
 
@@ -42,26 +41,13 @@ class Child:
 
     Parameters
     ----------
-    spec : FeatureSpec
-    timeout : float
-        Seconds without a finished segment, after which a file fails.
-    memory_limit : int
-        Bytes that the process may use beyond what its libraries take.
-    extractor : callable
-        ``extractor(path, spec, salvage, alive) -> Outcome``; by default `extract_file`. It calls
-        ``alive()`` whenever it got on, and must be importable by name.
+    specs : sequence of FeatureSpec
+        What it gets ready for.
+    limits : Limits
     """
 
-    def __init__(
-        self,
-        spec: FeatureSpec,
-        *,
-        timeout: float = TIMEOUT,
-        memory_limit: int = MEMORY_LIMIT,
-        extractor: Extractor = extract_file,
-    ) -> None:
-        self.spec, self.timeout, self.memory_limit = spec, timeout, memory_limit
-        self.extractor = extractor
+    def __init__(self, specs: Sequence[FeatureSpec], limits: Limits = DEFAULT) -> None:
+        self.specs, self.limits = tuple(specs), limits
         handle, name = tempfile.mkstemp(prefix="matt-")
         os.close(handle)
         self._pulse = Path(name)
@@ -72,8 +58,11 @@ class Child:
         self._pool: pebble.ProcessPool | None = None
         self._future: Future[Any] | None = None
 
-    def run(self, path: str, *, salvage: bool) -> Outcome:
-        """Compute one file; whatever happens to the process, there is an outcome.
+    def run(self, path: str, specs: Sequence[FeatureSpec], *, salvage: bool) -> list[Outcome]:
+        """Compute one file; whatever happens to the process, there is an outcome for each spec.
+
+        A process that crashed may have been killed by somebody else, say by a system that ran out
+        of memory, so the file gets a second one.
 
         Raises
         ------
@@ -82,27 +71,29 @@ class Child:
         MattError
             If no process can be started.
         """
+        limits, crash = self.limits, "the decoder crashed"
         for _ in range(2):
             if self._pool is None:
                 self._start()
             try:
-                outcome: Outcome = self._call(
+                outcomes: list[Outcome] = self._call(
                     guarded,
-                    self.extractor,
+                    limits.extractor,
                     path,
-                    self.spec,
+                    tuple(specs),
                     salvage,
-                    self.memory_limit,
+                    limits.memory,
                     str(self._pulse),
                 )
-                return outcome
+                return outcomes
             except pebble.ProcessExpired as error:
-                return _failed(f"the decoder crashed ({_exit(error.exitcode)})")
+                crash = f"the decoder crashed ({_exit(error.exitcode)})"
             except TimeoutError:
-                return _failed(f"no segment was finished within {self.timeout:g} s")
+                crash = f"no segment was finished within {limits.timeout:g} s"
+                break
             except RuntimeError:  # it died before it said what it was at, or died while answering
                 self._stop()
-        return _failed("the decoder crashed")
+        return [Outcome(None, f"{crash}; restore the file or leave it out")] * len(specs)
 
     def close(self) -> None:
         """End the process at once; a file that it is at has no outcome. May be called again."""
@@ -118,11 +109,12 @@ class Child:
             self.close()
 
     def _start(self) -> None:
-        arguments = json.dumps(self.spec.to_json()), self.memory_limit
+        limits = self.limits
+        specs_json = json.dumps([spec.to_json() for spec in self.specs])
         self._pool = pebble.ProcessPool(
             max_workers=1,
             initializer=prepare,
-            initargs=(*arguments, self.extractor is extract_file),
+            initargs=(specs_json, limits.memory, limits.nice, limits.extractor is extract_file),
             context=multiprocessing.get_context("spawn"),
         )
         try:
@@ -158,14 +150,14 @@ class Child:
         last, since = 0, time.monotonic()
         while True:
             try:
-                return future.result(timeout=min(1.0, self.timeout / 4))
+                return future.result(timeout=min(1.0, self.limits.timeout / 4))
             except TimeoutError:
                 if future.done():
                     return future.result()
             beat, now = self._pulse.stat().st_mtime_ns, time.monotonic()
             if beat != last:
                 last, since = beat, now
-            elif now - since > (self.timeout if last else STARTUP + self.timeout):
+            elif now - since > (self.limits.timeout if last else STARTUP + self.limits.timeout):
                 raise TimeoutError
 
     def _stop(self) -> None:
@@ -183,7 +175,3 @@ def _exit(code: int) -> str:
 def _close(child: weakref.ref[Child]) -> None:
     if (found := child()) is not None:
         found.close()
-
-
-def _failed(what: str) -> Outcome:
-    return Outcome(None, f"{what}; restore the file or leave it out")

@@ -1,4 +1,4 @@
-"""Who extracts the blocks of a plan: threads with a child process each, or an executor.
+"""Who extracts the blocks of plans: threads with a child process each, or an executor.
 
 Threads are the default, because they tell of every file and can be stopped within a block.
 """
@@ -9,29 +9,31 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
-from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import TypedDict
-
-import numpy as np
+from typing import NamedTuple
 
 from .blocks import read_spec
 from .child import Child
-from .plan import Plan, open_blocks
+from .limits import Limits
+from .pace import Pace
 from .report import Progress, Written
+from .schedule import Task
 from .task import extract_block, run_block
-from .worker import Extractor
+
+_AHEAD = 256  # tasks that an executor holds at once; a thread holds two
 
 
-class Limits(TypedDict):
-    """Settings of a child: see `matt.features.child.Child`."""
+class _File(NamedTuple):
+    """A file that is done."""
 
-    timeout: float
-    memory_limit: int
-    extractor: Extractor
+    path: str
+    reason: str
+    work: float
 
 
 class Crew:
@@ -56,50 +58,85 @@ class Crew:
         self._executor, self._limits = executor, limits
         self._mine = threading.local()
         self._children: list[Child] = []
-        self._tasks: list[Future[Written]] = []
+        self._running: dict[Future[list[Written]], Task] = {}
         self._lock = threading.Lock()
         self._leaving = False
-        self._threads = ThreadPoolExecutor(
-            workers or _cores(), "extract", initializer=_leave_interrupts
-        )
+        workers = workers or _cores()
+        self._most = 2 * workers if executor is None else _AHEAD
+        self._threads = ThreadPoolExecutor(workers, "extract", initializer=_leave_interrupts)
 
-    def run(self, store: Path, plan: Plan, tell: Callable[[Progress], None]) -> None:
-        """Extract the open blocks of a plan; the first block that cannot be written ends it."""
-        blocks = open_blocks(store, plan)
-        events: SimpleQueue[bool | Future[Written]] = SimpleQueue()
-        for block in blocks:
-            if self._executor is None:
-                task = self._threads.submit(self._block, store, plan, block, events.put)
-            else:
-                task = self._executor.submit(
-                    extract_block, store, plan.number, block, **self._limits
-                )
-            self._tasks.append(task)
-            task.add_done_callback(events.put)
-        total = int(np.isin(plan.block, blocks).sum())
-        done = failed = written = 0
-        while written < len(blocks):
+    def run(
+        self, tasks: Sequence[Task], tell: Callable[[Progress], None], *, n_bytes: int = 0
+    ) -> None:
+        """Extract blocks; the first one that cannot be written ends it.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+        tell : callable
+            Told where the run stands, with ``n_bytes`` to be written.
+        """
+        waiting = deque(tasks)
+        events: SimpleQueue[_File | Future[list[Written]]] = SimpleQueue()
+        total, work = sum(len(task.work) for task in tasks), sum(t.work.sum() for t in tasks)
+        files, pace = Pace(total), Pace(float(work))
+        done, failed, blocks, worked, last_failure = 0, 0, 0, 0.0, ""
+        while waiting or self._running:
+            while waiting and len(self._running) < self._most:
+                self._submit(waiting.popleft(), events)
             event = events.get()
-            if isinstance(event, bool):
-                done, failed = done + 1, failed + event
+            if isinstance(event, _File):
+                done, worked = done + 1, worked + event.work
+                if event.reason:
+                    failed, last_failure = failed + 1, f"{event.path}: {event.reason}"
             else:
-                block_written = event.result()
-                self.written.append(block_written)
-                written += 1
+                task = self._running.pop(event)
+                written = event.result()
+                self.written += written
+                blocks += 1
                 if self._executor is not None:  # nobody told of its files
-                    lost = len(block_written.failed)
-                    done += len(block_written.extracted) + len(block_written.reused) + lost
-                    failed += lost
-            tell(Progress("extracting", done, total, failed, written, len(blocks)))
+                    done, worked = done + len(task.work), worked + float(task.work.sum())
+                    failed += len({track for part in written for track in part.failed})
+            now = time.monotonic()
+            files.tell(done, now=now)
+            pace.tell(worked, now=now)
+            tell(
+                Progress(
+                    "extracting",
+                    done,
+                    total,
+                    failed=failed,
+                    block=blocks,
+                    blocks=len(tasks),
+                    n_bytes=n_bytes,
+                    rate=files.rate,
+                    left=pace.left,
+                    last_failure=last_failure,
+                )
+            )
 
-    def _block(self, store: Path, plan: Plan, block: int, tell: Callable[[bool], None]) -> Written:
+    def _submit(self, task: Task, events: SimpleQueue[_File | Future[list[Written]]]) -> None:
+        if self._executor is None:
+            future = self._threads.submit(self._block, task, events.put)
+        else:
+            future = self._executor.submit(extract_block, task.parts, self._limits)
+        self._running[future] = task
+        future.add_done_callback(events.put)
+
+    def _block(self, task: Task, put: Callable[[_File], None]) -> list[Written]:
+        specs = tuple(read_spec(part.store) for part in task.parts)
         if not hasattr(self._mine, "child"):
             with self._lock:
                 if self._leaving:
                     raise CancelledError
-                self._mine.child = Child(read_spec(store), **self._limits)
+                self._mine.child = Child(specs, self._limits)
                 self._children.append(self._mine.child)
-        return run_block(store, plan, block, self._mine.child, tell=tell)
+        work = iter(task.work.tolist())
+        return run_block(
+            task.parts,
+            self._mine.child,
+            tell=lambda path, reason: put(_File(path, reason, next(work))),
+        )
 
     def __enter__(self) -> Crew:
         return self
@@ -112,8 +149,8 @@ class Crew:
     ) -> None:
         with self._lock:
             self._leaving = True
-        for task in self._tasks:
-            task.cancel()
+        for future in self._running:
+            future.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.close()

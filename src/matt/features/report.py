@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..tracks import Tracks
 from .blocks import FAILED, PARTIAL
-from .plan import read_known
+from .known import read_known
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,15 @@ class Progress:
         Of the tracks done.
     block, blocks : int
         Blocks written, and to write.
+    n_bytes : int
+        What the plans at hand add to the stores; a guess where tracks have as many segments as
+        they are long.
+    rate : float or None
+        Tracks a second; None until it can be told.
+    left : float or None
+        Seconds until all is done, by the pace so far; None until it can be told.
+    last_failure : str
+        Path and reason of the track that failed last, if one did and it is known here.
     """
 
     stage: str
@@ -33,6 +42,10 @@ class Progress:
     failed: int = 0
     block: int = 0
     blocks: int = 0
+    n_bytes: int = 0
+    rate: float | None = None
+    left: float | None = None
+    last_failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,8 @@ class Written:
 
     Attributes
     ----------
+    store : str
+        Its folder.
     name : str
         Of its files, without suffix.
     extracted, reused, failed : tuple of int
@@ -101,6 +116,7 @@ class Written:
         Of the extracted: those that do not state their length.
     """
 
+    store: str
     name: str
     extracted: tuple[int, ...]
     reused: tuple[int, ...]

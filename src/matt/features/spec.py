@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from ..audio import SegmentPolicy
+from ..audio import Cut, SegmentPolicy
 from ..errors import ConfigError, did_you_mean
 
 KINDS = ("summary", "logmel", "embedding")
@@ -117,6 +117,22 @@ class FeatureSpec:
         if self.kind == "embedding":
             content["name"] = self.name  # nothing else tells two embeddings apart
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def cut(self) -> Cut:
+        """What it wants of a file; specs with equal cuts are computed from the same samples.
+
+        Raises
+        ------
+        ConfigError
+            If it is not computed from audio.
+        """
+        if self.segments is None:
+            raise ConfigError(
+                f"feature {self.name!r} is not computed from audio; give its values to "
+                "FeatureStore.from_arrays"
+            )
+        return Cut(self.sr, self.segments)
 
     @property
     def n_bytes(self) -> int:

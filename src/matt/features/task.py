@@ -1,154 +1,183 @@
-"""One block of a plan -> two files in the store: what an executor is given to do.
+"""Blocks of the same files in several stores -> their values and rows: what an executor does.
 
-The task is named by numbers and settings, so it can be sent to another process. The files
-themselves are run by a child process that the thread keeps for its next block.
+A task is named by numbers and folders, so it can be sent to another process, on another machine
+that sees the same folders. The files themselves are run by a child process that the thread keeps
+for its next task.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .blocks import FAILED, OK, PARTIAL, ROWS, read_spec, write_block
-from .child import MEMORY_LIMIT, TIMEOUT, Child
-from .plan import NO_FILE, Plan, stamp_of
+from .child import Child
+from .known import NO_FILE, stamp_of
+from .limits import DEFAULT, Limits
+from .plan import Plan
 from .report import Written
 from .store import FeatureStore
-from .worker import Extractor, Outcome, extract_file
+from .worker import Outcome
 
 if TYPE_CHECKING:
     from .spec import FeatureSpec
 
-_mine = threading.local()  # loading the libraries takes seconds, so a child outlives its block
+_CHANGED = "changed since the plan was made; run the same command again"
+_GONE = "file not found; restore it, or scan the folder again"
+_mine = threading.local()  # loading the libraries takes seconds, so a child outlives its task
 
 
-def extract_block(
-    store: Path | str,
-    plan: int,
-    block: int,
-    *,
-    timeout: float = TIMEOUT,
-    memory_limit: int = MEMORY_LIMIT,
-    extractor: Extractor = extract_file,
-) -> Written:
-    """Extract and commit one block; what happens to a file is in its row, never an exception.
+@dataclass(frozen=True)
+class Part:
+    """One block of one store.
 
-    The thread that calls it keeps a child process, which ends with the thread.
+    Attributes
+    ----------
+    store : str
+        Its folder.
+    plan, block : int
+        Number of a plan that is saved there, and of a block of it.
+    """
+
+    store: str
+    plan: int
+    block: int
+
+
+def extract_block(parts: Sequence[Part], limits: Limits = DEFAULT) -> list[Written]:
+    """Extract and commit one block in each of some stores; each file is decoded once for all.
+
+    What happens to a file is in its rows, never an exception. The thread that calls this keeps a
+    child process, which ends with the thread.
 
     Parameters
     ----------
-    store : path
-    plan, block : int
-        Number of a plan that is saved in the store, and of a block of it.
-    timeout, memory_limit, extractor
-        As in `matt.features.extract.extract`.
+    parts : sequence of Part
+        Of stores of different specs; they list the same files.
+    limits : Limits
 
     Returns
     -------
-    Written
+    list of Written
+        One a part.
 
     Raises
     ------
     DataError
-        If the store or its plan is damaged.
+        If a store or its plan is damaged.
     OSError
-        If the block cannot be written.
+        If a block cannot be written.
     """
-    store = Path(store)
-    child = _own_child(read_spec(store), timeout, memory_limit, extractor)
-    return run_block(store, Plan.load(store, plan), block, child)
-
-
-def _own_child(spec: FeatureSpec, timeout: float, memory_limit: int, extractor: Extractor) -> Child:
-    settings = spec, timeout, memory_limit, extractor
-    if getattr(_mine, "settings", None) != settings:
-        _mine.child = Child(spec, timeout=timeout, memory_limit=memory_limit, extractor=extractor)
-        _mine.settings = settings
-    child: Child = _mine.child
-    return child
+    specs = tuple(read_spec(part.store) for part in parts)
+    if getattr(_mine, "settings", None) != (specs, limits):
+        _mine.child = Child(specs, limits)
+        _mine.settings = specs, limits
+    return run_block(parts, _mine.child)
 
 
 def run_block(
-    store: Path,
-    plan: Plan,
-    block: int,
-    child: Child,
-    *,
-    tell: Callable[[bool], None] | None = None,
-) -> Written:
+    parts: Sequence[Part], child: Child, *, tell: Callable[[str, str], None] | None = None
+) -> list[Written]:
     """Do what `extract_block` does, with a given child.
 
     Parameters
     ----------
-    store : Path
-    plan : Plan
-        Saved in the store.
-    block : int
+    parts : sequence of Part
     child : Child
         It may serve other blocks before and after.
     tell : callable, optional
-        Told after each file whether it failed.
+        Told after each file: its path and why it failed, or an empty text.
 
     Raises
     ------
     CancelledError
         If the child was closed meanwhile; nothing is written then.
     """
-    spec = read_spec(store)
-    rows = plan.rows(block)
-    reusable = None
-    if (plan.reuse[rows] >= 0).any():
-        reusable = FeatureStore.open(store, before=plan.number, in_memory=0)
-    values: list[Any] = [np.empty((0, *spec.shape), spec.dtype)]
-    table: dict[str, list[Any]] = {name: [] for name in ROWS}
-    extracted, reused, failed, undetectable = (list[int]() for _ in range(4))
-    start = 0
-    for row in rows:
-        outcome, copied = _outcome(plan, int(row), child, reusable)
-        track_id, n = int(plan.track_id[row]), 0
-        if outcome.values is not None:
-            n = len(outcome.values)
-            values.append(outcome.values)
-        (failed if n == 0 else reused if copied else extracted).append(track_id)
-        if n and outcome.undetectable:
-            undetectable.append(track_id)
-        status = FAILED if n == 0 else PARTIAL if outcome.reason else OK
-        for name, value in zip(ROWS, (track_id, start, n, status, outcome.reason), strict=True):
-            table[name].append(value)
-        start += n
+    open_parts = [_Open.of(part) for part in parts]
+    files = open_parts[0].plan
+    for row in range(len(files.track_id)):
+        outcomes = _file(open_parts, row, child)
+        for part, outcome in zip(open_parts, outcomes, strict=True):
+            part.add(row, outcome)
         if tell:
-            tell(n == 0)
-    name = write_block(store, plan.number, block, np.concatenate(values), table)
-    return Written(name, tuple(extracted), tuple(reused), tuple(failed), tuple(undetectable))
+            tell(str(files.path[row]), next((o.reason for o in outcomes if o.values is None), ""))
+    return [part.commit() for part in open_parts]
 
 
-def _outcome(
-    plan: Plan, row: int, child: Child, reusable: FeatureStore | None
-) -> tuple[Outcome, bool]:
-    """Values of one file, if it still is the file that was planned, and whether they are copied."""
-    path = str(plan.path[row])
-    planned = int(plan.size[row]), int(plan.mtime_ns[row])
-    changed = Outcome(None, "changed since the plan was made; run the same command again")
+@dataclass(frozen=True, eq=False)
+class _Open:
+    """A part while it is worked on: its rows so far."""
+
+    part: Part
+    spec: FeatureSpec
+    plan: Plan  # the rows of this block
+    values: list[Any]
+    table: dict[str, list[Any]]
+    told: dict[str, list[int]]
+
+    @classmethod
+    def of(cls, part: Part) -> _Open:
+        plan = Plan.load(Path(part.store), part.plan, block=part.block)
+        told = ("extracted", "reused", "failed", "undetectable")
+        table: dict[str, list[Any]] = {name: [] for name in ROWS}
+        return cls(part, read_spec(part.store), plan, [], table, {name: [] for name in told})
+
+    @cached_property
+    def before(self) -> FeatureStore:
+        """The store as it was when the plan was made."""
+        return FeatureStore.open(self.part.store, before=self.part.plan, in_memory=0)
+
+    def copied(self, row: int) -> Outcome | None:
+        """Values of a track with the same audio, if there is one."""
+        track_id = int(self.plan.reuse[row])
+        if track_id < 0 or track_id not in self.before:
+            return None  # or blocks were deleted by hand: the file is decoded
+        values, _ = self.before.read(np.array([track_id]))
+        here = self.before.partial["track_id"] == track_id
+        reason = str(self.before.partial["reason"][here][0]) if here.any() else ""
+        return Outcome(values, reason, copied=True)
+
+    def add(self, row: int, outcome: Outcome) -> None:
+        """Note what became of a file."""
+        track_id = int(self.plan.track_id[row])
+        n = 0 if outcome.values is None else len(outcome.values)
+        self.told["failed" if n == 0 else "reused" if outcome.copied else "extracted"].append(
+            track_id
+        )
+        if n and outcome.undetectable:
+            self.told["undetectable"].append(track_id)
+        status = FAILED if n == 0 else PARTIAL if outcome.reason else OK
+        start = sum(self.table["n_segments"][-1:], start=sum(self.table["start"][-1:]))
+        for name, value in zip(ROWS, (track_id, start, n, status, outcome.reason), strict=True):
+            self.table[name].append(value)
+        if outcome.values is not None:
+            self.values.append(outcome.values)
+
+    def commit(self) -> Written:
+        """Write the block."""
+        nothing = np.empty((0, *self.spec.shape), self.spec.dtype)
+        values = np.concatenate([nothing, *self.values])
+        part = self.part
+        name = write_block(Path(part.store), part.plan, part.block, values, self.table)
+        return Written(part.store, name, **{what: tuple(ids) for what, ids in self.told.items()})
+
+
+def _file(parts: Sequence[_Open], row: int, child: Child) -> list[Outcome]:
+    """What becomes of one file in each part, if it still is the file that was planned."""
+    plan = parts[0].plan
+    path, planned = str(plan.path[row]), (int(plan.size[row]), int(plan.mtime_ns[row]))
     found = stamp_of(path)
-    if found == NO_FILE:
-        return Outcome(None, "file not found; restore it, or scan the folder again"), False
-    if found != planned:
-        return changed, False
-    if reusable is not None and plan.reuse[row] >= 0:
-        copied = _copied(int(plan.reuse[row]), reusable)
-        if copied is not None:
-            return copied, True
-    outcome = child.run(path, salvage=plan.salvage)
-    return (outcome if stamp_of(path) == planned else changed), False
-
-
-def _copied(track_id: int, store: FeatureStore) -> Outcome | None:
-    if track_id not in store:
-        return None  # blocks were deleted by hand: the file is decoded
-    values, _ = store.read(np.array([track_id]))
-    here = store.partial["track_id"] == track_id
-    return Outcome(values, str(store.partial["reason"][here][0]) if here.any() else "")
+    if found == NO_FILE or found != planned:
+        return [Outcome(None, _GONE if found == NO_FILE else _CHANGED)] * len(parts)
+    outcomes = [part.copied(row) for part in parts]
+    specs = [part.spec for part, copy in zip(parts, outcomes, strict=True) if copy is None]
+    computed = iter(child.run(path, specs, salvage=plan.salvage) if specs else ())
+    if stamp_of(path) != planned:
+        computed = iter([Outcome(None, _CHANGED)] * len(specs))
+    return [next(computed) if copy is None else copy for copy in outcomes]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -45,18 +44,23 @@ class Outcome:
         Why it failed, or what is missing of its audio; ``""`` for a sound file.
     undetectable : bool
         Whether the file does not say how long it should be, so that nobody sees if it was cut off.
+    copied : bool
+        Whether the values were known already.
     """
 
     values: NDArray[Any] | None
     reason: str = ""
     undetectable: bool = False
+    copied: bool = False
 
 
-Extractor = Callable[[str, "FeatureSpec", bool, Callable[[], None]], Outcome]
+Extractor = Callable[[str, Sequence["FeatureSpec"], bool, Callable[[], None]], Sequence[Outcome]]
 
 
-def extract_file(path: str, spec: FeatureSpec, salvage: bool, alive: Callable[[], None]) -> Outcome:
-    """Decode one file and compute its features.
+def extract_file(
+    path: str, specs: Sequence[FeatureSpec], salvage: bool, alive: Callable[[], None]
+) -> list[Outcome]:
+    """Decode one file once and compute all its features; each is what it would be alone.
 
     A file that ends early gives what there is of it; a file with damage in its middle does so only
     if it is to be salvaged.
@@ -64,48 +68,75 @@ def extract_file(path: str, spec: FeatureSpec, salvage: bool, alive: Callable[[]
     Parameters
     ----------
     path : str
-    spec : FeatureSpec
+    specs : sequence of FeatureSpec
     salvage : bool
     alive : callable
         Called after each segment, and before the file is read once more.
 
-    Raises
-    ------
-    AudioError
-        If the file cannot be decoded.
-    DataError
-        If the audio is far too loud, or a value does not fit the dtype of the spec.
+    Returns
+    -------
+    list of Outcome
+        One a spec.
     """
+    cuts = {spec.cut for spec in specs}
+    if len(cuts) > 1:
+        try:
+            return _decoded(path, specs, "fail", alive)
+        except (AudioError, MemoryError):  # some may do without the part that is bad
+            alive()
+    outcomes: dict[FeatureSpec, Outcome] = {}
+    for cut in cuts:
+        alike = [spec for spec in specs if spec.cut == cut]
+        outcomes |= zip(alike, _alone(path, alike, salvage, alive), strict=True)
+    return [outcomes[spec] for spec in specs]
+
+
+def _alone(
+    path: str, specs: Sequence[FeatureSpec], salvage: bool, alive: Callable[[], None]
+) -> list[Outcome]:
+    """Features that cut a file alike."""
     try:
-        return _decoded(path, spec, "fail", alive)
-    except AudioError:
+        return _decoded(path, specs, "fail", alive)
+    except AudioError as error:
         alive()
         if not (salvage or _ends_early(path)):
-            raise
+            return [failed(error, path)] * len(specs)
     alive()
-    return _decoded(path, spec, "salvage", alive)
+    try:
+        return _decoded(path, specs, "salvage", alive)
+    except AudioError as error:
+        return [failed(error, path)] * len(specs)
 
 
 def _decoded(
-    path: str, spec: FeatureSpec, on_damage: OnDamage, alive: Callable[[], None]
-) -> Outcome:
+    path: str, specs: Sequence[FeatureSpec], on_damage: OnDamage, alive: Callable[[], None]
+) -> list[Outcome]:
     import numpy as np
 
-    from ..audio import Damage, read_segments
+    from ..audio import Damage, read_cuts
     from ..audio.containers import examine
 
-    if spec.segments is None:
-        raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
-    damages: list[Damage] = []
-    segments = read_segments(
-        path, sr=spec.sr, policy=spec.segments, on_damage=on_damage, damages=damages
-    )
-    values = []
-    for part in segments:
-        values.append(fitted(compute(part.samples, part.sr, spec), spec))
+    cuts = list({spec.cut: None for spec in specs})
+    values: dict[FeatureSpec, list[NDArray[Any]]] = {spec: [] for spec in specs}
+    errors: dict[FeatureSpec, MattError] = {}
+    damages: list[Damage | None] = []
+    for number, part in read_cuts(path, cuts, on_damage=on_damage, damages=damages):
+        alike = [spec for spec in specs if spec.cut == cuts[number] and spec not in errors]
+        for spec, found in zip(alike, compute(part.samples, part.sr, alike), strict=True):
+            if isinstance(found, MattError):
+                errors[spec] = found
+            else:
+                values[spec].append(found)
         alive()
     undetectable = examine(path).completeness == "undetectable"
-    return Outcome(np.stack(values), "; ".join(map(str, damages)), undetectable)
+    outcomes = []
+    for spec in specs:
+        if spec in errors:
+            outcomes.append(failed(errors[spec], path))
+            continue
+        damage = damages[cuts.index(spec.cut)]
+        outcomes.append(Outcome(np.stack(values[spec]), str(damage or ""), undetectable))
+    return outcomes
 
 
 def _ends_early(path: str) -> bool:
@@ -115,7 +146,20 @@ def _ends_early(path: str) -> bool:
     return found.completeness == "truncated" and not found.breaks
 
 
-def compute(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
+def compute(
+    samples: NDArray[np.float32], sr: int, specs: Sequence[FeatureSpec]
+) -> list[NDArray[Any] | MattError]:
+    """Features of one segment, each in the dtype of its spec, or the error that it met."""
+    found: list[NDArray[Any] | MattError] = []
+    for spec in specs:
+        try:
+            found.append(fitted(_computed(samples, sr, spec), spec))
+        except MattError as error:
+            found.append(error)
+    return found
+
+
+def _computed(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
     """Feature of one segment, before it is checked against its spec.
 
     Raises
@@ -163,27 +207,33 @@ def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:
 def guarded(
     extractor: Extractor,
     path: str,
-    spec: FeatureSpec,
+    specs: Sequence[FeatureSpec],
     salvage: bool,
     memory_limit: int,
     pulse: str,
-) -> Outcome:
-    """Turn every exception into an outcome; whoever watches the file ``pulse`` sees it get on."""
+) -> list[Outcome]:
+    """Turn every exception into outcomes; whoever watches the file ``pulse`` sees it get on."""
     alive = partial(os.utime, pulse)
     alive()
     try:
-        return extractor(path, spec, salvage, alive)
+        return list(extractor(path, specs, salvage, alive))
     except MemoryError:
         limit = f"{memory_limit / 2**20:.0f} MiB"
-        return Outcome(
+        what = Outcome(
             None, f"needs more memory than the limit of {limit}; restore the file or leave it out"
         )
     except MattError as error:
-        # The path stands beside the reason wherever it is shown.
-        return Outcome(None, _text(str(error).removeprefix(path).strip(" :")))
+        what = failed(error, path)
     except Exception as error:
-        what = f"its features cannot be computed ({type(error).__name__}: {error})"
-        return Outcome(None, _text(f"{what}; restore the file or leave it out"))
+        told = f"its features cannot be computed ({type(error).__name__}: {error})"
+        what = Outcome(None, _text(f"{told}; restore the file or leave it out"))
+    return [what] * len(specs)
+
+
+def failed(error: MattError, path: str) -> Outcome:
+    """What became of a file that met one of our errors."""
+    # The path stands beside the reason wherever it is shown.
+    return Outcome(None, _text(str(error).removeprefix(path).strip(" :")))
 
 
 def _text(reason: str) -> str:
@@ -191,12 +241,14 @@ def _text(reason: str) -> str:
     return reason.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def prepare(spec_json: str, memory_limit: int, warm_up: bool) -> None:
+def prepare(specs_json: str, memory_limit: int, nice: int, warm_up: bool) -> None:
     """Start-up of the process: silence, one thread, libraries loaded, memory limited."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    if nice and hasattr(os, "nice"):
+        os.nice(nice)
 
     import numpy as np
     import threadpoolctl
@@ -204,10 +256,10 @@ def prepare(spec_json: str, memory_limit: int, warm_up: bool) -> None:
     from .spec import FeatureSpec
 
     if warm_up:  # compiles and loads what would otherwise count against the first file's time
-        spec = FeatureSpec.from_json(json.loads(spec_json))
-        noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
-        with suppress(MattError):  # settings that do not work are told with each file
-            compute(noise.astype(np.float32), spec.sr or 22_050, spec)
+        for content in json.loads(specs_json):
+            spec = FeatureSpec.from_json(content)
+            noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
+            compute(noise.astype(np.float32), spec.sr or 22_050, [spec])
     threadpoolctl.threadpool_limits(limits=1)
     _limit_memory(memory_limit)
 
