@@ -1,6 +1,5 @@
 """Extraction from real files: bad files cost themselves, and interruptions cost nothing."""
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -18,8 +17,21 @@ import numpy as np
 import pytest
 import soundfile
 from audio_files import without_length
+from extraction import (
+    FORBIDDEN,
+    LIGHT,
+    SPEC,
+    SR,
+    SUFFIXES,
+    digests,
+    hostile,
+    light,
+    lightly,
+    table,
+    write,
+)
 
-from matt import ConfigError, DataError, FeatureStore, Tracks
+from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, read_segments
 from matt.features.extract import Limits, extract
 from matt.features.logmel import logmel
@@ -28,51 +40,10 @@ from matt.features.spec import FeatureSpec
 from matt.features.summary import summary
 from matt.features.worker import LOUDEST, Outcome, compute, extract_file, fitted, guarded
 
-SR = 8_000
-SPEC = FeatureSpec.logmel(
-    "small", sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 0.5)
-)
-SUFFIXES = ("wav", "flac", "mp3", "ogg")
 LIMIT = 2.0  # seconds
 
 
 # ---- extractors; they run in the child, which imports this module ----
-
-
-def light(path, specs, salvage, alive):
-    """Real audio, but no librosa, so that the child starts quickly."""
-    return [lightly(path, spec, salvage) for spec in specs]
-
-
-def lightly(path, spec, salvage):
-    on_damage = "salvage" if salvage else "fail"
-    damages = []
-    parts = read_segments(
-        path, sr=spec.sr, policy=spec.segments, on_damage=on_damage, damages=damages
-    )
-    values = [np.resize(part.samples, spec.shape).astype(spec.dtype) for part in parts]
-    return Outcome(np.stack(values), "; ".join(map(str, damages)))
-
-
-def hostile(path, specs, salvage, alive):
-    """What a decoder may do, by the name of the file."""
-    match Path(path).stem:
-        case "abort":
-            os.abort()
-        case "exit":
-            os._exit(3)
-        case "hang":
-            threading.Event().wait()
-        case "blow_up":
-            return [Outcome(np.ones((2**24, *specs[0].shape)))]
-        case "strange":
-            raise ZeroDivisionError("of all things")
-    return light(path, specs, salvage, alive)
-
-
-def forbidden(path, specs, salvage, alive):
-    """For runs that have nothing to decode."""
-    raise AssertionError(f"{path} was decoded")
 
 
 def probe(path, specs, salvage, alive):
@@ -98,29 +69,7 @@ def patient(path, specs, salvage, alive):
     return light(path, specs, salvage, alive)
 
 
-LIGHT, FORBIDDEN = Limits(extractor=light), Limits(extractor=forbidden)
-
-
 # ---- a small library ----
-
-
-def write(path, *, seed, seconds=0.7):
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(seconds * 16_000)) / 16_000
-    y = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 900) * t) + rng.normal(scale=0.01, size=len(t))
-    soundfile.write(path, y, 16_000)
-    return path
-
-
-def table(paths, ids=None, albums=None):
-    n = len(paths)
-    return Tracks(
-        np.arange(100, 100 + n) if ids is None else ids,
-        np.full(n, -1),
-        ("Rock", "Folk"),
-        album_id=np.arange(n) // 3 if albums is None else albums,
-        path=[str(path) for path in paths],
-    )
 
 
 @pytest.fixture(scope="module")
@@ -145,12 +94,6 @@ def store(original, tmp_path):
     """A copy of their store."""
     shutil.copytree(original[2] / "whole", tmp_path / "store")
     return tmp_path / "store"
-
-
-def digests(store):
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(store).iterdir()
-    }
 
 
 def reasons(report):
@@ -391,7 +334,8 @@ def test_an_interrupted_run_continues_to_the_same_bytes(original, tmp_path):
 PROGRAM = """
 import sys
 from pathlib import Path
-from test_features_extract import LIGHT, SPEC, extract, table
+from extraction import LIGHT, SPEC, table
+from matt.features.extract import extract
 
 def say(step):
     print(step.stage, step.block, flush=True)
@@ -444,7 +388,8 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from test_features_extract import LIGHT, SPEC, extract, table
+from extraction import LIGHT, SPEC, table
+from matt.features.extract import extract
 
 if __name__ == "__main__":
     folder, store = map(Path, sys.argv[1:])

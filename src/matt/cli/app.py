@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, demo, describe, doctor, fma, library, training
+from . import audit, demo, describe, doctor, extract, fma, library, training
 from .console import Output, outcome
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def _root(
 
 app.command("demo")(demo.demo)
 app.command("scan")(library.scan)
-app.command("extract")(library.extract)
+app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("evaluate")(training.evaluate)
 app.command("predict")(library.predict)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
-from .sources import Source, SourcePath, Store, default_store, open_source
+from .extraction import Store
+from .sources import Source, SourcePath, default_store, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -24,9 +24,10 @@ from ..errors import MattError
 from ..evaluation.tables import plain
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from ..evaluation.tables import Table
+    from .bars import Bars
     from .terminal import Terminal
 
 SOME_FAILED = 3
@@ -52,9 +53,6 @@ _REMEDIES = {
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that decode; by default one a core.", min=1)
-]
 
 
 @dataclass(frozen=True)
@@ -140,32 +138,16 @@ class Output:
             abandon(sys.stderr)
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
+    def progress(self) -> Iterator[Bars]:
         """Progress bars with ETA on stderr; silent if quiet or not on a terminal."""
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from .bars import Bars
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[detail]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-        )
         err = self.err
-        with Progress(*columns, console=err, disable=self.quiet or not err.is_terminal) as bars:
+        with Bars(console=err, disable=self.quiet or not err.is_terminal) as bars:
             yield bars
 
 
-def add_bar(bars: Progress, name: str, total: int | None = None) -> TaskID:
+def add_bar(bars: Bars, name: str, total: int | None = None) -> TaskID:
     """Start a progress bar."""
     return bars.add_task(name, total=total, detail="")
 

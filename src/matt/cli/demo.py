@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, Workers, add_bar, outcome
+from .console import Json, Output, Quiet, add_bar, outcome
+from .extraction import Workers
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -14,9 +14,10 @@ from .sources import exit_if_failed, failure_rows, tell_failures
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import TaskID
 
     from ..datasets.fma import Index
+    from .bars import Bars
 
 app = typer.Typer(
     name="fma",
@@ -232,7 +233,7 @@ def _title(text: str, made: Index) -> str:
     return f"{text} (a simulated FMA)" if made.simulated else text
 
 
-def _mebibytes(bars: Progress) -> Callable[[str, int, int], None]:
+def _mebibytes(bars: Bars) -> Callable[[str, int, int], None]:
     """A progress callback with one bar a step."""
     shown: dict[str, TaskID] = {}
 

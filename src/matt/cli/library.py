@@ -1,4 +1,4 @@
-"""Commands for people with a music library: ``scan``, ``extract``, ``predict``."""
+"""Commands for people with a music library: ``scan``, ``predict``."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, Workers, outcome
+from .console import Json, Output, Quiet, outcome
+from .extraction import Retry, Salvage, Scheduler, Store, Workers, hands, watched
 from .sources import (
     IN_PART,
-    ExtractionBars,
     Folder,
-    Retry,
-    Salvage,
-    Store,
     default_store,
     exit_if_failed,
-    extract_tracks,
-    extraction_counts,
     failure_rows,
     lost_files,
     scan_folder,
@@ -87,69 +82,6 @@ def scan(
         exit_if_failed(len(found.problems))
 
 
-def extract(
-    folder: Folder,
-    kind: Annotated[
-        str, typer.Option("--features", help="summary (518 columns) or logmel (96 bands).")
-    ] = "summary",
-    policy: Annotated[
-        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
-    ] = None,
-    duration: Annotated[
-        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
-    ] = None,
-    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None,
-    short: Annotated[
-        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
-    ] = None,
-    store: Store = None,
-    salvage: Salvage = False,
-    retry_failed: Retry = False,
-    workers: Workers = None,
-    json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Compute features of every track, once; interrupted, the same command goes on.
-
-    Example: [bold]matt extract ~/Music --features logmel[/bold]
-    """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..config import FeatureSettings
-
-        settings = FeatureSettings(
-            kind=kind, policy=policy, duration=duration, hop=hop, short=short
-        )
-        spec = settings.spec()
-        found = scan_folder(folder, output)
-        place = store or default_store(folder, spec)
-        _, report = extract_tracks(
-            found.tracks,
-            spec,
-            place,
-            output,
-            salvage=salvage,
-            retry_failed=retry_failed,
-            workers=workers,
-        )
-        counts = extraction_counts(report)
-        told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
-        output.say(f"Tracks: {told}. Store: {place}")
-        failures = lost_files(found, report)
-        tell_failures(failures, output)
-        tell_failures(report.partial, output, what=IN_PART)
-        output.document(
-            {
-                "store": str(place),
-                "spec": spec.to_json(),
-                "counts": counts,
-                "failures": failure_rows(failures),
-                "partial": failure_rows(report.partial),
-            }
-        )
-        exit_if_failed(len(failures))
-
-
 def predict(
     folder: Folder,
     model: Annotated[Path, typer.Option(help="Run folder of 'matt train', or a model folder.")],
@@ -164,6 +96,7 @@ def predict(
     salvage: Salvage = False,
     retry_failed: Retry = False,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -183,15 +116,18 @@ def predict(
         spec = spec_of(classifier)
         found = scan_folder(folder, output)
         place = store or default_store(folder, spec)
-        with output.progress() as bars:
+        with (
+            hands(workers, scheduler, [place], found.tracks) as workforce,
+            watched(output, [spec]) as progress,
+        ):
             result = predict_library(
                 found,
                 classifier,
                 place,
-                progress=ExtractionBars(bars, spec.kind),
+                progress=progress,
                 salvage=salvage,
                 retry_failed=retry_failed,
-                workers=workers,
+                **workforce,
             )
         rows = albums.album_rows(result.predictions)
         if out is not None:

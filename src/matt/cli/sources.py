@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import SOME_FAILED, Output, add_bar
+from .extraction import extract_features
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
-
     from ..datasets.folder import Problem, Scan
-    from ..features.extract import Progress, Report
+    from ..features.extract import Report
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
     from ..tracks import Tracks
@@ -33,15 +31,6 @@ SourcePath = Annotated[
         show_default=False,
     ),
 ]
-Store = Annotated[
-    Path | None,
-    typer.Option(
-        "--store", help="Where features are kept; by default in the user's cache ($MATT_CACHE)."
-    ),
-]
-Salvage = Annotated[bool, typer.Option("--salvage", help="Use what decodes of damaged files.")]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again that failed before.")]
-
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
 
@@ -117,8 +106,8 @@ def source_features(
     tracks = source.tracks.take(source.tracks.path != "")
     if len(tracks):
         place = store or default_store(source.path, spec)
-        features, report = extract_tracks(tracks, spec, place, output, **options)
-        return features, report, place
+        report = extract_features(tracks, {spec: place}, output, **options)[spec]
+        return FeatureStore.open(place), report, place
     if store is not None:
         return FeatureStore.open(store), None, store
     raise DataError(
@@ -154,34 +143,6 @@ def scan_folder(folder: Path, output: Output) -> Scan:
     return replace(found, problems=tuple(problems))
 
 
-def extract_tracks(
-    tracks: Tracks, spec: FeatureSpec, store: Path, output: Output, **options: Any
-) -> tuple[FeatureStore, Report]:
-    """Extract what is missing with a progress bar, and open the store."""
-    from ..features.extract import extract
-    from ..features.store import FeatureStore
-
-    with output.progress() as bars:
-        report = extract(tracks, spec, store, progress=ExtractionBars(bars, spec.kind), **options)
-    return FeatureStore.open(store), report
-
-
-class ExtractionBars:
-    """Bars of an extraction: files are compared with the store, then features are computed."""
-
-    def __init__(self, bars: Bars, kind: str) -> None:
-        self._bars, self._names = bars, {"looking": "comparing", "extracting": f"extracting {kind}"}
-        self._shown: dict[str, TaskID] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Move the bar of the stage, with the count of failures beside it."""
-        if progress.stage not in self._shown:
-            self._shown[progress.stage] = add_bar(self._bars, self._names[progress.stage])
-        detail = f"{progress.failed} failed" if progress.failed else ""
-        bar = self._shown[progress.stage]
-        self._bars.update(bar, completed=progress.done, total=progress.total, detail=detail)
-
-
 def lost_files(found: Scan | Source, report: Report | None) -> list[Any]:
     """Files that gave no features: left out by the scan, or failed in extraction."""
     left_out = [problem for problem in found.problems if not problem.kept]
@@ -208,12 +169,6 @@ def tell_list(lines: list[str], output: Output, what: str) -> None:
 def failure_rows(failures: Iterable[Any]) -> list[dict[str, str]]:
     """Failures for a JSON document."""
     return [{"path": str(f.path), "reason": str(f.reason)} for f in failures]
-
-
-def extraction_counts(report: Report) -> dict[str, int]:
-    """What an extraction did, in numbers."""
-    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
-    return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
 
 
 def exit_if_failed(n_failed: int) -> None:

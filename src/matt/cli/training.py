@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, Workers, add_bar, outcome
+from .console import Json, Output, Quiet, add_bar, outcome
+from .extraction import Retry, Salvage, Scheduler, Store, Workers
 from .sources import (
     IN_PART,
-    Retry,
-    Salvage,
     SourcePath,
-    Store,
     exit_if_failed,
     failure_rows,
     lost_files,
@@ -48,6 +46,7 @@ def train(
     salvage: Salvage = False,
     retry_failed: Retry = False,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -76,6 +75,7 @@ def train(
             salvage=salvage,
             retry_failed=retry_failed,
             workers=workers,
+            scheduler=scheduler,
         )
         failures = lost_files(found, report)
         partial = report.partial if report else ()

@@ -1,0 +1,142 @@
+"""``matt extract``: features of every track of a folder, computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import Json, Output, Quiet, outcome
+from .extraction import Retry, Salvage, Scheduler, Store, Workers, extract_features
+from .extraction import extraction_counts as counts_of
+from .sources import (
+    IN_PART,
+    Folder,
+    default_store,
+    exit_if_failed,
+    failure_rows,
+    scan_folder,
+    tell_failures,
+)
+
+if TYPE_CHECKING:
+    from ..features.extract import Report
+    from ..features.spec import FeatureSpec
+
+
+def extract(
+    folder: Folder,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--features",
+            help="summary (518 columns), logmel, mfcc, chroma or contrast; again for another "
+            "one from the same decode.",
+            show_default="summary",
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
+    ] = None,
+    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None,
+    short: Annotated[
+        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="exact, or fast: spectra in single precision.")
+    ] = None,
+    frequencies: Annotated[
+        str | None,
+        typer.Option(help="Of a summary: fma, as in FMA's columns, or true hertz."),
+    ] = None,
+    store: Store = None,
+    salvage: Salvage = False,
+    retry_failed: Retry = False,
+    workers: Workers = None,
+    nice: Annotated[
+        int, typer.Option(help="Priority of the processes: 19 yields to all else.", min=0, max=19)
+    ] = 0,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds without a finished segment until a file fails.")
+    ] = 120,
+    memory: Annotated[int, typer.Option(help="MiB that one file may need.")] = 4096,
+    scheduler: Scheduler = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute features of every track, once; interrupted, the same command goes on.
+
+    Several features share one decode. With more than one, --store is the folder of their stores.
+    Example: [bold]matt extract ~/Music --features summary --features logmel[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..config import FeatureSettings
+        from ..features.extract import Limits
+
+        limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
+        kinds = list(dict.fromkeys(kinds or ["summary"]))
+        specs = [
+            FeatureSettings(
+                kind=kind,
+                policy=policy,
+                duration=duration,
+                hop=hop,
+                short=short,
+                precision=precision,
+                # Meant for the summary; refused if there is none.
+                frequencies=frequencies if kind == "summary" or "summary" not in kinds else None,
+            ).spec()
+            for kind in kinds
+        ]
+        found = scan_folder(folder, output)
+        stores = {spec: _place(spec, store, folder, alone=len(specs) == 1) for spec in specs}
+        reports = extract_features(
+            found.tracks,
+            stores,
+            output,
+            salvage=salvage,
+            retry_failed=retry_failed,
+            workers=workers,
+            scheduler=scheduler,
+            limits=limits,
+        )
+        left_out = [problem for problem in found.problems if not problem.kept]
+        tell_failures(left_out, output, what="cannot be used")
+        for spec, report in reports.items():
+            _tell(spec, stores[spec], report, output)
+        output.document(
+            {
+                "stores": [_row(spec, stores[spec], report) for spec, report in reports.items()],
+                "left_out": failure_rows(left_out),
+            }
+        )
+        exit_if_failed(len(left_out) + sum(report.failed for report in reports.values()))
+
+
+def _place(spec: FeatureSpec, store: Path | None, folder: Path, *, alone: bool) -> Path:
+    if store is None:
+        return default_store(folder, spec)
+    return store if alone else store / f"{spec.kind}-{spec.digest}"
+
+
+def _tell(spec: FeatureSpec, store: Path, report: Report, output: Output) -> None:
+    counts = counts_of(report)
+    told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
+    output.say(f"{spec.kind}: {told}. Store: {store}")
+    tell_failures(report.failures, output)
+    tell_failures(report.partial, output, what=IN_PART)
+
+
+def _row(spec: FeatureSpec, store: Path, report: Report) -> dict[str, Any]:
+    return {
+        "store": str(store),
+        "spec": spec.to_json(),
+        "counts": counts_of(report),
+        "failures": failure_rows(report.failures),
+        "partial": failure_rows(report.partial),
+    }
