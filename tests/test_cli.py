@@ -107,7 +107,7 @@ def test_scan_counts_what_is_there(library, tmp_path):
 
 def test_a_second_extraction_finds_everything_done(library, run):
     arguments = ["extract", library, "--duration", "1.5", "--json", "--workers", "1"]
-    told = document(matt(*arguments))
+    (told,) = document(matt(*arguments))["stores"]
     assert told["counts"]["extracted"] == 0
     assert told["counts"]["unchanged"] + told["counts"]["failed"] == told["counts"]["total"]
     assert [Path(row["path"]).name for row in told["partial"]] == ["truncated.mp3"]
@@ -236,7 +236,7 @@ def test_a_store_of_another_feature_is_refused_with_the_settings_that_differ(
 def test_quiet_says_nothing_but_the_result(library):
     result = matt("extract", library, "--duration", "1.5", "--quiet", "--json")
     assert result.stderr == ""
-    assert document(result)["store"]
+    assert document(result)["stores"]
 
 
 def test_unknown_genres_of_a_library_count_as_unknown(run, tmp_path, library):
