@@ -169,10 +169,10 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     return values
 
 
-def check_rows(values: NDArray[Any], needed: int) -> None:
+def check_rows(n_rows: int, needed: int) -> None:
     """Refuse values that end before the rows that their table tells of."""
-    if len(values) < needed:
-        raise DataError(f"it holds {len(values)} rows, but its table tells of {needed}")
+    if n_rows < needed:
+        raise DataError(f"it holds {n_rows} rows, but its table tells of {needed}")
 
 
 @contextmanager

@@ -42,6 +42,11 @@ class Runs:
     def __iter__(self) -> Any:
         return zip(self.source.tolist(), self.target.tolist(), self.length.tolist(), strict=True)
 
+    @property
+    def end(self) -> int:
+        """Rows that the block must have."""
+        return int((self.source + self.length).max())
+
     def take(self, which: slice | NDArray[np.intp]) -> Runs:
         """Some of them."""
         return Runs(self.source[which], self.target[which], self.length[which])
@@ -121,14 +126,15 @@ def _from_array(values: NDArray[Any], n_bytes: int, runs: Runs, out: NDArray[Any
 def _mapped(path: Path, spec: FeatureSpec, runs: Runs) -> NDArray[Any]:
     values = _map(path, spec, *_stamp(path))
     with intact(path):
-        check_rows(values, int((runs.source + runs.length).max()))
+        check_rows(len(values), runs.end)
     return values
 
 
 def _from_file(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> None:
-    begin = _begin(path, spec, *_stamp(path))
+    begin, n_rows = _layout(path, spec, *_stamp(path))
     straight = out.flags.c_contiguous and out.dtype == spec.dtype
     with intact(path), path.open("rb", buffering=0) as file:
+        check_rows(n_rows, runs.end)
         for source, target, length in runs.take(np.argsort(runs.source)):  # as they lie there
             there = out[target : target + length]
             here = there if straight else np.empty((length, *spec.shape), spec.dtype)
@@ -137,7 +143,7 @@ def _from_file(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> 
             while left and (n := file.readinto(left)):
                 left = left[n:]
             if left:
-                raise DataError(f"it ends before its row {source + length}")
+                raise DataError("it has become shorter")
             if not straight:
                 there[...] = here
 
@@ -155,6 +161,7 @@ def _map(path: Path, spec: FeatureSpec, *stamp: int) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=2**14)
-def _begin(path: Path, spec: FeatureSpec, *stamp: int) -> int:
-    """First byte of the values of a file."""
-    return int(map_values(path, spec).offset)
+def _layout(path: Path, spec: FeatureSpec, *stamp: int) -> tuple[int, int]:
+    """First byte of the values of a file, and how many rows there are."""
+    values = map_values(path, spec)
+    return int(values.offset), len(values)

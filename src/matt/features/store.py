@@ -257,13 +257,13 @@ def _load_if_small(
         if n * spec.n_bytes > total:  # no memory for what a damaged table tells of
             block = map_values(path, spec)
             with intact(path):
-                check_rows(block, n)
+                check_rows(len(block), n)
     values = np.empty((sum(rows), *spec.shape), spec.dtype)
     done = 0
     for path, n in zip(paths, rows, strict=True):
         block = map_values(path, spec)
         with intact(path):
-            check_rows(block, n)
+            check_rows(len(block), n)
         values[done : done + n] = block[:n]
         done += n
     return values
