@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import bags, fma, near_duplicates
+from . import bags, fma, near_duplicates, reading
 from .paired import measure, show, write
 
-MODULES = (bags, fma, near_duplicates)
+MODULES = (bags, fma, near_duplicates, reading)
 RESULTS = Path(__file__).parent / "results.json"
 
 

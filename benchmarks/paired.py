@@ -19,6 +19,10 @@ from matt.runs import versions
 Work = Callable[[], Any]
 
 
+def nothing() -> None:
+    """No work."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """What is claimed.
@@ -37,23 +41,40 @@ class Claim:
         Pairs, after one that is not counted.
     memory : bool
         Compare the peak of resident memory of fresh processes instead of wall time.
+    before : callable
+        Done before each work and not measured, e.g. to empty a cache.
+    pair : callable, optional
+        Measures ours and the peer's itself, instead of the work; then every pair counts.
+    unit : str
+        Of the costs.
+    n_items : int
+        How many things the work does; the costs of both are then told a second as well.
     """
 
     claim: str
     peer: str
     goal: float
-    ours: Work
-    theirs: Work
+    ours: Work = nothing
+    theirs: Work = nothing
     runs: int = 5
     memory: bool = False
+    before: Work = nothing
+    pair: Callable[[], tuple[float, float]] | None = None
+    unit: str = "s"
+    n_items: int = 0
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(claim: Claim) -> dict[str, Any]:
     """Median of the ratios peer / ours, pair by pair, with the lowest and the highest."""
-    cost = _peak if claim.memory else _seconds
-    pairs = [(cost(claim.ours), cost(claim.theirs)) for _ in range(claim.runs + 1)][1:]
-    ratios = [theirs / ours for ours, theirs in pairs]
+    if claim.pair is None:
+        pairs = [
+            (_cost(claim, claim.ours), _cost(claim, claim.theirs)) for _ in range(claim.runs + 1)
+        ][1:]
+    else:
+        pairs = [claim.pair() for _ in range(claim.runs)]
+    ours, theirs = (statistics.median(costs) for costs in zip(*pairs, strict=True))
+    ratios = [peers / own for own, peers in pairs]
     return {
         "claim": claim.claim,
         "peer": claim.peer,
@@ -62,12 +83,22 @@ def measure(claim: Claim) -> dict[str, Any]:
         "high": round(max(ratios), 3),
         "runs": claim.runs,
         "goal": claim.goal,
-        "ours": _rounded(statistics.median(ours for ours, _ in pairs)),
-        "theirs": _rounded(statistics.median(theirs for _, theirs in pairs)),
-        "unit": "MB" if claim.memory else "s",
+        "ours": _rounded(ours),
+        "theirs": _rounded(theirs),
+        "unit": "MB" if claim.memory else claim.unit,
         "versions": {**versions(), "machine": platform.machine()},
         **claim.facts,
+        **(
+            {"a_second": [round(claim.n_items / cost) for cost in (ours, theirs)]}
+            if claim.n_items
+            else {}
+        ),
     }
+
+
+def _cost(claim: Claim, work: Work) -> float:
+    claim.before()
+    return _peak(work) if claim.memory else _seconds(work)
 
 
 def _rounded(value: float) -> float:
@@ -109,11 +140,12 @@ def _resident_peak() -> float:
 
 def show(result: dict[str, Any]) -> str:
     """One line for people."""
+    rates = "".join(f"; {rate:,}/s" for rate in result.get("a_second", ()))
     verdict = "reached" if result["ratio"] >= result["goal"] else "MISSED"
     return (
         f"{result['claim']}: {result['ratio']}x {result['peer']} "
         f"({result['low']} to {result['high']}, {result['runs']} runs; {result['ours']} against "
-        f"{result['theirs']} {result['unit']}); goal {result['goal']}x {verdict}"
+        f"{result['theirs']} {result['unit']}{rates}); goal {result['goal']}x {verdict}"
     )
 
 

@@ -222,9 +222,14 @@ REMEDIES = {
 }
 
 
-@pytest.mark.parametrize("in_memory", [0, 2**30], ids=["mapped", "in memory"])
+@pytest.mark.parametrize(
+    ("in_memory", "maps"), [(0, 128), (0, 0), (2**30, 128)], ids=["mapped", "read", "in memory"]
+)
 @pytest.mark.parametrize("name", ["spec.json", "0000-00000.npy", "0000-00000.parquet"])
-def test_a_damaged_file_is_named_with_the_remedy_or_does_no_harm(name, in_memory, tmp_path):
+def test_a_damaged_file_is_named_with_the_remedy_or_does_no_harm(
+    name, in_memory, maps, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("matt.features.rows.MAPS", maps)
     path = small_store(tmp_path / "store")
     content = (path / name).read_bytes()
     ids, sizes = np.array([2, 3, 5, 11]), [1, 2, 4, 1]
@@ -255,7 +260,7 @@ def test_a_damaged_file_is_named_with_the_remedy_or_does_no_harm(name, in_memory
     assert sum(outcomes) > len(outcomes) - 3
 
 
-def test_row_tables_that_contradict_themselves_are_refused(tmp_path):
+def test_row_tables_that_contradict_themselves_are_refused(tmp_path, monkeypatch):
     path = create(tmp_path / "store", SPEC)
     for columns, what in [
         (rows([2, 3], [1, 2]) | {"start": [0, 7]}, "do not lie one behind the other"),
@@ -269,9 +274,17 @@ def test_row_tables_that_contradict_themselves_are_refused(tmp_path):
         ),
     ]:
         write_block(path, 0, 0, values_of([2, 3], [1, 2]), columns)
-        for in_memory in (0, 2**30):
+        for in_memory, maps in [(0, 128), (0, 0), (2**30, 128)]:
+            monkeypatch.setattr("matt.features.rows.MAPS", maps)
             with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; delete 0000"):
                 FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
+
+
+def test_a_table_that_tells_of_more_than_any_memory_is_refused(tmp_path):
+    path = create(tmp_path / "store", SPEC)
+    write_block(path, 0, 0, values_of([2, 3], [1, 2]), rows([2, 3], [1, 2**50]))
+    with pytest.raises(DataError, match=r"0000-00000.npy is damaged .*holds 3 rows, but its table"):
+        FeatureStore.open(path)
 
 
 @given(st.binary(max_size=200))
@@ -290,7 +303,9 @@ def test_a_setting_that_was_changed_in_the_file_is_found_out(tmp_path):
         read_spec(tmp_path / "store")
 
 
-def test_a_store_that_was_made_anew_in_its_place_is_read_anew(tmp_path):
+@pytest.mark.parametrize("maps", [128, 0], ids=["mapped", "read"])
+def test_a_store_that_was_made_anew_in_its_place_is_read_anew(maps, tmp_path, monkeypatch):
+    monkeypatch.setattr("matt.features.rows.MAPS", maps)
     path = tmp_path / "store"
     for salt in (0, 100, 200):
         shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,7 @@
 """Reading: straight into tensors, the same from memory and from disk, in chunks or at once."""
 
 from dataclasses import replace
+from threading import Semaphore
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def test_memory_and_store_give_the_same(dtype, max_bytes):
     reader = Reader.open(features, IDS, CPU, max_bytes=max_bytes)
     assert (reader.memory is None) == (max_bytes == 0)
     parts = [IDS[[4]], IDS[[0, 2]], IDS[[2, 1, 3]]]
-    found = list(reader.each(parts))
+    found = [(values.clone(), offsets) for values, offsets in reader.each(parts)]
     assert len(found) == len(parts)
     for part, (values, offsets) in zip(parts, found, strict=True):
         expected, expected_offsets = features.read(part)
@@ -82,6 +83,45 @@ def test_an_error_of_the_reading_thread_arrives():
     with pytest.raises(DataError, match="missing for 1 of 1 tracks"):
         list(reader.each([IDS, np.array([1000])]))
     assert list(reader.each([])) == []
+
+
+class Failing(Watched):
+    """A store that breaks at the second read."""
+
+    def read(self, track_ids, *, out=None):
+        if self.outs:
+            raise DataError("0000-00000.npy is damaged")
+        return super().read(track_ids, out=out)
+
+
+def test_a_file_that_breaks_meanwhile_is_told_after_what_was_read():
+    reader = Reader.open(Failing(store()), IDS, CPU, max_bytes=0)
+    each = reader.each([IDS[[1]], IDS[[2]], IDS[[0]]])
+    assert len(next(each)[0]) == 1
+    with pytest.raises(DataError, match=r"0000-00000.npy is damaged"):
+        next(each)
+
+
+def test_what_is_in_use_is_left_alone_and_memory_is_used_again():
+    class Signalling(Watched):
+        def read(self, track_ids, *, out=None):
+            found = super().read(track_ids, out=out)
+            reads.release()
+            return found
+
+    reads = Semaphore(0)
+    watched = Signalling(store())
+    reader = Reader.open(watched, IDS, CPU, max_bytes=0)
+    parts = [IDS[[4]], IDS[[0, 2]], IDS[[2, 1, 3]], IDS[[1]]]
+    assert reads.acquire(timeout=0) is False
+    for number, (values, _) in enumerate(reader.each(parts)):
+        for _ in range(2 if number == 0 else number < len(parts) - 1):
+            assert reads.acquire(timeout=60)  # the next part has been read
+        np.testing.assert_array_equal(values.numpy(), store().read(parts[number])[0])
+    first, second, *others = watched.outs
+    assert not np.shares_memory(first, second)
+    assert [np.shares_memory(out, first) for out in others] == [True, False]
+    assert [np.shares_memory(out, second) for out in others] == [False, True]
 
 
 def test_log_counts_are_those_of_the_track():

@@ -150,7 +150,7 @@ def read_rows(path: Path) -> dict[str, NDArray[Any]]:
     return rows
 
 
-def map_values(path: Path, spec: FeatureSpec) -> NDArray[Any]:
+def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     """Values of one block, mapped: shape (rows, *spec.shape).
 
     Raises
@@ -160,7 +160,7 @@ def map_values(path: Path, spec: FeatureSpec) -> NDArray[Any]:
     """
     with intact(path):
         # Not np.load: it would open archives and look for pickles.
-        values: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+        values = np.lib.format.open_memmap(path, mode="r")
         if values.shape[1:] != spec.shape or values.ndim < 1 or values.dtype != spec.dtype:
             raise DataError(
                 f"it holds {values.dtype} values of shape {values.shape}, but {spec.dtype} of "
@@ -169,10 +169,10 @@ def map_values(path: Path, spec: FeatureSpec) -> NDArray[Any]:
     return values
 
 
-def check_rows(values: NDArray[Any], needed: int) -> None:
+def check_rows(n_rows: int, needed: int) -> None:
     """Refuse values that end before the rows that their table tells of."""
-    if len(values) < needed:
-        raise DataError(f"it holds {len(values)} rows, but its table tells of {needed}")
+    if n_rows < needed:
+        raise DataError(f"it holds {n_rows} rows, but its table tells of {needed}")
 
 
 @contextmanager

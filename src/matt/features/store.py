@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from .blocks import (
     read_rows,
     read_spec,
 )
+from .rows import copy_tracks
 from .spec import FeatureSpec
 
 IN_MEMORY_BYTES = 2**30  # a store below this is read at once
@@ -150,6 +150,14 @@ class FeatureStore:
         tables = [read_rows(path / f"{name}.parquet") for _, _, name in found]
         columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
         columns["block"] = np.repeat(np.arange(len(found)), [len(t["track_id"]) for t in tables])
+        paths = [path / f"{name}.npy" for _, _, name in found]
+        rows = [int(table["n_segments"].sum()) for table in tables]
+        blocks: Sequence[Path | NDArray[Any]] = paths
+        values = _load_if_small(paths, rows, spec, in_memory)
+        if values is not None:  # one block behind the other is one block
+            columns["start"] = columns["start"] + (np.cumsum(rows) - rows)[columns["block"]]
+            columns["block"] = np.zeros_like(columns["block"])
+            blocks = (values,)
         # Blocks are in plan order, so the last entry of a track is the newest.
         _, last = np.unique(columns["track_id"][::-1], return_index=True)
         newest = {key: column[::-1][last] for key, column in columns.items()}
@@ -161,12 +169,7 @@ class FeatureStore:
             newest["block"][there],
             newest["start"][there],
             newest["n_segments"][there],
-            _load_if_small(
-                [path / f"{name}.npy" for _, _, name in found],
-                [int(table["n_segments"].sum()) for table in tables],
-                spec,
-                in_memory,
-            ),
+            blocks,
             _reasons(newest["track_id"][~there], newest["reason"][~there]),
             _reasons(newest["track_id"][partial], newest["reason"][partial]),
         )
@@ -216,24 +219,8 @@ class FeatureStore:
                 f"out has shape {out.shape}, but ({total}, {', '.join(map(str, self.spec.shape))}) "
                 "is needed; make it larger or read fewer tracks"
             )
-        # Row i of the result sits (i - start of its track in the result) into its track's rows.
-        source = np.arange(total) + np.repeat(self.start[place] - offsets[:-1], sizes)
-        block = np.repeat(self.block[place], sizes)
-        for number in np.unique(block):
-            here = np.flatnonzero(block == number)
-            out[here] = self._values(int(number), source[here])
+        copy_tracks(self.blocks, self.spec, self.block[place], self.start[place], sizes, out)
         return out[:total], offsets
-
-    def _values(self, number: int, rows: NDArray[np.int64]) -> NDArray[Any]:
-        block = self.blocks[number]
-        if not isinstance(block, Path):
-            return block[rows]
-        with intact(block):
-            found = block.stat()
-        values = _map(block, self.spec, found.st_mtime_ns, found.st_size, found.st_ino)
-        with intact(block):
-            check_rows(values, int(rows.max()) + 1)
-        return values[rows]
 
     def _places(self, track_ids: NDArray[np.int64]) -> NDArray[np.intp]:
         if not len(self):
@@ -258,23 +245,25 @@ def _reasons(track_ids: Any, reasons: Any) -> dict[str, NDArray[Any]]:
 
 def _load_if_small(
     paths: list[Path], rows: list[int], spec: FeatureSpec, in_memory: int
-) -> Sequence[Path | NDArray[Any]]:
+) -> NDArray[Any] | None:
+    """Values of all blocks as one array, the rows of their tables only."""
     total = 0
     for path in paths:
         with intact(path):
             total += path.stat().st_size
     if total > in_memory:
-        return paths
-    blocks = []
-    for path, needed in zip(paths, rows, strict=True):
-        values = map_values(path, spec)
+        return None
+    for path, n in zip(paths, rows, strict=True):
+        if n * spec.n_bytes > total:  # no memory for what a damaged table tells of
+            block = map_values(path, spec)
+            with intact(path):
+                check_rows(len(block), n)
+    values = np.empty((sum(rows), *spec.shape), spec.dtype)
+    done = 0
+    for path, n in zip(paths, rows, strict=True):
+        block = map_values(path, spec)
         with intact(path):
-            check_rows(values, needed)
-        blocks.append(np.array(values))
-    return blocks
-
-
-@lru_cache(maxsize=128)  # maps are cheap, open files are not: at most 128
-def _map(path: Path, spec: FeatureSpec, *stamp: int) -> NDArray[Any]:
-    """Map a file; the stamp tells it from another that was made in its place."""
-    return map_values(path, spec)
+            check_rows(len(block), n)
+        values[done : done + n] = block[:n]
+        done += n
+    return values

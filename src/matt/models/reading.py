@@ -78,30 +78,45 @@ class Reader:
     def each(
         self, parts: Sequence[NDArray[np.int64]]
     ) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-        """Yield `read` of each part; from the store, one thread reads the next one meanwhile."""
+        """Yield `read` of each part; from the store, one thread reads the next one meanwhile.
+
+        What is yielded then holds only until the next is asked for: two tensors are filled in turn,
+        as a new one for every part would take several times as long to fill, page by page.
+        """
         if self.memory is not None:
             yield from map(self.read, parts)
             return
+        most = max((int(self.features.counts(part).sum()) for part in parts), default=0)
+        buffers = [_empty(self.features, most) for _ in parts[:2]]
         with ThreadPoolExecutor(1) as thread:
-            ahead = [thread.submit(self.read, part) for part in parts[:1]]
-            for part in [*parts[1:], None]:
+            ahead = [thread.submit(self._fill, buffers[0], part) for part in parts[:1]]
+            for number, part in enumerate([*parts[1:], None], start=1):
                 if not ahead:
                     return
                 ready = ahead.pop().result()
                 if part is not None:
-                    ahead.append(thread.submit(self.read, part))
+                    ahead.append(thread.submit(self._fill, buffers[number % 2], part))
                 yield ready
+
+    def _fill(
+        self, buffer: Tensor, track_ids: NDArray[np.int64]
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        _, offsets = self.features.read(track_ids, out=buffer.numpy())
+        return buffer[: int(offsets[-1])].to(self.device), offsets
 
 
 def read_tensor(
     features: FeatureStore, track_ids: NDArray[np.int64]
 ) -> tuple[Tensor, NDArray[np.int64]]:
     """Values of tracks, read straight into the memory of a new tensor, and their offsets."""
-    n_segments = int(features.counts(track_ids).sum())
-    dtype = torch.float16 if features.spec.dtype == "float16" else torch.float32
-    values = torch.empty((n_segments, *features.spec.shape), dtype=dtype)
+    values = _empty(features, int(features.counts(track_ids).sum()))
     _, offsets = features.read(track_ids, out=values.numpy())
     return values, offsets
+
+
+def _empty(features: FeatureStore, n_segments: int) -> Tensor:
+    dtype = torch.float16 if features.spec.dtype == "float16" else torch.float32
+    return torch.empty((n_segments, *features.spec.shape), dtype=dtype)
 
 
 def segment_counts(features: FeatureStore, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
