@@ -26,8 +26,6 @@ class Backend(Protocol):
     channels : int
     stated : int or None
         Samples per channel that are to be expected; None where the file does not say.
-    position : int
-        Samples per channel that were read, or leapt over.
     slack : int
         Samples per channel that may be missing from ``stated`` without damage: the delay of an
         encoder, or a last incomplete frame.
@@ -38,8 +36,12 @@ class Backend(Protocol):
     sr: int
     channels: int
     stated: int | None
-    position: int
     slack: int
+
+    @property
+    def position(self) -> int:
+        """Samples per channel that were read, or leapt over."""
+        ...
 
     def read(self, out: NDArray[np.float32]) -> int:
         """Decode into ``out``, shape (n, channels); return how many rows are filled, 0 at the end.

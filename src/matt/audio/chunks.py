@@ -112,9 +112,9 @@ def _examine_mp4(stream: BinaryIO, start: int, stop: int) -> Structure:
     for box in found:
         present = max(stop - box.start, 0)
         if box.size is not None and present < box.size and box.name in (b"mdat", b"moov", b"moof"):
+            lost = "" if b"moov" in names else ", and it has no moov box"
             reason = f"{present} of the {box.size} bytes that its {box.name.decode()} box states"
-            lost = "" if b"moov" in names else ", and the moov box that should follow,"
-            return Structure("MP4", "truncated", f"{reason}{lost} are there")
+            return Structure("MP4", "truncated", f"{reason} are there{lost}")
     for name in (b"moov", b"mdat"):
         if name not in names:
             return Structure("MP4", "truncated", f"it has no {name.decode()} box")

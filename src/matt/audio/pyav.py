@@ -8,6 +8,8 @@ extraction has a process for each core. Encoder delay is left out as ffmpeg does
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,16 +125,19 @@ class Pyav:
         self._file = Spliced(path, structure.parts or whole)
         demuxer, _ = CONTAINERS[structure.format]
         # Tags are not looked at; of a wrong encoding they must not stop anything.
-        self._container = av.open(self._file, format=demuxer, metadata_errors="replace")
-        if not self._container.streams.audio:
+        container = av.open(self._file, mode="r", format=demuxer, metadata_errors="replace")
+        self._container = container
+        if not container.streams.audio:
             raise Broken("it has no audio stream")
-        self._stream = self._container.streams.audio[0]
+        self._stream = container.streams.audio[0]
         if self._stream.codec_context is None:
             raise Broken("its encoding is protected, or not known to PyAV")
-        self._stream.thread_type = "NONE"
+        self._stream.codec_context.thread_type = "NONE"
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = _OPTIONS
-        self._packets = self._container.demux(self._stream)
+        self._demux: Callable[[], Iterator[av.Packet[av.AudioStream]]]
+        self._demux = partial(container.demux, self._stream)
+        self._packets = self._demux()
         frame = None
         while frame is None and not self._over:
             try:
@@ -159,7 +164,7 @@ class Pyav:
             except self._errors as error:
                 self._failures += 1
                 self._over = self._failures > _MOST_FAILURES
-                self._packets = self._container.demux(self._stream)  # one that raised is spent
+                self._packets = self._demux()  # one that raised is spent
                 raise Broken(_text(error)) from error
             else:
                 try:
