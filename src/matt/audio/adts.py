@@ -50,6 +50,8 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
                 f"({found - position} bytes are no audio)"
             )
         position = found
+    if position < stop < position + _HEADER and read_at(stream, position, 1) == b"\xff":
+        end = "; its last frame is cut"
     reason = f"ADTS does not say how many frames there should be{end}"
     return Structure("ADTS", "undetectable", reason, tuple(breaks))
 

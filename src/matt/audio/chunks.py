@@ -1,4 +1,4 @@
-"""Formats made of named chunks with sizes: WAV, RF64, Wave64, AIFF, CAF, MP4, ASF; AU, a header.
+"""Formats made of named chunks with sizes: WAV, RF64, Wave64, AIFF, CAF, MP4; and AU, a header.
 
 One chunk holds the audio and states its size, which shows a cut file. The samples themselves
 carry no checksum: damage inside them cannot be seen. Streamed files state no size.
@@ -15,8 +15,6 @@ from .structure import Structure, read_at, read_span
 _UNKNOWN = 0xFFFFFFFF  # 32-bit size of a stream whose length was not known yet
 _STREAMED = 0x7F000000  # sizes from here on that no file has are written for streams too
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")  # of the identifiers of Wave64's chunks
-_ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")  # identifiers of ASF's objects
-_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _MOST_CHUNKS = 100_000  # more are not credible
 
 
@@ -47,7 +45,6 @@ _GRAMMARS = {
     "CAF": _Grammar("CAF", b"data", (b"desc", b"kuki", b"pakt")),
     "AU": _Grammar("AU", b"data", (b"head",)),
     "MP4": _Grammar("MP4", b"mdat", ()),
-    "ASF": _Grammar("ASF", b"data", ()),
 }
 
 
@@ -63,8 +60,6 @@ def identify(head: bytes) -> str:
         return "FORM"
     if head[:4] == b"riff" and head[4:16] == bytes.fromhex("2e91cf11a5d628db04c10000"):
         return "W64"
-    if head == _ASF_HEADER:
-        return "ASF"
     return {b"caff": "CAF", b".snd": "AU"}.get(head[:4], "MP4" if head[4:8] == b"ftyp" else "")
 
 
@@ -78,8 +73,6 @@ def chunks(stream: BinaryIO, grammar: str, start: int, stop: int) -> Iterator[Ch
         return _wave64(stream, start + 40, stop)
     if grammar == "CAF":
         return _caf(stream, start + 8, stop)
-    if grammar == "ASF":
-        return _asf(stream, start, stop)
     return _au(stream, start) if grammar == "AU" else _boxes(stream, start, stop)
 
 
@@ -100,7 +93,7 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
         reason = f"{present} of the {chunk.size} bytes that its {name} chunk states are there"
         if present == chunk.size:
             return Structure(grammar.format, "complete", reason)
-        share = present / chunk.size if kind != "ASF" else 1.0  # whose header states its duration
+        share = present / chunk.size
         return Structure(grammar.format, "truncated", reason, share=share)
     return Structure(grammar.format, "truncated", f"it has no {name} chunk")
 
@@ -174,22 +167,6 @@ def _wave64(stream: BinaryIO, position: int, stop: int) -> Iterator[Chunk]:
         known = header[4:16] == _W64_TAIL
         yield Chunk(header[:4] if known else header[:16], position + 24, size - 24)
         position += size + -size % 8
-
-
-def _asf(stream: BinaryIO, position: int, stop: int) -> Iterator[Chunk]:
-    for _ in range(_MOST_CHUNKS):
-        header = read_at(stream, position, 24) if position < stop else b""
-        size = int.from_bytes(header[16:], "little")  # with this header
-        data = header[:16] == _ASF_DATA
-        if len(header) < 24 or (size < 24 and not data):
-            return
-        # Of a stream whose length was not known yet, no size is written.
-        yield Chunk(
-            b"data" if data else header[:16], position + 24, size - 24 if size >= 24 else None
-        )
-        if size < 24:
-            return
-        position += size
 
 
 def _caf(stream: BinaryIO, position: int, stop: int) -> Iterator[Chunk]:

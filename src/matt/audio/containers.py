@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import AudioError
-from . import adts, chunks, flac, monkey, mpeg, ogg, wavpack
+from . import adts, asf, chunks, flac, monkey, mpeg, ogg, wavpack
 from .structure import CHUNK, Structure, read_at, read_span
 from .tagblocks import audio_extent
 
@@ -43,6 +43,7 @@ _READERS: dict[str, tuple[_Examine, _Encoded]] = {
     "chunks": (chunks.examine, chunks.encoded),
     "WavPack": (wavpack.examine, read_span),
     "Monkey's Audio": (monkey.examine, read_span),
+    "ASF": (asf.examine, asf.encoded),
     "ADTS": (adts.examine, read_span),
 }
 
@@ -145,6 +146,8 @@ def _identify(stream: BinaryIO, start: int, stop: int) -> str:
     head = read_at(stream, start, 16)
     if head[:4] in _MAGIC:
         return _MAGIC[head[:4]]
+    if head == asf.MAGIC:
+        return "ASF"
     if chunks.identify(head):
         return "chunks"
     if adts.parse_frame(head) is not None:

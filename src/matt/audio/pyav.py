@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,8 +135,10 @@ class Pyav:
         self._stream.codec_context.thread_type = "NONE"
         self._stream.codec_context.thread_count = 1
         self._stream.codec_context.options = _OPTIONS
-        self._demux: Callable[[], Iterator[av.Packet[av.AudioStream]]]
-        self._demux = partial(container.demux, self._stream)
+        self._demux = cast(
+            "Callable[[], Iterator[av.Packet[av.AudioStream]]]",
+            partial(container.demux, self._stream),
+        )
         self._packets = self._demux()
         frame = None
         while frame is None and not self._over:
@@ -192,6 +194,8 @@ class Pyav:
 
     def _stated(self, structure: Structure) -> int | None:
         """Samples per channel; None where ffmpeg would only guess from the bitrate."""
+        if structure.seconds is not None:
+            return round(structure.seconds * self.sr)
         if structure.completeness == "undetectable" and structure.format in _GUESSED:
             return None
         stream, duration = self._stream, self._container and self._container.duration
