@@ -73,7 +73,7 @@ PYAV_ENCODINGS = {
     "wavpack-float": (".wv", "wv", "wavpack", "fltp"),
     "wavpack-8": (".wv", "wv", "wavpack", "u8p"),
     "oggflac": (".oga", "ogg", "flac", "s16"),
-    "matroska": (".mka", "matroska", "aac", "fltp"),
+    "matroska": (".mka", "matroska", "flac", "s16"),
 }
 STEP = {"u8p": 2.0**-7, "s16": 2.0**-15, "s16p": 2.0**-15, "s32p": 2.0**-23, "fltp": 0.0}
 

@@ -21,8 +21,8 @@ from matt.errors import AudioError
 
 av = pytest.importorskip("av", reason="PyAV, of the extra [formats], is not installed")
 
-LOSSLESS = ["alac", "alac24", "wavpack", "wavpack-float", "wavpack-8", "oggflac"]
-LOSSY = ["aac", "adts", "wma", "matroska"]
+LOSSLESS = ["alac", "alac24", "wavpack", "wavpack-float", "wavpack-8", "oggflac", "matroska"]
+LOSSY = ["aac", "adts", "wma"]
 DELAY = {"adts": 1024, "wma": -2048}  # of ffmpeg's encoder; its decoder of WMA skips two frames
 
 
@@ -44,8 +44,9 @@ def test_lossless_files_decode_to_the_samples_that_were_written(tmp_path, kind, 
     assert decoded.dtype == np.float32
     np.testing.assert_allclose(decoded, written.mean(axis=1), atol=1e-6)
     file = inspect(path)
-    assert (file.sr, file.channels, file.duration) == (sr, channels, len(samples) / sr)
-    assert (file.completeness, file.breaks) == ("complete", ())
+    assert (file.sr, file.channels, file.breaks) == (sr, channels, ())
+    assert file.duration == pytest.approx(len(samples) / sr, abs=0.001)  # Matroska counts in ms
+    assert file.completeness == ("undetectable" if kind == "matroska" else "complete")
 
 
 @pytest.mark.parametrize("kind", LOSSY)
@@ -78,7 +79,7 @@ def test_lossy_files_decode_to_nearly_the_same_at_the_same_place(tmp_path, kind,
         ("wma", "ASF WMAV2"),
         ("wavpack", "WavPack"),
         ("oggflac", "Ogg FLAC"),
-        ("matroska", "Matroska AAC"),
+        ("matroska", "Matroska FLAC"),
     ],
 )
 def test_content_decides_and_the_decoder_is_named(tmp_path, kind, encoding):
