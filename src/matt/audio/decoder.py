@@ -31,9 +31,14 @@ _MOST_VALUES = 1 << 22  # in one block, however many channels a header claims: 1
 _SALVAGE_REMEDY = "restore the file, or keep what decodes with --salvage"
 
 
+def decoder_versions() -> tuple[str, str | None]:
+    """Name and version of libsndfile and of PyAV; None where the extra is not installed."""
+    return sndfile.version(), pyav.version()
+
+
 def decoder_version() -> str:
     """Names and versions of the decoders here, e.g. ``"libsndfile 1.2.2, PyAV 18.1.0 (...)"``."""
-    return ", ".join(filter(None, (sndfile.version(), pyav.version())))
+    return ", ".join(filter(None, decoder_versions()))
 
 
 class Decoder:
