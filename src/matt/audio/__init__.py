@@ -12,10 +12,12 @@ from .containers import audio_hash as audio_hash
 from .damage import Damage as Damage
 from .damage import OnDamage as OnDamage
 from .decoder import decoder_version as decoder_version
+from .decoder import decoder_versions as decoder_versions
 from .inspection import AudioFile as AudioFile
 from .inspection import inspect as inspect
 from .policy import Cut as Cut
 from .policy import SegmentPolicy as SegmentPolicy
+from .pyav import REMEDY as REMEDY
 from .quiet import quiet_decoders as quiet_decoders
 from .segments import Segment as Segment
 from .segments import read_cuts as read_cuts

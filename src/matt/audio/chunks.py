@@ -79,6 +79,8 @@ def chunks(stream: BinaryIO, grammar: str, start: int, stop: int) -> Iterator[Ch
 def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
     """Compare the stated size of the audio chunk with what is there."""
     kind = identify(read_at(stream, start, 16))
+    if kind == "MP4":
+        return _examine_mp4(stream, start, stop)
     grammar = _GRAMMARS[kind]
     name = grammar.data.decode()
     for chunk in chunks(stream, kind, start, stop):
@@ -94,6 +96,22 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
         share = present / chunk.size
         return Structure(grammar.format, "truncated", reason, share=share)
     return Structure(grammar.format, "truncated", f"it has no {name} chunk")
+
+
+def _examine_mp4(stream: BinaryIO, start: int, stop: int) -> Structure:
+    """Whether all boxes are whole, and the index is there without which nothing decodes."""
+    found = list(chunks(stream, "MP4", start, stop))
+    names = {box.name for box in found}
+    for box in found:
+        present = max(stop - box.start, 0)
+        if box.size is not None and present < box.size and box.name in (b"mdat", b"moov", b"moof"):
+            lost = "" if b"moov" in names else ", and it has no moov box"
+            reason = f"{present} of the {box.size} bytes that its {box.name.decode()} box states"
+            return Structure("MP4", "truncated", f"{reason} are there{lost}")
+    for name in (b"moov", b"mdat"):
+        if name not in names:
+            return Structure("MP4", "truncated", f"it has no {name.decode()} box")
+    return Structure("MP4", "complete", "its moov and mdat boxes are whole")
 
 
 def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import AudioError
-from . import chunks, flac, mpeg, ogg
+from . import adts, asf, chunks, flac, monkey, mpeg, ogg, wavpack
 from .structure import CHUNK, Structure, read_at, read_span
 from .tagblocks import audio_extent
 
@@ -23,15 +23,15 @@ SUFFIXES = frozenset(
 """Suffixes of files that are tried as audio."""
 
 EXTRA_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".wv", ".ape"})
-"""Suffixes of audio that is found, but that this version cannot decode."""
-
-FORMATS_REMEDY = "this version of matt has no decoder for it: convert it to FLAC or MP3"
+"""Suffixes of files that are tried too, and decoded where PyAV is installed."""
 
 # By the bytes at the start of the audio; content decides, whatever the file is called.
-_EXTRA_MAGIC = {
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "WMA",
+_MAGIC = {
+    b"fLaC": "FLAC",
+    b"OggS": "Ogg",
     b"wvpk": "WavPack",
     b"MAC ": "Monkey's Audio",
+    b"\x1a\x45\xdf\xa3": "Matroska",
 }
 
 _Examine = Callable[[BinaryIO, int, int], Structure]
@@ -41,14 +41,18 @@ _READERS: dict[str, tuple[_Examine, _Encoded]] = {
     "FLAC": (flac.examine, flac.encoded),
     "Ogg": (ogg.examine, ogg.encoded),
     "chunks": (chunks.examine, chunks.encoded),
+    "WavPack": (wavpack.examine, read_span),
+    "Monkey's Audio": (monkey.examine, read_span),
+    "ASF": (asf.examine, asf.encoded),
+    "ADTS": (adts.examine, read_span),
 }
 
 
 def examine(path: Path | str) -> Structure:
     """Compare what a file states about its own length with what is there; nothing is decoded.
 
-    Reads all of an MP3 (frame headers) and of an Ogg file (checksums), and a few kilobytes of any
-    other. What can be seen, by format:
+    Reads all of an MP3, ADTS or WavPack file (headers of frames or blocks) and of an Ogg file
+    (checksums), and a few kilobytes of any other. What can be seen, by format:
 
     ======== ================================== ====================================
     format   cut short                          damaged in the middle
@@ -61,6 +65,16 @@ def examine(path: Path | str) -> Structure:
     WAV, W64 size of the audio chunk;           cannot be seen
     AIFF,    undetectable if not stated
     AU, CAF
+    MP4      sizes of all boxes; the index,     not here: the decoder finds a frame
+             ``moov``, is there                 that makes no sense, not each one
+    ADTS     undetectable                       lost sync
+    ASF      size of the data object            not here: as in MP4
+    (WMA)
+    WavPack  samples of the blocks against      lost sync, missing blocks; the
+             the first one's total              decoder checks each block
+    Monkey's size of all sections               not here: the decoder checks each
+    Audio                                       frame
+    others   not here: decoded length           not here
     ======== ================================== ====================================
 
     Salvaging goes on behind damage, except in a truncated CAF file, which libsndfile does not open.
@@ -73,12 +87,13 @@ def examine(path: Path | str) -> Structure:
     """
     with _opened(path) as (stream, start, stop):
         kind = _identify(stream, start, stop)
-        if kind not in _READERS:
-            return Structure(kind, "undetectable", "its format is not known here")
-        structure = _READERS[kind][0](stream, start, stop)
+        if kind in _READERS:
+            structure = _READERS[kind][0](stream, start, stop)
+        else:
+            structure = Structure(kind, "undetectable", "its structure is not looked at")
         tagged = stop - start < os.fstat(stream.fileno()).st_size
         if tagged and kind != "MP3" and not structure.parts:
-            # Only libmpg123 expects such tags; libFLAC loses sync on them.
+            # Only MP3 decoders expect such tags; libFLAC loses sync on them.
             structure = replace(structure, parts=((start, stop),))
         return structure
 
@@ -98,6 +113,9 @@ def audio_hash(path: Path | str) -> str:
     CAF          ``desc``, ``kuki``, ``pakt`` and ``data`` chunks
     AU           encoding, sampling rate, channels and data, without the annotation
     MP4          the ``mdat`` boxes
+    ASF (WMA)    the data object
+    ADTS,        all frames or blocks
+    WavPack
     all others   the whole file
     ============ =====================================================================
 
@@ -124,19 +142,16 @@ def audio_hash(path: Path | str) -> str:
 
 
 def _identify(stream: BinaryIO, start: int, stop: int) -> str:
-    """Key of `_READERS`, the name of a format without a decoder, or an empty string."""
+    """Key of `_READERS`, the name of another format, or an empty string."""
     head = read_at(stream, start, 16)
-    if head[:4] == b"fLaC":
-        return "FLAC"
-    if head[:4] == b"OggS":
-        return "Ogg"
+    if head[:4] in _MAGIC:
+        return _MAGIC[head[:4]]
+    if head == asf.MAGIC:
+        return "ASF"
     if chunks.identify(head):
         return "chunks"
-    for magic, name in _EXTRA_MAGIC.items():
-        if head.startswith(magic):
-            return name
-    if len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
-        return "AAC"  # the sync of ADTS: MPEG audio with layer bits 0
+    if adts.parse_frame(head) is not None:
+        return "ADTS"  # MPEG audio with layer bits 0
     return "MP3" if mpeg.is_mpeg(stream, start, stop) else ""
 
 

@@ -1,43 +1,44 @@
-"""An audio file opened by libsndfile: blocks of mono float32, and what was lost on the way.
+"""An audio file: blocks of mono float32, and what was lost on the way.
+
+libsndfile decodes (`sndfile`), or PyAV what libsndfile cannot (`pyav`); the content of a file says
+which. All else is the same for both, and here.
 
 Most decoders hide damage: libmpg123 searches for the next frame, libogg drops a page, and both go
 on. So the container is examined first (`containers.examine`), the decoder's errors are listened to,
 and the decoded length is compared with the stated one at the end. A damaged file fails; salvaged,
 what decodes is joined without gaps, and the loss is told as a `Damage`.
-
-libsndfile, with libmpg123, writes to file descriptor 2 on damaged files: see `quiet_decoders`.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
-from .containers import EXTRA_SUFFIXES, FORMATS_REMEDY, examine
+from . import pyav, sndfile
+from .backend import Backend, Broken
+from .containers import examine
 from .damage import Damage, OnDamage
-from .splice import Spliced
+from .sndfile import Sndfile
 
-_EXTRA_FORMATS = ("FLAC in Ogg", "MP4", "AAC", "WMA", "WavPack", "Monkey's Audio")
 _PIECE = 4096  # samples decoded at a time: what an error costs when salvaging, at least
 _MOST_PROBLEMS = 5  # told of one file
-_DECODER_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError)
 _MOST_VALUES = 1 << 22  # in one block, however many channels a header claims: 16 MiB
-_UNKNOWN_LENGTH = 1 << 62  # libsndfile's mark is just above
 _SALVAGE_REMEDY = "restore the file, or keep what decodes with --salvage"
 
 
+def decoder_versions() -> tuple[str, str | None]:
+    """Name and version of libsndfile and of PyAV; None where the extra is not installed."""
+    return sndfile.version(), pyav.version()
+
+
 def decoder_version() -> str:
-    """Name and version of the decoder, e.g. ``"libsndfile 1.2.2"``."""
-    return f"libsndfile {soundfile.__libsndfile_version__}"
+    """Names and versions of the decoders here, e.g. ``"libsndfile 1.2.2, PyAV 18.1.0 (...)"``."""
+    return ", ".join(filter(None, decoder_versions()))
 
 
 class Decoder:
@@ -54,6 +55,8 @@ class Decoder:
     sr : int
         Sampling rate of the file in Hz.
     channels : int
+    decoder : str
+        Name and version of the library that decodes, e.g. ``"libsndfile 1.2.2"``.
     format : str
         Container and encoding, e.g. ``"WAV PCM_16"``.
     structure : Structure
@@ -78,20 +81,16 @@ class Decoder:
         self._salvage = on_damage == "salvage"
         self.structure = examine(self.path)
         self._problems = list(self.structure.problems)
-        self._stream: Spliced | None = None
-        self._sound = self._open()
-        self.sr, self.channels = int(self._sound.samplerate), int(self._sound.channels)
-        self.format = f"{self._sound.format} {self._sound.subtype}"
-        frames = int(self._sound.frames)
-        self.stated = None if frames >= _UNKNOWN_LENGTH else frames
+        self._backend = self._open()
+        self.decoder, self.format = self._backend.name, self._backend.format
+        self.sr, self.channels = self._backend.sr, self._backend.channels
+        self.stated = self._backend.stated
         self.kept = 0
         self.finished = False
-        self._position = 0  # in the file; damage that was leapt over is not kept
-        self._leap = _PIECE
         if not self._salvage and self._problems:
             self.close()
             raise self.error("; ".join(self._problems))
-        if frames == 0:
+        if self.stated == 0:
             self.close()
             raise self.error("holds no audio (0 samples)", "delete the file or leave it out")
 
@@ -108,13 +107,11 @@ class Decoder:
 
     def close(self) -> None:
         """Close the file; more than once does no harm."""
-        self._sound.close()
-        if self._stream is not None:
-            self._stream.close()
+        self._backend.close()
 
     def error(self, reason: str, remedy: str = _SALVAGE_REMEDY) -> AudioError:
         """Make an error with path, format, decoder, reason and remedy."""
-        return AudioError(f"{self.path} ({self.format}, {decoder_version()}): {reason}; {remedy}")
+        return AudioError(f"{self.path} ({self.format}, {self.decoder}): {reason}; {remedy}")
 
     @property
     def damage(self) -> Damage | None:
@@ -167,90 +164,61 @@ class Decoder:
         filled, piece = 0, _PIECE if self._salvage else 4 * _PIECE  # long ones are faster
         while filled < len(buffer):
             try:
-                read = len(self._sound.read(out=buffer[filled : filled + piece]))
-            except _DECODER_ERRORS as error:
-                at = self._position / self.sr
-                reason = f"the decoder failed after {at:.1f} s ({_text(error)})"
+                n = self._backend.read(buffer[filled : filled + piece])
+            except Broken as error:
+                at = self._backend.position / self.sr
+                reason = f"the decoder failed after {at:.1f} s ({error})"
                 if not self._salvage:
                     raise self.error(reason) from error
                 if len(self._problems) < _MOST_PROBLEMS:
                     self._problems.append(reason)
-                if self._resume():
+                if self._backend.resume():
                     continue
                 self.finished = True
                 break
-            if read == 0:
+            if n == 0:
                 break
-            filled += read
-            self._position, self._leap = self._position + read, _PIECE
+            filled += n
         return filled
-
-    def _resume(self) -> bool:
-        """Go on behind damage: reopen, and seek ever further until something decodes again."""
-        while self.stated is not None and self._position + self._leap < self.stated:
-            self._position, self._leap = self._position + self._leap, 2 * self._leap
-            self.close()
-            self._sound = self._open()
-            with suppress(*_DECODER_ERRORS):
-                self._sound.seek(self._position)
-                return True
-        return False
 
     def _check_length(self) -> None:
         if self.kept == 0:
             raise self.error("nothing of it decodes", "restore the file or leave it out")
         if self._problems or self.stated is None:
             return
-        if self.kept < self.stated - _PIECE:  # decoders trim a frame or two
+        if self.kept < self.stated - self._backend.slack:
             self._problems.append(
                 f"only {self.kept / self.sr:.1f} of {self.stated / self.sr:.1f} s decode"
             )
             if not self._salvage:
                 raise self.error(self._problems[-1])
 
-    def _open(self) -> soundfile.SoundFile:
+    def _open(self) -> Backend:
+        kind = self.structure.format
         try:
-            if self.structure.parts:
-                self._stream = Spliced(self.path, self.structure.parts)
-                return _Forward(self._stream)
-            # As bytes: names that are no valid UTF-8 are common in old music libraries.
-            name = str(self.path) if sys.platform == "win32" else os.fsencode(self.path)
-            return _Forward(name)
-        except (soundfile.SoundFileError, OSError, RuntimeError, TypeError, ValueError) as error:
-            if self._stream is not None:
-                self._stream.close()
+            if kind not in pyav.CONTAINERS:
+                return Sndfile(self.path, self.structure)
+            if pyav.version() is not None:
+                return pyav.Pyav(self.path, self.structure)
+        except Broken as error:
             raise AudioError(self._why_not(error)) from error
+        _, name = pyav.CONTAINERS[kind]
+        raise AudioError(f"{self.path} holds {name}, which needs PyAV; {pyav.REMEDY}")
 
-    def _why_not(self, error: Exception) -> str:
+    def _why_not(self, error: Broken) -> str:
         """Say why the decoder did not open the file."""
-        if self.structure.format in _EXTRA_FORMATS:
+        kind = self.structure.format
+        if kind:
+            decoder = pyav.version() if kind in pyav.CONTAINERS else sndfile.version()
+            reasons = "; ".join([*self._problems, str(error)])
             return (
-                f"{self.path} holds {self.structure.format}, which cannot be read by this "
-                f"installation; {FORMATS_REMEDY}"
+                f"{self.path} ({kind}, {decoder}) cannot be opened: {reasons}; "
+                "restore the file or leave it out"
             )
-        if self.structure.format:
-            reasons = "; ".join([*self._problems, _text(error)])
-            return (
-                f"{self.path} ({self.structure.format}, {decoder_version()}) cannot be opened: "
-                f"{reasons}; restore the file or leave it out"
-            )
-        if self.path.suffix.lower() in EXTRA_SUFFIXES:
-            return f"{self.path} cannot be decoded; {FORMATS_REMEDY}"
         return (
             f"{self.path} holds no audio format that {decoder_version()} knows; "
             "check what it is, or leave it out"
         )
-
-
-class _Forward(soundfile.SoundFile):  # type: ignore[misc]
-    """A sound file that soundfile does not seek in after every read.
-
-    It does so in any file that can be seeked, to where it already is; libmpg123 then starts anew,
-    without the bits that MP3 frames borrow from earlier ones, and the next samples are wrong.
-    """
-
-    def seekable(self) -> bool:
-        return False
 
 
 def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -261,9 +229,3 @@ def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
             total += block[:, channel]
         total *= np.float32(1 / block.shape[1])
     return total
-
-
-def _text(error: Exception) -> str:
-    """What a decoder said, without the path that soundfile puts before it."""
-    text = str(getattr(error, "error_string", "") or error).strip(" .:")
-    return text or "without saying why"

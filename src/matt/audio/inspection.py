@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from .decoder import Decoder, decoder_version
+from .decoder import Decoder
 from .structure import Completeness
 
 
@@ -62,7 +62,7 @@ def inspect(path: Path | str) -> AudioFile:
         return AudioFile(
             decoder.path,
             decoder.format,
-            decoder_version(),
+            decoder.decoder,
             decoder.sr,
             decoder.channels,
             n / decoder.sr,

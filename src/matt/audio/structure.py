@@ -1,6 +1,6 @@
 """What the bytes of an audio file say before anything is decoded.
 
-A container module (`mpeg`, `ogg`, `flac`, `chunks`) answers two questions about an open file:
+A container module (`mpeg`, `ogg`, `flac`, `chunks`, ...) answers two questions about an open file:
 
 - ``examine(stream, start, stop) -> Structure``: is everything there that the file says it holds?
 - ``encoded(stream, start, stop) -> iterator of bytes``: the encoded audio, without any tags.
@@ -42,6 +42,8 @@ class Structure:
     share : float or None
         Length that the decoder will expect, as a share of the length stated: below 1 where it
         goes by what is there. None: the whole length is not stated.
+    seconds : float or None
+        Length stated, where the decoder would only guess it.
     """
 
     format: str
@@ -50,6 +52,7 @@ class Structure:
     breaks: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     share: float | None = 1.0
+    seconds: float | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -31,10 +31,14 @@ def doctor(json: Json = False, quiet: Quiet = False) -> None:
                     (
                         Column("format"),
                         Column("suffix"),
+                        Column("decoder"),
                         Column("reads"),
                         Column("truncation seen"),
                     ),
-                    tuple((f.name, f.suffix, f.reads, f.truncation) for f in formats),
+                    tuple(
+                        (f.name, f.suffix, f.decoder.split()[0], f.reads, f.truncation)
+                        for f in formats
+                    ),
                 ),
                 Table("Versions", (Column("package"), Column("version")), tuple(versions.items())),
                 Table(

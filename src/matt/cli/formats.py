@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import soundfile
@@ -12,11 +15,14 @@ import soundfile
 from .. import audio
 from ..errors import AudioError
 
+if TYPE_CHECKING:
+    import av
+
 _SR = 44_100
 _TONE = 0.25 * np.sin(2 * np.pi * 440 * np.arange(_SR // 2) / _SR)  # half a second
 
 # Name, suffix, and how soundfile is told to write it.
-_WRITTEN = (
+_SOUNDFILE = (
     ("MP3", ".mp3", {"format": "MP3"}),
     ("FLAC", ".flac", {"format": "FLAC"}),
     ("Ogg Vorbis", ".ogg", {"format": "OGG", "subtype": "VORBIS"}),
@@ -27,6 +33,17 @@ _WRITTEN = (
     ("CAF", ".caf", {"format": "CAF"}),
     ("Wave64", ".w64", {"format": "W64"}),
 )
+# Name, suffix; ffmpeg's muxer, encoder and format of samples, None where it can only read.
+_PYAV = (
+    ("AAC in MP4", ".m4a", ("ipod", "aac", "fltp")),
+    ("ALAC in MP4", ".m4a", ("ipod", "alac", "s16p")),
+    ("AAC (ADTS)", ".aac", ("adts", "aac", "fltp")),
+    ("WMA", ".wma", ("asf", "wmav2", "fltp")),
+    ("WavPack", ".wv", ("wv", "wavpack", "s16p")),
+    ("Monkey's Audio", ".ape", None),
+    ("FLAC in Ogg", ".oga", ("ogg", "flac", "s16")),
+    ("Matroska, WebM", ".mka", ("matroska", "flac", "s16")),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,8 @@ class FormatCheck:
     Attributes
     ----------
     name, suffix : str
+    decoder : str
+        Which library reads it.
     reads : str
         ``"yes"``, or why not.
     truncation : str
@@ -44,6 +63,7 @@ class FormatCheck:
 
     name: str
     suffix: str
+    decoder: str
     reads: str
     truncation: str
 
@@ -54,32 +74,64 @@ class FormatCheck:
 
 def try_formats() -> list[FormatCheck]:
     """Write, read and cut a tone in every format; formats without a decoder are listed as such."""
+    libsndfile, pyav = audio.decoder_versions()
+    checks = []
     with tempfile.TemporaryDirectory() as folder, audio.quiet_decoders():
-        checks = [
-            _try(name, Path(folder) / f"tone{suffix}", options)
-            for name, suffix, options in _WRITTEN
-        ]
-    absent = (
-        FormatCheck(suffix.removeprefix(".").upper(), suffix, "no decoder", "-")
-        for suffix in sorted(audio.EXTRA_SUFFIXES)
-    )
-    return [*checks, *absent]
+        for name, suffix, options in _SOUNDFILE:
+            # Opus knows no 44.1 kHz.
+            write = partial(_write, sr=48_000 if suffix == ".opus" else _SR, options=options)
+            checks.append(_try(name, Path(folder) / f"tone{suffix}", libsndfile, write))
+        for name, suffix, encoding in _PYAV:
+            if pyav is None:
+                checks.append(FormatCheck(name, suffix, "PyAV", f"no: {audio.REMEDY}", "-"))
+            elif encoding is None:
+                checks.append(FormatCheck(name, suffix, pyav, "not tried: no encoder", "-"))
+            else:
+                write = partial(_write_pyav, encoding=encoding)
+                checks.append(_try(name, Path(folder) / f"tone{suffix}", pyav, write))
+    return checks
 
 
-def _try(name: str, path: Path, options: dict[str, str]) -> FormatCheck:
-    tone = _TONE
-    sr = 48_000 if path.suffix == ".opus" else _SR  # Opus knows no 44.1 kHz
+def _try(name: str, path: Path, decoder: str, write: Callable[[Path], int]) -> FormatCheck:
+    def found(reads: str, truncation: str = "-") -> FormatCheck:
+        return FormatCheck(name, path.suffix, decoder, reads, truncation)
+
     try:
-        soundfile.write(path, tone, sr, **options)
+        sr = write(path)
         decoded = np.concatenate(list(audio.read_blocks(path, sr=None)))
-    except (AudioError, soundfile.SoundFileError) as error:
-        return FormatCheck(name, path.suffix, f"no: {error}", "-")
-    if abs(len(decoded) - len(tone)) > sr // 10:
-        return FormatCheck(name, path.suffix, f"no: {len(decoded)} of {len(tone)} samples", "-")
+    except Exception as error:  # a library of the machine may fail in any way; the next is tried
+        return found(f"no: {error}")
+    if abs(len(decoded) - len(_TONE)) > sr // 10:
+        return found(f"no: {len(decoded)} of {len(_TONE)} samples")
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     try:
         cut = audio.inspect(path).completeness
     except AudioError:
         cut = "truncated"
-    return FormatCheck(name, path.suffix, "yes", "yes" if cut == "truncated" else cut)
+    return found("yes", "yes" if cut == "truncated" else cut)
+
+
+def _write(path: Path, *, sr: int, options: dict[str, str]) -> int:
+    soundfile.write(path, _TONE, sr, **options)
+    return sr
+
+
+def _write_pyav(path: Path, *, encoding: tuple[str, str, str]) -> int:
+    import av
+
+    muxer, codec, sample_format = encoding
+    tone = _TONE if sample_format == "fltp" else _TONE * 32_767
+    tone = tone.astype(np.float32 if sample_format == "fltp" else np.int16)
+    with av.open(str(path), "w", format=muxer) as container:
+        stream = cast("av.AudioStream", container.add_stream(codec, rate=_SR, layout="mono"))
+        stream.codec_context.format = av.AudioFormat(sample_format)
+        stream.codec_context.bit_rate = 128_000
+        length = stream.codec_context.frame_size or 4096
+        for start in range(0, len(tone), length):
+            piece = np.ascontiguousarray(tone[None, start : start + length])
+            frame = av.AudioFrame.from_ndarray(piece, format=sample_format, layout="mono")
+            frame.sample_rate, frame.pts = _SR, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return _SR

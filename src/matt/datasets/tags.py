@@ -97,9 +97,9 @@ class Tags:
 def read_tags(path: Path | str) -> Tags:
     """Read the tags of a file; the audio is not decoded.
 
-    ID3 (mp3, wav, aiff), Vorbis comments (flac, ogg, opus), MP4 atoms (m4a), APEv2 (ape, wv, and
-    mp3 without ID3) and ASF (wma) are understood. A file with a wrong suffix is read by its content
-    where its first bytes tell what it is.
+    ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4 atoms (m4a), APEv2 (ape, wv,
+    and mp3 without ID3) and ASF (wma) are understood. A file with a wrong suffix is read by its
+    content where its first bytes tell what it is.
 
     Raises
     ------
@@ -151,6 +151,8 @@ def printable(text: str) -> str:
 def _parse(file: Any) -> Tags:
     import mutagen
     from mutagen.apev2 import APENoHeaderError, APEv2
+    from mutagen.id3 import ID3
+    from mutagen.mp3 import HeaderNotFoundError
 
     head = file.read(4)
     file.seek(0)
@@ -160,10 +162,17 @@ def _parse(file: Any) -> Tags:
             nameless.seek(0)  # the descriptor stands where the other's buffer ended
             parsed = mutagen.File(nameless)
     else:
-        parsed = mutagen.File(file)
+        try:
+            parsed = mutagen.File(file)
+        except HeaderNotFoundError:  # ID3, but no MP3 behind it
+            if (parsed := _aac(file)) is None:
+                raise
     if parsed is None:
         raise ValueError("unknown format")
     tags = parsed.tags
+    if tags is None and head[:3] == b"ID3":
+        file.seek(0)
+        tags = ID3(file)  # type: ignore[no-untyped-call]
     if tags is None and head not in _CONTAINERS:
         file.seek(0)
         try:
@@ -172,6 +181,17 @@ def _parse(file: Any) -> Tags:
             tags = None
     duration = float(getattr(parsed.info, "length", math.nan) or math.nan)
     return _collect({} if tags is None else tags, duration)
+
+
+def _aac(file: Any) -> Any:
+    """Read a file as AAC, which mutagen takes for MP3 if it has ID3 tags; None if it is none."""
+    from mutagen.aac import AAC, AACError
+
+    file.seek(0)
+    try:
+        return AAC(file)  # type: ignore[no-untyped-call]
+    except AACError:
+        return None
 
 
 def _collect(tags: Any, duration: float) -> Tags:
