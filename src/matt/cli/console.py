@@ -55,6 +55,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no w
 Workers = Annotated[
     int | None, typer.Option(help="Processes that decode; by default one a core.", min=1)
 ]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Decode on the workers of a Dask scheduler, e.g. tcp://10.0.0.1:8786.",
+        show_default=False,
+    ),
+]
 
 
 @dataclass(frozen=True)

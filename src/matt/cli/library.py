@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, Workers, outcome
+from .console import Json, Output, Quiet, Scheduler, Workers, outcome
 from .sources import (
     IN_PART,
     ExtractionBars,
@@ -15,6 +15,7 @@ from .sources import (
     Retry,
     Salvage,
     Store,
+    crew,
     default_store,
     exit_if_failed,
     extract_tracks,
@@ -106,6 +107,7 @@ def extract(
     salvage: Salvage = False,
     retry_failed: Retry = False,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -131,6 +133,7 @@ def extract(
             salvage=salvage,
             retry_failed=retry_failed,
             workers=workers,
+            scheduler=scheduler,
         )
         counts = extraction_counts(report)
         told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
@@ -164,6 +167,7 @@ def predict(
     salvage: Salvage = False,
     retry_failed: Retry = False,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -183,7 +187,7 @@ def predict(
         spec = spec_of(classifier)
         found = scan_folder(folder, output)
         place = store or default_store(folder, spec)
-        with output.progress() as bars:
+        with crew(scheduler, workers, place, found.tracks) as hands, output.progress() as bars:
             result = predict_library(
                 found,
                 classifier,
@@ -191,7 +195,7 @@ def predict(
                 progress=ExtractionBars(bars, spec.kind),
                 salvage=salvage,
                 retry_failed=retry_failed,
-                workers=workers,
+                **hands,
             )
         rows = albums.album_rows(result.predictions)
         if out is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from .console import SOME_FAILED, Output, add_bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -155,15 +156,43 @@ def scan_folder(folder: Path, output: Output) -> Scan:
 
 
 def extract_tracks(
-    tracks: Tracks, spec: FeatureSpec, store: Path, output: Output, **options: Any
+    tracks: Tracks,
+    spec: FeatureSpec,
+    store: Path,
+    output: Output,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    **options: Any,
 ) -> tuple[FeatureStore, Report]:
     """Extract what is missing with a progress bar, and open the store."""
     from ..features.extract import extract
     from ..features.store import FeatureStore
 
-    with output.progress() as bars:
-        report = extract(tracks, spec, store, progress=ExtractionBars(bars, spec.kind), **options)
+    with crew(scheduler, workers, store, tracks) as hands, output.progress() as bars:
+        progress = ExtractionBars(bars, spec.kind)
+        report = extract(tracks, spec, store, progress=progress, **options, **hands)
     return FeatureStore.open(store), report
+
+
+@contextmanager
+def crew(
+    scheduler: str | None, workers: int | None, store: Path, tracks: Tracks
+) -> Iterator[dict[str, Any]]:
+    """Who extracts: arguments of `matt.features.extract.extract`, here or on a cluster."""
+    if scheduler is None:
+        yield {"workers": workers}
+        return
+    from ..errors import ConfigError
+    from ..features.cluster import connected
+
+    if workers is not None:
+        raise ConfigError(
+            "--workers counts processes of this machine, but --scheduler has the blocks done by "
+            "its workers' threads; leave one of them out"
+        )
+    with connected(scheduler, [store], tracks.path.tolist()) as executor:
+        yield {"executor": executor}
 
 
 class ExtractionBars:

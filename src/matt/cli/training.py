@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, Workers, add_bar, outcome
+from .console import Json, Output, Quiet, Scheduler, Workers, add_bar, outcome
 from .sources import (
     IN_PART,
     Retry,
@@ -48,6 +48,7 @@ def train(
     salvage: Salvage = False,
     retry_failed: Retry = False,
     workers: Workers = None,
+    scheduler: Scheduler = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -76,6 +77,7 @@ def train(
             salvage=salvage,
             retry_failed=retry_failed,
             workers=workers,
+            scheduler=scheduler,
         )
         failures = lost_files(found, report)
         partial = report.partial if report else ()
