@@ -55,7 +55,7 @@ def connected(
     address : str
         Of the scheduler, e.g. ``"tcp://10.0.0.1:8786"``; settings of TLS are Dask's own.
     stores : sequence of Path
-        Folders that are, or will be, the stores; absolute, as workers have other working folders.
+        Folders that are, or will be, the stores.
     files : sequence of str
         Audio that is to be extracted; the first, the middle and the last are looked for on every
         worker.
@@ -76,13 +76,10 @@ def connected(
         raise ConfigError(
             "a cluster needs Dask, which is not installed; run: pip install 'matt-mgc[cluster]'"
         ) from error
-    for store in stores:
-        if not store.is_absolute():
-            raise ConfigError(f"{store} means another folder on each machine; give its whole path")
     with ExitStack() as stack:
         stack.enter_context(_silence())
         client = stack.enter_context(_client(address, patience))
-        tokens = tuple(stack.enter_context(_token(store)) for store in stores)
+        tokens = tuple(stack.enter_context(_token(store.absolute())) for store in stores)
         needs = Needs(tuple(provenance().items()), tokens, _sample(files))
         _check(client, address, needs)
         executor = client.get_executor(pure=False, retries=RETRIES)
