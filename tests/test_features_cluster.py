@@ -19,39 +19,42 @@ from matt import ConfigError, DataError, MattError
 from matt.cli.app import app
 from matt.features.cluster import connected, matt_block
 from matt.features.extract import extract
+from matt.features.known import stamp_of
+from matt.features.limits import Limits
 from matt.features.needs import Needs
-from matt.features.plan import provenance, stamp_of
+from matt.features.planning import provenance
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and signals of POSIX")
 OWN_CWD = Path("/proc/self/cwd")  # an absolute path to another folder in each process
 PLAIN = ("--no-nanny",)
+LIGHT = Limits(extractor=light)
 
 
 # ---- extractors; they run in a child of a worker, which imports this module ----
 
 
-def first_is_held(path, spec, salvage, alive):
+def first_is_held(path, specs, salvage, alive):
     """The first of all files tells the number of its worker, and is never finished."""
     folder = Path(path).parents[1]
     with suppress(FileExistsError):
         (folder / "first").mkdir()
         (folder / "worker").write_text(str(os.getppid()))  # opens when somebody reads
         (folder / "never").read_text()
-    return light(path, spec, salvage, alive)
+    return light(path, specs, salvage, alive)
 
 
-def deadly(path, spec, salvage, alive):
+def deadly(path, specs, salvage, alive):
     """A file that costs the worker its life."""
     os.kill(os.getppid(), signal.SIGKILL)
     threading.Event().wait()
 
 
-def one_waits(path, spec, salvage, alive):
+def one_waits(path, specs, salvage, alive):
     """The second block begins, and is finished when somebody allows it."""
     if Path(path).stem == "4":
         (Path(path).parents[1] / "allowed").read_text()
-    return light(path, spec, salvage, alive)
+    return light(path, specs, salvage, alive)
 
 
 # ---- a cluster ----
@@ -139,7 +142,7 @@ def files(tmp_path):
 @pytest.fixture
 def whole(files, tmp_path):
     """What a run on this machine alone writes: three blocks."""
-    extract(table(files), SPEC, tmp_path / "whole", workers=1, extractor=light)
+    extract(table(files), SPEC, tmp_path / "whole", workers=1, limits=LIGHT)
     return digests(tmp_path / "whole")
 
 
@@ -147,10 +150,11 @@ def whole(files, tmp_path):
 def run(files, tmp_path):
     """Extract the files on a cluster."""
 
-    def go(cluster, **options):
+    def go(cluster, extractor, **options):
         store = tmp_path / "store"
         with connected(cluster.address, [store], list(map(str, files))) as executor:
-            return extract(table(files), SPEC, store, executor=executor, **options)
+            limits = Limits(extractor=extractor)
+            return extract(table(files), SPEC, store, executor=executor, limits=limits, **options)
 
     return go
 
@@ -170,7 +174,7 @@ def test_a_killed_worker_costs_nothing(cluster, run, whole, tmp_path, capfd):
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    report = run(both, extractor=first_is_held)
+    report = run(both, first_is_held)
     killer.join()
 
     assert (report.extracted, report.failed, len(report.blocks)) == (9, 0, 3)
@@ -207,9 +211,9 @@ def test_the_command_line_on_a_nanny_whose_worker_may_have_children(cluster, fil
 def test_a_block_that_kills_its_workers_ends_the_run(cluster, run, whole, tmp_path):
     fragile = cluster(PLAIN, DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES="0")
     with pytest.raises(MattError, match=r"1 workers in turn died .*logs.* run the same command"):
-        run(fragile, extractor=deadly)
+        run(fragile, deadly)
     fragile.worker(*PLAIN)
-    run(fragile, extractor=light)
+    run(fragile, light)
     assert digests(tmp_path / "store") == whole
 
 
@@ -225,12 +229,12 @@ def test_without_its_scheduler_a_run_ends_and_can_go_on(cluster, run, whole, tmp
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     with pytest.raises(MattError, match=r"the scheduler at tcp://.* ended .*run the same command"):
-        run(lost, extractor=first_is_held)
+        run(lost, first_is_held)
     killer.join()
     assert capfd.readouterr() == ("", "")
     store = tmp_path / "store"
     assert digests(store).items() <= whole.items()
-    extract(table(sorted((tmp_path / "music").iterdir())), SPEC, store, workers=1, extractor=light)
+    extract(table(sorted((tmp_path / "music").iterdir())), SPEC, store, workers=1, limits=LIGHT)
     assert digests(store) == whole
 
 
@@ -245,7 +249,7 @@ def test_after_an_interrupt_nothing_waits_and_what_is_finished_is_kept(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(one, extractor=one_waits, progress=interrupt)
+        run(one, one_waits, progress=interrupt)
     assert capfd.readouterr() == ("", "")
     assert (tmp_path / "store" / "0000-00000.parquet").exists()
     assert not (tmp_path / "store" / "0000-00001.parquet").exists()
@@ -256,7 +260,7 @@ def test_after_an_interrupt_nothing_waits_and_what_is_finished_is_kept(
         == 0
     )
     (tmp_path / "allowed").write_text("")
-    run(one, extractor=light)
+    run(one, light)
     assert digests(tmp_path / "store") == whole
 
 
