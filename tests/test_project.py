@@ -170,6 +170,9 @@ def pins():
     return {canonicalize_name(name): version for name, version in (x.split("==") for x in listed)}
 
 
+EXTRAS = ("cluster", "formats")  # those that the package imports where they are installed
+
+
 def declared(extra=None):
     project = PROJECT["project"]
     texts = project["optional-dependencies"][extra] if extra else project["dependencies"]
@@ -178,7 +181,8 @@ def declared(extra=None):
 
 def test_constraints_pin_all_dependencies_inside_their_ranges():
     pinned = pins()
-    for requirement in [*declared(), *declared("docs"), *declared("formats"), *declared("dev")]:
+    needed = [r for extra in (None, *EXTRAS, "docs", "dev") for r in declared(extra)]
+    for requirement in needed:
         if requirement.name != PROJECT["project"]["name"]:
             version = pinned[canonicalize_name(requirement.name)]
             assert requirement.specifier.contains(version), f"{requirement} is pinned to {version}"
@@ -196,7 +200,7 @@ def imports(path):
 def test_dependencies_are_those_that_the_package_imports():
     found = {name for path in SOURCE.rglob("*.py") for name in imports(path)}
     named = {"scikit-learn": "sklearn"}  # where the import has another name
-    needed = [*declared(), *declared("formats")]
+    needed = [*declared(), *(r for extra in EXTRAS for r in declared(extra))]
     wanted = {named.get(requirement.name, requirement.name) for requirement in needed}
     assert found - set(sys.stdlib_module_names) - {"matt"} == wanted
 

@@ -112,10 +112,11 @@ def extract_all(
     workers = options.get("workers")
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}; leave it out for all cores")
-    places = {spec: Path(store) for spec, store in stores.items()}
+    # Whole, because an executor's processes may have other working folders.
+    places = {spec: Path(store).absolute() for spec, store in stores.items()}
     for spec in places:
         _ = spec.cut  # refuses what is not computed from audio
-    if len({place.absolute() for place in places.values()}) < len(places):
+    if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
     crew = Crew(workers, options.get("executor"), options.get("limits", DEFAULT))
     try:

@@ -189,11 +189,12 @@ def _plan(
         np.array([row.reuse for row in rows]),
         np.array([blocks.get(row.row, NO_BLOCK) for row in rows]),
         salvage,
-        _provenance(),
+        provenance(),
     )
 
 
-def _provenance() -> dict[str, str]:
+def provenance() -> dict[str, str]:
+    """Versions of what computes values in this process, by name."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for library in _LIBRARIES:
         with suppress(metadata.PackageNotFoundError):
