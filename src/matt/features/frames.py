@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +20,17 @@ from .banks import chroma_bank, contrast_bands, mel_bank
 from .chroma import cens, fold, normalised, tonnetz
 from .constantq import constant_q
 from .decibels import decibels
-from .shapes import contrast, shapes
-from .spectra import BLOCK, Precision, spectra
+from .shapes import centroid_and_bandwidth, contrast, group_moments, rolloff
+from .spec import LOWEST_SR as LOWEST_TRUE_SR
+from .spec import Frequencies, Precision
+from .spectra import BLOCK, spectra
 from .tuning import Peaks
-
-Frequencies = Literal["fma", "true"]
 
 N_FFT, HOP, N_MELS = 2048, 512, 128
 N_BINS = 1 + N_FFT // 2
 _ROOM = -N_BINS % 32  # zeros, so that bins come in groups
 FMA_SR = 22_050  # the rate that FMA's script left to librosa's default
 LOWEST_SR, HIGHEST_SR, OTHERWISE_SR = 11_025, 48_000, 44_100
-LOWEST_TRUE_SR = 16_000  # spectral contrast has a band from 6,400 Hz
 CROSSING = np.float32(1e-10)  # librosa's: what is smaller has no sign
 SHORTEST = 1.25  # seconds; the filters of the lowest octave span just over one
 SILENCE = 1e-6  # magnitude, relative to the loudest frame: -120 dB
@@ -90,7 +89,8 @@ def frame_features(
     """
     y, sr = _checked(y, sr, frequencies)
     frames = 1 + len(y) // HOP
-    y = np.pad(y, (0, max(0, int(SHORTEST * sr) - len(y))))
+    if len(y) < int(SHORTEST * sr):
+        y = np.pad(y, (0, int(SHORTEST * sr) - len(y)))
     axis_sr = FMA_SR if frequencies == "fma" else sr
     wanted = set(names)
     peaks = Peaks(N_FFT, sr, axis_sr)
@@ -120,6 +120,10 @@ def frame_features(
         shares = np.array([share for _, share in contrast_bands(axis_sr, N_FFT)], np.float32)
         peak, valley = (decibels(raw[name] / shares) for name in ("peaks", "valleys"))
         rows["spectral_contrast"] = peak - valley
+    if "moments" in raw:
+        centroid, bandwidth = centroid_and_bandwidth(raw["moments"])
+        rows["spectral_centroid"] = centroid[:, None] * (axis_sr / N_FFT)
+        rows["spectral_bandwidth"] = bandwidth[:, None] * (axis_sr / N_FFT)
     if "zcr" in wanted:
         rows["zcr"] = zero_crossing_rate(y)[:frames, None]
     return {name: np.asarray(rows[name], np.float32).T for name in names}
@@ -135,7 +139,6 @@ def _one_pass(
 ) -> dict[str, NDArray[Any]]:
     """Everything that is read off the spectra, each of shape (frames, numbers); fills ``peaks``."""
     pitched = not wanted.isdisjoint((*_FROM_CQT, "chroma_stft"))
-    shaped = not wanted.isdisjoint(_SHAPES)
     widths = {"loudest": 1}
     if "chroma_stft" in wanted:
         widths["power"] = N_BINS
@@ -144,7 +147,10 @@ def _one_pass(
     if "spectral_contrast" in wanted:
         bands = contrast_bands(axis_sr, N_FFT)
         widths["peaks"] = widths["valleys"] = len(bands)
-    widths |= {name: 1 for name in ("rmse", *_SHAPES) if name in wanted}
+    if not wanted.isdisjoint(_SHAPES):
+        widths["moments"], widths["spectral_rolloff"] = 3 * (N_BINS + _ROOM) // 32, 1
+    if "rmse" in wanted:
+        widths["rmse"] = 1
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
 
     squares = np.empty((BLOCK, N_BINS), np.float32)
@@ -159,10 +165,9 @@ def _one_pass(
             mel.apply(power, here["mel"])
         if "spectral_contrast" in wanted:
             contrast(magnitudes, bands, here["peaks"], here["valleys"])
-        if shaped:
-            for name, bins in zip(_SHAPES, shapes(rows), strict=True):
-                if name in wanted:
-                    here[name][:, 0] = bins * (axis_sr / N_FFT)
+        if "moments" in here:
+            sums = group_moments(rows, here["moments"])
+            here["spectral_rolloff"][:, 0] = rolloff(rows, sums) * (axis_sr / N_FFT)
         if "rmse" in wanted:
             here["rmse"][:, 0] = np.sqrt(power @ _energy())
     return raw

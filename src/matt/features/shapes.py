@@ -16,39 +16,65 @@ _OFFSETS = np.arange(GROUP) - (GROUP - 1) / 2
 _MOMENTS = np.stack([np.ones(GROUP), _OFFSETS, _OFFSETS**2], axis=1).astype(np.float32)  # (32, 3)
 
 
-def shapes(rows: NDArray[np.float32]) -> tuple[NDArray[np.float64], ...]:
-    """Centroid, bandwidth and rolloff of a block, in bins.
+def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Sum and first two moments of every group.
 
     Parameters
     ----------
-    rows : float32 array, shape (T, a multiple of 32), contiguous
+    rows : float32 array, shape (T, 32 G), contiguous
         Magnitudes, followed by zeros.
+    out : float32 array, shape (T, 3 G), contiguous
 
     Returns
     -------
-    three float64 arrays, shape (T,)
+    float32 array, shape (T, G)
+        The sums alone.
+    """
+    np.matmul(rows.reshape(-1, GROUP), _MOMENTS, out=out.reshape(-1, 3))
+    return out[:, ::3]
+
+
+def rolloff(rows: NDArray[np.float32], sums: NDArray[np.float32]) -> NDArray[np.intp]:
+    """First bin up to which a spectrum holds 85 % of its sum.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (T, 32 G), contiguous
+    sums : float32 array, shape (T, G)
+        Of each group.
+
+    Returns
+    -------
+    int array, shape (T,)
         0 where a spectrum is all zeros.
     """
-    groups = rows.reshape(len(rows), -1, GROUP)  # (T, G, 32)
-    sums = groups.reshape(-1, GROUP) @ _MOMENTS  # (T G, 3)
-    zeroth, first, second = sums.T.astype(np.float64).reshape(3, *groups.shape[:2])  # (T, G)
-    middles = np.arange(groups.shape[1]) * GROUP + (GROUP - 1) / 2  # (G,)
+    running = np.cumsum(sums, axis=1, dtype=np.float64)  # (T, G)
+    threshold = ROLLOFF * running[:, -1:]  # (T, 1)
+    group = (running < threshold).sum(axis=1)
+    frame = np.arange(len(rows))
+    within = rows.reshape(len(rows), -1, GROUP)[frame, group]  # (T, 32)
+    left = threshold[:, 0] - running[frame, group] + sums[frame, group]
+    below = np.cumsum(within, axis=1, dtype=np.float64) < left[:, None]
+    bins: NDArray[np.intp] = GROUP * group + below.sum(axis=1)
+    return bins
 
-    running = np.cumsum(zeroth, axis=1)
-    total = running[:, -1]  # (T,)
+
+def centroid_and_bandwidth(
+    moments: NDArray[np.float32],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of a spectrum in bins: (T, 3 G) -> two (T,).
+
+    Both are 0 where a spectrum is all zeros.
+    """
+    split = moments.reshape(len(moments), -1, 3)
+    zeroth, first, second = np.moveaxis(split, 2, 0).astype(np.float64)  # (T, G)
+    middles = np.arange(zeroth.shape[1]) * GROUP + (GROUP - 1) / 2  # (G,)
+    total = zeroth.sum(axis=1)  # (T,)
     norm = np.where(total > 0, total, 1)
     centroid = (zeroth @ middles + first.sum(axis=1)) / norm
     away = middles - centroid[:, None]  # (T, G)
     spread = (second + away * (2 * first + away * zeroth)).sum(axis=1) / norm
-    bandwidth = np.sqrt(np.maximum(spread, 0))
-
-    threshold = ROLLOFF * total[:, None]  # (T, 1)
-    group = (running < threshold).sum(axis=1)
-    frame = np.arange(len(rows))
-    below = running[frame, group] - zeroth[frame, group]
-    within = np.cumsum(groups[frame, group], axis=1, dtype=np.float64) + below[:, None]  # (T, 32)
-    rolloff = GROUP * group + (within < threshold).sum(axis=1)
-    return centroid, bandwidth, rolloff.astype(np.float64)
+    return centroid, np.sqrt(np.maximum(spread, 0))
 
 
 def contrast(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Precision = Literal["exact", "fast"]
+from .spec import Precision
+
 BLOCK = 64  # frames
 
 
@@ -33,11 +34,11 @@ def spectra(
     ----------
     y : float32 array, shape (samples,)
     n_fft, hop_length : int > 0
-        Length of a frame, which is even, and distance between two, in samples.
+        Length of a frame and distance between two, in samples.
     precision : {"exact", "fast"}
         Whether the transform runs in double or in single precision.
     mirrored : bool
-        Whether the ends of the audio are mirrored, which takes more than ``n_fft // 2`` samples;
+        Whether the ends of the audio are mirrored, which takes at least ``n_fft`` samples;
         otherwise there is silence around it.
     room : int
         Columns of zeros after the spectrum, for those who want rows of another length.
@@ -53,7 +54,8 @@ def spectra(
 
     half = n_fft // 2
     frames = 1 + len(y) // hop_length
-    padded = np.pad(y, half, mode="reflect") if mirrored else np.pad(y, half)
+    ends = (half, n_fft - half)
+    padded = np.pad(y, ends, mode="reflect") if mirrored else np.pad(y, ends)
     window = _window(n_fft, precision)
     real = window.dtype
     step = max(1, min(BLOCK, frames))

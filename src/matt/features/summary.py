@@ -5,7 +5,8 @@ What the columns mean is what FMA's extraction script computed, oddities include
 - frames of 2,048 samples every 512, at the file's own sampling rate; the constant-Q transform has
   7 octaves of 12 bins from C1, and its tuning is estimated;
 - chroma_stft, spectral centroid, bandwidth, contrast and rolloff are computed as if the sampling
-  rate were 22,050 Hz, whatever it is. Their unit is therefore hertz only at that rate;
+  rate were 22,050 Hz, whatever it is. Their unit is therefore hertz only at that rate; with
+  ``frequencies="true"`` they are computed at the true rate and are always in hertz;
 - tonnetz is computed from chroma_cens.
 
 Where that script has no defined value, this module defines one:
@@ -18,7 +19,8 @@ Where that script has no defined value, this module defines one:
 - **Short audio.** Below 1.25 s the transforms run on audio padded with zeros, but only the frames
   centred within the audio count.
 - **Rates** below 11,025 Hz have no seven octaves, above 48,000 Hz some mel bands hold no frequency:
-  such audio is resampled to 44,100 Hz.
+  such audio is resampled to 44,100 Hz. With true frequencies, so is audio below 16,000 Hz, where
+  the highest band of spectral contrast would be empty.
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .frames import SIZES, Frequencies, frame_features
-from .spectra import Precision
+from .frames import SIZES, frame_features
+from .spec import Frequencies, Precision
 
 __all__ = ["COLUMNS", "SIZES", "STATISTICS", "frame_features", "summarised", "summary"]
 
@@ -61,6 +63,11 @@ def summary(
         Mono audio, usually in [-1, 1].
     sr : int > 0
         Its sampling rate in Hz.
+    frequencies : {"fma", "true"}
+        Whether chroma_stft and the spectral shapes take it for 22,050 Hz, or for what it is.
+    precision : {"exact", "fast"}
+        Whether spectra are computed in double precision, as librosa does, or in single, which
+        moves spectral contrast by up to 1 %.
 
     Returns
     -------

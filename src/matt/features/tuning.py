@@ -84,11 +84,13 @@ class Peaks:
             wanted &= frame < len(silent)
             wanted &= ~silent[np.minimum(frame, len(silent) - 1)]
         if power:
-            before, here, after, loudest = (np.square(x) for x in (before, here, after, loudest))
-            wanted &= here > THRESHOLD * loudest
-        column, before, here, after = (x[wanted] for x in (column, before, here, after))
-        if not len(column):
+            wanted &= np.square(here) > THRESHOLD * np.square(loudest)
+        chosen = np.flatnonzero(wanted)
+        if not len(chosen):
             return 0.0
+        column, before, here, after = (x[chosen] for x in (column, before, here, after))
+        if power:
+            before, here, after = np.square(before), np.square(here), np.square(after)
         slope = (after - before) / 2
         bend = (after + before) - 2 * here.astype(np.float64)
         # A parabola through three points; where its top is not between them there is no shift.
@@ -97,7 +99,8 @@ class Peaks:
         magnitude = here + np.float32(0.5) * slope * shift
         loud = magnitude >= np.median(magnitude)
         pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
-        residual = np.mod(12 * np.log2(pitch / np.float32(440 / 16)), 1.0).astype("f8")
+        semitones = 12 * np.log2(pitch / np.float32(440 / 16))
+        residual = (semitones - np.floor(semitones)).astype(np.float64)
         residual[residual >= 0.5] -= 1
         counts, edges = np.histogram(residual, bins=CENTS, range=(-0.5, 0.5))
         return float(edges[counts.argmax()])

@@ -15,9 +15,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, DataError, MattError
+from .computing import computed
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ..audio import OnDamage
@@ -30,7 +30,6 @@ _ONE_THREAD = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-LOUDEST = 1e12  # full scale is 1, or 2**31 where integers were stored as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +101,7 @@ def _decoded(
     )
     values = []
     for part in segments:
-        values.append(fitted(compute(part.samples, part.sr, spec), spec))
+        values.append(computed(part.samples, part.sr, spec))
         alive()
     undetectable = examine(path).completeness == "undetectable"
     return Outcome(np.stack(values), "; ".join(map(str, damages)), undetectable)
@@ -113,51 +112,6 @@ def _ends_early(path: str) -> bool:
 
     found = inspect(path)
     return found.completeness == "truncated" and not found.breaks
-
-
-def compute(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
-    """Feature of one segment, before it is checked against its spec.
-
-    Raises
-    ------
-    DataError
-        If the audio is so loud that its power exceeds what float32 holds, or is not finite.
-    """
-    peak = float(abs(samples).max(initial=0.0))
-    if not peak <= LOUDEST:
-        raise DataError(
-            f"the audio peaks at {peak:.3g}, where full scale is 1; it is damaged or far too loud, "
-            "replace the file"
-        )
-    if spec.kind == "summary":
-        from .summary import summary
-
-        return summary(samples, sr)
-    from .logmel import logmel
-
-    return logmel(samples, sr=sr, n_fft=spec.n_fft, hop_length=spec.hop_length, n_mels=spec.n_mels)
-
-
-def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:
-    """Cast to the dtype of a spec.
-
-    Raises
-    ------
-    DataError
-        If the shape is another, or a value is not finite in that dtype.
-    """
-    import numpy as np
-
-    if values.shape != spec.shape:
-        raise DataError(f"features have shape {values.shape}, the spec says {spec.shape}")
-    with np.errstate(over="ignore"):
-        cast = values.astype(spec.dtype)
-    if not np.isfinite(cast).all():
-        raise DataError(
-            f"{int((~np.isfinite(cast)).sum())} of {cast.size} values are NaN or do not fit "
-            f"{spec.dtype}; the audio is damaged or far too loud, replace the file"
-        )
-    return cast
 
 
 def guarded(
@@ -207,7 +161,7 @@ def prepare(spec_json: str, memory_limit: int, warm_up: bool) -> None:
         spec = FeatureSpec.from_json(json.loads(spec_json))
         noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
         with suppress(MattError):  # settings that do not work are told with each file
-            compute(noise.astype(np.float32), spec.sr or 22_050, spec)
+            computed(noise.astype(np.float32), spec.sr or 22_050, spec)
     threadpoolctl.threadpool_limits(limits=1)
     _limit_memory(memory_limit)
 
