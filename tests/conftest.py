@@ -1,5 +1,6 @@
 """Fixtures for all tests."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import settings
 settings.register_profile("matt", deadline=None, print_blob=True)
 settings.load_profile("matt")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+SHARED = Path(os.environ.get("MATT_SHARED_DATA", BESIDE))
 
 
 @pytest.fixture(scope="session")

@@ -8,16 +8,16 @@ that floor. The reference power is 1: loudness is kept.
 
 from __future__ import annotations
 
-import warnings
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
-
-TOP_DB = 80.0
+from ..errors import DataError
+from .banks import mel_bank
+from .decibels import decibels
+from .spec import Precision
+from .spectra import spectra
 
 
 def logmel(
@@ -27,6 +27,7 @@ def logmel(
     n_fft: int = 2048,
     hop_length: int = 256,
     n_mels: int = 96,
+    precision: Precision = "exact",
 ) -> NDArray[np.float16]:
     """Compute the log-mel map of one segment of audio.
 
@@ -40,6 +41,8 @@ def logmel(
         Length of a frame and distance between two, in samples.
     n_mels : int > 0
         Number of mel bands.
+    precision : {"exact", "fast"}
+        Whether spectra are computed in double precision, as librosa does, or in single.
 
     Returns
     -------
@@ -59,33 +62,16 @@ def logmel(
     >>> logmel(np.zeros(348_000, "f4")).shape
     (96, 1360)
     """
-    import librosa
-
     y = np.asarray(y, np.float32)
     if y.ndim != 1 or len(y) < n_fft:
         raise DataError(
             f"a log-mel needs one channel of at least n_fft={n_fft} samples, got shape {y.shape}; "
             "use longer segments or a smaller n_fft"
         )
-    spectrum = librosa.stft(y, n_fft=n_fft, hop_length=hop_length, pad_mode="reflect")
-    power = np.square(np.abs(spectrum))  # (1 + n_fft / 2, T)
-    mel = _filters(sr, n_fft, n_mels) @ power  # (F, T)
-    decibels = librosa.power_to_db(mel, ref=1.0, amin=1e-10, top_db=TOP_DB)
-    return np.asarray(decibels, np.float16)
-
-
-@lru_cache(maxsize=4)
-def _filters(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
-    """Mel filter bank, shape (n_mels, 1 + n_fft / 2)."""
-    import librosa
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            bank: NDArray[np.float32] = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
-        except UserWarning as warning:
-            raise ConfigError(
-                f"n_mels={n_mels} bands do not all hold a frequency at sr={sr} and n_fft={n_fft}; "
-                "use fewer bands or a larger n_fft"
-            ) from warning
-    return bank
+    bank = mel_bank(sr, n_fft, n_mels)
+    mel = np.empty((1 + len(y) // hop_length, n_mels), np.float32)  # (T, F)
+    for frames, magnitudes in spectra(
+        y, n_fft=n_fft, hop_length=hop_length, precision=precision, mirrored=True
+    ):
+        bank.apply(np.square(magnitudes, out=magnitudes), mel[frames])
+    return decibels(mel).T.astype(np.float16)

@@ -10,13 +10,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 from ..audio import Cut, SegmentPolicy
 from ..errors import ConfigError, did_you_mean
 
-KINDS = ("summary", "logmel", "embedding")
+Precision = Literal["exact", "fast"]
+Frequencies = Literal["fma", "true"]
+
 SUMMARY_SIZE = 518
+SEQUENCES = {"mfcc": 20, "chroma": 12, "contrast": 7}  # rows of one column a frame
+KINDS = ("summary", "logmel", *SEQUENCES, "embedding")
+PRECISIONS, FREQUENCIES = ("exact", "fast"), ("fma", "true")
+N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 128  # what only a log-mel may change
+LOWEST_SR, HIGHEST_SR = 16_000, 48_000  # in Hz: all bands of contrast and of 128 mel hold something
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class FeatureSpec:
     ----------
     name : str
         For people; it does not change values.
-    kind : {"summary", "logmel", "embedding"}
+    kind : {"summary", "logmel", "mfcc", "chroma", "contrast", "embedding"}
         Which extractor; an ``"embedding"`` is precomputed and has no audio settings.
     shape : tuple of int
         Of one segment.
@@ -35,16 +42,23 @@ class FeatureSpec:
     sr : int or None
         Sampling rate in Hz to which audio is resampled; None keeps the file's own.
     n_fft, hop_length : int
-        In samples.
+        In samples; only those of a log-mel can be chosen.
     n_mels : int
         Mel bands of a log-mel.
     segments : SegmentPolicy or None
         How a track is cut; None for embeddings.
+    precision : {"exact", "fast"}
+        Whether spectra are computed in double precision, as librosa does, or in single.
+    frequencies : {"fma", "true"}, optional
+        What the sampling rate is taken for by those columns of a summary of which FMA's script
+        did not say it: 22,050 Hz always, or what it is. ``"fma"`` by default for a summary;
+        everything else is ``"true"``.
 
     Raises
     ------
     ConfigError
-        If kind or dtype is unknown, or the settings do not fit each other.
+        If a kind, dtype, precision or axis of frequencies is unknown, a setting has no meaning for
+        the kind, or settings do not fit each other.
     """
 
     name: str
@@ -52,38 +66,86 @@ class FeatureSpec:
     shape: tuple[int, ...]
     dtype: str = "float32"
     sr: int | None = None
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_mels: int = 128
+    n_fft: int = N_FFT
+    hop_length: int = HOP_LENGTH
+    n_mels: int = N_MELS
     segments: SegmentPolicy | None = None
+    precision: Precision = "exact"
+    frequencies: Frequencies = None  # type: ignore[assignment]  # None until the kind is known
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"unknown kind {self.kind!r}; {did_you_mean(self.kind, KINDS)}")
+        if self.frequencies is None:
+            own = "fma" if self.kind == "summary" else "true"
+            object.__setattr__(self, "frequencies", own)
+        for name, known in (("precision", PRECISIONS), ("frequencies", FREQUENCIES)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"unknown {name} {value!r}; {did_you_mean(value, known)}")
         if self.dtype not in ("float32", "float16"):
             raise ConfigError(f"dtype must be float32 or float16, got {self.dtype!r}")
         if (self.segments is None) != (self.kind == "embedding"):
             raise ConfigError(
                 f"kind {self.kind!r} {'takes no' if self.segments else 'needs a'} segment policy"
             )
-        if self.kind == "logmel" and self.segments and self.segments.short == "keep":
+        self._check_meaning()
+        fixed = self.kind == "logmel" or self.kind in SEQUENCES
+        if fixed and self.segments and self.segments.short == "keep":
             raise ConfigError(
-                "a log-mel has a fixed width, so short audio cannot be kept; use 'pad' or 'tile'"
+                f"{self.kind!r} has a fixed width, so short audio cannot be kept; "
+                "use 'pad' or 'tile'"
+            )
+
+    def _check_meaning(self) -> None:
+        """Refuse what the kind does not know: it would change the digest but no value."""
+        strange: dict[str, int | str] = {}
+        if self.kind != "logmel":
+            defaults = {"n_fft": N_FFT, "hop_length": HOP_LENGTH, "n_mels": N_MELS}
+            strange |= {k: v for k, v in defaults.items() if getattr(self, k) != v}
+        if self.kind != "summary" and self.frequencies != "true":
+            strange["frequencies"] = "true"
+        if self.kind == "embedding" and self.precision != "exact":
+            strange["precision"] = "exact"
+        for name, only in strange.items():
+            raise ConfigError(
+                f"{name}={getattr(self, name)!r} has no meaning for kind {self.kind!r}, which has "
+                f"{only!r}; leave it out"
+            )
+        if self.kind in SEQUENCES and not LOWEST_SR <= (self.sr or 0) <= HIGHEST_SR:
+            raise ConfigError(
+                f"kind {self.kind!r} needs a sampling rate of {LOWEST_SR} to {HIGHEST_SR} Hz, got "
+                f"sr={self.sr}; its highest or lowest bands would be empty, choose another"
             )
 
     @classmethod
     def summary(
-        cls, name: str = "summary", *, segments: SegmentPolicy | None = None
+        cls,
+        name: str = "summary",
+        *,
+        frequencies: Frequencies = "fma",
+        precision: Precision = "exact",
+        segments: SegmentPolicy | None = None,
     ) -> FeatureSpec:
         """The 518 summary columns of FMA's features.csv, at the file's own sampling rate.
 
         Parameters
         ----------
+        frequencies : {"fma", "true"}
+            What FMA's columns mean, or the same columns in true hertz.
+        precision : {"exact", "fast"}
         segments : SegmentPolicy
             By default the middle 30 s; shorter audio is taken as it is.
         """
         policy = segments or SegmentPolicy("middle", duration=30.0, short="keep")
-        return cls(name, "summary", (SUMMARY_SIZE,), segments=policy)
+        return cls(
+            name,
+            "summary",
+            (SUMMARY_SIZE,),
+            segments=policy,
+            precision=precision,
+            frequencies=frequencies,
+        )
 
     @classmethod
     def logmel(
@@ -94,16 +156,70 @@ class FeatureSpec:
         n_fft: int = 2048,
         hop_length: int = 256,
         n_mels: int = 96,
+        precision: Precision = "exact",
         segments: SegmentPolicy | None = None,
     ) -> FeatureSpec:
         """Log-mel map in dB, as the paper extracts it: (96, 1360) of the first 29 s at 12 kHz."""
         policy = segments or SegmentPolicy("first", duration=29.0, short="pad")
-        if policy.duration is None:
-            raise ConfigError("a log-mel has a fixed width: give its segments a duration")
-        frames = 1 + round(policy.duration * sr) // hop_length
+        shape = (n_mels, _columns(policy, sr, hop_length))
         return cls(
-            name, "logmel", (n_mels, frames), "float16", sr, n_fft, hop_length, n_mels, policy
+            name, "logmel", shape, "float16", sr, n_fft, hop_length, n_mels, policy, precision
         )
+
+    @classmethod
+    def mfcc(
+        cls,
+        name: str = "mfcc",
+        *,
+        sr: int = 22_050,
+        precision: Precision = "exact",
+        segments: SegmentPolicy | None = None,
+    ) -> FeatureSpec:
+        """Twenty mel-frequency cepstral coefficients a frame: (20, 1292) of the first 30 s.
+
+        Frames are 2,048 samples long, one every 512. `chroma` and `contrast` are like it.
+
+        Parameters
+        ----------
+        sr : int, 16,000 <= sr <= 48,000
+            Sampling rate in Hz.
+        precision : {"exact", "fast"}
+        segments : SegmentPolicy
+            By default the first 30 s, shorter audio being padded with zeros.
+        """
+        return cls._sequence(name, "mfcc", sr, precision, segments)
+
+    @classmethod
+    def chroma(
+        cls,
+        name: str = "chroma",
+        *,
+        sr: int = 22_050,
+        precision: Precision = "exact",
+        segments: SegmentPolicy | None = None,
+    ) -> FeatureSpec:
+        """Strength of the twelve pitch classes in each frame, from C: (12, 1292); see `mfcc`."""
+        return cls._sequence(name, "chroma", sr, precision, segments)
+
+    @classmethod
+    def contrast(
+        cls,
+        name: str = "contrast",
+        *,
+        sr: int = 22_050,
+        precision: Precision = "exact",
+        segments: SegmentPolicy | None = None,
+    ) -> FeatureSpec:
+        """Peak over valley of seven bands in each frame, in dB: (7, 1292); see `mfcc`."""
+        return cls._sequence(name, "contrast", sr, precision, segments)
+
+    @classmethod
+    def _sequence(
+        cls, name: str, kind: str, sr: int, precision: Precision, segments: SegmentPolicy | None
+    ) -> FeatureSpec:
+        policy = segments or SegmentPolicy("first", duration=30.0, short="pad")
+        shape = (SEQUENCES[kind], _columns(policy, sr, HOP_LENGTH))
+        return cls(name, kind, shape, sr=sr, segments=policy, precision=precision)
 
     @classmethod
     def embedding(cls, name: str, shape: tuple[int, ...], *, dtype: str = "float32") -> FeatureSpec:
@@ -176,3 +292,10 @@ class FeatureSpec:
             mine.pop("name")
             theirs.pop("name")
         return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+
+
+def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
+    """Frames of a segment."""
+    if policy.duration is None:
+        raise ConfigError("one column a frame makes a fixed width: give its segments a duration")
+    return 1 + round(policy.duration * sr) // hop_length

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AudioError, DataError, MattError
+from ..errors import AudioError, MattError
+from .computing import compute
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from ..audio import OnDamage
@@ -29,7 +29,6 @@ _ONE_THREAD = (
     "NUMBA_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-LOUDEST = 1e12  # full scale is 1, or 2**31 where integers were stored as they are
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,64 +143,6 @@ def _ends_early(path: str) -> bool:
 
     found = inspect(path)
     return found.completeness == "truncated" and not found.breaks
-
-
-def compute(
-    samples: NDArray[np.float32], sr: int, specs: Sequence[FeatureSpec]
-) -> list[NDArray[Any] | MattError]:
-    """Features of one segment, each in the dtype of its spec, or the error that it met."""
-    found: list[NDArray[Any] | MattError] = []
-    for spec in specs:
-        try:
-            found.append(fitted(_computed(samples, sr, spec), spec))
-        except MattError as error:
-            found.append(error)
-    return found
-
-
-def _computed(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
-    """Feature of one segment, before it is checked against its spec.
-
-    Raises
-    ------
-    DataError
-        If the audio is so loud that its power exceeds what float32 holds, or is not finite.
-    """
-    peak = float(abs(samples).max(initial=0.0))
-    if not peak <= LOUDEST:
-        raise DataError(
-            f"the audio peaks at {peak:.3g}, where full scale is 1; it is damaged or far too loud, "
-            "replace the file"
-        )
-    if spec.kind == "summary":
-        from .summary import summary
-
-        return summary(samples, sr)
-    from .logmel import logmel
-
-    return logmel(samples, sr=sr, n_fft=spec.n_fft, hop_length=spec.hop_length, n_mels=spec.n_mels)
-
-
-def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:
-    """Cast to the dtype of a spec.
-
-    Raises
-    ------
-    DataError
-        If the shape is another, or a value is not finite in that dtype.
-    """
-    import numpy as np
-
-    if values.shape != spec.shape:
-        raise DataError(f"features have shape {values.shape}, the spec says {spec.shape}")
-    with np.errstate(over="ignore"):
-        cast = values.astype(spec.dtype)
-    if not np.isfinite(cast).all():
-        raise DataError(
-            f"{int((~np.isfinite(cast)).sum())} of {cast.size} values are NaN or do not fit "
-            f"{spec.dtype}; the audio is damaged or far too loud, replace the file"
-        )
-    return cast
 
 
 def guarded(

@@ -1,0 +1,82 @@
+"""Magnitude spectra of audio, a block of frames at a time.
+
+The transform runs in double precision as librosa does it or in single precision; what it
+gives is rounded to single precision either way. A block of frames fits the cache of a core, and so
+does everything that is computed from it before the next one comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .spec import Precision
+
+BLOCK = 64  # frames
+
+
+def spectra(
+    y: NDArray[np.float32],
+    *,
+    n_fft: int,
+    hop_length: int,
+    precision: Precision = "exact",
+    mirrored: bool = False,
+    room: int = 0,
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Compute magnitudes of centred frames under a Hann window, block by block.
+
+    Parameters
+    ----------
+    y : float32 array, shape (samples,)
+    n_fft, hop_length : int > 0
+        Length of a frame and distance between two, in samples.
+    precision : {"exact", "fast"}
+        Whether the transform runs in double or in single precision.
+    mirrored : bool
+        Whether the ends of the audio are mirrored, which takes at least ``n_fft`` samples;
+        otherwise there is silence around it.
+    room : int
+        Columns of zeros after the spectrum, for those who want rows of another length.
+
+    Yields
+    ------
+    frames : slice
+        Which of the ``1 + samples // hop_length`` frames.
+    magnitudes : float32 array, shape (at most 64, 1 + n_fft // 2 + room)
+        Of these frames. The next block overwrites it.
+    """
+    import scipy.fft
+
+    half = n_fft // 2
+    frames = 1 + len(y) // hop_length
+    ends = (half, n_fft - half)
+    padded = np.pad(y, ends, mode="reflect") if mirrored else np.pad(y, ends)
+    window = _window(n_fft, precision)
+    real = window.dtype
+    step = max(1, min(BLOCK, frames))
+    samples = np.empty((step - 1) * hop_length + n_fft, real)
+    cut = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length]  # (B, n_fft)
+    windowed = np.empty((step, n_fft), real)
+    single = np.empty((step, half + 1), np.complex64)
+    magnitudes = np.zeros((step, half + 1 + room), np.float32)
+    for begin in range(0, frames, step):
+        n = min(step, frames - begin)
+        size = (n - 1) * hop_length + n_fft
+        samples[:size] = padded[begin * hop_length : begin * hop_length + size]
+        np.multiply(cut[:n], window, out=windowed[:n])
+        single[:n] = scipy.fft.rfft(windowed[:n], axis=1)
+        np.abs(single[:n], out=magnitudes[:n, : half + 1])
+        yield slice(begin, begin + n), magnitudes[:n]
+
+
+@lru_cache(maxsize=8)
+def _window(n_fft: int, precision: Precision) -> NDArray[Any]:
+    import librosa
+
+    window: NDArray[Any] = librosa.filters.get_window("hann", n_fft)  # periodic
+    return window.astype(np.float64 if precision == "exact" else np.float32)
