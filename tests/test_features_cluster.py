@@ -201,7 +201,7 @@ def test_the_command_line_on_a_nanny_whose_worker_may_have_children(cluster, fil
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
         assert (done.returncode, done.stderr) == (0, "")
-        return json.loads(done.stdout)["counts"]
+        return json.loads(done.stdout)["stores"][0]["counts"]
 
     # A relative folder is one of the user's, not of the workers'.
     assert command("there", "--scheduler", both.address) == command(stores[0], "--workers", "1")

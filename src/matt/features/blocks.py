@@ -124,7 +124,10 @@ def write_block(
     """
     name = f"{plan:04d}-{block:05d}"
     with replacing(path / f"{name}.npy") as temporary, temporary.open("wb") as file:
-        np.save(file, values, allow_pickle=False)
+        header = np.lib.format.header_data_from_array_1_0(values)
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not np.save: on a full disk it raises an error that does not say so.
+        file.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
     write_parquet(path / f"{name}.parquet", rows, schema=ROWS_SCHEMA)
     return name
 

@@ -236,13 +236,7 @@ class FeatureSpec:
 
     @property
     def cut(self) -> Cut:
-        """What it wants of a file; specs with equal cuts are computed from the same samples.
-
-        Raises
-        ------
-        ConfigError
-            If it is not computed from audio.
-        """
+        """What it wants of a file; a ConfigError if it is not computed from audio."""
         if self.segments is None:
             raise ConfigError(
                 f"feature {self.name!r} is not computed from audio; give its values to "
