@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .console import Json, Output, Quiet, outcome
-from .extraction import Retry, Salvage, Scheduler, Store, Workers, extract_features
-from .extraction import extraction_counts as counts_of
+from .extraction import (
+    Retry,
+    Salvage,
+    Scheduler,
+    Store,
+    Workers,
+    extract_features,
+    extraction_counts,
+)
 from .sources import (
     IN_PART,
     Folder,
@@ -105,10 +112,16 @@ def extract(
             scheduler=scheduler,
             limits=limits,
         )
-        left_out = [problem for problem in found.problems if not problem.kept]
-        tell_failures(left_out, output, what="cannot be used")
         for spec, report in reports.items():
-            _tell(spec, stores[spec], report, output)
+            counts = extraction_counts(report)
+            told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
+            output.say(f"{spec.kind}: {told}. Store: {stores[spec]}")
+        left_out = [problem for problem in found.problems if not problem.kept]
+        # What befell a file in every store is told once.
+        failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
+        partial = dict.fromkeys(f for report in reports.values() for f in report.partial)
+        tell_failures([*left_out, *failures], output)
+        tell_failures(partial, output, what=IN_PART)
         output.document(
             {
                 "stores": [_row(spec, stores[spec], report) for spec, report in reports.items()],
@@ -124,19 +137,11 @@ def _place(spec: FeatureSpec, store: Path | None, folder: Path, *, alone: bool) 
     return store if alone else store / f"{spec.kind}-{spec.digest}"
 
 
-def _tell(spec: FeatureSpec, store: Path, report: Report, output: Output) -> None:
-    counts = counts_of(report)
-    told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
-    output.say(f"{spec.kind}: {told}. Store: {store}")
-    tell_failures(report.failures, output)
-    tell_failures(report.partial, output, what=IN_PART)
-
-
 def _row(spec: FeatureSpec, store: Path, report: Report) -> dict[str, Any]:
     return {
         "store": str(store),
         "spec": spec.to_json(),
-        "counts": counts_of(report),
+        "counts": extraction_counts(report),
         "failures": failure_rows(report.failures),
         "partial": failure_rows(report.partial),
     }

@@ -25,7 +25,7 @@ from .report import Progress, Written
 from .schedule import Task
 from .task import extract_block, run_block
 
-_AHEAD = 256  # tasks that an executor holds at once; a thread holds two
+_AHEAD = 4096  # tasks that an executor holds at once; a thread holds two
 
 
 class _File(NamedTuple):
@@ -34,6 +34,46 @@ class _File(NamedTuple):
     path: str
     reason: str
     work: float
+
+    @property
+    def failure(self) -> str:
+        """What to say if it failed."""
+        return f"{self.path}: {self.reason}" if self.reason else ""
+
+
+class _Tally:
+    """Where a run stands."""
+
+    def __init__(self, tasks: Sequence[Task], n_bytes: int) -> None:
+        self.total, self.n_blocks = sum(len(task.work) for task in tasks), len(tasks)
+        self.n_bytes, self.last_failure = n_bytes, ""
+        self.done = self.failed = self.blocks = 0
+        self._worked = 0.0
+        self._files = Pace(self.total)
+        self._work = Pace(float(sum(task.work.sum() for task in tasks)))
+
+    def add(self, files: int, work: float, failed: int) -> None:
+        """Note files that are done."""
+        self.done, self.failed = self.done + files, self.failed + failed
+        self._worked += work
+        now = time.monotonic()
+        self._files.tell(self.done, now=now)
+        self._work.tell(self._worked, now=now)
+
+    def progress(self) -> Progress:
+        """What there is to tell."""
+        return Progress(
+            "extracting",
+            self.done,
+            self.total,
+            failed=self.failed,
+            block=self.blocks,
+            blocks=self.n_blocks,
+            n_bytes=self.n_bytes,
+            rate=self._files.rate,
+            left=self._work.left,
+            last_failure=self.last_failure,
+        )
 
 
 class Crew:
@@ -78,42 +118,25 @@ class Crew:
         """
         waiting = deque(tasks)
         events: SimpleQueue[_File | Future[list[Written]]] = SimpleQueue()
-        total, work = sum(len(task.work) for task in tasks), sum(t.work.sum() for t in tasks)
-        files, pace = Pace(total), Pace(float(work))
-        done, failed, blocks, worked, last_failure = 0, 0, 0, 0.0, ""
+        tally = _Tally(tasks, n_bytes)
+        if tasks:
+            tell(tally.progress())
         while waiting or self._running:
             while waiting and len(self._running) < self._most:
                 self._submit(waiting.popleft(), events)
             event = events.get()
             if isinstance(event, _File):
-                done, worked = done + 1, worked + event.work
-                if event.reason:
-                    failed, last_failure = failed + 1, f"{event.path}: {event.reason}"
+                tally.add(1, event.work, int(bool(event.reason)))
+                tally.last_failure = event.failure or tally.last_failure
             else:
                 task = self._running.pop(event)
                 written = event.result()
                 self.written += written
-                blocks += 1
+                tally.blocks += 1
                 if self._executor is not None:  # nobody told of its files
-                    done, worked = done + len(task.work), worked + float(task.work.sum())
-                    failed += len({track for part in written for track in part.failed})
-            now = time.monotonic()
-            files.tell(done, now=now)
-            pace.tell(worked, now=now)
-            tell(
-                Progress(
-                    "extracting",
-                    done,
-                    total,
-                    failed=failed,
-                    block=blocks,
-                    blocks=len(tasks),
-                    n_bytes=n_bytes,
-                    rate=files.rate,
-                    left=pace.left,
-                    last_failure=last_failure,
-                )
-            )
+                    lost = {track for part in written for track in part.failed}
+                    tally.add(len(task.work), float(task.work.sum()), len(lost))
+            tell(tally.progress())
 
     def _submit(self, task: Task, events: SimpleQueue[_File | Future[list[Written]]]) -> None:
         if self._executor is None:

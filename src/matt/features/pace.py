@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 _WINDOW = 600.0  # seconds: what was longer ago says little of what comes
-_SURE = 10.0  # seconds of work before anything is said
+_SURE = 5.0  # seconds of work before anything is said
 
 
 class Pace:
