@@ -37,7 +37,6 @@ CONTAINERS = {
 
 REMEDY = "pip install 'matt-mgc[formats]'"
 _OPTIONS = {"err_detect": "crccheck"}  # WavPack's checksums are ignored otherwise
-_GUESSED = ("ADTS", "ASF", "WavPack")  # how long they are, if they do not say
 _MOST_FAILURES = 100  # in a row, of a demuxer that may not move
 
 
@@ -196,7 +195,8 @@ class Pyav:
         """Samples per channel; None where ffmpeg would only guess from the bitrate."""
         if structure.seconds is not None:
             return round(structure.seconds * self.sr)
-        if structure.completeness == "undetectable" and structure.format in _GUESSED:
+        unknown = structure.format == "WavPack" and structure.completeness == "undetectable"
+        if unknown or structure.format in ("ADTS", "ASF"):
             return None
         stream, duration = self._stream, self._container and self._container.duration
         if stream.duration is not None and stream.time_base is not None:
