@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import bags, fma, near_duplicates, reading
+from . import bags, fma, near_duplicates, reading, soak
 from .paired import measure, show, write
 
-MODULES = (bags, fma, near_duplicates, reading)
+MODULES = (bags, fma, near_duplicates, reading, soak)
 RESULTS = Path(__file__).parent / "results.json"
 
 

@@ -28,7 +28,7 @@ from .paired import Claim
 
 N_TRACKS, BAG, BATCH, BLOCK = 4_000, 5, 800, 250
 SHAPE = (96, 1360)
-PRODUCT = 1_200  # rows and columns of the matrices of the made-up training step
+SMALL_BATCH, PRODUCT = 100, 1_000  # of the made-up training: tracks, rows of its matrices
 Batches = list[NDArray[np.int64]]
 _kept: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process ends
 
@@ -67,12 +67,12 @@ def empty_cache(paths: tuple[Path, ...]) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def batches(order: str) -> Batches:
+def batches(order: str, size: int = BATCH) -> Batches:
     """Tracks of the batches of one epoch."""
     bags = np.arange(N_TRACKS).reshape(-1, BAG)
     if order == "random":
         np.random.default_rng(0).shuffle(bags)
-    return np.split(bags.ravel(), N_TRACKS // BATCH)
+    return np.split(bags.ravel(), N_TRACKS // size)
 
 
 @cache
@@ -129,11 +129,9 @@ def weights() -> torch.Tensor:
 
 
 def step(values: torch.Tensor) -> torch.Tensor:
-    """What stands for training: products of matrices, on one core."""
+    """What stands for training: a product of matrices, about as long as reading from disk takes."""
     x = values.ravel()[: PRODUCT * PRODUCT].float().reshape(PRODUCT, PRODUCT)
-    for _ in range(2):
-        x = torch.tanh(x @ weights())
-    return x
+    return torch.tanh(x @ weights())
 
 
 def on_one_core(epoch: Callable[[], None]) -> None:
@@ -150,13 +148,13 @@ def ahead() -> None:
     """An epoch while a thread reads the next batch."""
     ids = np.arange(N_TRACKS)
     reader = Reader.open(store(), ids, torch.device("cpu"), max_bytes=0)
-    for values, _ in reader.each(batches("random")):
+    for values, _ in reader.each(batches("random", SMALL_BATCH)):
         step(values)
 
 
 def in_line() -> None:
     """An epoch that reads each batch when it needs it, into memory that is there."""
-    for ids in batches("random"):
+    for ids in batches("random", SMALL_BATCH):
         values, _ = store().read(ids, out=buffer())
         step(torch.from_numpy(values))
 
@@ -189,6 +187,7 @@ def claims() -> list[Claim]:
             ours=partial(ours, batches(order), 1),
             theirs=partial(by_h5py, batches(order), 1),
             before=forget,
+            runs=9,
             n_items=N_TRACKS,
             facts=facts,
         )
