@@ -83,7 +83,7 @@ def extract(
     output = Output(json, quiet)
     with outcome(output):
         from ..config import FeatureSettings
-        from ..features.extract import Limits
+        from ..features.limits import Limits
 
         limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
         kinds = list(dict.fromkeys(kinds or ["summary"]))

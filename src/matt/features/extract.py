@@ -29,7 +29,6 @@ from .spec import FeatureSpec
 from .task import Part, extract_block
 
 __all__ = [
-    "Limits",
     "Part",
     "Problem",
     "Progress",
