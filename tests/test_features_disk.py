@@ -26,7 +26,7 @@ def small_disk(tmp_path):
     ):
         pytest.skip("a small file system cannot be mounted here")
     yield place
-    subprocess.run(["umount", str(place)], check=True)
+    subprocess.run(["umount", "--lazy", str(place)], check=True)  # maps may still be open
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -32,6 +33,7 @@ from .spec import FeatureSpec
 
 BLOCK_BYTES = 64 * 2**20
 BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
+_HASHED_AT_ONCE, _PART = 8, 1024  # files
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
 _LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
 
@@ -78,16 +80,29 @@ def draw_up(
         for spec, store in stores.items()
     }
     order = np.lexsort((tracks.track_id, tracks.album_id))
-    for done, row in enumerate(order, start=1):
-        track_id, path = int(tracks.track_id[row]), str(tracks.path[row])
-        stamp = stamp_of(path)
-        curious = [want for want in wants.values() if want.looks(track_id, stamp)]
-        if curious:
-            seen = _hash(path) if stamp != NO_FILE else ""
-            for want in curious:
-                want.note(int(row), track_id, stamp, seen)
-        if progress:
-            progress(done, len(tracks))
+    done = 0
+    # Hashing waits for the disk, or for a network: some files at a time.
+    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as threads:
+        for part in np.array_split(order, range(_PART, len(order), _PART)):
+            ids, paths = tracks.track_id[part].tolist(), tracks.path[part].tolist()
+            stamps = list(map(stamp_of, paths))
+            curious = [
+                [want for want in wants.values() if want.looks(track_id, stamp)]
+                for track_id, stamp in zip(ids, stamps, strict=True)
+            ]
+            looked_into = [
+                path if who and stamp != NO_FILE else ""
+                for path, stamp, who in zip(paths, stamps, curious, strict=True)
+            ]
+            rows = zip(part.tolist(), ids, stamps, curious, strict=True)
+            for (row, track_id, stamp, who), seen in zip(
+                rows, threads.map(_hash, looked_into), strict=True
+            ):
+                for want in who:
+                    want.note(row, track_id, stamp, seen)
+                done += 1
+                if progress:
+                    progress(done, len(tracks))
     blocks = _cut({spec: want.rows for spec, want in wants.items()})
     return {
         spec: _plan(tracks, stores[spec], want.rows, blocks[spec], salvage=salvage)
@@ -128,7 +143,7 @@ class _Wants:
 
 def _hash(path: str) -> str:
     try:
-        return audio_hash(path)
+        return audio_hash(path) if path else ""
     except Exception:  # whatever is wrong with the file: its extraction will say so
         return ""
 
