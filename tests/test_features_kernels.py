@@ -179,7 +179,7 @@ def test_shapes_are_librosas(kind):
         "sparse": rng.random((37, 1025)) ** 40,
     }[kind]
     moments = np.empty((37, 3 * 33), np.float32)
-    sums = group_moments(rows, moments)
+    group_moments(rows, moments)
     expected = {"S": spectrum.T.astype(np.float64), "sr": 2048}  # hertz are bins
     centroid, bandwidth = centroid_and_bandwidth(moments)
     np.testing.assert_allclose(
@@ -189,14 +189,14 @@ def test_shapes_are_librosas(kind):
         bandwidth, librosa.feature.spectral_bandwidth(**expected)[0], rtol=1e-4
     )
     np.testing.assert_array_equal(
-        rolloff(rows, sums), librosa.feature.spectral_rolloff(**expected)[0]
+        rolloff(spectrum**2, moments), librosa.feature.spectral_rolloff(**expected)[0]
     )
 
 
 def test_an_empty_spectrum_has_no_shape():
     rows, moments = np.zeros((3, 64), np.float32), np.empty((3, 6), np.float32)
-    sums = group_moments(rows, moments)
-    assert (rolloff(rows, sums) == 0).all()
+    group_moments(rows, moments)
+    assert (rolloff(rows, moments) == 0).all()
     assert [(x == 0).all() for x in centroid_and_bandwidth(moments)] == [True, True]
 
 
