@@ -1,20 +1,31 @@
-"""``python -m benchmarks [WORD ...]``: measure the claims, or those whose text holds a word."""
+"""``python -m benchmarks [--fma-script PATH] [WORD ...]``: measure the claims.
+
+All of them, or those whose text holds a word. The path is that of FMA's features.py, to measure
+beside it instead of a plain librosa transcription.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
+import os
 from pathlib import Path
 
-from . import bags, fma, near_duplicates, reading, soak
+from . import bags, features, fma, near_duplicates, reading, soak
 from .paired import measure, show, write
 
-MODULES = (bags, fma, near_duplicates, reading, soak)
+MODULES = (bags, features, fma, near_duplicates, reading, soak)
 RESULTS = Path(__file__).parent / "results.json"
 
 
 def main() -> None:
     """Measure, print, and write results.json when everything was measured."""
-    words = [word.lower() for word in sys.argv[1:]]
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--fma-script", metavar="PATH")
+    parser.add_argument("words", metavar="WORD", nargs="*", type=str.lower)
+    options = parser.parse_args()
+    if options.fma_script:
+        os.environ["MATT_FMA_SCRIPT"] = options.fma_script
+    words = options.words
     claims = [claim for module in MODULES for claim in module.claims()]
     chosen = [c for c in claims if not words or any(w in c.claim.lower() for w in words)]
     results = []

@@ -24,9 +24,23 @@ logmels = st.builds(
     n_mels=st.integers(8, 128),
     segments=policies,
 )
+precisions = st.sampled_from(["exact", "fast"])
+sequences = st.builds(
+    lambda make, **settings: make(**settings),
+    st.sampled_from([FeatureSpec.mfcc, FeatureSpec.chroma, FeatureSpec.contrast]),
+    sr=st.integers(16_000, 48_000),
+    precision=precisions,
+    segments=policies,
+)
 specs = st.one_of(
     logmels,
-    st.builds(FeatureSpec.summary, segments=policies),
+    sequences,
+    st.builds(
+        FeatureSpec.summary,
+        frequencies=st.sampled_from(["fma", "true"]),
+        precision=precisions,
+        segments=policies,
+    ),
     st.builds(FeatureSpec.embedding, st.text(), st.tuples(st.integers(1, 9), st.integers(1, 9))),
 )
 
@@ -36,6 +50,32 @@ def test_the_papers_log_mel_and_fmas_summary():
     assert (logmel.shape, logmel.dtype, logmel.sr) == ((96, 1360), "float16", 12_000)
     assert (summary.shape, summary.dtype, summary.sr) == ((518,), "float32", None)
     assert (logmel.n_bytes, summary.n_bytes) == (96 * 1360 * 2, 518 * 4)
+
+
+@given(sequences)
+def test_a_sequence_has_a_column_a_frame(spec):
+    rows = {"mfcc": 20, "chroma": 12, "contrast": 7}
+    assert spec.shape == (rows[spec.kind], 1 + round(spec.segments.duration * spec.sr) // 512)
+    assert (spec.dtype, spec.frequencies) == ("float32", "true")
+
+
+def test_precision_and_frequencies_are_part_of_the_identity():
+    specs = [
+        FeatureSpec.summary(frequencies=frequencies, precision=precision)
+        for frequencies in ("fma", "true")
+        for precision in ("exact", "fast")
+    ]
+    assert len({spec.digest for spec in specs}) == 4
+    assert specs[0] == FeatureSpec.summary()
+    assert specs[0].differences(specs[3]) == ["precision: exact / fast", "frequencies: fma / true"]
+
+
+def test_without_a_word_frequencies_are_those_the_kind_is_known_for():
+    """As in a spec that was written before there was a choice."""
+    for spec in (FeatureSpec.summary(), FeatureSpec.logmel(), FeatureSpec.embedding("clap", (5,))):
+        old = spec.to_json()
+        del old["frequencies"], old["precision"]
+        assert FeatureSpec.from_json(old) == spec
 
 
 @given(specs)
@@ -73,6 +113,14 @@ def test_differences_name_the_settings():
         ({"dtype": "float64"}, "float32 or float16, got 'float64'"),
         ({"segments": None}, "needs a segment policy"),
         ({"kind": "embedding"}, "takes no segment policy"),
+        ({"precision": "exakt"}, "unknown precision 'exakt'; did you mean 'exact'"),
+        ({"frequencies": "ture"}, "unknown frequencies 'ture'; did you mean 'true'"),
+        (
+            {"n_fft": 1024},
+            "n_fft=1024 has no meaning for kind 'summary', which has 2048; leave it out",
+        ),
+        ({"hop_length": 256}, "hop_length=256 has no meaning"),
+        ({"n_mels": 96}, "n_mels=96 has no meaning"),
     ],
 )
 def test_nonsense_is_refused(settings, message):
@@ -90,3 +138,36 @@ def test_a_log_mel_has_a_fixed_width():
 def test_an_unknown_key_is_refused_with_a_guess():
     with pytest.raises(ConfigError, match="unknown key 'n_mel'; did you mean 'n_mels'"):
         FeatureSpec.from_json({**FeatureSpec.logmel().to_json(), "n_mel": 5})
+
+
+@pytest.mark.parametrize(
+    ("spec", "settings", "message"),
+    [
+        (
+            FeatureSpec.mfcc(),
+            {"frequencies": "fma"},
+            "frequencies='fma' has no meaning for kind 'mfcc'",
+        ),
+        (FeatureSpec.logmel(), {"frequencies": "fma"}, "no meaning for kind 'logmel'"),
+        (FeatureSpec.chroma(), {"n_mels": 96}, "n_mels=96 has no meaning for kind 'chroma'"),
+        (FeatureSpec.contrast(), {"sr": None}, "16000 to 48000 Hz, got sr=None"),
+        (
+            FeatureSpec.embedding("clap", (5,)),
+            {"precision": "fast"},
+            "no meaning for kind 'embedding'",
+        ),
+    ],
+)
+def test_what_has_no_meaning_for_a_kind_is_refused(spec, settings, message):
+    with pytest.raises(ConfigError, match=message):
+        replace(spec, **settings)
+
+
+@pytest.mark.parametrize("make", [FeatureSpec.mfcc, FeatureSpec.chroma, FeatureSpec.contrast])
+def test_sequences_have_a_width_and_a_rate(make):
+    with pytest.raises(ConfigError, match="use 'pad' or 'tile'"):
+        make(segments=SegmentPolicy("first", duration=3.0, short="keep"))
+    with pytest.raises(ConfigError, match="give its segments a duration"):
+        make(segments=SegmentPolicy("all", duration=None))
+    with pytest.raises(ConfigError, match="16000 to 48000 Hz, got sr=8000"):
+        make(sr=8_000)

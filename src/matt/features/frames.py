@@ -124,6 +124,8 @@ def frame_features(
         centroid, bandwidth = centroid_and_bandwidth(raw["moments"])
         rows["spectral_centroid"] = centroid[:, None] * (axis_sr / N_FFT)
         rows["spectral_bandwidth"] = bandwidth[:, None] * (axis_sr / N_FFT)
+        last = rolloff(raw["power"], raw["moments"])
+        rows["spectral_rolloff"] = last[:, None] * (axis_sr / N_FFT)
     if "zcr" in wanted:
         rows["zcr"] = zero_crossing_rate(y)[:frames, None]
     return {name: np.asarray(rows[name], np.float32).T for name in names}
@@ -148,7 +150,8 @@ def _one_pass(
         bands = contrast_bands(axis_sr, N_FFT)
         widths["peaks"] = widths["valleys"] = len(bands)
     if not wanted.isdisjoint(_SHAPES):
-        widths["moments"], widths["spectral_rolloff"] = 3 * (N_BINS + _ROOM) // 32, 1
+        widths["moments"] = 3 * (N_BINS + _ROOM) // 32
+        widths["power"] = N_BINS
     if "rmse" in wanted:
         widths["rmse"] = 1
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
@@ -166,8 +169,7 @@ def _one_pass(
         if "spectral_contrast" in wanted:
             contrast(magnitudes, bands, here["peaks"], here["valleys"])
         if "moments" in here:
-            sums = group_moments(rows, here["moments"])
-            here["spectral_rolloff"][:, 0] = rolloff(rows, sums) * (axis_sr / N_FFT)
+            group_moments(rows, here["moments"])
         if "rmse" in wanted:
             here["rmse"][:, 0] = np.sqrt(power @ _energy())
     return raw

@@ -16,7 +16,7 @@ _OFFSETS = np.arange(GROUP) - (GROUP - 1) / 2
 _MOMENTS = np.stack([np.ones(GROUP), _OFFSETS, _OFFSETS**2], axis=1).astype(np.float32)  # (32, 3)
 
 
-def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> NDArray[np.float32]:
+def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     """Sum and first two moments of every group.
 
     Parameters
@@ -24,38 +24,37 @@ def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> NDArra
     rows : float32 array, shape (T, 32 G), contiguous
         Magnitudes, followed by zeros.
     out : float32 array, shape (T, 3 G), contiguous
-
-    Returns
-    -------
-    float32 array, shape (T, G)
-        The sums alone.
     """
     np.matmul(rows.reshape(-1, GROUP), _MOMENTS, out=out.reshape(-1, 3))
-    return out[:, ::3]
 
 
-def rolloff(rows: NDArray[np.float32], sums: NDArray[np.float32]) -> NDArray[np.intp]:
+def rolloff(power: NDArray[np.float32], moments: NDArray[np.float32]) -> NDArray[np.intp]:
     """First bin up to which a spectrum holds 85 % of its sum.
 
     Parameters
     ----------
-    rows : float32 array, shape (T, 32 G), contiguous
-    sums : float32 array, shape (T, G)
-        Of each group.
+    power : float32 array, shape (T, bins)
+        Squares of the magnitudes.
+    moments : float32 array, shape (T, 3 G)
+        Of each group of 32 bins, as `group_moments` has them; the last may be incomplete.
 
     Returns
     -------
     int array, shape (T,)
         0 where a spectrum is all zeros.
     """
-    running = np.cumsum(sums, axis=1, dtype=np.float64)  # (T, G)
+    sums = moments[:, ::3]  # (T, G)
+    running = np.cumsum(sums, axis=1, dtype=np.float64)
     threshold = ROLLOFF * running[:, -1:]  # (T, 1)
     group = (running < threshold).sum(axis=1)
-    frame = np.arange(len(rows))
-    within = rows.reshape(len(rows), -1, GROUP)[frame, group]  # (T, 32)
+    frame = np.arange(len(power))
+    start = np.minimum(GROUP * group, power.shape[1] - GROUP)  # the last group ends where bins do
+    cut = np.lib.stride_tricks.sliding_window_view(power, GROUP, axis=1)
+    within = np.sqrt(cut[frame, start])  # (T, 32)
+    within[np.arange(GROUP) < (GROUP * group - start)[:, None]] = 0
     left = threshold[:, 0] - running[frame, group] + sums[frame, group]
     below = np.cumsum(within, axis=1, dtype=np.float64) < left[:, None]
-    bins: NDArray[np.intp] = GROUP * group + below.sum(axis=1)
+    bins: NDArray[np.intp] = start + below.sum(axis=1)
     return bins
 
 

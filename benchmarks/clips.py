@@ -1,0 +1,99 @@
+"""Ten real clips, one pinned core, one BLAS thread; and FMA's own script, where it is at hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def paths() -> list[Path]:
+    """MP3 files of 30 seconds, in ``fma_clips`` of ``$MATT_SHARED_DATA``; none where it is absent.
+
+    By default the folder lies beside the checkout, as ``../shared/data``.
+    """
+    folder = Path(os.environ.get("MATT_SHARED_DATA", BESIDE)) / "fma_clips"
+    return sorted(folder.glob("*.mp3"))
+
+
+@cache
+def _controller() -> Any:
+    import threadpoolctl
+
+    return threadpoolctl.ThreadpoolController()
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Pin the process to one core and BLAS to one thread, and undo both."""
+    pinned: set[int] = set()
+    with suppress(AttributeError):  # Linux only
+        pinned = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {max(pinned)})
+    try:
+        with _controller().limit(limits=1):
+            yield
+    finally:
+        if pinned:
+            os.sched_setaffinity(0, pinned)
+
+
+def each(work: Callable[[Any], Any], items: list[Any]) -> None:
+    """Do the work for each item, on one core."""
+    with one_core():
+        for item in items:
+            work(item)
+
+
+def peer() -> tuple[str, Callable[[Path], Any]]:
+    """Name and work of whom the 518 columns are compared with: decode a file and compute them.
+
+    FMA's script where ``$MATT_FMA_SCRIPT`` says where it is, else our own transcription.
+    """
+    script = os.environ.get("MATT_FMA_SCRIPT")
+    if script:
+        return "FMA's features.py", _fmas_script(Path(script))
+    from .plain_features import summary_of_file
+
+    return "plain librosa", summary_of_file
+
+
+def _fmas_script(path: Path) -> Callable[[Path], Any]:
+    """Its function for one track. The module beside it, which finds files, is not needed."""
+    import librosa
+
+    stub = types.ModuleType("utils")
+    stub.get_audio_path = lambda folder, track: str(track)  # type: ignore[attr-defined]
+    known = sys.modules.get("utils")
+    sys.modules["utils"] = stub
+    try:
+        spec = importlib.util.spec_from_file_location("fma_features", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        if known is None:
+            del sys.modules["utils"]
+        else:
+            sys.modules["utils"] = known
+    if not hasattr(librosa.feature, "rmse"):
+        librosa.feature.rmse = librosa.feature.rms  # its name when the script was written
+
+    def compute(clip: Path) -> Any:
+        with warnings.catch_warnings():  # the script turns librosa's into errors for good
+            row = module.compute_features(clip)
+        if row.isna().all():
+            raise RuntimeError(f"{path} computed nothing of {clip}; see what it printed")
+        return row
+
+    return compute

@@ -1,0 +1,121 @@
+"""Features of ten real clips, decoding included, on one core with one thread.
+
+The peer is FMA's own script where ``python -m benchmarks --fma-script PATH`` says where it is, and
+otherwise a plain librosa transcription of ours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matt import FeatureSpec
+from matt.audio import read_segments
+from matt.features.computing import computed
+
+from . import clips, plain_features
+from .paired import Claim
+
+SUMMARY, LOG_MEL = FeatureSpec.summary(), FeatureSpec.logmel()
+FAST_LOG_MEL = FeatureSpec.logmel(precision="fast")
+
+
+def features_of(path: Path, spec: FeatureSpec) -> Any:
+    """Decode a clip and compute one feature."""
+    (segment,) = read_segments(path, sr=spec.sr, policy=spec.segments)
+    return computed(segment.samples, segment.sr, spec)
+
+
+def both_of(path: Path) -> Any:
+    """Decode a clip once and compute the 518 columns and the log-mel."""
+    import soxr
+
+    (segment,) = read_segments(path, sr=None, policy=SUMMARY.segments)
+    n = round(29.0 * 12_000)
+    at_12k = soxr.resample(segment.samples, segment.sr, 12_000, quality="HQ")[:n]
+    at_12k = np.pad(at_12k, (0, n - len(at_12k)))
+    return computed(segment.samples, segment.sr, SUMMARY), computed(at_12k, 12_000, LOG_MEL)
+
+
+def log_mel_by_librosa(path: Path) -> Any:
+    """Decode, resample, mel, decibels."""
+    import librosa
+
+    y, sr = librosa.load(path, sr=12_000, duration=29.0)
+    return plain_features.log_mel(y, int(sr))
+
+
+def both_by_peer(summary: Any, item: tuple[Path, NDArray[np.float32], int]) -> Any:
+    """The peer's 518 columns; then librosa's log-mel of audio that is decoded already."""
+    import librosa
+
+    path, y, sr = item
+    at_12k = librosa.resample(y[: 29 * sr], orig_sr=sr, target_sr=12_000)
+    return summary(path), plain_features.log_mel(at_12k)
+
+
+def decoded(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Decode a clip and mix it to mono, with nothing around it."""
+    import soundfile
+
+    y, sr = soundfile.read(path, dtype="float32", always_2d=True)
+    return (y[:, 0] + y[:, -1]) * np.float32(0.5), sr
+
+
+def at_12k(path: Path) -> NDArray[np.float32]:
+    """29 seconds at 12 kHz."""
+    (segment,) = read_segments(path, sr=12_000, policy=LOG_MEL.segments)
+    return segment.samples
+
+
+def claims() -> list[Claim]:
+    """The 518 columns, the log-mel, both, and what they cost beside decoding."""
+    paths = clips.paths()
+    if not paths:
+        print("features: skipped, ../shared/data/fma_clips is not beside this checkout")
+        return []
+    name, summary = clips.peer()
+    n = len(paths)
+    clip = f"{n} clips of 30 s, one core"
+    facts = {"n": n, "data": "FMA clips"}
+    samples = [at_12k(path) for path in paths]
+    audio = [(path, *decoded(path)) for path in paths]
+
+    def claim(text: str, against: str, goal: float, ours: Any, theirs: Any) -> Claim:
+        return Claim(f"{text}, {clip}", against, goal, ours, theirs, facts=facts)
+
+    def log_mel(spec: FeatureSpec) -> Any:
+        return partial(clips.each, lambda y: computed(y, 12_000, spec), samples)
+
+    librosas = partial(clips.each, plain_features.log_mel, samples)
+    ours = partial(clips.each, partial(features_of, spec=SUMMARY), paths)
+    return [
+        claim("518 features from MP3, exact", name, 5, ours, partial(clips.each, summary, paths)),
+        claim(
+            "518 features and log-mel from one decode of MP3, exact",
+            f"{name}, then librosa's log-mel",
+            5,
+            partial(clips.each, both_of, paths),
+            partial(clips.each, partial(both_by_peer, summary), audio),
+        ),
+        claim(
+            "log-mel from MP3, exact",
+            "librosa.load and melspectrogram",
+            1.5,
+            partial(clips.each, partial(features_of, spec=LOG_MEL), paths),
+            partial(clips.each, log_mel_by_librosa, paths),
+        ),
+        claim("log-mel of decoded audio, exact", "librosa", 1.5, log_mel(LOG_MEL), librosas),
+        claim("log-mel of decoded audio, fast", "librosa", 2.2, log_mel(FAST_LOG_MEL), librosas),
+        claim(
+            "518 features from MP3, at most 2.7 times the time of decoding alone, exact",
+            "decoding alone, by soundfile",
+            round(1 / 2.7, 3),
+            ours,
+            partial(clips.each, decoded, paths),
+        ),
+    ]

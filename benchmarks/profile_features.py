@@ -1,0 +1,147 @@
+"""``python -m benchmarks.profile_features``: where the time of the 518 columns goes.
+
+Milliseconds a clip by stage, the medians of several rounds over all clips, on one core with one
+thread; and the floor, that is decoding and the Fourier transforms that no method can do without.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from matt.features import banks, constantq, frames, summary, tuning
+
+from . import clips
+from .features import decoded
+
+ROUNDS = 7
+
+
+class Stopwatch:
+    """Time spent in functions, without that of other watched functions inside them."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+        self._running: list[str] = []
+        self._since = 0.0
+
+    def _switch(self) -> None:
+        now = time.perf_counter()
+        if self._running:
+            self.spent[self._running[-1]] += now - self._since
+        self._since = now
+
+    def begin(self, stage: str) -> None:
+        """From here on, time belongs to the stage."""
+        self._switch()
+        self._running.append(stage)
+
+    def end(self) -> None:
+        """From here on, it belongs to the stage around it."""
+        self._switch()
+        self._running.pop()
+
+    def watch(self, owner: Any, name: str, stage: str) -> None:
+        """Replace a function by itself under the watch."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        def watched(*args: Any, **options: Any) -> Any:
+            self.begin(stage)
+            try:
+                return function(*args, **options)
+            finally:
+                self.end()
+
+        setattr(owner, name, watched)
+
+    def watch_blocks(self, owner: Any, name: str, stage: str) -> None:
+        """The same for a generator: only the time until the next item is its own."""
+        function: Callable[..., Iterator[Any]] = getattr(owner, name)
+
+        def watched(*args: Any, **options: Any) -> Iterator[Any]:
+            items = function(*args, **options)
+            while True:
+                self.begin(stage)
+                try:
+                    item = next(items, None)
+                finally:
+                    self.end()
+                if item is None:
+                    return
+                yield item
+
+        setattr(owner, name, watched)
+
+
+def watched() -> Stopwatch:
+    """A watch on every stage of `matt.features.summary`, for the rest of the process."""
+    import soxr
+
+    watch = Stopwatch()
+    watch.watch_blocks(frames, "spectra", "spectra: window, transform, magnitude")
+    watch.watch(tuning.Peaks, "add", "tuning: find peaks")
+    watch.watch(tuning.Peaks, "tuning", "tuning: estimate, twice")
+    watch.watch(banks.MelBank, "apply", "mel")
+    watch.watch(frames, "contrast", "spectral contrast")
+    for name in ("group_moments", "rolloff", "centroid_and_bandwidth"):
+        watch.watch(frames, name, "centroid, bandwidth, rolloff")
+    watch.watch(soxr, "resample", "constant-Q: halve the rate")
+    watch.watch(constantq, "_respond", "constant-Q: respond")
+    for name in ("fold", "cens", "normalised", "tonnetz"):
+        watch.watch(frames, name, "chroma and tonnetz")
+    watch.watch(frames, "zero_crossing_rate", "zero crossings")
+    watch.watch(summary, "statistics", "statistics")
+    return watch
+
+
+def transform_alone(y: np.ndarray[Any, Any]) -> None:
+    """Nothing but the transforms of as many frames, in double precision."""
+    import scipy.fft
+
+    block = np.random.default_rng(0).normal(size=(64, 2048))
+    for _ in range(round((1 + len(y) // 512) / 64)):
+        scipy.fft.rfft(block, axis=1)
+
+
+def main() -> None:
+    """Measure and print."""
+    paths = clips.paths()
+    if not paths:
+        print("the clips (../shared/data/fma_clips) are not beside this checkout")
+        return
+    rounds: dict[str, list[float]] = defaultdict(list)
+    with clips.one_core():
+        summary.summary(*decoded(paths[0]))
+        watch = watched()
+        for _ in range(ROUNDS):
+            watch.spent.clear()
+            for path in paths:
+                watch.begin("decoding")
+                y, sr = decoded(path)
+                watch.end()
+                watch.begin("all else")
+                summary.summary(y, sr)
+                watch.end()
+                watch.begin("(the transforms alone)")
+                transform_alone(y)
+                watch.end()
+            for stage, seconds in watch.spent.items():
+                rounds[stage].append(1000 * seconds / len(paths))
+    found = {stage: statistics.median(times) for stage, times in rounds.items()}
+    alone = found.pop("(the transforms alone)")
+    for stage, milliseconds in sorted(found.items(), key=lambda item: -item[1]):
+        print(f"{stage:42}{milliseconds:7.2f} ms")
+    total, floor = sum(found.values()), found["decoding"] + alone
+    print(f"{'all':42}{total:7.2f} ms, {total / found['decoding']:.2f} times decoding")
+    print(
+        f"{'floor: decoding and the transforms alone':42}{floor:7.2f} ms, {total / floor:.2f} times"
+    )
+
+
+if __name__ == "__main__":
+    main()
