@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from matt import FeatureSpec
 from matt.audio import read_segments
 from matt.features.computing import computed
+from matt.features.worker import extract_file
 
 from . import clips, plain_features
-from .paired import Claim
+from .paired import Claim, nothing
 
 SUMMARY, LOG_MEL = FeatureSpec.summary(), FeatureSpec.logmel()
 FAST_LOG_MEL = FeatureSpec.logmel(precision="fast")
@@ -31,14 +32,8 @@ def features_of(path: Path, spec: FeatureSpec) -> Any:
 
 
 def both_of(path: Path) -> Any:
-    """Decode a clip once and compute the 518 columns and the log-mel."""
-    import soxr
-
-    (segment,) = read_segments(path, sr=None, policy=SUMMARY.segments)
-    n = round(29.0 * 12_000)
-    at_12k = soxr.resample(segment.samples, segment.sr, 12_000, quality="HQ")[:n]
-    at_12k = np.pad(at_12k, (0, n - len(at_12k)))
-    return computed(segment.samples, segment.sr, SUMMARY), computed(at_12k, 12_000, LOG_MEL)
+    """Decode a clip once and compute the 518 columns and the log-mel, as a worker does."""
+    return extract_file(str(path), [SUMMARY, LOG_MEL], False, nothing)
 
 
 def log_mel_by_librosa(path: Path) -> Any:
