@@ -68,13 +68,15 @@ def peer() -> tuple[str, Callable[[Path], Any]]:
 
 
 def _fmas_script(path: Path) -> Callable[[Path], Any]:
-    """Its function for one track. The module beside it, which finds files, is not needed."""
+    """Its function for one track. What finds files and shows progress is not needed."""
     import librosa
+    import pandas as pd
 
-    stub = types.ModuleType("utils")
-    stub.get_audio_path = lambda folder, track: str(track)  # type: ignore[attr-defined]
-    known = sys.modules.get("utils")
-    sys.modules["utils"] = stub
+    files, progress = types.ModuleType("utils"), types.ModuleType("tqdm")
+    files.get_audio_path = lambda folder, track: str(track)  # type: ignore[attr-defined]
+    progress.tqdm = iter  # type: ignore[attr-defined]
+    known = {name: sys.modules.get(name) for name in ("utils", "tqdm")}
+    sys.modules |= {"utils": files, "tqdm": progress}
     try:
         spec = importlib.util.spec_from_file_location("fma_features", path)
         assert spec is not None
@@ -82,12 +84,18 @@ def _fmas_script(path: Path) -> Callable[[Path], Any]:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
-        if known is None:
-            del sys.modules["utils"]
-        else:
-            sys.modules["utils"] = known
+        for name, before in known.items():
+            if before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = before
     if not hasattr(librosa.feature, "rmse"):
         librosa.feature.rmse = librosa.feature.rms  # its name when the script was written
+    # Since then pandas has come to refuse float64 values for a float32 series.
+    module.pd = types.SimpleNamespace(
+        MultiIndex=pd.MultiIndex,
+        Series=lambda index, dtype, name: pd.Series(index=index, dtype=float, name=name),
+    )
 
     def compute(clip: Path) -> Any:
         with warnings.catch_warnings():  # the script turns librosa's into errors for good
