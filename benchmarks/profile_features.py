@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from matt.features import banks, constantq, frames, summary, tuning
+from matt.features.kernels import banks, constantq, frames, summary, tuning
 
 from . import clips
 from .features import decoded
@@ -79,7 +79,7 @@ class Stopwatch:
 
 
 def watched() -> Stopwatch:
-    """A watch on every stage of `matt.features.summary`, for the rest of the process."""
+    """A watch on every stage of `matt.features.kernels.summary`, for the rest of the process."""
     import soxr
 
     watch = Stopwatch()

@@ -44,7 +44,9 @@ def folder() -> Path:
 def table(paths: list[Path]) -> Tracks:
     """Tracks of files, ten an album."""
     ids = np.arange(len(paths))
-    return Tracks(ids, np.zeros(len(ids), int), ("any",), album_id=ids // 10, path=list(map(str, paths)))
+    return Tracks(
+        ids, np.zeros(len(ids), int), ("any",), album_id=ids // 10, path=list(map(str, paths))
+    )
 
 
 @cache

@@ -8,10 +8,10 @@ import pytest
 
 from matt import ConfigError, DataError
 from matt.audio import SegmentPolicy
-from matt.features import frames
+from matt.features.kernels import frames
 from matt.features.computing import compute, computed, fitted
+from matt.features.kernels.summary import COLUMNS
 from matt.features.spec import FeatureSpec
-from matt.features.summary import COLUMNS
 
 SR, SECONDS = 22_050, 3.0
 CUT = SegmentPolicy("first", duration=SECONDS)

@@ -9,8 +9,8 @@ import scipy.stats
 import soundfile
 
 from matt import DataError
+from matt.features.kernels.summary import COLUMNS, SIZES, STATISTICS, frame_features, summary
 from matt.features.spec import SUMMARY_SIZE
-from matt.features.summary import COLUMNS, SIZES, STATISTICS, frame_features, summary
 
 SR = 22_050
 RMS_OF_TONE = 0.3 / np.sqrt(2) * np.sqrt(3 / 8)  # of windowed frames; 3/8 is a Hann window's power

@@ -94,7 +94,7 @@ def _pass(spec: FeatureSpec, sr: int) -> Any:
     """Specs for which this is equal come from the same pass over the spectra."""
     if spec.kind != "summary" and spec.kind not in _ROWS:
         return spec
-    from .frames import FMA_SR
+    from .kernels.frames import FMA_SR
 
     # At FMA's rate the two axes are one, but audio of an unusual rate is treated by its axis.
     return spec.precision, spec.frequencies if sr != FMA_SR else "true"
@@ -105,8 +105,8 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
     first = specs[0]
     if first.kind != "summary" and first.kind not in _ROWS:
         return [_alone(samples, sr, first)]
-    from .frames import SIZES, frame_features
-    from .summary import summarised
+    from .kernels.frames import SIZES, frame_features
+    from .kernels.summary import summarised
 
     names = {_ROWS[spec.kind] for spec in specs if spec.kind in _ROWS}
     if any(spec.kind == "summary" for spec in specs):
@@ -122,7 +122,7 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
 def _alone(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
     if spec.kind != "logmel":
         raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
-    from .logmel import logmel
+    from .kernels.logmel import logmel
 
     return logmel(
         samples,

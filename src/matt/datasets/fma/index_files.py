@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError, first_few
-from ...features.summary import COLUMNS, SIZES
+from ...features.kernels.summary import COLUMNS, SIZES
 from ...files import replacing, write_parquet
 from .tables import Source, read_names, read_table
 from .track_columns import RANKS, read_genres, read_tracks

@@ -1,9 +1,9 @@
 """Frame features: rows of numbers, one column a frame, all from one pass over the spectra.
 
-`matt.features.summary` says what they mean and what becomes of silence. Frames are cut every 512
-samples, 2,048 long. What needs the whole segment (the tuning, what is silent, decibels below the
-loudest) is settled after the pass; of the spectra only their power is kept for it, and only when
-chroma is asked for.
+`matt.features.kernels.summary` says what they mean and what becomes of silence. Frames are cut
+every 512 samples, 2,048 long. What needs the whole segment (the tuning, what is silent, decibels
+below the loudest) is settled after the pass; of the spectra only their power is kept for it, and
+only when chroma is asked for.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ...errors import DataError
+from ..spec import LOWEST_SR as LOWEST_TRUE_SR
+from ..spec import Frequencies, Precision
 from .banks import chroma_bank, contrast_bands, mel_bank
 from .chroma import cens, fold, normalised, tonnetz
 from .constantq import constant_q
 from .decibels import decibels
 from .shapes import centroid_and_bandwidth, contrast, group_moments, rolloff
-from .spec import LOWEST_SR as LOWEST_TRUE_SR
-from .spec import Frequencies, Precision
 from .spectra import BLOCK, spectra
 from .tuning import Peaks
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ...errors import ConfigError
 
 _GROUPS = 8
 _LOWEST_EDGE, _CONTRAST_BANDS, _QUANTILE = 200.0, 6, 0.02  # librosa's defaults

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .spec import Precision
+from ..spec import Precision
 
 BLOCK = 64  # frames
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ...errors import DataError
+from ..spec import Precision
 from .banks import mel_bank
 from .decibels import decibels
-from .spec import Precision
 from .spectra import spectra
 
 

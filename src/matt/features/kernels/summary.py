@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..spec import Frequencies, Precision
 from .frames import SIZES, frame_features
-from .spec import Frequencies, Precision
 
 __all__ = ["COLUMNS", "SIZES", "STATISTICS", "frame_features", "summarised", "summary"]
 

@@ -1,0 +1,1 @@
+"""Values from samples: the transforms, one module each. librosa designs their filters."""
