@@ -8,8 +8,8 @@ import pytest
 
 from matt import ConfigError, DataError
 from matt.audio import SegmentPolicy
-from matt.features.kernels import frames
 from matt.features.computing import compute, computed, fitted
+from matt.features.kernels import frames
 from matt.features.kernels.summary import COLUMNS
 from matt.features.spec import FeatureSpec
 
