@@ -44,16 +44,18 @@ def constant_q(
     import soxr
 
     halvings, bank = _bank(sr, hop_length, tuning)
-    # With half the samples the energy halves too; as in librosa, a factor makes up for it.
     if halvings:
-        y = soxr.resample(y, 2**halvings, 1, quality="HQ") * np.float32(2 ** (halvings / 2))
+        y = soxr.resample(y, 2**halvings, 1, quality="HQ")
     hop = hop_length // 2**halvings
     frames = 1 + len(y) // hop
     found = np.empty((frames, OCTAVES * BINS), np.float32)
     for octave in reversed(range(OCTAVES)):
-        _respond(y, bank, hop, found[:, octave * BINS : (octave + 1) * BINS])
+        here = found[:, octave * BINS : (octave + 1) * BINS]
+        _respond(y, bank, hop, here)
+        # With half the samples the energy halves too; as in librosa, a factor makes up for it.
+        here *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
         if octave:
-            y, hop = soxr.resample(y, 2, 1, quality="HQ") * np.float32(2**0.5), hop // 2
+            y, hop = soxr.resample(y, 2, 1, quality="HQ"), hop // 2
     return found
 
 

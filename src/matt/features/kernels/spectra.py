@@ -1,8 +1,8 @@
 """Magnitude spectra of audio, a block of frames at a time.
 
-The transform runs in double precision as librosa does it or in single precision; what it
-gives is rounded to single precision either way. A block of frames fits the cache of a core, and so
-does everything that is computed from it before the next one comes.
+The transform runs in double precision as librosa does it or in single precision; what it gives is
+rounded to single precision either way. A block of frames stays in the cache of a core while
+everything is computed from it, before the next one comes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..spec import Precision
 
-BLOCK = 64  # frames
+BLOCK = 256  # frames that are handed on together
+TRANSFORMED = 64  # frames that are transformed together; their spectra are four times as large
 
 
 def spectra(
@@ -47,7 +48,7 @@ def spectra(
     ------
     frames : slice
         Which of the ``1 + samples // hop_length`` frames.
-    magnitudes : float32 array, shape (at most 64, 1 + n_fft // 2 + room)
+    magnitudes : float32 array, shape (at most 256, 1 + n_fft // 2 + room)
         Of these frames. The next block overwrites it.
     """
     import scipy.fft
@@ -58,20 +59,23 @@ def spectra(
     padded = np.pad(y, ends, mode="reflect") if mirrored else np.pad(y, ends)
     window = _window(n_fft, precision)
     real = window.dtype
-    step = max(1, min(BLOCK, frames))
+    block, step = min(BLOCK, frames), min(TRANSFORMED, frames)
     samples = np.empty((step - 1) * hop_length + n_fft, real)
     cut = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length]  # (B, n_fft)
     windowed = np.empty((step, n_fft), real)
     single = np.empty((step, half + 1), np.complex64)
-    magnitudes = np.zeros((step, half + 1 + room), np.float32)
-    for begin in range(0, frames, step):
-        n = min(step, frames - begin)
-        size = (n - 1) * hop_length + n_fft
-        samples[:size] = padded[begin * hop_length : begin * hop_length + size]
-        np.multiply(cut[:n], window, out=windowed[:n])
-        single[:n] = scipy.fft.rfft(windowed[:n], axis=1)
-        np.abs(single[:n], out=magnitudes[:n, : half + 1])
-        yield slice(begin, begin + n), magnitudes[:n]
+    magnitudes = np.zeros((block, half + 1 + room), np.float32)
+    for begin in range(0, frames, block):
+        end = min(begin + block, frames)
+        for first in range(begin, end, step):
+            n = min(step, end - first)
+            size = (n - 1) * hop_length + n_fft
+            samples[:size] = padded[first * hop_length : first * hop_length + size]
+            np.multiply(cut[:n], window, out=windowed[:n])
+            single[:n] = scipy.fft.rfft(windowed[:n], axis=1)
+            here = magnitudes[first - begin : first - begin + n]
+            np.abs(single[:n], out=here[:, : half + 1])
+        yield slice(begin, end), magnitudes[: end - begin]
 
 
 @lru_cache(maxsize=8)

@@ -105,7 +105,10 @@ def summarised(rows: Mapping[str, NDArray[np.floating[Any]]]) -> NDArray[np.floa
 
 def statistics(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Summarise rows of frame features: (rows, T) -> (7, rows), in the order of `STATISTICS`."""
-    frames = rows.shape[1]
+    frames, middle = rows.shape[1], rows.shape[1] // 2
+    ordered = np.partition(rows, (max(middle - 1, 0), middle), axis=1)
+    around = ordered[:, middle - 1 + frames % 2 : middle + 1]  # one value, or two
+    median = around.mean(axis=1, dtype=np.float64)
     rows = np.asarray(rows, np.float64, order="C")
     mean = rows.mean(axis=1)
     centred = rows - mean[:, None]
@@ -118,7 +121,4 @@ def statistics(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     m2 = np.where(varies, m2, 1)
     skew = np.where(varies, m3 / m2**1.5, 0)
     kurtosis = np.where(varies, m4 / m2**2 - 3, 0)  # Fisher's: 0 for a normal distribution
-    middle = frames // 2
-    ordered = np.partition(rows, (max(middle - 1, 0), middle), axis=1)
-    median = ordered[:, middle] if frames % 2 else ordered[:, middle - 1 : middle + 1].mean(axis=1)
     return np.stack([kurtosis, rows.max(axis=1), mean, median, rows.min(axis=1), skew, deviation])

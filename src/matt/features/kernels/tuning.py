@@ -49,11 +49,11 @@ class Peaks:
         peak = here > rows[:, low - 1 : high - 1]
         peak &= here >= rows[:, low + 1 : high + 1]
         peak &= here > (THRESHOLD * loudest)[:, None]
-        frame, column = np.divmod(np.flatnonzero(peak), high - low)
-        column += low
-        flat, at = rows.reshape(-1), frame * width + column
+        frame, column = np.divmod(np.flatnonzero(peak).astype(np.int32), np.int32(high - low))
+        column += np.int32(low)
+        flat, at = rows.reshape(-1), frame * np.int32(width) + column
         self._found.append(
-            (frame + begin, column, flat[at - 1], flat[at], flat[at + 1], loudest[frame])
+            (frame + np.int32(begin), column, flat[at - 1], flat[at], flat[at + 1], loudest[frame])
         )
 
     def tuning(
@@ -97,7 +97,7 @@ class Peaks:
         inside = np.abs(slope) < np.abs(bend)
         shift = np.where(inside, -slope / np.where(inside, bend, 1), 0).astype(np.float32)
         magnitude = here + np.float32(0.5) * slope * shift
-        loud = magnitude >= np.median(magnitude)
+        loud = np.flatnonzero(magnitude >= _median(magnitude))
         pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
         semitones = 12 * np.log2(pitch / np.float32(440 / 16))
         residual = (semitones - np.floor(semitones)).astype(np.float64)
@@ -112,3 +112,12 @@ def _pitched(n_fft: int, sr: int) -> tuple[int, int]:
     allowed = (frequencies >= LOWEST) & (frequencies < min(HIGHEST, sr / 2))
     first = int(allowed.argmax())
     return first, first + int(allowed.sum())
+
+
+def _median(values: NDArray[np.float32]) -> np.float32:
+    """As numpy's, which looks for NaN besides."""
+    middle = len(values) // 2
+    ordered = np.partition(values, (max(middle - 1, 0), middle))
+    if len(values) % 2:
+        return np.float32(ordered[middle])
+    return np.float32(ordered[middle - 1 : middle + 1].mean())
