@@ -100,3 +100,15 @@ def test_audio_shorter_than_a_frame_is_refused():
 def test_too_many_bands_are_a_matter_of_settings():
     with pytest.raises(ConfigError, match="use fewer bands or a larger n_fft"):
         logmel(np.zeros(SR), n_fft=64)
+
+
+def test_fast_moves_few_values_and_those_by_the_last_bit():
+    rng = np.random.default_rng(0)
+    y = rng.normal(scale=0.1, size=3 * SR) * np.linspace(0, 1, 3 * SR) ** 4
+    exact, fast = logmel(y), logmel(y, precision="fast")
+    moved = exact != fast
+    assert 0 < moved.mean() < 0.005
+    steps = np.abs(exact.astype(float) - fast.astype(float)) / np.spacing(np.abs(exact)).astype(
+        float
+    )
+    assert steps.max() <= 1
