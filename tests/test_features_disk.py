@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from extraction import FORBIDDEN, LIGHT, SPEC, digests, table, write
@@ -15,18 +17,19 @@ KIB = 1024
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 128 KiB."""
-    place = tmp_path / "disk"
-    place.mkdir()
+def small_disk():
+    """A file system of 128 KiB; not below pytest's own folder, which is removed with all in it."""
+    place = Path(tempfile.mkdtemp(prefix="matt-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(place)]
     if (
         sys.platform != "linux"
         or subprocess.run(mount, capture_output=True, check=False).returncode
     ):
+        place.rmdir()
         pytest.skip("a small file system cannot be mounted here")
     yield place
     subprocess.run(["umount", "--lazy", str(place)], check=True)  # maps may still be open
+    place.rmdir()
 
 
 @pytest.fixture

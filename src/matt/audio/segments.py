@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,25 +221,29 @@ def _cut(
     blocks: Iterator[NDArray[np.float32]], *, n: int, hop: int, begin: int
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Starts and samples of segments, from a stream; the last may be incomplete."""
-    held: list[NDArray[np.float32]] = []  # what was read from sample `first` on
+    held: deque[NDArray[np.float32]] = deque()  # what was read from sample `first` on
     first = size = count = 0
     start = begin
     for block in blocks:
         held.append(block)
         size += len(block)
-        if first + size <= start:
-            first, size, held = first + size, 0, []  # nothing of it is wanted
-        if first + size < start + n:
-            continue
-        joined = np.concatenate(held)
-        while start + n <= first + len(joined):
-            yield start, joined[start - first : start - first + n].copy()
+        while start + n <= first + size:
+            yield start, _between(held, start - first, start - first + n)
             count, start = count + 1, start + hop
-        drop = min(start - first, len(joined))
-        held, first, size = [joined[drop:]], first + drop, len(joined) - drop
+        while held and first + len(held[0]) <= start:  # nothing of it is wanted
+            first, size = first + len(held[0]), size - len(held.popleft())
     left = first + size - start
     if left > 0 and (count == 0 or 2 * left >= n):
-        yield start, np.concatenate(held)[start - first :].copy()
+        yield start, _between(held, start - first, size)
+
+
+def _between(held: Iterable[NDArray[np.float32]], start: int, stop: int) -> NDArray[np.float32]:
+    """A new array of the samples from ``start`` to ``stop`` of blocks that follow each other."""
+    pieces, at = [], 0
+    for block in held:
+        pieces.append(block[max(start - at, 0) : max(stop - at, 0)])
+        at += len(block)
+    return np.concatenate(pieces)
 
 
 def _whole(
