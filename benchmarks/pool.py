@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matt.features.report import Progress
-
 from . import clips, soak
 from .paired import Claim
 
@@ -46,14 +44,7 @@ def by_pool() -> float:
 
 def by_workers() -> float:
     """Seconds a clip of ours, a worker a core."""
-    ends: list[float] = []
-
-    def tell(progress: Progress) -> None:
-        if progress.stage == "extracting" and progress.done > len(ends):
-            ends.append(time.perf_counter())
-
-    soak.run(soak.clips(), workers=os.cpu_count() or 1, tell=tell)
-    return _seconds_a_clip(ends)
+    return soak.seconds(os.cpu_count() or 1) / (soak.N_CLIPS - 1)
 
 
 def claims() -> list[Claim]:
