@@ -1,9 +1,19 @@
+import os
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from matt import DataError
-from matt.files import as_array, read_json, read_parquet, replacing, write_json, write_parquet
+from matt.files import (
+    as_array,
+    read_json,
+    read_parquet,
+    remove_leftovers,
+    replacing,
+    write_json,
+    write_parquet,
+)
 
 
 def test_what_fails_half_way_leaves_the_old_file(tmp_path):
@@ -53,3 +63,20 @@ def test_json_is_strict(tmp_path):
     (tmp_path / "b.json").write_text("{")
     with pytest.raises(DataError, match="is not JSON"):
         read_json(tmp_path / "b.json")
+
+
+def test_what_a_killed_process_left_is_removed_a_day_later_and_nothing_else(tmp_path):
+    with replacing(tmp_path / "a.npy") as temporary:
+        names = [
+            temporary.name,
+            temporary.name.replace("a", "b", 1),
+            ".hidden.txt",
+            "a.0123456789ab.npy",
+        ]
+        temporary.touch()
+    for name in names:
+        (tmp_path / name).touch()
+        if name != names[1]:
+            os.utime(tmp_path / name, (0, 0))
+    remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.npy", *names[1:]}

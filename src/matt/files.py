@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _META = b"matt"
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.\w+")
+_A_DAY = 86_400  # seconds: a file that somebody still writes is younger
 _ROWS_IN_GROUP = 2**16  # read at once by who wants some rows only
 
 
@@ -52,6 +56,15 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of `replacing` whose process was killed a day ago or longer."""
+    for entry in folder.iterdir():
+        if _TEMPORARY.fullmatch(entry.name):
+            with suppress(OSError):  # somebody else was faster
+                if time.time() - entry.stat().st_mtime > _A_DAY:
+                    entry.unlink()
 
 
 def write_bytes(path: Path | str, content: bytes) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypedDict, Unpack
 
 from ..errors import ConfigError, DataError, MattError
+from ..files import remove_leftovers
 from ..tracks import Tracks
 from .blocks import create
 from .crew import Crew
@@ -140,7 +141,7 @@ def extract_all(
 def _run(tracks: Tracks, stores: Mapping[FeatureSpec, Path], crew: Crew, options: Options) -> None:
     tell = options.get("progress") or _ignore
     for spec, place in stores.items():
-        create(place, spec)
+        remove_leftovers(create(place, spec))
     while tasks := open_tasks(stores):
         crew.run(tasks, tell)
     pace = Pace(len(tracks))

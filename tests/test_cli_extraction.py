@@ -1,0 +1,64 @@
+"""What is shown while features are extracted, to people at a terminal and to those with a log."""
+
+import io
+
+from rich.console import Console
+
+from matt import FeatureSpec
+from matt.cli import extraction
+from matt.cli.bars import Bars
+from matt.cli.console import Output, add_bar
+from matt.cli.extraction import watched
+from matt.features.extract import Progress
+
+SPECS = [FeatureSpec.summary(), FeatureSpec.logmel()]
+FAILURE = "music/\x1b[31mbad.mp3: holds no audio"
+
+
+def step(done, **more):
+    return Progress("extracting", done, 900, **more)
+
+
+def test_without_a_terminal_there_is_a_line_a_minute(monkeypatch, capsys):
+    now = 1_000.0
+    monkeypatch.setattr(extraction.time, "monotonic", lambda: now)
+    with watched(Output(), SPECS) as tell:
+        for second in range(130):
+            now = 1_000.0 + second
+            tell(step(3 * second, failed=2, rate=3.0, left=(900 - 3 * second) / 3))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "extracting summary, logmel: 180 of 900, 2 failed, 3 a second, about 0:04:00 left",
+        "extracting summary, logmel: 360 of 900, 2 failed, 3 a second, about 0:03:00 left",
+    ]
+
+
+def test_what_will_be_written_is_told_once_if_it_is_much(capsys):
+    for n_bytes, told in [(2_610_000_000, 1), (10_000, 0)]:
+        with watched(Output(), SPECS) as tell:
+            for done in range(3):
+                tell(step(done, n_bytes=n_bytes))
+        assert capsys.readouterr().err.count("about 2.61 GB will be written") == told
+
+
+def test_quiet_is_silent(monkeypatch, capsys):
+    monkeypatch.setattr(extraction, "_LINE_EVERY", 0.0)
+    with watched(Output(quiet=True), SPECS) as tell:
+        tell(step(5, n_bytes=10**10, last_failure=FAILURE))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_shows_counts_the_time_that_is_left_and_what_failed_last():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, color_system=None)
+    with Bars(console=console, disable=False) as bars:
+        bar = add_bar(bars, "extracting")
+        bars.footer = "failed last: " + "music/" * 40
+        bars.update(bar, completed=41, total=900, detail="2 failed, 3 a second", left=3_723.4)
+    shown = screen.getvalue().replace("\r", "\n").splitlines()
+    (line,) = {text.strip() for text in shown if "41/900" in text}
+    assert line.endswith("ETA 1:02:03")
+    assert "2 failed, 3 a second" in line
+    footers = [text for text in shown if text.startswith("failed last: music/")]
+    assert footers
+    assert all(len(text) <= 100 for text in footers)
