@@ -138,6 +138,11 @@ def test_a_narrow_log_mel_trains_and_survives_saving(name, tmp_path):
     assert np.isfinite([model.history[0][key] for key in ("loss", "valid_loss")]).all()
     model.save(tmp_path)
     loaded = NeuralClassifier.load(tmp_path)
+    types = [
+        {key: value.dtype for key, value in one._network.state_dict().items()}
+        for one in (loaded, model)
+    ]
+    assert types[0] == types[1]
     expected = model.predict(store, tracks, bags).logits
     np.testing.assert_array_equal(loaded.predict(store, tracks, bags).logits, expected)
     again = NeuralClassifier(ModelSettings(encoder=name), training).fit(

@@ -1,8 +1,12 @@
 """CRNN and CRNN-TF: convolution blocks, then GRUs over the map that is left.
 
-Layers and sizes are those of the TensorFlow code that the paper's baselines come from. Two things
-differ, as torch's GRU has them: the reset gate acts on the recurrent product, not on the state
-before it, and there are two biases.
+The paper gives no sizes. Layers and sizes are those of the TensorFlow code that it links [1]_. Two
+things differ, as torch's GRU has them: the reset gate acts on the recurrent product, not on the
+state before it, and there are two biases.
+
+References
+----------
+.. [1] https://github.com/FishInMedi/CRNN-TF
 """
 
 from __future__ import annotations
