@@ -61,6 +61,14 @@ def test_one_segment_can_be_trained_on(name):
     assert build(name).train()(segments(name, 1)).isfinite().all()
 
 
+def test_single_precision_gives_the_same(name):
+    """Torch has kernels of their own for it, and other layouts in memory."""
+    encoder, x = build(name).eval(), segments(name)
+    expected = encoder(x)
+    found = encoder.float()(x.float())
+    torch.testing.assert_close(found.double(), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_autocast_gives_nearly_the_same(name):
     encoder, x = build(name).float().eval(), segments(name).float()
     with torch.autocast("cpu", torch.bfloat16):

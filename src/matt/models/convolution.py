@@ -44,7 +44,8 @@ class ConvBlocks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, 128, F', T')."""
-        maps: Tensor = self.blocks(x[:, None])
+        # Channels last in memory, (N, F, T, C), is faster on a CPU, and how cuDNN likes 16 bits.
+        maps: Tensor = self.blocks(x.contiguous()[..., None].permute(0, 3, 1, 2))
         return maps
 
 

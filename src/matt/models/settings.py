@@ -109,6 +109,8 @@ class TrainingSettings:
     max_segments : int >= 1
         Segments a step, at most, and segments encoded at once in prediction. In training a bag
         that exceeds it is seen through a random sub-bag; prediction is exact for any size.
+        For ``"crnn"`` and ``"crnn_tf"`` choose both small, 16 for instance: a log-mel of 96 x 1360
+        takes about 150 MB in training, and half as much in prediction.
     epochs : int >= 1
         Passes over the training bags, at most.
     patience : int >= 1
