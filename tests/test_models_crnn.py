@@ -75,6 +75,16 @@ def test_57_frames_in_fours_lack_one_before_and_two_behind():
     assert same_max_pool(-x, (1, 4)).flatten().tolist() == [0, *range(-3, -57, -4)]
 
 
+@pytest.mark.parametrize("activation", [torch.nn.functional.relu, torch.nn.functional.elu])
+def test_pooling_before_the_activation_is_the_same_function(activation):
+    x = torch.randn(N, 2, 11, 57, dtype=torch.float64, requires_grad=True)
+    first, second = activation(same_max_pool(x, (3, 4))), same_max_pool(activation(x), (3, 4))
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
+    target = torch.randn_like(first)
+    gradients = [torch.autograd.grad((h * target).sum(), x)[0] for h in (first, second)]
+    torch.testing.assert_close(*gradients)
+
+
 def arrays(module):
     return {key: value.detach().numpy() for key, value in module.state_dict().items()}
 
