@@ -27,6 +27,7 @@ from matt.predictions import LINKS
         ({"pooled_dropout": -0.1}, "pooled_dropout must be finite and at least 0, got -0.1"),
         ({"hidden": ()}, r"hidden must be a list .*, got \(\); .* use encoder='identity'"),
         ({"hidden": 128}, "hidden must be a list"),
+        ({"recurrent_units": 0}, "recurrent_units must be a whole number of at least 1, got 0"),
         ({"hidden": (64, 0)}, "hidden must be a whole number of at least 1, got 0"),
         ({"query": "true"}, "pooling is 'mean'; use pooling='dot' or query='all'"),
     ],

@@ -11,6 +11,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from .crnn import CRNN, CRNNTF
+from .recurrent import FrameLSTM
 from .settings import ModelSettings
 
 
@@ -55,7 +57,12 @@ class Identity(nn.Module):
         return x.flatten(1)
 
 
-ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], MLP | Identity]] = {
+Encoder = MLP | Identity | CRNN | CRNNTF | FrameLSTM
+
+ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], Encoder]] = {
     "mlp": lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
     "identity": lambda shape, s: Identity(shape),
+    "crnn": lambda shape, s: CRNN(shape, units=s.recurrent_units, dropout=s.dropout),
+    "crnn_tf": lambda shape, s: CRNNTF(shape, units=s.recurrent_units, dropout=s.dropout),
+    "lstm": lambda shape, s: FrameLSTM(shape, units=s.recurrent_units, dropout=s.dropout),
 }

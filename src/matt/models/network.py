@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .encoders import ENCODERS, MLP, Identity
+from .encoders import ENCODERS, Encoder
 from .pooling import POOLINGS, bag_index, segment_softmax, segment_sum
 from .settings import ModelSettings
 
@@ -164,8 +164,14 @@ class BagNetwork(nn.Module):
 def build_network(
     settings: ModelSettings, feature_shape: Sequence[int], n_genres: int
 ) -> BagNetwork:
-    """Build the network of some settings; parameters come from torch's random generator."""
-    encoder: MLP | Identity = ENCODERS[settings.encoder](feature_shape, settings)
+    """Build the network of some settings; parameters come from torch's random generator.
+
+    Raises
+    ------
+    ConfigError
+        If the encoder cannot read features of that shape.
+    """
+    encoder: Encoder = ENCODERS[settings.encoder](feature_shape, settings)
     dim = encoder.embedding_dim
     return BagNetwork(
         Standardise(feature_shape),

@@ -277,9 +277,15 @@ def _load_network(
     model: NeuralClassifier, arrays: Mapping[str, NDArray[Any]], place: Path
 ) -> BagNetwork:
     spec = model.spec
-    with torch.device("meta"):  # shapes without memory: a file cannot ask for more than it holds
-        network = build_network(model.model, spec.shape if spec else (), len(model.genres))
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    try:
+        with torch.device("meta"):  # shapes without memory: a file cannot ask for what it lacks
+            network = build_network(model.model, spec.shape if spec else (), len(model.genres))
+    except ConfigError as error:
+        raise DataError(
+            f"{place} is damaged ({error}); copy the model again, or train again"
+        ) from error
+    blank = network.state_dict()
+    wanted = {name: tuple(value.shape) for name, value in blank.items()}
     found = {name: array.shape for name, array in arrays.items()}
     if wanted != found:
         wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
@@ -288,6 +294,6 @@ def _load_network(
             f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
             "train again"
         )
-    tensors = {name: torch.tensor(array, dtype=torch.float32) for name, array in arrays.items()}
+    tensors = {name: torch.tensor(array, dtype=blank[name].dtype) for name, array in arrays.items()}
     network.load_state_dict(tensors, assign=True)
     return network.eval()

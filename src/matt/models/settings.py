@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
 
-ENCODER_NAMES = ("mlp", "identity")
+ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
 POOLING_NAMES = ("mean", "dot", "shared")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
@@ -30,12 +30,18 @@ class ModelSettings:
 
     Attributes
     ----------
-    encoder : {"mlp", "identity"}
-        What turns a segment into an embedding; ``"identity"`` takes its features as they are.
+    encoder : {"mlp", "identity", "crnn", "crnn_tf", "lstm"}
+        What turns a segment into an embedding; ``"identity"`` takes its features as they are. The
+        last three read maps (F, T), such as log-mels.
     hidden : tuple of int, each >= 1
-        Units of each layer of the MLP; ``"identity"`` has none and ignores them.
+        Units of each layer of the MLP; the other encoders ignore them.
+    recurrent_units : int >= 1
+        Units of each GRU of ``"crnn"`` and ``"crnn_tf"``, 32 in the paper, and of each direction of
+        ``"lstm"``; ``"mlp"`` and ``"identity"`` have none and ignore them.
     dropout : float, 0 <= dropout < 1
-        Share of units silenced after each layer of the MLP, in training.
+        Share of units silenced in training: after each layer of the MLP, of the embedding of
+        ``"crnn"`` (0.3 in the paper) and ``"lstm"``, before the last layer of ``"crnn_tf"`` (0.5 in
+        the paper).
     pooling : {"mean", "dot", "shared"}
         How the segments of a bag are weighed: all alike, by one query a genre (the paper's
         attention), or by one query for all genres.
@@ -55,6 +61,7 @@ class ModelSettings:
 
     encoder: str = "mlp"
     hidden: tuple[int, ...] = (128,)
+    recurrent_units: int = 32
     dropout: float = 0.3
     pooling: str = "mean"
     query: str = "all"
@@ -66,6 +73,7 @@ class ModelSettings:
         _choice("pooling", self.pooling, POOLING_NAMES)
         _choice("query", self.query, QUERIES)
         _choice("scale", self.scale, SCALES)
+        _whole("recurrent_units", self.recurrent_units, at_least=1)
         _fraction("dropout", self.dropout)
         _fraction("pooled_dropout", self.pooled_dropout)
         if not isinstance(self.hidden, (tuple, list)) or (
@@ -101,6 +109,8 @@ class TrainingSettings:
     max_segments : int >= 1
         Segments a step, at most, and segments encoded at once in prediction. In training a bag
         that exceeds it is seen through a random sub-bag; prediction is exact for any size.
+        For ``"crnn"`` and ``"crnn_tf"`` choose both small, 16 for instance: a log-mel of 96 x 1360
+        takes about 150 MB in training, and half as much in prediction.
     epochs : int >= 1
         Passes over the training bags, at most.
     patience : int >= 1
