@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
 
@@ -21,7 +21,10 @@ SCALES = ("learned", "fixed")
 OPTIMIZERS = ("adamw", "sgd")
 UNITS = ("bags", "average")
 
-S = TypeVar("S", "ModelSettings", "TrainingSettings")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
