@@ -16,6 +16,7 @@ from sklearn.utils.validation import (
 )
 
 from ..bags import Bags
+from ..errors import DataError
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
@@ -92,6 +93,11 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise DataError(
+                f"y holds only one class ({self.classes_[0]}): there is nothing to tell apart; "
+                "add rows of another class"
+            )
         store, _, which = _of_rows(values, codes, tuple(map(str, self.classes_)), bags)
         if isinstance(self.model, BaselineSettings):
             self.classifier_: BaselineClassifier | NeuralClassifier = BaselineClassifier(self.model)
