@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
 
@@ -21,10 +21,7 @@ SCALES = ("learned", "fixed")
 OPTIMIZERS = ("adamw", "sgd")
 UNITS = ("bags", "average")
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-S = TypeVar("S", bound="DataclassInstance")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +180,7 @@ def read_settings(cls: type[S], content: Mapping[str, Any]) -> S:
     >>> read_settings(ModelSettings, {"pooling": "dot", "hidden": [64]}).hidden
     (64,)
     """
-    known = [field.name for field in fields(cls)]
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for key in content:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
