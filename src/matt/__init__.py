@@ -11,7 +11,9 @@ from typing import Any
 
 _HOME = {
     "AudioError": "errors",
+    "BagClassifier": "models.flat",
     "Bags": "bags",
+    "BaselineClassifier": "models.baselines",
     "ConfigError": "errors",
     "DataError": "errors",
     "FeatureSpec": "features.spec",

@@ -15,7 +15,10 @@ from ..tracks import Tracks
 from .saving import MODEL, read_model
 
 # Home of each kind, so that a kind is imported when a model of it is opened.
-KINDS = {"neural": ("neural", "NeuralClassifier")}
+KINDS = {
+    "baseline": ("baselines", "BaselineClassifier"),
+    "neural": ("neural", "NeuralClassifier"),
+}
 
 
 @runtime_checkable

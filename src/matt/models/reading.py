@@ -219,7 +219,7 @@ def moments(
     parts = [track_ids[part] for part in parts_of(counts, most=most)]
     for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
         x = values.cpu().double().numpy()
-        _check_finite(x, ids, offsets, spec.name)
+        check_finite(x, ids, offsets, spec.name)
         new_mean = x.mean(axis=axes).reshape(mean.shape)
         new_squares = np.square(x - new_mean).sum(axis=axes).reshape(mean.shape)
         # Two parts as one: the squares grow by how far apart their means are (Chan et al. 1983).
@@ -234,14 +234,25 @@ def moments(
     return mean, np.where(constant, 1.0, scale)
 
 
-def _check_finite(
-    x: NDArray[np.float64], ids: NDArray[np.int64], offsets: NDArray[np.int64], name: str
+def check_finite(
+    x: NDArray[np.float64],
+    ids: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    name: str,
+    *,
+    role: str = "training ",
 ) -> None:
+    """Refuse values (N, ...) that are not finite, naming the tracks whose segments hold them.
+
+    Raises
+    ------
+    DataError
+    """
     bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
     if bad.any():
         tracks = np.unique(np.repeat(ids, np.diff(offsets))[bad])
         raise DataError(
-            f"feature {name!r} holds NaN or infinite values for {len(tracks)} training tracks "
+            f"feature {name!r} holds NaN or infinite values for {len(tracks)} {role}tracks "
             f"(first: {first_few(tracks)}); extract them again, or leave them out with "
             "tracks.drop(...)"
         )

@@ -21,7 +21,7 @@ SCALES = ("learned", "fixed")
 OPTIMIZERS = ("adamw", "sgd")
 UNITS = ("bags", "average")
 
-S = TypeVar("S", "ModelSettings", "TrainingSettings")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +190,7 @@ def read_settings(cls: type[S], content: Mapping[str, Any]) -> S:
     >>> read_settings(ModelSettings, {"pooling": "dot", "hidden": [64]}).hidden
     (64,)
     """
-    known = [field.name for field in fields(cls)]
+    known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     for key in content:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {did_you_mean(key, known)}")

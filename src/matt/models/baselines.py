@@ -1,0 +1,291 @@
+"""The baselines of the paper: scikit-learn classifiers of a track's mean over its segments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import __version__
+from ..bags import Bags
+from ..errors import ConfigError, DataError, first_few
+from ..features.blocks import check_spec
+from ..features.spec import FeatureSpec
+from ..features.store import FeatureStore
+from ..predictions import Predictions
+from ..tracks import Tracks
+from .baseline_checks import faults
+from .baseline_settings import BaselineSettings
+from .checks import align, check_bags, fit_notes
+from .estimators import CERTAIN, ESTIMATORS
+from .reading import check_finite, parts_of, segment_counts
+from .saving import MODEL, read_model, read_weights, write_model
+from .settings import read_settings
+
+KIND = "baseline"
+_PART_BYTES = 2**26  # values read at once
+_PART_TRACKS = 2048  # tracks predicted at once
+
+
+class BaselineClassifier:
+    """Logistic regression, nearest neighbours, a support vector machine or scikit-learn's MLP.
+
+    It sees one row a track, the mean over its segments, standardised. A bag of several tracks is
+    taken apart: in training each of its tracks has the bag's label; in prediction each track is
+    predicted alone and the probabilities are averaged, as in `Predictions.average_over`.
+
+    Parameters
+    ----------
+    settings : BaselineSettings, optional
+
+    Attributes
+    ----------
+    genres : tuple of str
+        In the order of its probabilities; empty until it is fitted.
+    train_counts : int array, shape (G,)
+        Training tracks of each genre.
+    spec : FeatureSpec or None
+        Of the features it takes.
+    link : {"softmax", "sigmoid"}
+        ``"sigmoid"`` if a bag may have several genres. Logits are log-probabilities, or log-odds;
+        a probability of 0 has the logit -1000.
+    notes : tuple of str
+        What the last fit wants to be known, such as genres without a training bag.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.arange(40) % 2
+    >>> tracks = Tracks(np.arange(40), labels, ("Rock", "Folk"))
+    >>> values = labels[:, None] + 0.1 * rng.standard_normal((40, 3))
+    >>> store = FeatureStore.from_arrays("toy", tracks.track_id, values)
+    >>> bags = Bags.from_tracks(tracks, by="track")
+    >>> model = BaselineClassifier(BaselineSettings(classifier="lr")).fit(store, bags)
+    >>> bool((model.predict(store, tracks, bags).best == labels).all())
+    True
+    """
+
+    def __init__(self, settings: BaselineSettings | None = None) -> None:
+        self.settings = settings or BaselineSettings()
+        self.genres: tuple[str, ...] = ()
+        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
+        self.spec: FeatureSpec | None = None
+        self.link = "softmax"
+        self.notes: tuple[str, ...] = ()
+        self._arrays: dict[str, NDArray[Any]] = {}
+
+    def fit(
+        self,
+        features: FeatureStore,
+        bags: Bags,
+        *,
+        valid: Bags | None = None,
+        progress: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Self:
+        """Learn from labelled bags.
+
+        Parameters
+        ----------
+        features : FeatureStore
+        bags : Bags
+            All labelled, of two genres or more; a genre without a bag has probability 0.
+        valid : Bags, optional
+            Checked, but not used: nothing is chosen by them.
+        progress : callable, optional
+            Not called: there are no epochs.
+
+        Returns
+        -------
+        BaselineClassifier
+            Itself, fitted.
+
+        Raises
+        ------
+        DataError
+            If labels or features are missing or not finite, fewer than two genres have bags, or
+            scikit-learn finds no solution.
+        ConfigError
+            If bags have several genres and the classifier is ``"svm"``.
+        """
+        settings = self.settings.effective
+        check_bags(bags, valid, query="all")
+        estimator = ESTIMATORS[settings.classifier]
+        if bags.multi_label and not estimator.several:
+            raise ConfigError(
+                f"classifier={settings.classifier!r} gives a bag one genre, but these bags may "
+                "have several; use 'lr', 'knn' or 'mlp_sklearn'"
+            )
+        self._arrays = {}
+        x = track_means(features, bags.track_ids, role="training ")
+        per_track = np.repeat(bags.labels, bags.sizes, axis=0)
+        y = per_track if bags.multi_label else np.eye(len(bags.genres), dtype=bool)[per_track]
+        seen = np.flatnonzero(y.any(axis=0))
+        mean, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        if not settings.unscaled:
+            from sklearn.preprocessing import StandardScaler
+
+            scaler = StandardScaler().fit(x)
+            mean, scale = scaler.mean_, scaler.scale_
+        try:
+            arrays, told = estimator.fit(
+                settings, (x - mean) / scale, y[:, seen], not bags.multi_label
+            )
+        except ValueError as error:
+            raise DataError(
+                f"{settings.classifier!r} could not be fitted on {features.spec.name!r} ({error}); "
+                "look at the features with 'matt audit', or standardise them"
+            ) from error
+        self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
+        self.spec, self.link = features.spec, "sigmoid" if bags.multi_label else "softmax"
+        self.notes = (*fit_notes(bags, [], 0), *told)
+        self._arrays = {"seen": seen, "mean": mean, "scale": scale, **arrays}
+        return self
+
+    def predict(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> Predictions:
+        """Predict bags: each track alone, then the mean of the probabilities.
+
+        Parameters
+        ----------
+        features : FeatureStore
+            Of the specification that was fitted.
+        tracks : Tracks
+            Holds at least the tracks of the bags.
+        bags : Bags
+            Labelled or not. Genres are matched by name; one that the model does not know becomes
+            an unknown label.
+
+        Raises
+        ------
+        DataError
+            If the model is not fitted, or features are missing, not finite or of another
+            specification.
+        """
+        arrays, spec = self._fitted()
+        check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
+        rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
+        settings, one_genre = self.settings.effective, self.link == "softmax"
+        apply = ESTIMATORS[settings.classifier].scores
+        x = (track_means(features, bags.track_ids) - arrays["mean"]) / arrays["scale"]
+        scores = np.full((len(x), len(self.genres)), -np.inf)
+        for start in range(0, len(x), _PART_TRACKS):
+            part = slice(start, start + _PART_TRACKS)
+            scores[part, arrays["seen"]] = apply(settings, arrays, x[part], one_genre)
+        logits = _mean_of(scores, bags.offsets, one_genre=one_genre)
+        return Predictions(
+            align(bags, self.genres, self.train_counts),
+            rows,
+            logits.clip(-CERTAIN, CERTAIN).astype(np.float32),
+            self.link,
+        )
+
+    def save(self, path: Path | str) -> None:
+        """Write a model folder: ``model.json`` and ``weights.safetensors``.
+
+        Raises
+        ------
+        DataError
+            If the model is not fitted.
+        """
+        from sklearn import __version__ as sklearn_version
+
+        arrays, spec = self._fitted()
+        content = {
+            "genres": list(self.genres),
+            "train_counts": self.train_counts.tolist(),
+            "link": self.link,
+            "spec_digest": spec.digest,
+            "spec": spec.to_json(),
+            "settings": asdict(self.settings),
+            "notes": list(self.notes),
+            "versions": {
+                "matt": __version__,
+                "scikit-learn": sklearn_version,
+                "numpy": np.__version__,
+            },
+        }
+        write_model(path, KIND, content, arrays)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Open a model folder; nothing is fitted again.
+
+        Raises
+        ------
+        DataError
+            If the folder is no model of this kind, or its parts do not fit each other.
+        """
+        content = read_model(path)
+        if content["kind"] != KIND:
+            raise DataError(
+                f"{path} holds a model of kind {content['kind']!r}, not {KIND!r}; "
+                "open it with GenreClassifier.load"
+            )
+        place = Path(path) / MODEL
+        try:
+            model = cls(read_settings(BaselineSettings, content["settings"]))
+            model.genres = tuple(str(genre) for genre in content["genres"])
+            model.train_counts = np.array(content["train_counts"], np.int64)
+            model.spec = FeatureSpec.from_json(content["spec"])
+            model.link = str(content["link"])
+            model.notes = tuple(str(note) for note in content["notes"])
+            if model.spec.digest != content["spec_digest"]:
+                raise DataError("the digest of its spec differs")
+            if model.train_counts.shape != (len(model.genres),):
+                raise DataError("genres and training counts do not fit each other")
+            if model.link not in ("softmax", "sigmoid"):
+                raise DataError(f"unknown link {model.link!r}")
+        except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
+            why = f"no {error}" if isinstance(error, KeyError) else error
+            raise DataError(
+                f"{place} is damaged ({why}); copy the model again, or train again"
+            ) from error
+        arrays = read_weights(path, content)
+        wrong = first_few(faults(model.settings, arrays, model.spec, model.genres, model.link))
+        if wrong:
+            raise DataError(
+                f"the weights do not fit {place} ({wrong}); copy the model again, or train again"
+            )
+        model._arrays = arrays
+        return model
+
+    def _fitted(self) -> tuple[dict[str, NDArray[Any]], FeatureSpec]:
+        if not self._arrays or self.spec is None:
+            raise DataError("this model is not fitted; call fit(...), or load a saved one")
+        return self._arrays, self.spec
+
+
+def track_means(
+    features: FeatureStore, track_ids: NDArray[np.int64], *, role: str = ""
+) -> NDArray[np.float64]:
+    """Mean over the segments of each track, shape (n, F): F values of a segment, flattened.
+
+    Raises
+    ------
+    DataError
+        If a track has no features, or a value is not finite.
+    """
+    counts = segment_counts(features, track_ids)
+    means = np.empty((len(track_ids), int(np.prod(features.spec.shape))))
+    for part in parts_of(counts, most=max(1, _PART_BYTES // features.spec.n_bytes)):
+        values, offsets = features.read(track_ids[part])
+        x = values.reshape(len(values), -1).astype(np.float64)
+        check_finite(x, track_ids[part], offsets, features.spec.name, role=role)
+        means[part] = np.add.reduceat(x, offsets[:-1], axis=0) / counts[part, None]
+    return means
+
+
+def _mean_of(
+    scores: NDArray[np.float64], offsets: NDArray[np.int64], *, one_genre: bool
+) -> NDArray[np.float64]:
+    """Logits of the mean probability of each bag's tracks: (n, G) -> (b, G), without underflow."""
+    starts, size = offsets[:-1], np.log(np.diff(offsets))[:, None]
+    if one_genre:
+        return np.asarray(np.logaddexp.reduceat(scores, starts, axis=0) - size)
+    yes, no = (
+        np.logaddexp.reduceat(-np.logaddexp(0, sign * scores), starts, axis=0) for sign in (-1, 1)
+    )
+    return np.asarray(yes - no)

@@ -1,0 +1,209 @@
+"""The four scikit-learn baselines as arrays: fitted by scikit-learn, applied by a few lines here.
+
+A fitted object of scikit-learn can be kept only as a pickle. Arrays can be kept anywhere, and a
+model predicts from them in the same way before it is saved and after. The result is that of
+scikit-learn's own ``predict_proba``, which the tests compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .baseline_settings import BaselineSettings
+from .svm import apply_svm, fit_svm, svm_shapes
+
+Arrays = dict[str, NDArray[Any]]
+Shapes = dict[str, tuple[int, ...]]
+
+CERTAIN = 1000.0  # a logit whose probability is exactly 1, and its negative exactly 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimator:
+    """How a baseline is fitted and applied; x is (n, F), y is bool (n, P) of the P genres seen.
+
+    Attributes
+    ----------
+    fit : callable
+        (settings, x, y, one_genre) to arrays by name and notes.
+    scores : callable
+        (settings, arrays, x, one_genre) to (n, P): log-probabilities with one genre a bag, else
+        logits.
+    shapes : callable
+        (settings, arrays, F, P) to the shapes that the arrays must have.
+    several : bool
+        Whether a bag may have several genres.
+    """
+
+    fit: Callable[
+        [BaselineSettings, NDArray[np.float64], NDArray[np.bool_], bool],
+        tuple[Arrays, tuple[str, ...]],
+    ]
+    scores: Callable[
+        [BaselineSettings, Mapping[str, NDArray[Any]], NDArray[np.float64], bool],
+        NDArray[np.float64],
+    ]
+    shapes: Callable[[BaselineSettings, Mapping[str, NDArray[Any]], int, int], Shapes]
+    several: bool = True
+
+
+def fit_lr(
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+) -> tuple[Arrays, tuple[str, ...]]:
+    """Multinomial logistic regression, or one binary one a genre."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(max_iter=settings.max_iter)
+    with _quiet():
+        if one_genre:
+            model.fit(x, y.argmax(axis=1))
+            coef, intercept = _two_columns(model.coef_.T, model.intercept_)
+            return {"coef": coef, "intercept": intercept}, _told(settings, model.n_iter_)
+        coef, intercept, n_iter = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1]), []
+        for genre, column in enumerate(y.T):
+            if column.all():  # nothing to tell apart: certain, whatever the features
+                intercept[genre] = CERTAIN
+                continue
+            model.fit(x, column)
+            coef[:, genre], intercept[genre] = model.coef_[0], model.intercept_[0]
+            n_iter.append(model.n_iter_[0])
+    return {"coef": coef, "intercept": intercept}, _told(settings, np.array(n_iter))
+
+
+def apply_lr(
+    settings: BaselineSettings,
+    arrays: Mapping[str, NDArray[Any]],
+    x: NDArray[np.float64],
+    one_genre: bool,
+) -> NDArray[np.float64]:
+    """Scores of `fit_lr`."""
+    logits = x @ arrays["coef"] + arrays["intercept"]
+    return _log_softmax(logits) if one_genre else logits
+
+
+def fit_knn(
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+) -> tuple[Arrays, tuple[str, ...]]:
+    """Keep the training tracks."""
+    k, n = settings.n_neighbors, len(x)
+    note = f"{k} neighbours were asked for, but there are {n} training tracks: all of them vote"
+    return {"rows": x, "labels": y}, (note,) if k > n else ()
+
+
+def apply_knn(
+    settings: BaselineSettings,
+    arrays: Mapping[str, NDArray[Any]],
+    x: NDArray[np.float64],
+    one_genre: bool,
+) -> NDArray[np.float64]:
+    """Scores of `fit_knn`: the share of the nearest training tracks that have each genre."""
+    from sklearn.neighbors import NearestNeighbors
+
+    k = min(settings.n_neighbors, len(arrays["rows"]))
+    near = NearestNeighbors(n_neighbors=k).fit(arrays["rows"]).kneighbors(x, return_distance=False)
+    votes = np.zeros((len(x), arrays["labels"].shape[1]))
+    for column in near.T:  # (n,): one neighbour of every row
+        votes += arrays["labels"][column]
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(votes / k) if one_genre else np.log(votes) - np.log(k - votes))
+
+
+def fit_mlp(
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+) -> tuple[Arrays, tuple[str, ...]]:
+    """scikit-learn's MLP, with rectified linear units and Adam."""
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier(settings.hidden, max_iter=settings.max_iter, random_state=settings.seed)
+    with _quiet():
+        model.fit(x, y.argmax(axis=1) if one_genre else y.astype(np.int64))
+    weights, biases = [*model.coefs_], [*model.intercepts_]
+    if one_genre:
+        weights[-1], biases[-1] = _two_columns(weights[-1], biases[-1])
+    arrays = {f"coef.{i}": weight for i, weight in enumerate(weights)}
+    arrays |= {f"intercept.{i}": bias for i, bias in enumerate(biases)}
+    # It also stops by itself, once the loss has not fallen for some epochs.
+    return arrays, _told(settings, np.array([model.n_iter_]))
+
+
+def apply_mlp(
+    settings: BaselineSettings,
+    arrays: Mapping[str, NDArray[Any]],
+    x: NDArray[np.float64],
+    one_genre: bool,
+) -> NDArray[np.float64]:
+    """Scores of `fit_mlp`."""
+    last = len(settings.hidden)
+    for i in range(last):
+        x = np.maximum(x @ arrays[f"coef.{i}"] + arrays[f"intercept.{i}"], 0)
+    logits = x @ arrays[f"coef.{last}"] + arrays[f"intercept.{last}"]
+    return _log_softmax(logits) if one_genre else logits
+
+
+def _lr_shapes(
+    settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
+) -> Shapes:
+    return {"coef": (f, p), "intercept": (p,)}
+
+
+def _knn_shapes(
+    settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
+) -> Shapes:
+    n = max(1, len(arrays["rows"]))
+    return {"rows": (n, f), "labels": (n, p)}
+
+
+def _mlp_shapes(
+    settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
+) -> Shapes:
+    sizes = list(enumerate(pairwise((f, *settings.hidden, p))))
+    return {f"coef.{i}": size for i, size in sizes} | {
+        f"intercept.{i}": (size[1],) for i, size in sizes
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without scikit-learn's warning of a fit that has not converged; a note tells it."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def _told(settings: BaselineSettings, n_iter: NDArray[Any]) -> tuple[str, ...]:
+    if not (n_iter >= settings.max_iter).any():
+        return ()
+    return (f"{settings.classifier} stopped at {settings.max_iter} iterations, not converged",)
+
+
+def _two_columns(
+    coef: NDArray[np.float64], intercept: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One column is the logit of the second of two genres: the first one's is 0."""
+    if coef.shape[1] > 1:
+        return coef, intercept
+    return np.hstack([np.zeros_like(coef), coef]), np.append(0.0, intercept)
+
+
+def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))
+
+
+ESTIMATORS = {
+    "lr": Estimator(fit=fit_lr, scores=apply_lr, shapes=_lr_shapes),
+    "knn": Estimator(fit=fit_knn, scores=apply_knn, shapes=_knn_shapes),
+    "svm": Estimator(fit=fit_svm, scores=apply_svm, shapes=svm_shapes, several=False),
+    "mlp_sklearn": Estimator(fit=fit_mlp, scores=apply_mlp, shapes=_mlp_shapes),
+}
