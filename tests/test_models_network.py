@@ -139,8 +139,7 @@ def test_evaluation_is_deterministic_and_training_is_not(encoder, bags):
 @pytest.mark.parametrize("pooling", ["dot", "shared"])
 def test_attention_starts_as_the_mean_of_tracks(pooling, bags):
     asleep = build_network(ModelSettings(pooling=pooling), (F,), G).double().eval()
-    mean = BagNetwork(asleep.inputs, asleep.encoder, Mean(), 128, G).double().eval()
-    mean.classifier = asleep.classifier
+    mean = BagNetwork(asleep.inputs, asleep.encoder, Mean(), asleep.classifier).eval()
     torch.testing.assert_close(asleep(*bags).logits, mean(*bags).logits)
 
 
@@ -240,8 +239,8 @@ def test_mismatched_offsets_are_explained():
 
 @pytest.mark.parametrize("name", sorted(POOLINGS))
 def test_every_pooling_scores_segments(name):
-    pooling = POOLINGS[name](D, G, True)
-    scores = pooling(torch.randn(11, D))
+    pooling = POOLINGS[name](D, G, ModelSettings())
+    scores = pooling(torch.randn(11, G if pooling.reads_logits else D))
     assert scores.shape in ((11, 1), (11, G))
 
 

@@ -25,6 +25,7 @@ from ..errors import DataError
 from ..predictions import Predictions, probabilities_of
 
 _ALONE = 1e-6  # attention outside a track below which the rest of the bag says nothing
+_ROUNDING = 1e-3  # of logits, relative to the largest: single precision over large bags
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def explain(predictions: Predictions) -> Explanation:
     Raises
     ------
     DataError
-        If the predictions do not carry the segments.
+        If the predictions do not carry the segments, or are no sums over them.
     """
     a, logits = predictions.attention, predictions.segment_logits
     starts = predictions.segment_offsets
@@ -77,6 +78,12 @@ def explain(predictions: Predictions) -> Explanation:
     rest = 1 - attention
     alone = (rest < _ALONE).any(axis=1) | (predictions.bags.sizes[bag] == 1)
     whole = np.add.reduceat(parts, predictions.bags.offsets[:-1], axis=0)  # (b, G): the logits
+    apart = np.abs(whole - predictions.logits).max(initial=0)
+    if apart > _ROUNDING * (1 + np.abs(logits).max(initial=0)):
+        raise DataError(
+            f"these logits are no sums over segments (they differ by up to {apart:.3g}), so no "
+            "track's part in them is known; train with head='linear' and without tanh_pooled"
+        )
     without = (whole[bag] - parts) / np.where(alone[:, None], 1, rest)
     effects = probabilities_of(whole, predictions.link)[bag] - probabilities_of(
         without, predictions.link
