@@ -71,3 +71,13 @@ def test_predictions_without_segments_are_refused(library):
     store, tracks, model = library
     with pytest.raises(DataError, match="explain=True"):
         explain(model.predict(store, tracks, Bags.from_tracks(tracks)))
+
+
+@pytest.mark.parametrize("settings", [{"head": "mlp"}, {"tanh_pooled": True}])
+def test_what_is_no_sum_over_segments_is_refused(library, settings):
+    store, tracks, _ = library
+    model = NeuralClassifier(ModelSettings(**settings), TrainingSettings(epochs=3, lr=0.02))
+    model.fit(store, Bags.from_tracks(tracks, by="track"))
+    predictions = model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+    with pytest.raises(DataError, match=r"no sums over segments .*; train with head='linear'"):
+        explain(predictions)

@@ -70,6 +70,12 @@ CLASSIFIERS = {
     "default": lambda: NeuralClassifier(SMALL, FAST),
     "dot": lambda: NeuralClassifier(replace(SMALL, pooling="dot"), FAST),
     "true query": lambda: NeuralClassifier(replace(SMALL, pooling="dot", query="true"), FAST),
+    "max": lambda: NeuralClassifier(replace(SMALL, pooling="max"), FAST),
+    "abmil, mlp head": lambda: NeuralClassifier(replace(SMALL, pooling="abmil", head="mlp"), FAST),
+    "additive": lambda: NeuralClassifier(replace(SMALL, pooling="additive"), FAST),
+    "scalar, mlp head": lambda: NeuralClassifier(
+        replace(SMALL, pooling="scalar", head="mlp", query="true"), FAST
+    ),
     "shared, identity": lambda: NeuralClassifier(
         ModelSettings(encoder="identity", pooling="shared", pooled_dropout=0.2), FAST
     ),
