@@ -166,21 +166,25 @@ class _AdditiveScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, q: Tensor, u: Tensor) -> Tensor:
         ctx.save_for_backward(x, q, u)
-        return torch.stack([(x + row).tanh() @ u for row in q], dim=1)
+        scores, t = x.new_empty(len(x), len(q)), torch.empty_like(x)
+        for genre, row in enumerate(q):
+            scores[:, genre] = torch.add(x, row, out=t).tanh_() @ u
+        return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         x, q, u = ctx.saved_tensors
         to_x, to_q, to_u = torch.zeros_like(x), torch.empty_like(q), torch.zeros_like(u)
+        t = torch.empty_like(x)  # one for all genres: freed and made anew, they break up the heap
         for genre, row in enumerate(q):
-            t = (x + row).tanh()  # (N, A)
+            torch.add(x, row, out=t).tanh_()  # (N, A)
             e = gradient[:, genre]  # (N,)
             to_u += e @ t
-            inner = (1 - t.square_()).mul_(u).mul_(e[:, None])  # (N, A)
-            to_x += inner
-            to_q[genre] = inner.sum(0)
-        return to_x, to_q, to_u
+            slope = t.square_().neg_().add_(1)  # of tanh: 1 - t^2, in the same memory
+            to_x.addcmul_(slope, e[:, None])
+            to_q[genre] = e @ slope
+        return to_x * u, to_q * u, to_u
 
 
 def additive_scores(x: Tensor, q: Tensor, u: Tensor) -> Tensor:
