@@ -37,10 +37,11 @@ class Explanation:
     attention : float array, shape (n, G)
         Share of its bag's attention, in [0, 1].
     margins : float array, shape (n, G)
-        Part in the bag's logits, centred over genres; sums over a bag to its centred logits.
+        Part in the bag's logits, centred over genres; sums over a bag to its centred logits. NaN
+        where logits are no sums over segments, because the model's head is not linear.
     effects : float array, shape (n, G)
         Probability of the bag less its probability without the track; NaN for the only track of a
-        bag, and where the others have no attention at all.
+        bag, where the others have no attention at all, and where margins are NaN.
     """
 
     attention: NDArray[np.float64]
@@ -63,7 +64,7 @@ def explain(predictions: Predictions) -> Explanation:
     Raises
     ------
     DataError
-        If the predictions do not carry the segments, or are no sums over them.
+        If the predictions do not carry the segments.
     """
     a, logits = predictions.attention, predictions.segment_logits
     starts = predictions.segment_offsets
@@ -78,15 +79,13 @@ def explain(predictions: Predictions) -> Explanation:
     rest = 1 - attention
     alone = (rest < _ALONE).any(axis=1) | (predictions.bags.sizes[bag] == 1)
     whole = np.add.reduceat(parts, predictions.bags.offsets[:-1], axis=0)  # (b, G): the logits
-    apart = np.abs(whole - predictions.logits).max(initial=0)
-    if apart > _ROUNDING * (1 + np.abs(logits).max(initial=0)):
-        raise DataError(
-            f"these logits are no sums over segments (they differ by up to {apart:.3g}), so no "
-            "track's part in them is known; train with head='linear' and without tanh_pooled"
-        )
     without = (whole[bag] - parts) / np.where(alone[:, None], 1, rest)
     effects = probabilities_of(whole, predictions.link)[bag] - probabilities_of(
         without, predictions.link
     )
     effects[alone] = np.nan
-    return Explanation(attention, parts - parts.mean(axis=1, keepdims=True), effects)
+    margins = parts - parts.mean(axis=1, keepdims=True)
+    apart = np.abs(whole - predictions.logits).max(axis=1, initial=0)  # (b,)
+    if (apart > _ROUNDING * (1 + np.abs(logits).max(initial=0))).any():
+        margins[:], effects[:] = np.nan, np.nan
+    return Explanation(attention, margins, effects)
