@@ -71,3 +71,25 @@ def test_predictions_without_segments_are_refused(library):
     store, tracks, model = library
     with pytest.raises(DataError, match="explain=True"):
         explain(model.predict(store, tracks, Bags.from_tracks(tracks)))
+
+
+def explained(library, settings):
+    store, tracks, _ = library
+    model = NeuralClassifier(settings, TrainingSettings(epochs=3, lr=0.02))
+    model.fit(store, Bags.from_tracks(tracks, by="track"))
+    return model.predict(store, tracks, Bags.from_tracks(tracks), explain=True)
+
+
+def test_what_is_no_sum_over_segments_has_attention_alone(library):
+    predictions = explained(library, ModelSettings(head="mlp"))
+    told = explain(predictions)
+    assert np.isnan(told.margins).all()
+    assert np.isnan(told.effects).all()
+    sums = np.add.reduceat(told.attention, predictions.bags.offsets[:-1], axis=0)
+    np.testing.assert_allclose(sums, 1, atol=1e-6)
+
+
+def test_scores_that_are_no_probabilities_have_no_explanation(library):
+    predictions = explained(library, ModelSettings(tanh_pooled=True))
+    with pytest.raises(DataError, match="these scores are no probabilities"):
+        explain(predictions)

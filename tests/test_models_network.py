@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from matt.models.attention import ScalarQueries
 from matt.models.network import BagNetwork, Standardise, build_network, moment_shape
 from matt.models.pooling import (
     POOLINGS,
@@ -14,7 +15,7 @@ from matt.models.pooling import (
     segment_softmax,
     segment_sum,
 )
-from matt.models.settings import POOLING_NAMES, ModelSettings
+from matt.models.settings import POOLING_NAMES, QUERY_POOLINGS, ModelSettings
 
 SIZES = [1, 5, 2, 3]  # 11 segments in 4 bags, one of them a single segment
 F, D, G = 7, 13, 3  # no two axes have the same size: a swapped axis cannot go unseen
@@ -104,7 +105,10 @@ def test_equals_the_form_of_the_paper(network, bags):
     x, offsets, log_sizes = bags
     logits = network(x, offsets, log_sizes).logits
     h = network.encoder(network.inputs(x))
-    scores = (network.pooling(h) - log_sizes[:, None]).expand(-1, G)
+    if network.pooling.reads_logits:
+        scores = 1e9 * network.classifier(h)  # its softmax is one-hot at the highest logit
+    else:
+        scores = (network.pooling(h) - log_sizes[:, None]).expand(-1, G)
     for b, (bag, e) in enumerate(zip(h.split(SIZES), scores.split(SIZES), strict=True)):
         for g in range(G):
             pooled = e[:, g].softmax(0) @ bag  # (D,)
@@ -124,7 +128,13 @@ def test_reading_segments_in_parts_and_pooling_them_equals_the_whole(network, ba
 def test_every_parameter_learns(network, bags):
     logits = network(*bags).logits
     torch.nn.functional.cross_entropy(logits, torch.tensor([2, 0, 1, 2])).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    still = {
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or p.grad.abs().max() < 1e-9
+    }
+    # The bias of eq. (1) to the letter is added to every score, so it cancels in the softmax.
+    assert still == ({"pooling.bias"} if isinstance(network.pooling, ScalarQueries) else set())
 
 
 def test_evaluation_is_deterministic_and_training_is_not(encoder, bags):
@@ -135,11 +145,10 @@ def test_evaluation_is_deterministic_and_training_is_not(encoder, bags):
     assert not torch.allclose(network(*bags).logits, network(*bags).logits)
 
 
-@pytest.mark.parametrize("pooling", ["dot", "shared"])
+@pytest.mark.parametrize("pooling", ["shared", "abmil", "dot", "additive"])
 def test_attention_starts_as_the_mean_of_tracks(pooling, bags):
     asleep = build_network(ModelSettings(pooling=pooling), (F,), G).double().eval()
-    mean = BagNetwork(asleep.inputs, asleep.encoder, Mean(), 128, G).double().eval()
-    mean.classifier = asleep.classifier
+    mean = BagNetwork(asleep.inputs, asleep.encoder, Mean(), asleep.classifier).eval()
     torch.testing.assert_close(asleep(*bags).logits, mean(*bags).logits)
 
 
@@ -151,8 +160,9 @@ def test_a_fixed_scale_is_one_and_does_not_learn():
     assert SharedAttention(D, learn_scale=False).scale == 1
 
 
-def test_the_true_query_is_the_column_of_the_true_genre(bags):
-    network = build(pooling="dot").eval()
+@pytest.mark.parametrize("pooling", QUERY_POOLINGS)
+def test_the_true_query_is_the_column_of_the_true_genre(pooling, bags):
+    network = build(pooling=pooling).eval()
     x, offsets, _ = bags
     genre = torch.tensor([2, 0, 1, 2])
     every, true = network(*bags), network(*bags, genre=genre)
@@ -166,8 +176,9 @@ def test_the_true_query_is_the_column_of_the_true_genre(bags):
     assert not torch.allclose(true.logits, every.logits)
 
 
-def test_the_true_query_alone_learns(bags):
-    network = build(pooling="dot").eval()
+@pytest.mark.parametrize("pooling", QUERY_POOLINGS)
+def test_the_true_query_alone_learns(pooling, bags):
+    network = build(pooling=pooling).eval()
     genre = torch.tensor([2, 0, 0, 2])
     torch.nn.functional.cross_entropy(network(*bags, genre=genre).logits, genre).backward()
     moved = network.pooling.queries.grad.abs().sum(1) > 0
@@ -239,8 +250,8 @@ def test_mismatched_offsets_are_explained():
 
 @pytest.mark.parametrize("name", sorted(POOLINGS))
 def test_every_pooling_scores_segments(name):
-    pooling = POOLINGS[name](D, G, True)
-    scores = pooling(torch.randn(11, D))
+    pooling = POOLINGS[name](D, G, ModelSettings())
+    scores = pooling(torch.randn(11, G if pooling.reads_logits else D))
     assert scores.shape in ((11, 1), (11, G))
 
 

@@ -9,6 +9,7 @@ import pytest
 from matt.errors import ConfigError
 from matt.models import settings
 from matt.models.encoders import ENCODERS
+from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
 from matt.models.pooling import POOLINGS
 from matt.models.settings import ModelSettings, TrainingSettings, read_settings
@@ -30,6 +31,17 @@ from matt.predictions import LINKS
         ({"recurrent_units": 0}, "recurrent_units must be a whole number of at least 1, got 0"),
         ({"hidden": (64, 0)}, "hidden must be a whole number of at least 1, got 0"),
         ({"query": "true"}, "pooling is 'mean'; use pooling='dot' or query='all'"),
+        ({"head": "mpl"}, "unknown head 'mpl'; did you mean 'mlp'"),
+        ({"attention_dim": 0}, "attention_dim must be a whole number of at least 1, got 0"),
+        ({"head_hidden": 2.5}, "head_hidden must be a whole number of at least 1, got 2.5"),
+        ({"tanh_pooled": 1}, "tanh_pooled must be true or false, got 1"),
+        ({"frozen_queries": True, "scale": "fixed"}, "frozen_queries needs .* is 'mean'; use"),
+        ({"frozen_queries": True, "pooling": "dot"}, "scale is 'learned'; use scale='fixed'"),
+        (
+            {"pooling": "dots", "dropout": 1, "head": ""},
+            "'dots'; .*; unknown head .*; dropout must",
+        ),
+        ({"query": "true", "frozen_queries": True}, "query='true' needs .*; frozen_queries needs"),
     ],
 )
 def test_an_impossible_model_is_refused(wrong, message):
@@ -54,6 +66,7 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"threads": 0}, "threads must be"),
         ({"sub_bags": 1}, "sub_bags must be true or false, got 1"),
+        ({"dropped_batch": "no"}, "dropped_batch must be true or false, got 'no'"),
         ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
     ],
 )
@@ -83,6 +96,7 @@ def test_every_attribute_is_documented():
 def test_names_are_those_that_exist():
     assert set(settings.ENCODER_NAMES) == set(ENCODERS)
     assert set(settings.POOLING_NAMES) == set(POOLINGS)
+    assert set(settings.HEAD_NAMES) == set(HEADS)
     assert set(LOSSES) < set(LINKS)
 
 

@@ -25,6 +25,7 @@ from ..errors import DataError
 from ..predictions import Predictions, probabilities_of
 
 _ALONE = 1e-6  # attention outside a track below which the rest of the bag says nothing
+_ROUNDING = 1e-3  # of logits, relative to the largest: single precision over large bags
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,10 +37,11 @@ class Explanation:
     attention : float array, shape (n, G)
         Share of its bag's attention, in [0, 1].
     margins : float array, shape (n, G)
-        Part in the bag's logits, centred over genres; sums over a bag to its centred logits.
+        Part in the bag's logits, centred over genres; sums over a bag to its centred logits. NaN
+        where logits are no sums over segments, because the model's head is not linear.
     effects : float array, shape (n, G)
         Probability of the bag less its probability without the track; NaN for the only track of a
-        bag, and where the others have no attention at all.
+        bag, where the others have no attention at all, and where margins are NaN.
     """
 
     attention: NDArray[np.float64]
@@ -82,4 +84,8 @@ def explain(predictions: Predictions) -> Explanation:
         without, predictions.link
     )
     effects[alone] = np.nan
-    return Explanation(attention, parts - parts.mean(axis=1, keepdims=True), effects)
+    margins = parts - parts.mean(axis=1, keepdims=True)
+    apart = np.abs(whole - predictions.logits).max(axis=1, initial=0)  # (b,)
+    if (apart > _ROUNDING * (1 + np.abs(logits).max(initial=0))).any():
+        margins[:], effects[:] = np.nan, np.nan
+    return Explanation(attention, margins, effects)

@@ -24,7 +24,7 @@ from .checks import align, check_bags, fit_notes
 from .estimators import CERTAIN, ESTIMATORS
 from .reading import check_finite, parts_of, segment_counts
 from .saving import MODEL, read_model, read_weights, write_model
-from .settings import read_settings
+from .settings import ModelSettings, read_settings
 
 KIND = "baseline"
 _PART_BYTES = 2**26  # values read at once
@@ -112,7 +112,7 @@ class BaselineClassifier:
             If bags have several genres and the classifier is ``"svm"``.
         """
         settings = self.settings.effective
-        check_bags(bags, valid, query="all")
+        check_bags(bags, valid, ModelSettings())
         estimator = ESTIMATORS[settings.classifier]
         if bags.multi_label and not estimator.several:
             raise ConfigError(

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..columns import relabel
 from ..errors import ConfigError, DataError, first_few
+from .settings import ModelSettings
 
 
-def check_bags(bags: Bags, valid: Bags | None, *, query: str) -> None:
+def check_bags(bags: Bags, valid: Bags | None, model: ModelSettings) -> None:
     """Refuse training bags that cannot be learned from.
 
     Parameters
     ----------
     bags, valid : Bags
         For training and, optionally, for validation.
-    query : {"all", "true"}
-        As in `ModelSettings`.
+    model : ModelSettings
 
     Raises
     ------
@@ -29,7 +29,7 @@ def check_bags(bags: Bags, valid: Bags | None, *, query: str) -> None:
         If a bag has no known genre, fewer than two genres have a training bag, or the two kinds of
         bags share tracks or differ in genres.
     ConfigError
-        If the query needs one genre a bag and bags may have several.
+        If the model needs one genre a bag and bags may have several.
     """
     for name, given in {"training": bags, "validation": valid}.items():
         if given is not None and not given.known.all():
@@ -44,10 +44,15 @@ def check_bags(bags: Bags, valid: Bags | None, *, query: str) -> None:
             f"training bags of only {len(here)} genre ({names}): there is nothing to tell apart; "
             "add bags of another genre"
         )
-    if bags.multi_label and query == "true":
+    if bags.multi_label and model.query == "true":
         raise ConfigError(
             "query='true' reads a bag with its one true genre, but these bags may have several; "
             "use query='all'"
+        )
+    if bags.multi_label and model.tanh_pooled:
+        raise ConfigError(
+            "tanh_pooled takes its scores from a softmax over the genres, but these bags may have "
+            "several; use tanh_pooled=false"
         )
     if valid is None:
         return
@@ -62,6 +67,13 @@ def check_bags(bags: Bags, valid: Bags | None, *, query: str) -> None:
             f"{both.size} tracks are both in training and in validation (first: "
             f"{first_few(both)}); split the tracks with matt.splits"
         )
+
+
+def link_of(bags: Bags, model: ModelSettings) -> str:
+    """Link of a model that is fitted to labelled bags, see `Predictions`."""
+    if model.tanh_pooled:
+        return "none"
+    return "sigmoid" if bags.multi_label else "softmax"
 
 
 def fit_notes(

@@ -5,6 +5,12 @@
     o_g  = sum_k a_kg l_kg                            logits of the bag            (B, G)
 
 -log n_k gives every *track* of a bag one vote before attention learns anything, however long it is.
+
+That needs a classifier that is linear in the embedding. Where it is not, with a hidden layer or
+with the release's tanh, embeddings are pooled first: the second and only other path,
+
+    z_bg = sum_k a_kg h_k      pooled embeddings, one for each column of attention   (B, G or 1, D)
+    o_g  = head(z_bg)_g        logits of the bag                                     (B, G)
 """
 
 from __future__ import annotations
@@ -15,8 +21,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from .attention import Pooling
 from .encoders import ENCODERS, Encoder
-from .pooling import POOLINGS, bag_index, segment_softmax, segment_sum
+from .heads import HEADS
+from .pooling import POOLINGS
+from .segments import bag_index, segment_sum
 from .settings import ModelSettings
 
 CLIP = 10.0  # standard deviations: beyond it a value says "extreme", and nothing more
@@ -75,7 +84,7 @@ def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:
 
 
 class BagNetwork(nn.Module):
-    """Encoder, one linear score per segment and genre, attention: eq. (1)-(5) of the paper.
+    """Encoder, classifier and attention: eq. (1)-(5) of the paper.
 
     Parameters
     ----------
@@ -83,9 +92,17 @@ class BagNetwork(nn.Module):
         Applied to features before the encoder.
     encoder : nn.Module
         (N, *feature_shape) -> (N, D).
-    pooling : nn.Module
+    pooling : Pooling
         (N, D) -> scores (N, G) or (N, 1).
-    embedding_dim, n_genres : int
+    classifier : nn.Module
+        (..., D) -> logits (..., G).
+    pooled_first : bool
+        Pool embeddings and classify them, instead of pooling the logits of segments. A linear
+        classifier gives the same either way; any other one needs it.
+    tanh : bool
+        A tanh on the pooled embedding; needs ``pooled_first``. In evaluation the logit of a genre
+        is then, as in the paper's release, the *log* of its own entry in the softmax of the logits
+        that its query made.
     pooled_dropout : float, 0 <= pooled_dropout < 1
         Dropout of the pooled embedding. As pooling is linear, that is one mask a bag on the way
         from h to the logits, but not on the way to the scores.
@@ -95,17 +112,20 @@ class BagNetwork(nn.Module):
         self,
         inputs: Standardise,
         encoder: nn.Module,
-        pooling: nn.Module,
-        embedding_dim: int,
-        n_genres: int,
+        pooling: Pooling,
+        classifier: nn.Module,
         *,
+        pooled_first: bool = False,
+        tanh: bool = False,
         pooled_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
         self.encoder = encoder
         self.pooling = pooling
-        self.classifier = nn.Linear(embedding_dim, n_genres)  # M, c
+        self.classifier = classifier  # M, c
+        self.pooled_first = pooled_first
+        self.tanh = tanh
         self.pooled_dropout = pooled_dropout
 
     def forward(
@@ -130,32 +150,75 @@ class BagNetwork(nn.Module):
         """
         bag = bag_index(offsets)  # (N,)
         h: Tensor = self.encoder(self.inputs(x))  # (N, D)
-        value = h
+        mask = None
         if self.training and self.pooled_dropout:
-            mask = h.new_ones(len(offsets) - 1, h.shape[1])  # (B, D)
-            value = h * nn.functional.dropout(mask, self.pooled_dropout)[bag]
-        segment_logits = _wide(self.classifier(value))  # (N, G)
+            ones = h.new_ones(len(offsets) - 1, h.shape[1])  # (B, D)
+            mask = nn.functional.dropout(ones, self.pooled_dropout)
+        of_segment = None if mask is None else mask[bag]  # (N, D)
+        segment_logits = self._alone(h, of_segment)
         scores = self._scores(h, log_sizes, None if genre is None else genre[bag])
-        logits, attention = self.pool(scores, segment_logits, offsets)
+        values = h if self.pooled_first else segment_logits
+        logits, attention = self.pool(scores, values, offsets, mask=mask)
         return Output(logits, segment_logits, attention)
 
     def segments(self, x: Tensor, log_sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (N, G or 1) and logits (N, G) of segments: all that `pool` needs of a bag.
+        """Scores (N, G or 1) and values of segments: all that `pool` needs of a bag.
 
-        A bag of any size can so be read in parts.
+        Values are logits (N, G), or embeddings (N, D) where those are pooled first. A bag of any
+        size can so be read in parts.
         """
         h: Tensor = self.encoder(self.inputs(x))  # (N, D)
-        return self._scores(h, log_sizes, None), _wide(self.classifier(h))
+        scores = self._scores(h, log_sizes, None)
+        return scores, _wide(h) if self.pooled_first else self._alone(h)
 
     def pool(
-        self, scores: Tensor, segment_logits: Tensor, offsets: Tensor
+        self, scores: Tensor, values: Tensor, offsets: Tensor, *, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Logits of bags (B, G) and attention (N, G or 1), in at least float32."""
+        """Logits of bags (B, G) and attention (N, G or 1), in at least float32.
+
+        Parameters
+        ----------
+        scores : Tensor, shape (N, G) or (N, 1)
+        values : Tensor, shape (N, G) or (N, D)
+            As `segments` gives them.
+        offsets : int Tensor, shape (B + 1,)
+        mask : Tensor, shape (B, D), optional
+            Factors of the pooled embeddings, where those are pooled first.
+        """
         with torch.autocast(scores.device.type, enabled=False):
-            attention = segment_softmax(_wide(scores), offsets)  # sums to 1 over each bag
-            return segment_sum(attention * _wide(segment_logits), offsets), attention
+            attention = self.pooling.attention(_wide(scores), offsets)  # sums to 1 over each bag
+            values = _wide(values)
+            if not self.pooled_first:
+                return segment_sum(attention * values, offsets), attention
+            pooled = [segment_sum(a[:, None] * values, offsets) for a in attention.unbind(1)]
+            return self._classify(torch.stack(pooled, dim=1), mask), attention
+
+    def segment_logits(self, values: Tensor) -> Tensor:
+        """Logits (N, G) of the values of `segments`: what each says as a bag of its own."""
+        return self._alone(values) if self.pooled_first else values
+
+    def _alone(self, h: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(N, D) -> (N, G)."""
+        if not self.pooled_first:
+            return _wide(self.classifier(h if mask is None else h * mask))
+        with torch.autocast(h.device.type, enabled=False):
+            return self._classify(_wide(h)[:, None], mask)
+
+    def _classify(self, pooled: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, K, D) -> (B, G): each genre from the embedding of its own column, K being G or 1."""
+        z = pooled.tanh() if self.tanh else pooled
+        if mask is not None:
+            z = z * _wide(mask)[:, None]
+        logits: Tensor = self.classifier(z)  # (B, K, G)
+        if self.tanh and not self.training:
+            logits = logits.log_softmax(-1)
+        return logits[:, 0] if logits.shape[1] == 1 else logits.diagonal(dim1=1, dim2=2)
 
     def _scores(self, h: Tensor, log_sizes: Tensor, genre: Tensor | None) -> Tensor:
+        if self.pooling.reads_logits:
+            with torch.no_grad():
+                highest: Tensor = self.pooling(self._alone(h))
+                return highest  # (N, G)
         with torch.autocast(h.device.type, enabled=False):
             scores: Tensor = self.pooling(_wide(h), genre) - log_sizes[:, None]
             return scores  # (N, G or 1)
@@ -176,9 +239,10 @@ def build_network(
     return BagNetwork(
         Standardise(feature_shape),
         encoder,
-        POOLINGS[settings.pooling](dim, n_genres, settings.scale == "learned"),
-        dim,
-        n_genres,
+        POOLINGS[settings.pooling](dim, n_genres, settings),
+        HEADS[settings.head](dim, n_genres, settings),
+        pooled_first=settings.head != "linear" or settings.tanh_pooled,
+        tanh=settings.tanh_pooled,
         pooled_dropout=settings.pooled_dropout,
     )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .. import __version__
 from ..bags import Bags
@@ -23,10 +24,10 @@ from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .checks import align, check_bags, fit_notes
+from .checks import align, check_bags, fit_notes, link_of
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
-from .saving import MODEL, read_model, read_weights, write_model
+from .saving import MODEL, load_network, read_model, read_weights, write_model
 from .settings import ModelSettings, TrainingSettings, read_settings
 from .training import find_device, reproducible, train
 
@@ -47,8 +48,8 @@ class NeuralClassifier:
         Training tracks of each genre.
     spec : FeatureSpec or None
         Of the features it takes.
-    link : {"softmax", "sigmoid"}
-        ``"sigmoid"`` if a bag may have several genres.
+    link : {"softmax", "sigmoid", "none"}
+        ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
         Logits are divided by it.
     history : list of dict
@@ -118,7 +119,7 @@ class NeuralClassifier:
             If settings do not fit the bags or this machine.
         """
         device = find_device(self.training.device)
-        check_bags(bags, valid, query=self.model.query)
+        check_bags(bags, valid, self.model)
         every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
         self.history, self._network = [], None
         with reproducible(self.training, device):
@@ -128,7 +129,7 @@ class NeuralClassifier:
             network.inputs.mean.copy_(torch.from_numpy(mean))
             network.inputs.scale.copy_(torch.from_numpy(scale))
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
-            self.spec, self.link = features.spec, "sigmoid" if bags.multi_label else "softmax"
+            self.spec, self.link = features.spec, link_of(bags, self.model)
             self.temperature = 1.0
             try:
                 train(
@@ -178,16 +179,17 @@ class NeuralClassifier:
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
         device = next(network.parameters()).device
         reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        scores, segment_logits, offsets = encode(
+        scores, values, offsets = encode(
             network, reader, bags.track_ids, max_segments=self.training.max_segments
         )
         with torch.no_grad():
             whole = torch.from_numpy(offsets[bags.offsets]).to(device)
-            logits, attention = network.pool(scores, segment_logits, whole)
+            logits, attention = network.pool(scores, values, whole)
+            segment_logits = network.segment_logits(values)
         predictions = Predictions(
             align(bags, self.genres, self.train_counts),
             rows,
-            (logits / self.temperature).cpu().numpy(),
+            self._said(logits),
             self.link,
         )
         if not explain:
@@ -196,7 +198,7 @@ class NeuralClassifier:
             predictions,
             segment_offsets=offsets,
             attention=attention.cpu().numpy(),
-            segment_logits=(segment_logits / self.temperature).cpu().numpy(),
+            segment_logits=self._said(segment_logits),
         )
 
     def save(self, path: Path | str) -> None:
@@ -257,43 +259,24 @@ class NeuralClassifier:
                 raise DataError("the digest of its spec differs")
             if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
                 raise DataError("genres, training counts and temperature do not fit each other")
-            if model.link not in ("softmax", "sigmoid"):
+            if model.link not in (("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")):
                 raise DataError(f"unknown link {model.link!r}")
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             why = f"no {error}" if isinstance(error, KeyError) else error
             raise DataError(
                 f"{place} is damaged ({why}); copy the model again, or train again"
             ) from error
-        model._network = _load_network(model, read_weights(path, content), place)
+        shape = model.spec.shape if model.spec else ()
+        arrays = read_weights(path, content)
+        model._network = load_network(model.model, shape, len(model.genres), arrays, place)
         return model
+
+    def _said(self, logits: Tensor) -> NDArray[np.float32]:
+        """Logits, or the scores in [0, 1] that the release calls its output."""
+        said = logits.exp() if self.link == "none" else logits / self.temperature
+        return np.asarray(said.cpu(), np.float32)
 
     def _fitted(self) -> tuple[BagNetwork, FeatureSpec]:
         if self._network is None or self.spec is None:
             raise DataError("this model is not fitted; call fit(...), or load a saved one")
         return self._network, self.spec
-
-
-def _load_network(
-    model: NeuralClassifier, arrays: Mapping[str, NDArray[Any]], place: Path
-) -> BagNetwork:
-    spec = model.spec
-    try:
-        with torch.device("meta"):  # shapes without memory: a file cannot ask for what it lacks
-            network = build_network(model.model, spec.shape if spec else (), len(model.genres))
-    except ConfigError as error:
-        raise DataError(
-            f"{place} is damaged ({error}); copy the model again, or train again"
-        ) from error
-    blank = network.state_dict()
-    wanted = {name: tuple(value.shape) for name, value in blank.items()}
-    found = {name: array.shape for name, array in arrays.items()}
-    if wanted != found:
-        wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
-        raise DataError(
-            f"the weights do not fit {place}: {len(wrong)} differ (first: {wrong[0]} has the shape "
-            f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
-            "train again"
-        )
-    tensors = {name: torch.tensor(array, dtype=blank[name].dtype) for name, array in arrays.items()}
-    network.load_state_dict(tensors, assign=True)
-    return network.eval()

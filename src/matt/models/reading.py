@@ -164,7 +164,7 @@ def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
 def encode(
     network: BagNetwork, reader: Reader, track_ids: NDArray[np.int64], *, max_segments: int
 ) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
-    """Scores and logits of all segments of tracks, read and encoded in chunks.
+    """Scores and values of all segments of tracks, read and encoded in chunks.
 
     The network is set to evaluation; no gradient is kept. `BagNetwork.pool` makes bags of any size
     from the result, the same as if they had been encoded at once.
@@ -172,7 +172,8 @@ def encode(
     Returns
     -------
     scores : Tensor, shape (N, G) or (N, 1)
-    segment_logits : Tensor, shape (N, G)
+    values : Tensor, shape (N, G) or (N, D)
+        Segment logits, or embeddings where those are pooled first; see `BagNetwork.segments`.
     offsets : int array, shape (n + 1,)
         Where each track starts.
     """
@@ -185,8 +186,8 @@ def encode(
         for start in range(0, len(x), max_segments):  # one track alone may hold more
             chunk = slice(start, start + max_segments)
             done.append(network.segments(x[chunk], log_sizes[chunk]))
-    scores, segment_logits = (torch.cat(column) for column in zip(*done, strict=True))
-    return scores, segment_logits, np.concatenate([[0], np.cumsum(counts)])
+    scores, values = (torch.cat(column) for column in zip(*done, strict=True))
+    return scores, values, np.concatenate([[0], np.cumsum(counts)])
 
 
 def moments(

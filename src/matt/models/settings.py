@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
 
 ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
-POOLING_NAMES = ("mean", "dot", "shared")
+POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
+QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
+HEAD_NAMES = ("linear", "mlp")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
 OPTIMIZERS = ("adamw", "sgd")
@@ -42,16 +44,33 @@ class ModelSettings:
         Share of units silenced in training: after each layer of the MLP, of the embedding of
         ``"crnn"`` (0.3 in the paper) and ``"lstm"``, before the last layer of ``"crnn_tf"`` (0.5 in
         the paper).
-    pooling : {"mean", "dot", "shared"}
-        How the segments of a bag are weighed: all alike, by one query a genre (the paper's
-        attention), or by one query for all genres.
+    pooling : {"mean", "max", "shared", "abmil", "dot", "additive", "scalar"}
+        How the segments of a bag are weighed: all alike; the one with the highest logit of each
+        genre; by one query, or one gated attention, for all genres; or by one query a genre, with
+        a dot product (the paper's attention, as released), eq. (1) with a weight matrix, or eq. (1)
+        to the letter (the fault `scalar_score`).
     query : {"all", "true"}
         Which query reads a bag in training: every genre's, as in prediction, or only the true
-        genre's, as in the paper. ``"true"`` needs the pooling ``"dot"`` and one genre a bag.
+        genre's, as in the paper (the fault `true_query`). ``"true"`` needs one query a genre and
+        one genre a bag.
     scale : {"learned", "fixed"}
         The factor of all scores: learned from 0, so that training starts from the mean, or 1.
+        ``"mean"``, ``"max"`` and ``"scalar"`` have none.
+    attention_dim : int >= 1
+        Hidden units of the scores of ``"abmil"`` and ``"additive"``.
     pooled_dropout : float, 0 <= pooled_dropout < 1
         Share of embedding dimensions silenced behind the attention, alike in a whole bag.
+    head : {"linear", "mlp"}
+        What makes logits of an embedding: one linear layer, or one behind a hidden layer, a reading
+        of +MIL. Only the linear one has exact contributions of tracks.
+    head_hidden : int >= 1
+        Units of the hidden layer of the head ``"mlp"``.
+    frozen_queries : bool
+        Fault: queries are never trained, and training and inference read with different random
+        ones. Needs one query a genre and ``scale="fixed"``.
+    tanh_pooled : bool
+        Fault: a tanh on the pooled embedding and, in prediction, of the softmax of each query only
+        the entry of its own genre: scores that are no probabilities.
 
     Raises
     ------
@@ -66,16 +85,33 @@ class ModelSettings:
     pooling: str = "mean"
     query: str = "all"
     scale: str = "learned"
+    attention_dim: int = 128
     pooled_dropout: float = 0.0
+    head: str = "linear"
+    head_hidden: int = 128
+    frozen_queries: bool = False
+    tanh_pooled: bool = False
 
     def __post_init__(self) -> None:
-        _choice("encoder", self.encoder, ENCODER_NAMES)
-        _choice("pooling", self.pooling, POOLING_NAMES)
-        _choice("query", self.query, QUERIES)
-        _choice("scale", self.scale, SCALES)
-        _whole("recurrent_units", self.recurrent_units, at_least=1)
-        _fraction("dropout", self.dropout)
-        _fraction("pooled_dropout", self.pooled_dropout)
+        _all(
+            lambda: _choice("encoder", self.encoder, ENCODER_NAMES),
+            lambda: _choice("pooling", self.pooling, POOLING_NAMES),
+            lambda: _choice("query", self.query, QUERIES),
+            lambda: _choice("scale", self.scale, SCALES),
+            lambda: _choice("head", self.head, HEAD_NAMES),
+            lambda: _whole("recurrent_units", self.recurrent_units, at_least=1),
+            lambda: _fraction("dropout", self.dropout),
+            lambda: _fraction("pooled_dropout", self.pooled_dropout),
+            lambda: _whole("attention_dim", self.attention_dim, at_least=1),
+            lambda: _whole("head_hidden", self.head_hidden, at_least=1),
+            lambda: _flag("frozen_queries", self.frozen_queries),
+            lambda: _flag("tanh_pooled", self.tanh_pooled),
+            self._check_hidden,
+        )
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        _all(self._check_query, self._check_frozen)
+
+    def _check_hidden(self) -> None:
         if not isinstance(self.hidden, (tuple, list)) or (
             not self.hidden and self.encoder == "mlp"
         ):
@@ -85,11 +121,26 @@ class ModelSettings:
             )
         for size in self.hidden:
             _whole("hidden", size, at_least=1)
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if self.query == "true" and self.pooling != "dot":
+
+    def _check_query(self) -> None:
+        if self.query == "true" and self.pooling not in QUERY_POOLINGS:
             raise ConfigError(
                 f"query='true' needs one query a genre, but pooling is {self.pooling!r}; "
                 "use pooling='dot' or query='all'"
+            )
+
+    def _check_frozen(self) -> None:
+        if not self.frozen_queries:
+            return
+        if self.pooling not in QUERY_POOLINGS:
+            raise ConfigError(
+                f"frozen_queries needs one query a genre, but pooling is {self.pooling!r}; "
+                "use pooling='dot' or frozen_queries=false"
+            )
+        if self.scale != "fixed":
+            raise ConfigError(
+                f"frozen_queries needs a scale that is not trained either, but scale is "
+                f"{self.scale!r}; use scale='fixed'"
             )
 
 
@@ -118,6 +169,8 @@ class TrainingSettings:
     logit_adjustment : float >= 0
         Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
         1 makes predictions as if every genre were equally frequent.
+    dropped_batch : bool
+        Fault: leave out the last batch of each epoch if it has fewer than ``max_bags`` bags.
     sub_bags : bool
         Show each bag through a random non-empty subset of its tracks, another one every epoch.
     segment_loss : float >= 0
@@ -148,6 +201,7 @@ class TrainingSettings:
     epochs: int = 200
     patience: int = 25
     logit_adjustment: float = 1.0
+    dropped_batch: bool = False
     sub_bags: bool = True
     segment_loss: float = 0.5
     validate: str = "bags"
@@ -168,8 +222,8 @@ class TrainingSettings:
         _whole("seed", self.seed, at_least=0)
         if self.threads is not None:
             _whole("threads", self.threads, at_least=1)
-        if not isinstance(self.sub_bags, bool):
-            raise ConfigError(f"sub_bags must be true or false, got {self.sub_bags!r}; choose one")
+        _flag("sub_bags", self.sub_bags)
+        _flag("dropped_batch", self.dropped_batch)
         device = self.device
         if not isinstance(device, str) or not re.fullmatch(r"cpu|auto|mps|cuda(:\d+)?", device):
             raise ConfigError(
@@ -195,6 +249,23 @@ def read_settings(cls: type[S], content: Mapping[str, Any]) -> S:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
     return cls(**content)
+
+
+def _all(*checks: Callable[[], None]) -> None:
+    """Run all checks and tell everything that they found at once."""
+    problems = []
+    for check in checks:
+        try:
+            check()
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}; choose one")
 
 
 def _choice(name: str, value: object, known: tuple[str, ...]) -> None:

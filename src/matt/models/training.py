@@ -97,7 +97,14 @@ def train(
     ------
     DataError
         If the loss or a weight is no longer finite. The network then has its best weights so far.
+    ConfigError
+        If ``dropped_batch`` would leave no batch at all.
     """
+    if settings.dropped_batch and len(bags) < settings.max_bags:
+        raise ConfigError(
+            f"dropped_batch leaves nothing of {len(bags)} training bags in batches of "
+            f"{settings.max_bags}; lower max_bags"
+        )
     started = time.perf_counter()
     counts = segment_counts(reader.features, bags.track_ids)
     objective = BagLoss.of(
@@ -168,6 +175,8 @@ def _epoch(
             rng=rng,
         )
     )
+    if settings.dropped_batch and len(batches[-1]) < settings.max_bags:
+        batches.pop()
     torch.manual_seed(int(rng.integers(2**63)))  # dropout of an epoch depends on nothing before it
     network.train()
     total = torch.zeros((), dtype=torch.float64)
@@ -182,7 +191,7 @@ def _epoch(
         torch.autograd.backward(loss)
         optimizer.step()
         total += loss.detach().cpu().double() * len(batch)
-    return float(total) / len(bags), n_capped
+    return float(total) / sum(len(batch) for batch in batches), n_capped
 
 
 @torch.no_grad()
@@ -197,7 +206,7 @@ def _validate(
     """Loss, macro-F1 and tail recall of the validation bags, weighted by their tracks."""
     if valid is None:
         return dict.fromkeys(("valid_loss", "valid_macro_f1", "valid_tail_recall"), math.nan)
-    scores, segment_logits, track_offsets = encode(
+    scores, values, track_offsets = encode(
         network, reader, valid.track_ids, max_segments=settings.max_segments
     )
     lone = settings.validate == "average"
@@ -205,7 +214,8 @@ def _validate(
     unit = unit.to(reader.device)
     truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
     labels = torch.from_numpy(truth).to(reader.device)
-    logits, attention = network.pool(scores, segment_logits, unit)
+    logits, attention = network.pool(scores, values, unit)
+    segment_logits = network.segment_logits(values)
     loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
     probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
     if lone:
