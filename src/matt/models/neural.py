@@ -24,6 +24,7 @@ from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
+from .checkpoint import Checkpoint, identity_of
 from .checks import align, check_bags, fit_notes, link_of
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
@@ -91,6 +92,7 @@ class NeuralClassifier:
         *,
         valid: Bags | None = None,
         progress: Callable[[Mapping[str, float]], None] | None = None,
+        checkpoint: Path | str | None = None,
     ) -> Self:
         """Learn from labelled bags.
 
@@ -104,6 +106,10 @@ class NeuralClassifier:
             Without them training runs for all epochs and the last one counts.
         progress : callable, optional
             Called with the row of the history after each epoch.
+        checkpoint : path, optional
+            A folder in which the state is kept after every epoch. If it holds one already, a fit
+            that was killed goes on from there, to the same weights; what is kept of a whole fit
+            gives its model at once. Remove the folder to start again.
 
         Returns
         -------
@@ -115,6 +121,7 @@ class NeuralClassifier:
         DataError
             If labels or features are missing or not finite, fewer than two genres have bags, or
             the loss is no longer finite; after a whole epoch the model still has its best weights.
+            Also if the checkpoint is damaged, or of other settings, data or versions.
         ConfigError
             If settings do not fit the bags or this machine.
         """
@@ -131,9 +138,21 @@ class NeuralClassifier:
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
             self.spec, self.link = features.spec, link_of(bags, self.model)
             self.temperature = 1.0
+            network.to(device)
+            kept = None
+            if checkpoint is not None:
+                identity = identity_of(
+                    network,
+                    features.spec,
+                    bags,
+                    valid,
+                    model=self.model,
+                    training=self.training,
+                )
+                kept = Checkpoint(Path(checkpoint), identity)
             try:
                 train(
-                    network.to(device),
+                    network,
                     reader,
                     bags,
                     settings=self.training,
@@ -141,6 +160,7 @@ class NeuralClassifier:
                     valid=valid,
                     true_query=self.model.query == "true",
                     progress=progress,
+                    checkpoint=kept,
                 )
             finally:
                 self._network = network if self.history else None

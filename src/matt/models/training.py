@@ -17,6 +17,7 @@ from ..bags import Bags
 from ..errors import ConfigError, DataError
 from ..evaluation import metrics
 from .augmentation import cap_bags, sub_bags
+from .checkpoint import Checkpoint, State
 from .losses import BagLoss
 from .network import BagNetwork, Output
 from .pooling import bag_index, segment_sum
@@ -67,6 +68,7 @@ def train(
     valid: Bags | None = None,
     true_query: bool = False,
     progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train a network in place and leave it with its best weights, set to evaluation.
 
@@ -91,12 +93,16 @@ def train(
     true_query : bool
         Read each training bag with the query of its own genre alone.
     progress : callable, optional
-        Called with each row.
+        Called with each row of this call.
+    checkpoint : Checkpoint, optional
+        Written after every epoch. If there is one, training goes on after its epoch and ends with
+        the same weights as if it had never stopped; ``history`` gets its rows too.
 
     Raises
     ------
     DataError
         If the loss or a weight is no longer finite. The network then has its best weights so far.
+        Also if the checkpoint is damaged or of another training.
     ConfigError
         If ``dropped_batch`` would leave no batch at all.
     """
@@ -105,7 +111,6 @@ def train(
             f"dropped_batch leaves nothing of {len(bags)} training bags in batches of "
             f"{settings.max_bags}; lower max_bags"
         )
-    started = time.perf_counter()
     counts = segment_counts(reader.features, bags.track_ids)
     objective = BagLoss.of(
         bags,
@@ -114,9 +119,16 @@ def train(
         segment_weight=settings.segment_loss,
     ).to(reader.device)
     optimizer = _optimizer(network, settings)
-    best = -math.inf, -math.inf
     best_epoch, best_weights = 0, _copy(network)
-    for epoch in range(1, settings.epochs + 1):
+    state = checkpoint.read(network, optimizer) if checkpoint is not None else None
+    if state is not None:
+        history += state.history
+        best_epoch, best_weights = state.best_epoch, state.best_weights
+    best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
+    started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
+    for epoch in range(len(history) + 1, settings.epochs + 1):
+        if valid is not None and epoch - 1 - best_epoch >= settings.patience:
+            break
         loss, n_capped = _epoch(
             network,
             reader,
@@ -131,7 +143,6 @@ def train(
         row |= _validate(network, reader, valid, objective, settings, bags.train_counts)
         row |= {"scale": _scale(network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
-        reached = row["valid_macro_f1"], -row["valid_loss"]
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
         if broken or not all(bool(value.isfinite().all()) for value in network.parameters()):
             _restore(network, best_weights)
@@ -142,13 +153,18 @@ def train(
                 "values in the features"
             )
         history.append(row)
+        if valid is None or _reached(row) > best:
+            best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
+        if checkpoint is not None:
+            checkpoint.write(network, optimizer, State(history, best_epoch, best_weights))
         if progress is not None:
             progress(row)
-        if valid is None or reached > best:
-            best, best_epoch, best_weights = reached, epoch, _copy(network)
-        elif epoch - best_epoch >= settings.patience:
-            break
     _restore(network, best_weights)
+
+
+def _reached(row: Row) -> tuple[float, float]:
+    """What the best epoch has most of."""
+    return row["valid_macro_f1"], -row["valid_loss"]
 
 
 def _epoch(
