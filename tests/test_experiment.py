@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -45,6 +47,35 @@ def test_equal_seeds_give_equal_runs(tmp_path):
     )
     np.testing.assert_array_equal(one.predictions("test").logits, two.predictions("test").logits)
     assert one.manifest["data"] == two.manifest["data"]
+
+
+@pytest.mark.parametrize("at", [("bag model", 2), ("track model", 1)])
+def test_an_interrupted_run_is_resumed_to_the_same_result(tmp_path, at):
+    tracks, features = toy()
+    steps = [(name, epoch) for name in ("bag model", "track model") for epoch in (1, 2, 3)]
+
+    def cut(name, row):
+        if (name, row["epoch"]) == at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(tracks, features, SETTINGS, tmp_path / "cut", progress=cut)
+    other = replace(SETTINGS, seed=5)
+    with pytest.raises(DataError, match=r"unfinished run .* has another settings, seed; go on"):
+        experiment.run(tracks, features, other, tmp_path / "cut", resume=True)
+    seen = []
+
+    def note(name, row):
+        seen.append((name, row["epoch"]))
+
+    again = experiment.run(tracks, features, SETTINGS, tmp_path / "cut", progress=note, resume=True)
+    assert seen == steps[steps.index(at) + 1 :]
+    whole = experiment.run(tracks, features, SETTINGS, tmp_path / "whole")
+    for name in ("model/weights.safetensors", "scores.json"):
+        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert {p.name for p in again.path.iterdir()} == {p.name for p in whole.path.iterdir()}
+    with pytest.raises(DataError, match="is finished, so there is nothing to resume"):
+        experiment.run(tracks, features, SETTINGS, tmp_path / "cut", resume=True)
 
 
 def test_given_splits_are_kept():

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -294,10 +295,11 @@ def test_a_loss_that_explodes_later_leaves_the_best_model(store, tracks, monkeyp
 
     monkeypatch.setattr(training, "_epoch", breaks)
     model = NeuralClassifier(SMALL, FAST)
-    with pytest.raises(
-        DataError, match="broke down in epoch 3, so the weights of epoch 2 are kept"
-    ):
-        fit(model, store, tracks)
+    fit(model, store, tracks)
+    assert re.search(
+        r"broke down in epoch 3, so the weights of epoch 2 are kept \(loss inf.*lower lr \(now",
+        model.notes[0],
+    )
     np.testing.assert_array_equal(
         model.predict(store, tracks, bags).logits, best.predict(store, tracks, bags).logits
     )

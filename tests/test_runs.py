@@ -7,8 +7,8 @@ from matt import DataError, Tracks, runs
 from matt.runs import Run
 
 
-def start(path):
-    return Run.create(path, kind="train", settings={"lr": 0.1}, seed=7, digest="abc")
+def start(path, **more):
+    return Run.create(path, kind="train", settings={"lr": 0.1, "hidden": (7, 3)}, seed=7, **more)
 
 
 def test_a_run_is_read_back(tmp_path):
@@ -17,7 +17,7 @@ def test_a_run_is_read_back(tmp_path):
     run.finish(seconds=1.5)
     manifest = Run.open(tmp_path / "run").manifest
     assert (manifest["status"], manifest["seed"], manifest["seconds"]) == ("finished", 7, 1.5)
-    assert manifest["settings"] == {"lr": 0.1}
+    assert manifest["settings"] == {"lr": 0.1, "hidden": [7, 3]}
     assert {"python", "numpy", "torch"} <= set(manifest["versions"])
 
 
@@ -50,6 +50,31 @@ def test_an_unfinished_run_is_told(tmp_path):
         run.check_finished()
     run.finish()
     assert Run.open(run.path).check_finished().path == run.path
+
+
+def test_checkpoints_stay_for_a_resumed_run_only(tmp_path):
+    run = start(tmp_path, resume=True)  # nothing there yet: a run like any other
+    kept = run.checkpoint("bag model") / "state"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    run.save_scores({"accuracy": 1.0})
+    start(tmp_path, resume=True)
+    assert kept.exists()
+    assert not (tmp_path / "scores.json").exists()
+    with pytest.raises(DataError, match="has another data; go on with the command"):
+        start(tmp_path, resume=True, data="abd")
+    assert kept.exists()
+    start(tmp_path)
+    assert not kept.exists()
+
+
+def test_a_finished_run_is_not_resumed(tmp_path):
+    run = start(tmp_path)
+    run.checkpoint("bag model").mkdir(parents=True)
+    run.finish()
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    with pytest.raises(DataError, match="nothing to resume; leave out --resume"):
+        start(tmp_path, resume=True)
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", "null", "3"])

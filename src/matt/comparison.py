@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from .bags import Bags
 from .features.store import FeatureStore
@@ -71,6 +72,7 @@ def fit_row(
     by: str,
     seed: int,
     progress: Epoch | None = None,
+    checkpoint: Path | None = None,
 ) -> NeuralClassifier:
     """Fit one row on the training split, its best epoch chosen on the validation split.
 
@@ -86,6 +88,8 @@ def fit_row(
     seed : int
     progress : callable, optional
         Called after each epoch.
+    checkpoint : Path, optional
+        Folder of its state, as in `NeuralClassifier.fit`.
     """
     train = Bags.from_tracks(tracks, by="track" if row.lone else by, split="training").labelled()
     valid = None
@@ -94,7 +98,7 @@ def fit_row(
         valid = Bags.from_tracks(tracks, by=unit, split="validation").labelled()
     training = replace(row.training, seed=seed)
     return NeuralClassifier(row.model, training).fit(
-        features, train, valid=valid, progress=progress
+        features, train, valid=valid, progress=progress, checkpoint=checkpoint
     )
 
 

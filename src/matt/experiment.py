@@ -70,6 +70,7 @@ def run(
     notes: Sequence[str] = (),
     progress: Callable[[str, Mapping[str, float]], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    resume: bool = False,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
@@ -95,6 +96,9 @@ def run(
         Called with the name of the row and its history after each epoch.
     warn : callable, optional
         Called with each warning of the audit, before the training.
+    resume : bool
+        Go on where an unfinished run in the folder was killed: after the last whole epoch, with
+        the same result as if it never had been.
     **facts
         Kept in the manifest.
 
@@ -105,7 +109,8 @@ def run(
     Raises
     ------
     DataError
-        If the data cannot be trained on; what was written before stays readable.
+        If the data cannot be trained on; what was written before stays readable. Also if the run to
+        resume is finished, or of other settings, data or versions.
     """
     tracks = prepare(tracks, features, settings)
     found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
@@ -117,6 +122,7 @@ def run(
         kind="train",
         settings=settings.to_json(),
         seed=settings.seed,
+        resume=resume,
         data=digest(tracks),
         data_notes=list(notes),
         audit=found.counts(),
@@ -128,18 +134,28 @@ def run(
 
     def fitted(row: Row) -> NeuralClassifier:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
-        return fit_row(row, features, tracks, by=settings.bags, seed=settings.seed, progress=told)
+        return fit_row(
+            row,
+            features,
+            tracks,
+            by=settings.bags,
+            seed=settings.seed,
+            progress=told,
+            checkpoint=out.checkpoint(row.name),
+        )
 
     main = Row(name="bag model", model=settings.model, training=settings.training)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
+    noted = list(model.notes)
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
     if controls:
         row = track_model("track model", settings.training, average=True, model=settings.model)
         control = fitted(row)
+        noted += [f"{row.name}: {note}" for note in control.notes if note not in model.notes]
         made["control"] = predict_row(row, control, features, tracks, test)
         lone = replace(row, average=False)
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
@@ -149,7 +165,7 @@ def run(
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history)
-    told = [*_told(tracks, found, untestable, model.notes), *notes]
+    told = [*_told(tracks, found, untestable, noted), *notes]
     write_report(
         out.report,
         title=title,
@@ -161,7 +177,7 @@ def run(
         ],
         footer=provenance(out),
     )
-    out.finish(notes=list(model.notes), untestable=list(untestable))
+    out.finish(notes=noted, untestable=list(untestable))
     return out
 
 

@@ -6,6 +6,7 @@
     RUN/tracks.parquet        the tracks with their splits
     RUN/model/                the classifier
     RUN/history.csv           one row an epoch
+    RUN/checkpoints/          states of its trainings, until it is finished
     RUN/predictions/*.parquet
     RUN/scores.json           what was measured
     RUN/plots/*.png
@@ -18,6 +19,7 @@ import csv
 import hashlib
 import importlib.metadata
 import io
+import json
 import platform
 import shutil
 import subprocess
@@ -27,7 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .errors import DataError
+from .errors import DataError, first_few
 from .files import read_json, write_json, write_text
 from .predictions import Predictions
 from .tracks import Tracks
@@ -37,6 +39,7 @@ _RESULTS = (
     *("predictions", "plots", "model", "history", "history.csv"),
     *("scores.json", "report.html", "tracks.parquet"),
 )
+_CHECKPOINTS = "checkpoints"
 _STAMPED = ("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr")
 
 
@@ -56,7 +59,14 @@ class Run:
 
     @classmethod
     def create(
-        cls, path: Path | str, *, kind: str, settings: Mapping[str, Any], seed: int, **facts: Any
+        cls,
+        path: Path | str,
+        *,
+        kind: str,
+        settings: Mapping[str, Any],
+        seed: int,
+        resume: bool = False,
+        **facts: Any,
     ) -> Run:
         """Start a run folder.
 
@@ -70,16 +80,22 @@ class Run:
         settings : mapping
             The resolved settings, JSON-serialisable.
         seed : int
+        resume : bool
+            Keep the checkpoints of an unfinished run of the same kind, settings, seed and data; its
+            other results are removed. Where there is no run, one is started.
         **facts
             Further JSON-serialisable entries of the manifest, e.g. the digest of the data.
 
         Raises
         ------
         DataError
-            If the folder holds files of something else.
+            If the folder holds files of something else, or a run that cannot be resumed.
         """
         path = check_free(path)
-        for name in _RESULTS:
+        given = {"kind": kind, "settings": dict(settings), "seed": seed, "data": facts.get("data")}
+        if resume:
+            check_resumable(path, **given)
+        for name in _RESULTS if resume else (*_RESULTS, _CHECKPOINTS):
             target = path / name
             if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(target)
@@ -129,7 +145,10 @@ class Run:
         DataError
         """
         if self.manifest.get("status") != "finished":
-            raise DataError(f"the run {self.path} was not finished; run the same command again")
+            how = ", with --resume to go on" if self.manifest.get("kind") == "train" else ""
+            raise DataError(
+                f"the run {self.path} was not finished; run the same command again{how}"
+            )
         return self
 
     def write(self, **facts: Any) -> None:
@@ -138,13 +157,18 @@ class Run:
         write_json(self.path / "run.json", self.manifest)
 
     def finish(self, **facts: Any) -> None:
-        """Mark the run as complete."""
+        """Mark the run as complete; its checkpoints have served and are removed."""
         self.write(status="finished", **facts)
+        shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
 
     @property
     def model(self) -> Path:
         """Folder of the classifier."""
         return self.path / "model"
+
+    def checkpoint(self, name: str) -> Path:
+        """Folder of the state of one training, e.g. of ``"bag model"``."""
+        return self.path / _CHECKPOINTS / name.replace(" ", "-")
 
     @property
     def report(self) -> Path:
@@ -208,6 +232,31 @@ def check_free(path: Path | str) -> Path:
     if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
         raise DataError(f"{path} is not empty and is no run folder; choose another folder")
     return path
+
+
+def check_resumable(path: Path | str, **given: Any) -> None:
+    """Refuse to resume a run that is finished or has other entries in its manifest; none is fine.
+
+    Raises
+    ------
+    DataError
+    """
+    path = Path(path)
+    if not (path / "run.json").exists():
+        return
+    manifest = Run.open(path).manifest
+    if manifest.get("status") == "finished":
+        raise DataError(
+            f"the run {path} is finished, so there is nothing to resume; leave out --resume to "
+            "make it anew, or choose another folder"
+        )
+    now = json.loads(json.dumps(given))  # as the manifest was read: lists for tuples
+    other = [name for name, value in now.items() if manifest.get(name) != value]
+    if other:
+        raise DataError(
+            f"the unfinished run {path} has another {first_few(other)}; go on with the command "
+            "that started it, or leave out --resume to start anew"
+        )
 
 
 def versions() -> dict[str, str]:

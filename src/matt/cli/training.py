@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +43,9 @@ def train(
     controls: Annotated[
         bool, typer.Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a run in the folder was interrupted.")
+    ] = False,
     store: Store = None,
     salvage: Salvage = False,
     retry_failed: Retry = False,
@@ -60,9 +64,11 @@ def train(
     with outcome(output):
         from .. import config as settings_module
         from .. import experiment
-        from ..runs import check_free
+        from ..runs import check_free, check_resumable
 
         check_free(out)
+        if resume:  # before features are extracted
+            check_resumable(out, kind="train")
         overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
         settings = settings_module.load(config, overrides)
         found = open_source(source, output)
@@ -91,6 +97,8 @@ def train(
                 detail = f"loss {epoch['loss']:.3f}" + (
                     "" if score is None else f", validation macro-F1 {score:.3f}"
                 )
+                recall = epoch.get("valid_tail_recall", math.nan)
+                detail += "" if math.isnan(recall) else f", tail recall {recall:.3f}"
                 bars.update(shown[name], completed=int(epoch["epoch"]), detail=detail)
 
             run = experiment.run(
@@ -103,6 +111,7 @@ def train(
                 notes=found.notes,
                 progress=show,
                 warn=output.warn,
+                resume=resume,
                 failures=failure_rows(failures),
                 partial=failure_rows(partial),
                 store=None if place is None else str(place),

@@ -60,11 +60,42 @@ class Checkpoint:
     folder : Path
         Made when the first epoch is done.
     identity : dict
-        What decides the training, see `identity_of`.
+        What decides the training, see `of`.
     """
 
     folder: Path
     identity: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        folder: Path | str,
+        network: BagNetwork,
+        spec: FeatureSpec,
+        bags: Bags,
+        valid: Bags | None,
+        **settings: ModelSettings | TrainingSettings,
+    ) -> Checkpoint:
+        """Checkpoint of one training.
+
+        Settings, bags with their labels, the specification of the features with their means and
+        scales, the device and the versions that change results decide which training it is.
+        """
+        moments = hashlib.sha256()
+        for value in (network.inputs.mean, network.inputs.scale):
+            moments.update(value.cpu().numpy().tobytes())
+        identity = {
+            **{name: asdict(given) for name, given in settings.items()},
+            "data": {
+                "training bags": _digest(bags),
+                "validation bags": "none" if valid is None else _digest(valid),
+                "features": spec.digest,
+                "moments of the features": moments.hexdigest()[:12],
+            },
+            "device": next(network.parameters()).device.type,
+            "versions": {"matt": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        }
+        return cls(Path(folder), identity)
 
     @property
     def file(self) -> Path:
@@ -158,37 +189,6 @@ class Checkpoint:
                 f"{self.file} is of another training ({told}); go on with what it was made with, "
                 f"or {_REMEDY}"
             )
-
-
-def identity_of(
-    network: BagNetwork,
-    spec: FeatureSpec,
-    bags: Bags,
-    valid: Bags | None,
-    *,
-    model: ModelSettings,
-    training: TrainingSettings,
-) -> dict[str, Any]:
-    """What must be equal for a training to go on from a checkpoint.
-
-    Settings, bags with their labels, the specification of the features with their means and scales,
-    the device, and the versions that change results.
-    """
-    moments = hashlib.sha256()
-    for value in (network.inputs.mean, network.inputs.scale):
-        moments.update(value.cpu().numpy().tobytes())
-    return {
-        "model": asdict(model),
-        "training": asdict(training),
-        "data": {
-            "training bags": _digest(bags),
-            "validation bags": "none" if valid is None else _digest(valid),
-            "features": spec.digest,
-            "moments of the features": moments.hexdigest()[:12],
-        },
-        "device": next(network.parameters()).device.type,
-        "versions": {"matt": __version__, "torch": torch.__version__, "numpy": np.__version__},
-    }
 
 
 def _digest(bags: Bags) -> str:

@@ -24,7 +24,7 @@ from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .checkpoint import Checkpoint, identity_of
+from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
@@ -120,8 +120,9 @@ class NeuralClassifier:
         ------
         DataError
             If labels or features are missing or not finite, fewer than two genres have bags, or
-            the loss is no longer finite; after a whole epoch the model still has its best weights.
-            Also if the checkpoint is damaged, or of other settings, data or versions.
+            the loss is no longer finite in the first epoch; later, the best weights are kept and
+            ``notes`` says so. Also if the checkpoint is damaged, or of other settings, data or
+            versions.
         ConfigError
             If settings do not fit the bags or this machine.
         """
@@ -141,17 +142,11 @@ class NeuralClassifier:
             network.to(device)
             kept = None
             if checkpoint is not None:
-                identity = identity_of(
-                    network,
-                    features.spec,
-                    bags,
-                    valid,
-                    model=self.model,
-                    training=self.training,
-                )
-                kept = Checkpoint(Path(checkpoint), identity)
+                used = {"model": self.model, "training": self.training}
+                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, **used)
+            told: tuple[str, ...] = ()
             try:
-                train(
+                told = train(
                     network,
                     reader,
                     bags,
@@ -164,7 +159,7 @@ class NeuralClassifier:
                 )
             finally:
                 self._network = network if self.history else None
-                self.notes = fit_notes(bags, self.history, self.training.max_segments)
+                self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
         return self
 
     def predict(

@@ -69,7 +69,7 @@ def train(
     true_query: bool = False,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
-) -> None:
+) -> tuple[str, ...]:
     """Train a network in place and leave it with its best weights, set to evaluation.
 
     The best epoch has the highest macro-F1 of the validation bags, each counting as many times as
@@ -98,11 +98,17 @@ def train(
         Written after every epoch. If there is one, training goes on after its epoch and ends with
         the same weights as if it had never stopped; ``history`` gets its rows too.
 
+    Returns
+    -------
+    tuple of str
+        A note if training ended because the loss or a weight was no longer finite: in which epoch,
+        whose weights are kept, and what to try.
+
     Raises
     ------
     DataError
-        If the loss or a weight is no longer finite. The network then has its best weights so far.
-        Also if the checkpoint is damaged or of another training.
+        If that happens before any epoch was good. Also if the checkpoint is damaged, or of another
+        training.
     ConfigError
         If ``dropped_batch`` would leave no batch at all.
     """
@@ -125,6 +131,7 @@ def train(
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
+    notes: tuple[str, ...] = ()
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if valid is not None and epoch - 1 - best_epoch >= settings.patience:
@@ -145,13 +152,17 @@ def train(
         row["seconds"] = time.perf_counter() - started
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
         if broken or not all(bool(value.isfinite().all()) for value in network.parameters()):
-            _restore(network, best_weights)
             kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
-            raise DataError(
+            note = (
                 f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
                 f"{row['valid_loss']:g}); lower lr (now {settings.lr:g}), or look for extreme "
                 "values in the features"
             )
+            if not best_epoch:
+                _restore(network, best_weights)
+                raise DataError(note)
+            notes = (note,)
+            break
         history.append(row)
         if valid is None or _reached(row) > best:
             best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
@@ -160,6 +171,7 @@ def train(
         if progress is not None:
             progress(row)
     _restore(network, best_weights)
+    return notes
 
 
 def _reached(row: Row) -> tuple[float, float]:
