@@ -22,7 +22,7 @@ from matt.models.checkpoint import FILE
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import ModelSettings, TrainingSettings
 
-SETTINGS = TrainingSettings(lr=0.05, epochs=9, max_bags=7, threads=1, patience=9)
+SETTINGS = TrainingSettings(lr=0.05, epochs=9, max_bags=7, threads=1, patience=9, step_epochs=4)
 MODELS = {
     "dropout": ModelSettings(hidden=(11,), dropout=0.5),
     "queries": ModelSettings(hidden=(11,), pooling="dot"),
@@ -36,7 +36,8 @@ def die(row):
     if row["epoch"] == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-here.fit(sys.argv[1], model=sys.argv[2], optimizer=sys.argv[3], progress=die)
+more = {"optimizer": sys.argv[3], "schedule": sys.argv[5]}
+here.fit(sys.argv[1], model=sys.argv[2], progress=die, **more)
 """
 
 
@@ -80,21 +81,26 @@ def rewrite(path, change):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize(
-    ("model", "optimizer", "epoch"),
-    [("dropout", "adamw", 4), ("queries", "sgd", 1), ("frozen", "adamw", 9)],
+    ("model", "optimizer", "epoch", "schedule"),
+    [
+        ("dropout", "adamw", 4, "cosine"),
+        ("queries", "sgd", 1, "step"),
+        ("frozen", "adamw", 9, "constant"),
+    ],
 )
-def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path, model, optimizer, epoch):
+def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path, model, optimizer, epoch, schedule):
+    more = {"optimizer": optimizer, "schedule": schedule}
     folder = tmp_path / "kept"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), model, optimizer, str(epoch)],
+        [sys.executable, "-c", PROGRAM, str(folder), model, optimizer, str(epoch), schedule],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
         check=False,
     )
     assert done.returncode == -signal.SIGKILL
     seen = []
-    resumed = fit(folder, model=model, optimizer=optimizer, progress=seen.append)
+    resumed = fit(folder, model=model, progress=seen.append, **more)
     assert [row["epoch"] for row in seen] == list(range(epoch + 1, SETTINGS.epochs + 1))
-    whole = fit(model=model, optimizer=optimizer)
+    whole = fit(model=model, **more)
     assert saved(resumed, tmp_path / "resumed") == saved(whole, tmp_path / "whole")
     assert rows(resumed) == rows(whole)
     seconds = [row["seconds"] for row in resumed.history]

@@ -67,6 +67,11 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"threads": 0}, "threads must be"),
         ({"sub_bags": 1}, "sub_bags must be true or false, got 1"),
         ({"dropped_batch": "no"}, "dropped_batch must be true or false, got 'no'"),
+        ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'"),
+        ({"step_epochs": 0}, "step_epochs must be a whole number of at least 1, got 0"),
+        ({"step_factor": 0}, "step_factor must be above 0 and at most 1, got 0"),
+        ({"step_factor": 1.5}, "step_factor must be above 0 and at most 1, got 1.5"),
+        ({"clip_norm": -1}, "clip_norm must be finite and at least 0, got -1"),
         ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ConfigError
-from .settings import _choice, _whole
+from .setting_checks import check_choice, check_whole
 
 BASELINE_NAMES = ("lr", "knn", "svm", "mlp_sklearn")
 RELEASE: dict[str, dict[str, Any]] = {  # what the paper's release set
@@ -53,17 +53,17 @@ class BaselineSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _choice("classifier", self.classifier, BASELINE_NAMES)
+        check_choice("classifier", self.classifier, BASELINE_NAMES)
         for name in ("n_neighbors", "max_iter"):
-            _whole(name, getattr(self, name), at_least=1)
-        _whole("seed", self.seed, at_least=0)
+            check_whole(name, getattr(self, name), at_least=1)
+        check_whole("seed", self.seed, at_least=0)
         if not isinstance(self.hidden, (tuple, list)) or not self.hidden:
             raise ConfigError(
                 f"hidden must be a list of layer sizes such as [100], got {self.hidden!r}; "
                 "for no layer at all use classifier='lr'"
             )
         for size in self.hidden:
-            _whole("hidden", size, at_least=1)
+            check_whole("hidden", size, at_least=1)
         object.__setattr__(self, "hidden", tuple(self.hidden))
         if not isinstance(self.unscaled, bool):
             raise ConfigError(f"unscaled must be true or false, got {self.unscaled!r}; choose one")

@@ -6,13 +6,20 @@ a per-segment loss.
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
+from .setting_checks import (
+    check_all,
+    check_choice,
+    check_flag,
+    check_fraction,
+    check_number,
+    check_whole,
+)
 
 ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
 POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
@@ -21,6 +28,7 @@ HEAD_NAMES = ("linear", "mlp")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
 OPTIMIZERS = ("adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "step")
 UNITS = ("bags", "average")
 
 S = TypeVar("S")
@@ -93,23 +101,23 @@ class ModelSettings:
     tanh_pooled: bool = False
 
     def __post_init__(self) -> None:
-        _all(
-            lambda: _choice("encoder", self.encoder, ENCODER_NAMES),
-            lambda: _choice("pooling", self.pooling, POOLING_NAMES),
-            lambda: _choice("query", self.query, QUERIES),
-            lambda: _choice("scale", self.scale, SCALES),
-            lambda: _choice("head", self.head, HEAD_NAMES),
-            lambda: _whole("recurrent_units", self.recurrent_units, at_least=1),
-            lambda: _fraction("dropout", self.dropout),
-            lambda: _fraction("pooled_dropout", self.pooled_dropout),
-            lambda: _whole("attention_dim", self.attention_dim, at_least=1),
-            lambda: _whole("head_hidden", self.head_hidden, at_least=1),
-            lambda: _flag("frozen_queries", self.frozen_queries),
-            lambda: _flag("tanh_pooled", self.tanh_pooled),
+        check_all(
+            lambda: check_choice("encoder", self.encoder, ENCODER_NAMES),
+            lambda: check_choice("pooling", self.pooling, POOLING_NAMES),
+            lambda: check_choice("query", self.query, QUERIES),
+            lambda: check_choice("scale", self.scale, SCALES),
+            lambda: check_choice("head", self.head, HEAD_NAMES),
+            lambda: check_whole("recurrent_units", self.recurrent_units, at_least=1),
+            lambda: check_fraction("dropout", self.dropout),
+            lambda: check_fraction("pooled_dropout", self.pooled_dropout),
+            lambda: check_whole("attention_dim", self.attention_dim, at_least=1),
+            lambda: check_whole("head_hidden", self.head_hidden, at_least=1),
+            lambda: check_flag("frozen_queries", self.frozen_queries),
+            lambda: check_flag("tanh_pooled", self.tanh_pooled),
             self._check_hidden,
         )
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        _all(self._check_query, self._check_frozen)
+        check_all(self._check_query, self._check_frozen)
 
     def _check_hidden(self) -> None:
         if not isinstance(self.hidden, (tuple, list)) or (
@@ -120,7 +128,7 @@ class ModelSettings:
                 "for no layer at all use encoder='identity'"
             )
         for size in self.hidden:
-            _whole("hidden", size, at_least=1)
+            check_whole("hidden", size, at_least=1)
 
     def _check_query(self) -> None:
         if self.query == "true" and self.pooling not in QUERY_POOLINGS:
@@ -154,6 +162,16 @@ class TrainingSettings:
         SGD is plain, without momentum, as in the paper's release.
     lr : float > 0
         Learning rate: 1e-3 suits AdamW, 0.1 to 0.3 SGD.
+    schedule : {"constant", "cosine", "step"}
+        How the learning rate goes on from ``lr``: as it is, down to 0 in half a cosine over
+        ``epochs``, or times ``step_factor`` after every ``step_epochs`` epochs. A cosine that early
+        stopping cuts off has not come down; choose ``epochs`` for it.
+    step_epochs : int >= 1
+        Of the schedule ``"step"`` alone, as is the next.
+    step_factor : float, 0 < step_factor <= 1
+    clip_norm : float >= 0
+        The gradient of a step is scaled down to this Euclidean norm, over all weights, where it is
+        longer; 0 leaves it as it is.
     weight_decay : float >= 0
     max_bags : int >= 1
         Bags a step, at most; lone tracks are bags of one.
@@ -195,6 +213,10 @@ class TrainingSettings:
 
     optimizer: str = "adamw"
     lr: float = 1e-3
+    schedule: str = "constant"
+    step_epochs: int = 30
+    step_factor: float = 0.1
+    clip_norm: float = 0.0
     weight_decay: float = 1e-3
     max_bags: int = 160
     max_segments: int = 20_000
@@ -210,20 +232,26 @@ class TrainingSettings:
     threads: int | None = 1
 
     def __post_init__(self) -> None:
-        _choice("optimizer", self.optimizer, OPTIMIZERS)
-        _choice("validate", self.validate, UNITS)
-        _number("lr", self.lr)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("validate", self.validate, UNITS)
+        check_number("lr", self.lr)
         if self.lr == 0:
             raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
-        for name in ("weight_decay", "logit_adjustment", "segment_loss"):
-            _number(name, getattr(self, name))
-        for name in ("max_bags", "max_segments", "epochs", "patience"):
-            _whole(name, getattr(self, name), at_least=1)
-        _whole("seed", self.seed, at_least=0)
+        check_number("step_factor", self.step_factor)
+        if not 0 < self.step_factor <= 1:
+            raise ConfigError(
+                f"step_factor must be above 0 and at most 1, got {self.step_factor}; 0.1 is usual"
+            )
+        for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
+            check_number(name, getattr(self, name))
+        for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs"):
+            check_whole(name, getattr(self, name), at_least=1)
+        check_whole("seed", self.seed, at_least=0)
         if self.threads is not None:
-            _whole("threads", self.threads, at_least=1)
-        _flag("sub_bags", self.sub_bags)
-        _flag("dropped_batch", self.dropped_batch)
+            check_whole("threads", self.threads, at_least=1)
+        check_flag("sub_bags", self.sub_bags)
+        check_flag("dropped_batch", self.dropped_batch)
         device = self.device
         if not isinstance(device, str) or not re.fullmatch(r"cpu|auto|mps|cuda(:\d+)?", device):
             raise ConfigError(
@@ -249,45 +277,3 @@ def read_settings(cls: type[S], content: Mapping[str, Any]) -> S:
         if key not in known:
             raise ConfigError(f"unknown setting {key!r}; {did_you_mean(key, known)}")
     return cls(**content)
-
-
-def _all(*checks: Callable[[], None]) -> None:
-    """Run all checks and tell everything that they found at once."""
-    problems = []
-    for check in checks:
-        try:
-            check()
-        except ConfigError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("; ".join(problems))
-
-
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ConfigError(f"{name} must be true or false, got {value!r}; choose one")
-
-
-def _choice(name: str, value: object, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"unknown {name} {value!r}; {did_you_mean(str(value), known)}")
-
-
-def _number(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ConfigError(f"{name} must be a number, got {value!r}; give it without quotes")
-    if not (math.isfinite(value) and value >= 0):
-        raise ConfigError(f"{name} must be finite and at least 0, got {value}; correct it")
-
-
-def _fraction(name: str, value: object) -> None:
-    _number(name, value)
-    if not isinstance(value, (int, float)) or value >= 1:
-        raise ConfigError(f"{name} must be in [0, 1), got {value}; 0 switches it off")
-
-
-def _whole(name: str, value: object, *, at_least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-        raise ConfigError(
-            f"{name} must be a whole number of at least {at_least}, got {value!r}; correct it"
-        )

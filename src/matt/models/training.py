@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from .augmentation import cap_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .losses import BagLoss
 from .network import BagNetwork, Output
+from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
 from .pooling import bag_index, segment_sum
 from .reading import Reader, encode, log_counts, segment_counts
 from .settings import TrainingSettings
@@ -124,7 +124,7 @@ def train(
         tau=settings.logit_adjustment,
         segment_weight=settings.segment_loss,
     ).to(reader.device)
-    optimizer = _optimizer(network, settings)
+    optimizer = make_optimizer(network, settings)
     best_epoch, best_weights = 0, _copy(network)
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
     if state is not None:
@@ -136,6 +136,7 @@ def train(
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if valid is not None and epoch - 1 - best_epoch >= settings.patience:
             break
+        set_learning_rate(optimizer, learning_rate(settings, epoch=epoch))
         loss, n_capped = _epoch(
             network,
             reader,
@@ -155,8 +156,8 @@ def train(
             kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
             note = (
                 f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
-                f"{row['valid_loss']:g}); lower lr (now {settings.lr:g}), or look for extreme "
-                "values in the features"
+                f"{row['valid_loss']:g}); lower lr (now {settings.lr:g}), "
+                "clip gradients (clip_norm), or look for extreme values in the features"
             )
             if not best_epoch:
                 _restore(network, best_weights)
@@ -215,9 +216,7 @@ def _epoch(
         log_sizes = log_counts(track_offsets, reader.device)
         output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         loss = objective(output, labels, bag_index(offsets))
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
+        step(loss, network, optimizer, clip_norm=settings.clip_norm)
         total += loss.detach().cpu().double() * len(batch)
     return float(total) / sum(len(batch) for batch in batches), n_capped
 
@@ -269,14 +268,6 @@ def _agreement(
     f1 = (2 * hits / (true + guessed).clip(1))[there]
     recall = (hits / true.clip(1))[there & rare]
     return metrics.mean_defined(f1), metrics.mean_defined(recall)
-
-
-def _optimizer(network: BagNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
-        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
-    )
-    return optimizer
 
 
 def _scale(network: BagNetwork) -> float:
