@@ -7,18 +7,15 @@ holds the checksum of the weights: a folder without it, or with another one's we
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..files import read_json, replacing, write_json
-from .network import BagNetwork, build_network
-from .settings import ModelSettings
 
 SCHEMA = "matt.model/1"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -105,48 +102,3 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); save the model again") from error
     return arrays
-
-
-def load_network(
-    settings: ModelSettings,
-    feature_shape: Sequence[int],
-    n_genres: int,
-    arrays: Mapping[str, NDArray[Any]],
-    place: Path,
-) -> BagNetwork:
-    """Build the network of a saved model, ready to predict.
-
-    Parameters
-    ----------
-    settings, feature_shape, n_genres
-        As in `build_network`.
-    arrays : mapping of str to array
-        Its weights.
-    place : Path
-        Of the description, for messages.
-
-    Raises
-    ------
-    DataError
-        If the weights are not those of such a network.
-    """
-    try:
-        with torch.device("meta"):  # shapes without memory: a file cannot ask for what it lacks
-            network = build_network(settings, feature_shape, n_genres)
-    except ConfigError as error:
-        raise DataError(
-            f"{place} is damaged ({error}); copy the model again, or train again"
-        ) from error
-    blank = network.state_dict()
-    wanted = {name: tuple(value.shape) for name, value in blank.items()}
-    found = {name: array.shape for name, array in arrays.items()}
-    if wanted != found:
-        wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
-        raise DataError(
-            f"the weights do not fit {place}: {len(wrong)} differ (first: {wrong[0]} has the shape "
-            f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
-            "train again"
-        )
-    tensors = {name: torch.tensor(array, dtype=blank[name].dtype) for name, array in arrays.items()}
-    network.load_state_dict(tensors, assign=True)
-    return network.eval()
