@@ -74,7 +74,7 @@ class Checkpoint:
         spec: FeatureSpec,
         bags: Bags,
         valid: Bags | None,
-        **settings: ModelSettings | TrainingSettings,
+        settings: tuple[ModelSettings, TrainingSettings],
     ) -> Checkpoint:
         """Checkpoint of one training.
 
@@ -85,7 +85,8 @@ class Checkpoint:
         for value in (network.inputs.mean, network.inputs.scale):
             moments.update(value.cpu().numpy().tobytes())
         identity = {
-            **{name: asdict(given) for name, given in settings.items()},
+            "model": asdict(settings[0]),
+            "training": asdict(settings[1]),
             "data": {
                 "training bags": _digest(bags),
                 "validation bags": "none" if valid is None else _digest(valid),

@@ -143,8 +143,8 @@ class NeuralClassifier:
             network.to(device)
             kept = None
             if checkpoint is not None:
-                used = {"model": self.model, "training": self.training}
-                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, **used)
+                used = self.model, self.training
+                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
             told: tuple[str, ...] = ()
             try:
                 told = train(
