@@ -160,7 +160,8 @@ class Checkpoint:
             network.load_state_dict(_part(arrays, "network."))
             _restore_optimizer(optimizer, _part(arrays, "optimizer."))
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise DataError(f"{self.file} is damaged ({error}); {_REMEDY}") from error
+            why = " ".join(str(error).split())  # torch writes a line for each of its weights
+            raise DataError(f"{self.file} is damaged ({why}); {_REMEDY}") from error
         device = next(network.parameters()).device
         return State(history, best_epoch, {name: value.to(device) for name, value in best.items()})
 
