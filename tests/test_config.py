@@ -92,7 +92,11 @@ def test_a_broken_file_is_explained(tmp_path):
 
 
 def test_every_setting_is_documented():
-    hints = [Settings, *(type(getattr(Settings(), f.name)) for f in fields(Settings))]
+    hints = [
+        Settings,
+        BaselineSettings,
+        *(type(getattr(Settings(), f.name)) for f in fields(Settings)),
+    ]
     for schema in hints:
         if hasattr(schema, "__dataclass_fields__"):
             for f in fields(schema):
