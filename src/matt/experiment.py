@@ -196,9 +196,8 @@ def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dic
             rows.append((names.get(name, name), score(predictions, unit=unit)))
     first = next(iter(made.values()))
     rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
-    by_genre = genre_table(
-        score(first, unit="spread"), title=f"{model[:1].upper()}{model[1:]} by genre"
-    )
+    title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
+    by_genre = genre_table(score(first, unit="spread"), title=title)
     return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
 
 
@@ -242,7 +241,7 @@ def draw(
         figures["history"] = (epochs, "Loss, and macro-F1 of the validation split, by epoch.")
     if scores.confusion is not None:
         matrix = plots.confusion(scores.confusion, predictions.genres, tail=tail, unit=scores.unit)
-        caption = f"Confusion of the {model} on the test split (unit: {scores.unit})."
+        caption = f"Confusion on the test split: {model} (unit: {scores.unit})."
         figures["confusion"] = (matrix, caption)
     pictures = [Picture.of(figure, caption) for figure, caption in figures.values()]
     for name, picture in zip(figures, pictures, strict=True):
