@@ -217,6 +217,21 @@ def test_one_genre_cannot_be_trained(library, tmp_path):
     assert "a classifier needs two" in " ".join(result.stderr.split())
 
 
+def test_a_baseline_is_trained_scored_and_predicts(library, tmp_path):
+    out = tmp_path / "run"
+    trained = matt(
+        "train", library, "--out", out, "--json", *FAST, "--set", "baseline.classifier=lr"
+    )
+    assert trained.exit_code == 3, trained.output
+    assert document(matt("evaluate", out, "--json")) == document(trained)["scores"]
+    albums = document(matt("predict", library, "--model", out, "--json"))["albums"]
+    tracks = [track for album in albums for track in album["tracks"]]
+    assert {(t["attention"], t["margin"], t["effect"]) for t in tracks} == {(None, None, None)}
+    refused = matt("predict", library, "--model", out, "--explain")
+    assert refused.exit_code == 2
+    assert "leave out --explain" in " ".join(refused.stderr.split())
+
+
 def _scanned(library, tmp_path):
     matt("scan", library, "--out", tmp_path / "tracks.parquet", "--quiet")
     return tmp_path / "tracks.parquet"

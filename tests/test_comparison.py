@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from matt import Bags, FeatureStore, Tracks, splits
-from matt.comparison import LONE_BATCH, Row, fit_row, predict_row, track_model
+from matt.comparison import LONE_BATCH, Row, baseline, fit_row, predict_row, track_model
+from matt.models.baseline_settings import BaselineSettings
 from matt.models.settings import ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
@@ -64,6 +68,32 @@ def test_the_control_is_plain_and_gets_the_same_loss():
         "control", QUICK, average=True, model=ModelSettings(hidden=(7, 5), pooling="dot")
     )
     assert (wide.model.hidden, wide.model.pooling) == ((7, 5), "mean")
+
+
+def test_the_control_has_no_fault_of_the_model_beside_it():
+    faulty = ModelSettings(pooling="dot", scale="fixed", frozen_queries=True, tanh_pooled=True)
+    dropping = TrainingSettings(dropped_batch=True)
+    row = track_model("control", dropping, average=True, model=faulty)
+    flags = (row.model.frozen_queries, row.model.tanh_pooled, row.training.dropped_batch)
+    assert flags == (False, False, False)
+
+
+def test_a_baseline_learns_lone_tracks_and_is_averaged_over_the_bags(data):
+    """Held against scikit-learn itself, on the same tracks."""
+    tracks, features = data
+    row = baseline(BaselineSettings(classifier="knn", n_neighbors=7))
+    model, predictions = fitted(row, data)
+    assert predictions.attention is None
+    values, _ = features.read(tracks.track_id)
+    train = tracks.split == "training"
+    oracle = make_pipeline(StandardScaler(), KNeighborsClassifier(7))
+    oracle.fit(values[train].astype(float), tracks.labels[train])
+    at = tracks.rows(predictions.bags.track_ids)
+    alone = oracle.predict_proba(values[at].astype(float))
+    mean = np.add.reduceat(alone, predictions.bags.offsets[:-1]) / predictions.bags.sizes[:, None]
+    np.testing.assert_allclose(predictions.probabilities, mean, atol=1e-6)
+    whole = model.predict(features, tracks, predictions.bags)
+    np.testing.assert_allclose(whole.probabilities, mean, atol=1e-6)
 
 
 def test_test_labels_are_never_looked_at_in_fitting(data):

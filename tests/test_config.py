@@ -4,6 +4,7 @@ import pytest
 
 from matt import ConfigError, FeatureSpec, config
 from matt.config import Settings
+from matt.models.baseline_settings import BaselineSettings
 
 
 def test_an_empty_file_is_the_defaults(tmp_path):
@@ -33,8 +34,17 @@ def test_the_seed_of_a_run_is_the_seed_of_its_training():
     assert config.load(overrides=["seed=3"]).training.seed == 3
 
 
-def test_settings_survive_json():
-    settings = config.load(overrides=["model.pooling=dot", "seed=3"])
+def test_a_baseline_is_a_section_that_may_be_absent():
+    assert Settings().baseline is None
+    settings = config.load(
+        overrides=["baseline.classifier=knn", "baseline.n_neighbors=3", "seed=2"]
+    )
+    assert settings.baseline == BaselineSettings(classifier="knn", n_neighbors=3, seed=2)
+
+
+@pytest.mark.parametrize("more", [[], ["baseline.classifier=svm"]])
+def test_settings_survive_json(more):
+    settings = config.load(overrides=["model.pooling=dot", "seed=3", *more])
     assert config.parse(settings.to_json()) == settings
 
 
@@ -57,6 +67,9 @@ def test_all_unknown_keys_are_named_at_once_with_the_nearest():
         (["features.kind=logmel", "features.short=keep"], r"short audio cannot be kept"),
         (["features.n_fft=512"], r"features.n_fft belongs to a log-mel"),
         (["training.seed=3"], r"a run has one seed"),
+        (["baseline.seed=3"], r"a run has one seed"),
+        (["baseline.classifier=knnn"], r"did you mean 'knn'"),
+        (["baseline.neighbors=3"], r"unknown key 'baseline.neighbors'.*'n_neighbors'"),
         (["seed=-1"], r"seed must be at least 0"),
         (["splits.test=2"], r"sum to less than 1"),
         (["splits.test=0"], r"that of the test above 0"),
@@ -79,7 +92,11 @@ def test_a_broken_file_is_explained(tmp_path):
 
 
 def test_every_setting_is_documented():
-    hints = [Settings, *(type(getattr(Settings(), f.name)) for f in fields(Settings))]
+    hints = [
+        Settings,
+        BaselineSettings,
+        *(type(getattr(Settings(), f.name)) for f in fields(Settings)),
+    ]
     for schema in hints:
         if hasattr(schema, "__dataclass_fields__"):
             for f in fields(schema):

@@ -33,6 +33,23 @@ def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
     assert units == {"bag", "bag over tracks", "track"}
 
 
+def test_a_run_of_a_baseline_says_its_name_and_has_the_same_controls(tmp_path):
+    tracks, features = toy()
+    settings = config.load(overrides=["baseline.classifier=lr", "training.epochs=2"])
+    run = Run.open(experiment.run(tracks, features, settings, tmp_path / "run").path)
+    saved = experiment.saved(run)
+    assert set(saved) == set(experiment.NAMES)
+    assert experiment.model_name(run) == "lr"
+    tables = experiment.tables_of(saved, model="lr")
+    assert {name: table.to_json() for name, table in tables.items()} == run.scores()
+    rows = {row["model"] for row in run.scores()["scores"]["rows"]}
+    assert {"lr, averaged over the bag", "lr, each track alone"} < rows
+    assert not any("bag model" in row for row in rows)
+    alone = saved["test-alone"].average_over(saved["test"].bags)
+    np.testing.assert_allclose(alone.probabilities, saved["test"].probabilities, atol=1e-6)
+    assert "bag model" not in run.report.read_text(encoding="utf-8").lower()
+
+
 def test_a_second_run_into_the_folder_keeps_nothing_of_the_first(tmp_path):
     tracks, features = toy()
     experiment.run(tracks, features, SETTINGS, tmp_path / "run")

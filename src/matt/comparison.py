@@ -1,6 +1,6 @@
 """What is compared: ways to predict bags, each fitted and applied alike.
 
-A comparison is a list of `Row`: what a network is trained on (bags or lone tracks), and how its
+A comparison is a list of `Row`: what a model is trained on (bags or lone tracks), and how its
 predictions reach the bag. The controls stand in every table, because without them nobody can tell
 what bags and attention are worth.
 """
@@ -8,11 +8,15 @@ what bags and attention are worth.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bags import Bags
 from .features.store import FeatureStore
+from .library.predict import predict_explained
+from .models.baseline_settings import BaselineSettings
+from .models.baselines import BaselineClassifier
+from .models.classifier import GenreClassifier
 from .models.neural import NeuralClassifier
 from .models.settings import ModelSettings, TrainingSettings
 from .predictions import Predictions
@@ -31,8 +35,9 @@ class Row:
     ----------
     name : str
         In tables.
-    model : ModelSettings
+    model : ModelSettings or BaselineSettings
     training : TrainingSettings
+        Of a network; a baseline has none of it.
     lone : bool
         Trained on lone tracks instead of bags, and predicted so.
     average : bool
@@ -40,8 +45,8 @@ class Row:
     """
 
     name: str
-    model: ModelSettings
-    training: TrainingSettings
+    model: ModelSettings | BaselineSettings
+    training: TrainingSettings = field(default_factory=TrainingSettings)
     lone: bool = False
     average: bool = False
 
@@ -51,17 +56,31 @@ def track_model(
 ) -> Row:
     """The control: a plain network of lone tracks, with the same encoder, loss and budget.
 
+    It has no fault of the model that it stands beside.
+
     Its best epoch is chosen by what is scored: lone tracks, or their average over the bags.
     """
     plain = replace(
         training,
         sub_bags=False,
         segment_loss=0.0,
+        dropped_batch=False,
         max_bags=max(training.max_bags, LONE_BATCH),
         validate="average" if average else "bags",
     )
-    network = replace(model or ModelSettings(), pooling="mean", query="all")
+    network = replace(
+        model or ModelSettings(),
+        pooling="mean",
+        query="all",
+        frozen_queries=False,
+        tanh_pooled=False,
+    )
     return Row(name=name, model=network, training=plain, lone=True, average=average)
+
+
+def baseline(settings: BaselineSettings) -> Row:
+    """A baseline of the paper: of lone tracks, its probabilities averaged over the bag."""
+    return Row(name=settings.classifier, model=settings, lone=True, average=True)
 
 
 def fit_row(
@@ -73,7 +92,7 @@ def fit_row(
     seed: int,
     progress: Epoch | None = None,
     checkpoint: Path | None = None,
-) -> NeuralClassifier:
+) -> GenreClassifier:
     """Fit one row on the training split, its best epoch chosen on the validation split.
 
     Parameters
@@ -96,18 +115,20 @@ def fit_row(
     if (tracks.labelled & (tracks.split == "validation")).any():
         unit = "track" if row.lone and not row.average else by
         valid = Bags.from_tracks(tracks, by=unit, split="validation").labelled()
-    training = replace(row.training, seed=seed)
-    return NeuralClassifier(row.model, training).fit(
+    if isinstance(row.model, BaselineSettings):
+        baseline = BaselineClassifier(replace(row.model, seed=seed))
+        return baseline.fit(features, train, valid=valid, progress=progress)
+    return NeuralClassifier(row.model, replace(row.training, seed=seed)).fit(
         features, train, valid=valid, progress=progress, checkpoint=checkpoint
     )
 
 
 def predict_row(
-    row: Row, model: NeuralClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
+    row: Row, model: GenreClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
 ) -> Predictions:
     """Predict bags as the row says: whole, lone, or lone and averaged over the bags."""
     if not row.lone:
-        return model.predict(features, tracks, bags, explain=True)
+        return predict_explained(model, features, tracks, bags)
     alone = Bags.from_tracks(tracks.take(tracks.rows(bags.track_ids)), by="track")
     predictions = model.predict(features, tracks, alone)
     return predictions.average_over(bags) if row.average else predictions

@@ -10,12 +10,13 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from .errors import ConfigError, did_you_mean
 from .features.spec import FeatureSpec
+from .models.baseline_settings import BaselineSettings
 from .models.settings import ModelSettings, TrainingSettings
 
 _SEQUENCE = ("sr", "precision")
@@ -125,11 +126,14 @@ class Settings:
         What is classified together.
     seed : int >= 0
         Of the split and of the training.
+    baseline : BaselineSettings, optional
+        A baseline of scikit-learn instead of the network; `model` and `training` are then those of
+        the control, the track model.
 
     Raises
     ------
     ConfigError
-        If the seed is negative, or given for the training alone.
+        If the seed is negative, or given for the training or the baseline alone.
     """
 
     features: FeatureSettings = field(default_factory=FeatureSettings)
@@ -138,6 +142,7 @@ class Settings:
     model: ModelSettings = field(default_factory=ModelSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     seed: int = 0
+    baseline: BaselineSettings | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -148,6 +153,14 @@ class Settings:
                 "its training; set seed instead"
             )
         object.__setattr__(self, "training", replace(self.training, seed=self.seed))
+        if self.baseline is None:
+            return
+        if self.baseline.seed not in (BaselineSettings().seed, self.seed):
+            raise ConfigError(
+                f"baseline.seed is {self.baseline.seed}, but a run has one seed, of its split and "
+                "its training; set seed instead"
+            )
+        object.__setattr__(self, "baseline", replace(self.baseline, seed=self.seed))
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary of all settings."""
@@ -232,8 +245,10 @@ def _unknown_keys(schema: Any, content: Mapping[str, Any], prefix: str) -> Itera
     for key, value in content.items():
         if key not in names:
             yield f"unknown key {prefix + key!r}; {did_you_mean(key, names)}"
-        elif is_dataclass(known[key]) and isinstance(value, Mapping):
-            yield from _unknown_keys(known[key], value, f"{prefix}{key}.")
+        elif isinstance(value, Mapping):
+            for section in (known[key], *get_args(known[key])):  # X, or X | None
+                if is_dataclass(section):
+                    yield from _unknown_keys(section, value, f"{prefix}{key}.")
 
 
 def _told(error: Any) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import Row, fit_row, predict_row, track_model
+from .comparison import Row, baseline, fit_row, predict_row, track_model
 from .config import Settings
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -22,7 +22,7 @@ from .evaluation.summaries import genre_table, score_table
 from .evaluation.tables import Column, Table
 from .features.store import FeatureStore
 from .files import write_bytes
-from .models.neural import NeuralClassifier
+from .models.classifier import GenreClassifier
 from .predictions import Predictions
 from .runs import Run, digest
 from .tracks import SPLITS, Tracks
@@ -132,7 +132,7 @@ def run(
     out.save_tracks(tracks)
     test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
-    def fitted(row: Row) -> NeuralClassifier:
+    def fitted(row: Row) -> GenreClassifier:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
         return fit_row(
             row,
@@ -144,7 +144,9 @@ def run(
             checkpoint=out.checkpoint(row.name),
         )
 
-    main = Row(name="bag model", model=settings.model, training=settings.training)
+    main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
+    if settings.baseline is not None:
+        main = baseline(settings.baseline)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
@@ -161,10 +163,10 @@ def run(
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
     for name, some in made.items():
         out.save_predictions(name, some)
-    tables = tables_of(made)
+    tables = tables_of(made, model=main.name)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
-    pictures = draw(out, predictions, model.history)
+    pictures = draw(out, predictions, model.history, model=main.name)
     told = [*_told(tracks, found, untestable, noted), *notes]
     write_report(
         out.report,
@@ -181,29 +183,37 @@ def run(
     return out
 
 
+BAG_MODEL = "bag model"
 NAMES = {
-    "test": "bag model",
-    "test-alone": "bag model, each track alone",
+    "test": BAG_MODEL,
+    "test-alone": f"{BAG_MODEL}, each track alone",
     "control": "control: track model averaged over the bag",
     "control-alone": "control: track model, each track alone",
 }
 
 
-def tables_of(made: Mapping[str, Predictions]) -> dict[str, Table]:
-    """Score table of saved predictions by name, and the genre table of the bag model.
+def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dict[str, Table]:
+    """Score table of saved predictions by name, and the genre table of the model.
 
     Parameters
     ----------
     made : mapping of str to Predictions
         Under the names that `run` saves.
+    model : str
+        What the model is called, see `model_name`.
     """
+    names = NAMES
+    if model != BAG_MODEL:  # a baseline sees lone tracks
+        alone = f"{model}, each track alone"
+        names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
     rows: list[tuple[str, Scores]] = []
     for name, predictions in made.items():
         for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
-            rows.append((NAMES.get(name, name), score(predictions, unit=unit)))
+            rows.append((names.get(name, name), score(predictions, unit=unit)))
     first = next(iter(made.values()))
     rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
-    by_genre = genre_table(score(first, unit="spread"), title="Bag model by genre")
+    title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
+    by_genre = genre_table(score(first, unit="spread"), title=title)
     return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
 
 
@@ -224,8 +234,18 @@ def saved(run: Run) -> dict[str, Predictions]:
     return {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
 
 
+def model_name(run: Run) -> str:
+    """What the tables of a run call its model: its baseline by name, or the bag model."""
+    settings = run.manifest["settings"].get("baseline")
+    return BAG_MODEL if settings is None else str(settings["classifier"])
+
+
 def draw(
-    out: Run, predictions: Predictions, history: Sequence[Mapping[str, float]]
+    out: Run,
+    predictions: Predictions,
+    history: Sequence[Mapping[str, float]],
+    *,
+    model: str = BAG_MODEL,
 ) -> list[Picture]:
     """Pictures of a run: files under ``plots``, and the same for its report."""
     scores = score(predictions, unit="spread")
@@ -237,7 +257,7 @@ def draw(
         figures["history"] = (epochs, "Loss, and macro-F1 of the validation split, by epoch.")
     if scores.confusion is not None:
         matrix = plots.confusion(scores.confusion, predictions.genres, tail=tail, unit=scores.unit)
-        caption = f"Confusion of the bag model on the test split (unit: {scores.unit})."
+        caption = f"Confusion on the test split: {model} (unit: {scores.unit})."
         figures["confusion"] = (matrix, caption)
     pictures = [Picture.of(figure, caption) for figure, caption in figures.values()]
     for name, picture in zip(figures, pictures, strict=True):

@@ -107,12 +107,14 @@ def predict(
     output = Output(json, quiet)
     with outcome(output):
         from ..library import albums
-        from ..library.predict import predict_library, spec_of
+        from ..library.predict import check_explains, predict_library, spec_of
         from .training import load_model
 
         if out is not None:
             albums.check_format(out)
         classifier = load_model(model)
+        if explain:
+            check_explains(classifier)
         spec = spec_of(classifier)
         found = scan_folder(folder, output)
         place = store or default_store(folder, spec)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from ..evaluation.tables import Table
-    from ..models.neural import NeuralClassifier
+    from ..models.classifier import GenreClassifier
 
 
 def train(
@@ -153,18 +153,19 @@ def evaluate(
         output.document({name: table.to_json() for name, table in tables.items()})
 
 
-def load_model(path: Path) -> NeuralClassifier:
-    """Classifier of a run folder or of a model folder."""
-    from ..models.neural import NeuralClassifier
+def load_model(path: Path) -> GenreClassifier:
+    """Classifier of a run folder or of a model folder, of any kind."""
+    from ..models.classifier import GenreClassifier
     from ..runs import Run
 
     if (path / "model.json").exists():
-        return NeuralClassifier.load(path)
-    return NeuralClassifier.load(Run.open(path).check_finished().model)
+        return GenreClassifier.load(path)
+    return GenreClassifier.load(Run.open(path).check_finished().model)
 
 
 def _saved_tables(path: Path) -> dict[str, Table]:
     from .. import experiment
     from ..runs import Run
 
-    return experiment.tables_of(experiment.saved(Run.open(path)))
+    run = Run.open(path)
+    return experiment.tables_of(experiment.saved(run), model=experiment.model_name(run))

@@ -16,7 +16,7 @@ from ..evaluation.tables import Column, Table
 from ..files import write_json, write_parquet, write_text
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .explain import explain
+from .explain import Explanation, explain
 
 SCHEMA = "matt.albums/1"
 _FORMATS = (".json", ".csv", ".parquet")
@@ -33,11 +33,12 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
     Parameters
     ----------
     predictions : Predictions
-        With attention, and tracks with the columns of `matt.datasets.folder`.
+        With tracks that have the columns of `matt.datasets.folder`. Without attention, no track's
+        part is known, and its attention, margin and effect are None.
     top : int >= 1
         How many genres are named, most likely first.
     """
-    told = explain(predictions)
+    told = None if predictions.attention is None else explain(predictions)
     probabilities = predictions.probabilities
     rows = []
     for bag in range(len(predictions)):
@@ -67,9 +68,7 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
                         if "title" in tracks.columns
                         else "",
                         "path": str(tracks.path[i]),
-                        "attention": _number(told.attention[here.start + i, best]),
-                        "margin": _number(told.margins[here.start + i, best]),
-                        "effect": _number(told.effects[here.start + i, best]),
+                        **_part(told, here.start + i, best),
                     }
                     for i in range(len(tracks))
                 ],
@@ -212,6 +211,17 @@ def _common(column: Any) -> str | None:
     """The value all tracks share, else None."""
     values = set() if column is None else set(column.tolist())
     return values.pop() or None if len(values) == 1 else None
+
+
+def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:
+    """What a track did for a genre."""
+    if told is None:
+        return {"attention": None, "margin": None, "effect": None}
+    return {
+        "attention": _number(told.attention[row, genre]),
+        "margin": _number(told.margins[row, genre]),
+        "effect": _number(told.effects[row, genre]),
+    }
 
 
 def _number(value: float) -> float | None:

@@ -15,8 +15,10 @@ from ..errors import DataError
 from ..features.extract import Progress, Report, extract
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
+from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..predictions import Predictions
+from ..tracks import Tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class LibraryPrediction:
     Attributes
     ----------
     predictions : Predictions
-        Of its albums, with attention.
+        Of its albums, with attention where the model has any.
     extraction : Report
         Which files could not be used, and why.
     """
@@ -37,7 +39,7 @@ class LibraryPrediction:
 
 def predict_library(
     scan: Scan,
-    model: NeuralClassifier,
+    model: GenreClassifier,
     store: Path,
     *,
     by: str = "album",
@@ -49,7 +51,7 @@ def predict_library(
     Parameters
     ----------
     scan : Scan
-    model : NeuralClassifier
+    model : GenreClassifier
         Its FeatureSpec decides what is extracted.
     store : Path
         Where features are kept; what is there already is not extracted again.
@@ -80,10 +82,33 @@ def predict_library(
         )
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
-    return LibraryPrediction(model.predict(features, tracks, bags, explain=True), report)
+    return LibraryPrediction(predict_explained(model, features, tracks, bags), report)
 
 
-def spec_of(model: NeuralClassifier) -> FeatureSpec:
+def predict_explained(
+    model: GenreClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
+) -> Predictions:
+    """Predict bags, with attention and the logits of segments if the model is a network."""
+    if isinstance(model, NeuralClassifier):
+        return model.predict(features, tracks, bags, explain=True)
+    return model.predict(features, tracks, bags)
+
+
+def check_explains(model: GenreClassifier) -> None:
+    """Refuse a model that cannot say which tracks decided.
+
+    Raises
+    ------
+    DataError
+    """
+    if not isinstance(model, NeuralClassifier):
+        raise DataError(
+            "the model is a baseline, which averages over tracks and weighs none, so no track's "
+            "part can be shown; leave out --explain, or train a network with 'matt train'"
+        )
+
+
+def spec_of(model: GenreClassifier) -> FeatureSpec:
     """What a model wants to be fed.
 
     Raises

@@ -53,6 +53,8 @@ class BaselineClassifier:
     link : {"softmax", "sigmoid"}
         ``"sigmoid"`` if a bag may have several genres. Logits are log-probabilities, or log-odds;
         a probability of 0 has the logit -1000.
+    history : list of dict
+        Empty: there are no epochs.
     notes : tuple of str
         What the last fit wants to be known, such as genres without a training bag.
 
@@ -75,6 +77,7 @@ class BaselineClassifier:
         self.train_counts: NDArray[np.int64] = np.array([], np.int64)
         self.spec: FeatureSpec | None = None
         self.link = "softmax"
+        self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._arrays: dict[str, NDArray[Any]] = {}
 

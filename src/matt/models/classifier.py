@@ -9,6 +9,7 @@ from typing import Protocol, Self, cast, runtime_checkable
 
 from ..bags import Bags
 from ..errors import DataError, did_you_mean
+from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
@@ -23,7 +24,24 @@ KINDS = {
 
 @runtime_checkable
 class GenreClassifier(Protocol):
-    """A classifier of bags, of any kind: fit it, predict with it, save and load it."""
+    """A classifier of bags, of any kind: fit it, predict with it, save and load it.
+
+    Attributes
+    ----------
+    genres : tuple of str
+        In the order of its probabilities; empty until it is fitted.
+    spec : FeatureSpec or None
+        Of the features it takes.
+    history : list of dict
+        One row an epoch; empty where there are no epochs.
+    notes : tuple of str
+        What the last fit wants to be known.
+    """
+
+    genres: tuple[str, ...]
+    spec: FeatureSpec | None
+    history: list[dict[str, float]]
+    notes: tuple[str, ...]
 
     def fit(
         self,

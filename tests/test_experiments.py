@@ -1,0 +1,81 @@
+"""Every configuration in ``experiments/`` loads, and becomes a complete run on a tiny data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from matt import FeatureStore, Tracks, config, experiment
+from matt.models.classifier import GenreClassifier
+from matt.runs import Run
+
+CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+BASELINES = ("knn", "lr", "mlp_sklearn", "svm")
+N_ALBUMS = 30
+QUICK = ["training.epochs=1"]
+SLOW = pytest.mark.slow
+
+
+def each(configs):
+    """Configurations by name; of those that read maps, all but one are slow."""
+    maps = [file for file in configs if "logmel" in file.read_text()]
+    slow = [file for file in maps if file.stem != "crnn_matt"]
+    return [pytest.param(f, id=f.stem, marks=[SLOW] if f in slow else []) for f in configs]
+
+
+def data(kind):
+    """Albums of two tracks by artists of their own, and features of the kind, narrower."""
+    torch.set_num_threads(1)
+    album = np.repeat(np.arange(N_ALBUMS), 2)
+    labels = album % 2
+    tracks = Tracks(
+        np.arange(len(album)), labels, ("A", "B"), artist_id=album, album_id=album,
+        columns={"title": album.astype(str)},
+    )  # fmt: skip
+    shape = (96, 64) if kind == "logmel" else (7,)
+    noise = np.random.default_rng(0).normal(size=(len(album), *shape))
+    values = labels.reshape(-1, *[1] * len(shape)) + noise
+    return tracks, FeatureStore.from_arrays("toy", tracks.track_id, values)
+
+
+def test_every_row_has_a_configuration():
+    networks = [f"{e}{p}" for e in ("mlp", "crnn", "crnn_tf") for p in ("", "_mil", "_matt")]
+    assert {file.stem for file in CONFIGS} == {*networks, *BASELINES, "lstm", "release"}
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_configuration_is_what_its_name_says(file):
+    text = file.read_text()
+    assert text.startswith("# ")
+    assert len(text.splitlines()) <= 15
+    settings = config.load(file)
+    assert config.parse(settings.to_json()) == settings
+    if file.stem in BASELINES:
+        assert settings.baseline.classifier == file.stem
+        return
+    assert settings.baseline is None
+    encoder, _, kind = file.stem.partition("_m")
+    poolings = {"": ("track", "mean"), "il": ("album", "mean"), "att": ("album", "dot")}
+    if file.stem != "release":
+        assert (settings.bags, settings.model.pooling) == poolings[kind]
+        assert settings.model.encoder == encoder
+        assert (settings.features.kind == "logmel") == (encoder != "mlp")
+    assert (settings.training.logit_adjustment, settings.training.segment_loss) == (0, 0)
+    assert not settings.training.sub_bags
+
+
+@pytest.mark.parametrize("file", each(CONFIGS))
+def test_every_configuration_becomes_a_run(file, tmp_path):
+    more = ["training.max_bags=4"] if file.stem == "release" else []  # fewer than a batch: dropped
+    settings = config.load(file, [*QUICK, *more])
+    tracks, features = data(settings.features.kind)
+    run = experiment.run(
+        tracks, features, settings, tmp_path / "run", controls=file.stem == "release"
+    )
+    test = run.predictions("test")
+    assert np.isfinite(test.logits).all()
+    model = GenreClassifier.load(run.model)
+    again = model.predict(features, tracks, test.bags)
+    np.testing.assert_allclose(again.logits, test.logits, atol=1e-5)
+    assert Run.open(run.path).scores()
