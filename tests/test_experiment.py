@@ -78,7 +78,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_result(tmp_path, at):
     with pytest.raises(KeyboardInterrupt):
         experiment.run(tracks, features, SETTINGS, tmp_path / "cut", progress=cut)
     other = replace(SETTINGS, seed=5)
-    with pytest.raises(DataError, match=r"unfinished run .* has another settings, seed; go on"):
+    with pytest.raises(DataError, match=r"unfinished run .* has another settings, seed, data; go"):
         experiment.run(tracks, features, other, tmp_path / "cut", resume=True)
     seen = []
 
