@@ -134,15 +134,8 @@ def run(
 
     def fitted(row: Row) -> GenreClassifier:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
-        return fit_row(
-            row,
-            features,
-            tracks,
-            by=settings.bags,
-            seed=settings.seed,
-            progress=told,
-            checkpoint=out.checkpoint(row.name),
-        )
+        kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
+        return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
 
     main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
     if settings.baseline is not None:
