@@ -202,7 +202,7 @@ def _digest(bags: Bags) -> str:
 
 def _flat(content: object) -> dict[str, Any]:
     """One level of names, joined by a dot."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for name, value in content.items() if isinstance(content, dict) else ():
         inner = value if isinstance(value, dict) else {"": value}
         flat |= {f"{name}.{key}".rstrip("."): inner[key] for key in inner}
