@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from matt import Predictions, Tracks
 from matt.cli.app import app
 from matt.datasets.synthetic import write_library
+from matt.models import training
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
@@ -192,6 +193,7 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
         (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),
+        (["train", "{music}", "--out", "{run}", "--resume"], "is finished, so there is nothing to resume"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
@@ -204,6 +206,30 @@ def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
     assert "Traceback" not in result.stderr
     as_json = matt(*(argument.format(**places) for argument in arguments), "--json", "--quiet")
     assert document(as_json)["exit_code"] == 2
+
+
+def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch):
+    """Cut between the bag model and its control: only the control is trained then."""
+
+    def cut(model, path):
+        raise KeyboardInterrupt
+
+    command = ["train", library, "--out", tmp_path / "run", "--json", *FAST]
+    with monkeypatch.context() as patch:
+        patch.setattr("matt.models.neural.NeuralClassifier.save", cut)
+        assert matt(*command).exit_code == 130
+    epochs = []
+    real = training._epoch
+
+    def watch(*given, epoch, **more):
+        epochs.append(epoch)
+        return real(*given, epoch=epoch, **more)
+
+    monkeypatch.setattr(training, "_epoch", watch)
+    result = matt(*command, "--resume")
+    assert result.exit_code == 3, result.output
+    assert document(result)["scores"] == run[1]["scores"]
+    assert epochs == [1, 2, 3]
 
 
 def test_one_genre_cannot_be_trained(library, tmp_path):
