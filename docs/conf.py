@@ -55,6 +55,12 @@ def adapt_docstring(app, what, name, obj, options, lines):
         lines[i] = "``".join(parts)
 
 
+def skip_made_by_scikit_learn(app, what, name, obj, skip, options):
+    """Leave out methods that scikit-learn makes: their texts refer to its own glossary."""
+    return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", skip_made_by_scikit_learn)
     # Before napoleon (priority 500) sees the docstring.
     app.connect("autodoc-process-docstring", adapt_docstring, priority=400)
