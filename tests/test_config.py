@@ -4,6 +4,7 @@ import pytest
 
 from matt import ConfigError, FeatureSpec, config
 from matt.config import Settings
+from matt.features.settings import FeatureSettings
 from matt.models.baseline_settings import BaselineSettings
 
 
@@ -23,11 +24,11 @@ def test_a_file_and_overrides_are_composed(tmp_path):
 
 
 def test_each_kind_of_feature_is_by_default_what_it_is_known_for():
-    assert config.FeatureSettings().spec() == FeatureSpec.summary()
-    logmel = config.FeatureSettings(kind="logmel")
+    assert FeatureSettings().spec() == FeatureSpec.summary()
+    logmel = FeatureSettings(kind="logmel")
     assert logmel.spec() == FeatureSpec.logmel()
     assert logmel.spec().shape == (96, 1360)
-    assert config.FeatureSettings(kind="logmel", n_fft=512).spec() == FeatureSpec.logmel(n_fft=512)
+    assert FeatureSettings(kind="logmel", n_fft=512).spec() == FeatureSpec.logmel(n_fft=512)
 
 
 def test_the_seed_of_a_run_is_the_seed_of_its_training():

@@ -6,7 +6,8 @@ import torch
 
 from matt import Bags, DataError, FeatureStore, NeuralClassifier, Tracks
 from matt.library.explain import explain
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt.models.settings import ModelSettings
+from matt.models.training_settings import TrainingSettings
 
 SEGMENTS = np.array([1, 3, 2, 1, 1, 2, 1])  # of 7 tracks
 ALBUMS = [1, 1, 1, 2, 3, 3, 3]

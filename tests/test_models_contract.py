@@ -13,7 +13,8 @@ from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt.models.settings import ModelSettings
+from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
 F = 5

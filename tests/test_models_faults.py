@@ -10,11 +10,13 @@ from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
 from matt.models import training
+from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader
-from matt.models.settings import QUERY_POOLINGS, ModelSettings, TrainingSettings
-from matt.models.training import reproducible, train
+from matt.models.settings import QUERY_POOLINGS, ModelSettings
+from matt.models.training import train
+from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
 CPU = torch.device("cpu")

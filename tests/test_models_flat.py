@@ -16,7 +16,8 @@ from matt.models.baseline_settings import BaselineSettings
 from matt.models.baselines import BaselineClassifier
 from matt.models.flat import BagClassifier
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt.models.settings import ModelSettings
+from matt.models.training_settings import TrainingSettings
 
 LR = BaselineSettings(classifier="lr")
 MODELS = {

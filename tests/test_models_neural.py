@@ -19,7 +19,8 @@ from matt.models import training
 from matt.models.classifier import KINDS, GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt.models.settings import ModelSettings
+from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
 F = 5

@@ -8,10 +8,11 @@ import torch
 from test_models_training import CPU, FAST, F, G, data, run, weights
 
 from matt.errors import DataError
+from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.optimisation import learning_rate, make_optimizer, set_learning_rate
-from matt.models.settings import SCHEDULES, ModelSettings, TrainingSettings
-from matt.models.training import reproducible
+from matt.models.settings import ModelSettings
+from matt.models.training_settings import SCHEDULES, TrainingSettings
 
 __all__ = ["data"]  # a fixture
 PLAIN = replace(

@@ -12,7 +12,8 @@ from matt.models.encoders import ENCODERS
 from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
 from matt.models.pooling import POOLINGS
-from matt.models.settings import ModelSettings, TrainingSettings, read_settings
+from matt.models.settings import ModelSettings, read_settings
+from matt.models.training_settings import TrainingSettings
 from matt.predictions import LINKS
 
 

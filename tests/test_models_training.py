@@ -12,11 +12,13 @@ from matt.bags import Bags
 from matt.errors import ConfigError
 from matt.evaluation import metrics
 from matt.features.store import FeatureStore
-from matt.models import training
+from matt.models import training, validation
+from matt.models.device import find_device, reproducible
 from matt.models.network import BagNetwork, build_network
 from matt.models.reading import Reader
-from matt.models.settings import ModelSettings, TrainingSettings
-from matt.models.training import find_device, reproducible, train
+from matt.models.settings import ModelSettings
+from matt.models.training import train
+from matt.models.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 F, G = 5, 3
@@ -128,14 +130,14 @@ def test_bags_are_trained_with_the_query_that_was_asked_for(data, monkeypatch, t
 def test_the_best_epoch_is_kept(data, monkeypatch):
     """The weights after training are those of the best macro-F1, ties going to the lower loss."""
     seen = []
-    real = training._validate
+    real = training.validate
 
     def watch(network, *rest):
         row = real(network, *rest)
         seen.append((row["valid_macro_f1"], -row["valid_loss"], weights(network)))
         return row
 
-    monkeypatch.setattr(training, "_validate", watch)
+    monkeypatch.setattr(training, "validate", watch)
     network, history = run(data, replace(FAST, lr=0.3, epochs=15))
     best = max(seen, key=lambda entry: entry[:2])
     torch.testing.assert_close(weights(network), best[2], rtol=0, atol=0)
@@ -146,7 +148,7 @@ def test_the_best_epoch_is_kept(data, monkeypatch):
 
 def test_training_stops_when_nothing_gets_better(data, monkeypatch):
     row = {"valid_loss": 1.0, "valid_macro_f1": 0.5, "valid_tail_recall": 0.0}
-    monkeypatch.setattr(training, "_validate", lambda *rest: dict(row))
+    monkeypatch.setattr(training, "validate", lambda *rest: dict(row))
     _, history = run(data, replace(FAST, epochs=50, patience=3))
     assert len(history) == 1 + 3
 
@@ -260,7 +262,7 @@ def test_the_score_of_several_genres_a_bag_agrees_with_scikit_learn():
         score(labels[:, :2], said[:, :2] > 0.5, average=None, sample_weight=sizes)
         for score in (f1_score, recall_score)
     ]
-    found = training._agreement(bags, said, np.array([False, True, True]))
+    found = validation.agreement(bags, said, np.array([False, True, True]))
     assert found == pytest.approx((scores[0].mean(), scores[1][1]))
 
 

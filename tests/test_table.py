@@ -20,7 +20,7 @@ from matt.datasets.cells import ids
 from matt.datasets.table_settings import parse
 from matt.evaluation.scores import majority, score
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import TrainingSettings
+from matt.models.training_settings import TrainingSettings
 from matt.runs import Run
 from matt.tracks import stable_id
 

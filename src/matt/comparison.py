@@ -18,7 +18,8 @@ from .models.baseline_settings import BaselineSettings
 from .models.baselines import BaselineClassifier
 from .models.classifier import GenreClassifier
 from .models.neural import NeuralClassifier
-from .models.settings import ModelSettings, TrainingSettings
+from .models.settings import ModelSettings
+from .models.training_settings import TrainingSettings
 from .predictions import Predictions
 from .tracks import Tracks
 

@@ -13,7 +13,7 @@ import numpy as np
 from .. import experiment, splits
 from ..bags import Bags
 from ..comparison import Row, fit_row, predict_row, track_model
-from ..config import FeatureSettings, Settings
+from ..config import Settings
 from ..datasets.embedded import fma_mfcc
 from ..datasets.folder import Scan, scan
 from ..datasets.synthetic import write_library
@@ -21,9 +21,11 @@ from ..evaluation.scores import Scores, majority, score
 from ..evaluation.summaries import split_table
 from ..evaluation.tables import Column, Table
 from ..features.extract import Report, extract
+from ..features.settings import FeatureSettings
 from ..features.store import FeatureStore
 from ..library.albums import album_rows, decided_table, telling_bags
-from ..models.settings import ModelSettings, TrainingSettings
+from ..models.settings import ModelSettings
+from ..models.training_settings import TrainingSettings
 from ..runs import Run
 from ..tracks import Tracks
 from .page import write_page

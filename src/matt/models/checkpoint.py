@@ -26,7 +26,8 @@ from ..errors import DataError, first_few
 from ..features.spec import FeatureSpec
 from ..files import remove_leftovers, write_bytes
 from .network import BagNetwork
-from .settings import ModelSettings, TrainingSettings
+from .settings import ModelSettings
+from .training_settings import TrainingSettings
 
 SCHEMA = "matt.checkpoint/1"
 FILE = "checkpoint.safetensors"

@@ -23,7 +23,8 @@ from ..tracks import Tracks
 from .baseline_settings import BaselineSettings
 from .baselines import BaselineClassifier
 from .neural import NeuralClassifier
-from .settings import ModelSettings, TrainingSettings
+from .settings import ModelSettings
+from .training_settings import TrainingSettings
 
 
 class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

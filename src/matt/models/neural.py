@@ -26,12 +26,14 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
+from .device import find_device, reproducible
 from .loading import load_network
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
 from .saving import MODEL, read_model, read_weights, write_model
-from .settings import ModelSettings, TrainingSettings, read_settings
-from .training import find_device, reproducible, train
+from .settings import ModelSettings, read_settings
+from .training import train
+from .training_settings import TrainingSettings
 
 
 class NeuralClassifier:

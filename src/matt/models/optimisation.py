@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .network import BagNetwork
-from .settings import TrainingSettings
+from .training_settings import TrainingSettings
 
 
 def make_optimizer(network: BagNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:

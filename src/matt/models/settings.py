@@ -1,12 +1,10 @@
-"""Settings of a neural classifier and of its training, checked when they are made.
+"""Settings of a neural classifier, checked when they are made.
 
-Defaults are the best recipe found on real data: mean pooling, logit adjustment, random sub-bags and
-a per-segment loss.
+The defaults belong to the best recipe found on real data, see `matt.models.training_settings`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -17,7 +15,6 @@ from .setting_checks import (
     check_choice,
     check_flag,
     check_fraction,
-    check_number,
     check_whole,
 )
 
@@ -27,9 +24,6 @@ QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
 HEAD_NAMES = ("linear", "mlp")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
-OPTIMIZERS = ("adamw", "sgd")
-SCHEDULES = ("constant", "cosine", "step")
-UNITS = ("bags", "average")
 
 S = TypeVar("S")
 
@@ -149,113 +143,6 @@ class ModelSettings:
             raise ConfigError(
                 f"frozen_queries needs a scale that is not trained either, but scale is "
                 f"{self.scale!r}; use scale='fixed'"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
-    """How the network is trained.
-
-    Attributes
-    ----------
-    optimizer : {"adamw", "sgd"}
-        SGD is plain, without momentum, as in the paper's release.
-    lr : float > 0
-        Learning rate: 1e-3 suits AdamW, 0.1 to 0.3 SGD.
-    schedule : {"constant", "cosine", "step"}
-        How the learning rate goes on from ``lr``: as it is, down to 0 in half a cosine over
-        ``epochs``, or times ``step_factor`` after every ``step_epochs`` epochs. A cosine that early
-        stopping cuts off has not come down; choose ``epochs`` for it.
-    step_epochs : int >= 1
-        Of the schedule ``"step"`` alone, as is the next.
-    step_factor : float, 0 < step_factor <= 1
-    clip_norm : float >= 0
-        The gradient of a step is scaled down to this Euclidean norm, over all weights, where it is
-        longer; 0 leaves it as it is.
-    weight_decay : float >= 0
-    max_bags : int >= 1
-        Bags a step, at most; lone tracks are bags of one.
-    max_segments : int >= 1
-        Segments a step, at most, and segments encoded at once in prediction. In training a bag
-        that exceeds it is seen through a random sub-bag; prediction is exact for any size.
-        For ``"crnn"`` and ``"crnn_tf"`` choose both small, 16 for instance: a log-mel of 96 x 1360
-        takes about 150 MB in training, and half as much in prediction.
-    epochs : int >= 1
-        Passes over the training bags, at most.
-    patience : int >= 1
-        Stop after so many epochs without a better one; needs validation bags.
-    logit_adjustment : float >= 0
-        Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
-        1 makes predictions as if every genre were equally frequent.
-    dropped_batch : bool
-        Fault: leave out the last batch of each epoch if it has fewer than ``max_bags`` bags.
-    sub_bags : bool
-        Show each bag through a random non-empty subset of its tracks, another one every epoch.
-    segment_loss : float >= 0
-        Weight of the loss of every segment alone against its bag's label, beside the bag's loss.
-    validate : {"bags", "average"}
-        What the best epoch is chosen by: predictions of the validation bags, or each of their
-        tracks predicted alone and probabilities averaged over the bag.
-    seed : int >= 0
-        Of everything random; on a CPU with the same number of threads, equal seeds give equal
-        models.
-    device : {"cpu", "auto", "cuda", "cuda:0", ..., "mps"}
-        ``"auto"`` is CUDA where there is one, else the CPU.
-    threads : int >= 1, optional
-        CPU threads of torch while training. A step of an MLP is too short to share out, and on a
-        busy machine two threads wait for each other: hence 1. None leaves torch as it is set.
-
-    Raises
-    ------
-    ConfigError
-        Naming the setting, its value and what would do.
-    """
-
-    optimizer: str = "adamw"
-    lr: float = 1e-3
-    schedule: str = "constant"
-    step_epochs: int = 30
-    step_factor: float = 0.1
-    clip_norm: float = 0.0
-    weight_decay: float = 1e-3
-    max_bags: int = 160
-    max_segments: int = 20_000
-    epochs: int = 200
-    patience: int = 25
-    logit_adjustment: float = 1.0
-    dropped_batch: bool = False
-    sub_bags: bool = True
-    segment_loss: float = 0.5
-    validate: str = "bags"
-    seed: int = 0
-    device: str = "cpu"
-    threads: int | None = 1
-
-    def __post_init__(self) -> None:
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
-        check_choice("schedule", self.schedule, SCHEDULES)
-        check_choice("validate", self.validate, UNITS)
-        check_number("lr", self.lr)
-        if self.lr == 0:
-            raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
-        check_number("step_factor", self.step_factor)
-        if not 0 < self.step_factor <= 1:
-            raise ConfigError(
-                f"step_factor must be above 0 and at most 1, got {self.step_factor}; 0.1 is usual"
-            )
-        for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
-            check_number(name, getattr(self, name))
-        for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs"):
-            check_whole(name, getattr(self, name), at_least=1)
-        check_whole("seed", self.seed, at_least=0)
-        if self.threads is not None:
-            check_whole("threads", self.threads, at_least=1)
-        check_flag("sub_bags", self.sub_bags)
-        check_flag("dropped_batch", self.dropped_batch)
-        device = self.device
-        if not isinstance(device, str) or not re.fullmatch(r"cpu|auto|mps|cuda(:\d+)?", device):
-            raise ConfigError(
-                f"unknown device {device!r}; use 'cpu', 'auto', 'cuda', 'cuda:0' or 'mps'"
             )
 
 

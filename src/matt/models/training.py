@@ -4,58 +4,26 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..bags import Bags
 from ..errors import ConfigError, DataError
-from ..evaluation import metrics
 from .augmentation import cap_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .losses import BagLoss
-from .network import BagNetwork, Output
+from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
-from .pooling import bag_index, segment_sum
-from .reading import Reader, encode, log_counts, segment_counts
-from .settings import TrainingSettings
+from .pooling import bag_index
+from .reading import Reader, log_counts, segment_counts
+from .training_settings import TrainingSettings
+from .validation import validate
 
 Row = dict[str, float]
 Progress = Callable[[Mapping[str, float]], None]
-
-
-def find_device(name: str) -> torch.device:
-    """Device of a name of `TrainingSettings.device`.
-
-    Raises
-    ------
-    ConfigError
-        If this machine, or this build of torch, does not have it.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
-    device = torch.device(name)
-    if not there[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
-        raise ConfigError(f"device {name!r} is not available here; use device='cpu' or 'auto'")
-    return device
-
-
-@contextmanager
-def reproducible(settings: TrainingSettings, device: torch.device) -> Iterator[None]:
-    """Seed torch and set its threads, and leave both as they were."""
-    n_threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(settings.seed)
-        try:
-            torch.set_num_threads(settings.threads or n_threads)
-            yield
-        finally:
-            torch.set_num_threads(n_threads)
 
 
 def train(
@@ -148,7 +116,7 @@ def train(
             true_query=true_query,
         )
         row = {"epoch": epoch, "loss": loss}
-        row |= _validate(network, reader, valid, objective, settings, bags.train_counts)
+        row |= validate(network, reader, valid, objective, settings, bags.train_counts)
         row |= {"scale": _scale(network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
@@ -219,55 +187,6 @@ def _epoch(
         step(loss, network, optimizer, clip_norm=settings.clip_norm)
         total += loss.detach().cpu().double() * len(batch)
     return float(total) / sum(len(batch) for batch in batches), n_capped
-
-
-@torch.no_grad()
-def _validate(
-    network: BagNetwork,
-    reader: Reader,
-    valid: Bags | None,
-    objective: BagLoss,
-    settings: TrainingSettings,
-    train_counts: NDArray[np.int64],
-) -> Row:
-    """Loss, macro-F1 and tail recall of the validation bags, weighted by their tracks."""
-    if valid is None:
-        return dict.fromkeys(("valid_loss", "valid_macro_f1", "valid_tail_recall"), math.nan)
-    scores, values, track_offsets = encode(
-        network, reader, valid.track_ids, max_segments=settings.max_segments
-    )
-    lone = settings.validate == "average"
-    unit = torch.from_numpy(track_offsets if lone else track_offsets[valid.offsets])
-    unit = unit.to(reader.device)
-    truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
-    labels = torch.from_numpy(truth).to(reader.device)
-    logits, attention = network.pool(scores, values, unit)
-    segment_logits = network.segment_logits(values)
-    loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
-    probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
-    if lone:
-        bag_offsets = torch.from_numpy(valid.offsets).to(reader.device)
-        probabilities = segment_sum(probabilities, bag_offsets) / bag_offsets.diff()[:, None]
-    rare = metrics.tail(train_counts)
-    f1, recall = _agreement(valid, probabilities.cpu().numpy(), rare)
-    return {"valid_loss": float(loss), "valid_macro_f1": f1, "valid_tail_recall": recall}
-
-
-def _agreement(
-    bags: Bags, probabilities: NDArray[np.float32], rare: NDArray[np.bool_]
-) -> tuple[float, float]:
-    """Macro-F1 and tail recall of bags, each bag weighted by its tracks."""
-    sizes = bags.sizes.astype(np.float64)
-    if not bags.multi_label:
-        best = probabilities.argmax(axis=1)
-        confusion = metrics.confusion_matrix(bags.labels, best, len(bags.genres), sizes)
-        return metrics.macro_f1(confusion), metrics.tail_recall(confusion, rare)
-    said = probabilities > 0.5  # (b, G)
-    hits, true, guessed = (sizes @ part for part in (said & bags.labels, bags.labels, said))
-    there = true > 0
-    f1 = (2 * hits / (true + guessed).clip(1))[there]
-    recall = (hits / true.clip(1))[there & rare]
-    return metrics.mean_defined(f1), metrics.mean_defined(recall)
 
 
 def _scale(network: BagNetwork) -> float:
