@@ -26,10 +26,12 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
-from .device import find_device, reproducible
+from .device import reproducible
+from .distributed import current
 from .loading import load_network
-from .network import BagNetwork, build_network
-from .reading import Reader, encode, moments
+from .network import BagNetwork
+from .preparing import prepare
+from .reading import Reader, encode
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
 from .training import train
@@ -97,7 +99,7 @@ class NeuralClassifier:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
-        """Learn from labelled bags.
+        """Learn from labelled bags; of several processes all do so with the same arguments.
 
         Parameters
         ----------
@@ -108,7 +110,7 @@ class NeuralClassifier:
             Labelled bags of other tracks, in the same genres: the best epoch is chosen by them.
             Without them training runs for all epochs and the last one counts.
         progress : callable, optional
-            Called with the row of the history after each epoch.
+            Called with the row of the history after each epoch, by the first of the processes.
         checkpoint : path, optional
             A folder in which the state is kept after every epoch. If it holds one already, a fit
             that was killed goes on from there, to the same weights; what is kept of a whole fit
@@ -129,24 +131,19 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
-        device = find_device(self.training.device)
-        check_bags(bags, valid, self.model)
-        every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
+        ranks = current()
+        with ranks.together():
+            device = ranks.device(self.training.device)
+            check_bags(bags, valid, self.model)
         self.history, self._network = [], None
         with reproducible(self.training, device):
-            reader = Reader.open(features, every, device)
-            network = build_network(self.model, features.spec.shape, len(bags.genres))
-            mean, scale = moments(reader, bags.track_ids)
-            network.inputs.mean.copy_(torch.from_numpy(mean))
-            network.inputs.scale.copy_(torch.from_numpy(scale))
+            network, reader = prepare(features, bags, valid, self.model, device)
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
             self.spec, self.link = features.spec, link_of(bags, self.model)
             self.temperature = 1.0
-            network.to(device)
-            kept = None
-            if checkpoint is not None:
-                used = self.model, self.training
-                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
+            used = self.model, self.training
+            kept = Checkpoint.of(checkpoint or "", network, features.spec, bags, valid, used)
+            ranks.agree("training", kept.identity)
             told: tuple[str, ...] = ()
             try:
                 told = train(
@@ -158,7 +155,7 @@ class NeuralClassifier:
                     valid=valid,
                     true_query=self.model.query == "true",
                     progress=progress,
-                    checkpoint=kept,
+                    checkpoint=None if checkpoint is None else kept,
                 )
             finally:
                 self._network = network if self.history else None
