@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .bags import Bags
+from .config import Settings
 from .features.store import FeatureStore
 from .library.predict import predict_explained
 from .models.baseline_settings import BaselineSettings
@@ -21,8 +22,10 @@ from .models.neural import NeuralClassifier
 from .models.settings import ModelSettings
 from .models.training_settings import TrainingSettings
 from .predictions import Predictions
+from .runs import Run
 from .tracks import Tracks
 
+BAG_MODEL = "bag model"
 LONE_BATCH = 256  # lone tracks a step; a bag counts as one bag, so bags take fewer
 
 Epoch = Callable[[Mapping[str, float]], None]
@@ -84,6 +87,16 @@ def baseline(settings: BaselineSettings) -> Row:
     return Row(name=settings.classifier, model=settings, lone=True, average=True)
 
 
+def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
+    """What a run fits, in this order: its model and, with ``controls``, the track model."""
+    row = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
+    rows = [row if settings.baseline is None else baseline(settings.baseline)]
+    if controls:
+        name, training = "track model", settings.training
+        rows.append(track_model(name, training, average=True, model=settings.model))
+    return rows
+
+
 def fit_row(
     row: Row,
     features: FeatureStore,
@@ -122,6 +135,25 @@ def fit_row(
     return NeuralClassifier(row.model, replace(row.training, seed=seed)).fit(
         features, train, valid=valid, progress=progress, checkpoint=checkpoint
     )
+
+
+def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls: bool) -> None:
+    """Fit the networks of a run beside the process that makes it, see `models.distributed`.
+
+    Parameters
+    ----------
+    out : Run
+        Which holds its tracks already; nothing is written to it.
+    features : FeatureStore
+    settings : Settings
+    controls : bool
+        As that process has it.
+    """
+    tracks = out.tracks()
+    for row in fitted_rows(settings, controls=controls):
+        if not isinstance(row.model, BaselineSettings):  # which the first process fits alone
+            kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
+            fit_row(row, features, tracks, by=by, seed=seed, checkpoint=kept)
 
 
 def predict_row(

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import Row, baseline, fit_row, predict_row, track_model
+from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
 from .config import Settings
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -70,6 +70,7 @@ def run(
     notes: Sequence[str] = (),
     progress: Callable[[str, Mapping[str, float]], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    ready: Callable[[], None] | None = None,
     resume: bool = False,
     **facts: Any,
 ) -> Run:
@@ -96,6 +97,8 @@ def run(
         Called with the name of the row and its history after each epoch.
     warn : callable, optional
         Called with each warning of the audit, before the training.
+    ready : callable, optional
+        Called before the first training, when others can `comparison.take_part`.
     resume : bool
         Go on where an unfinished run in the folder was killed: after the last whole epoch, with
         the same result as if it never had been.
@@ -130,6 +133,8 @@ def run(
         **facts,
     )
     out.save_tracks(tracks)
+    if ready is not None:
+        ready()
     test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
     def fitted(row: Row) -> GenreClassifier:
@@ -137,9 +142,7 @@ def run(
         kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
         return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
 
-    main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
-    if settings.baseline is not None:
-        main = baseline(settings.baseline)
+    main, *others = fitted_rows(settings, controls=controls)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
@@ -147,8 +150,7 @@ def run(
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
-    if controls:
-        row = track_model("track model", settings.training, average=True, model=settings.model)
+    for row in others:
         control = fitted(row)
         noted += [f"{row.name}: {note}" for note in control.notes if note not in model.notes]
         made["control"] = predict_row(row, control, features, tracks, test)
@@ -176,7 +178,6 @@ def run(
     return out
 
 
-BAG_MODEL = "bag model"
 NAMES = {
     "test": BAG_MODEL,
     "test-alone": f"{BAG_MODEL}, each track alone",

@@ -11,6 +11,7 @@ import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
 from .extraction import Retry, Salvage, Scheduler, Store, Workers
+from .processes import follow, follows, leading
 from .sources import (
     IN_PART,
     SourcePath,
@@ -57,11 +58,15 @@ def train(
     """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
 
     Artists are split into training, validation and test unless a table says otherwise; the data are
-    audited first; features are extracted once. Example: [bold]matt train ~/Music --out
-    runs/mine[/bold]
+    audited first; features are extracted once. Several processes share the work under torchrun.
+    Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
     output = Output(json, quiet)
-    with outcome(output):
+    overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
+    if follows():
+        follow(source, out, config, overrides, controls=controls)
+        return
+    with outcome(output), leading() as call_others:
         from .. import config as settings_module
         from .. import experiment
         from ..runs import check_free, check_resumable
@@ -69,7 +74,6 @@ def train(
         check_free(out)
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
-        overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
         settings = settings_module.load(config, overrides)
         found = open_source(source, output)
         spec = settings.features.spec()
@@ -111,6 +115,7 @@ def train(
                 notes=found.notes,
                 progress=show,
                 warn=output.warn,
+                ready=lambda: call_others(place),
                 resume=resume,
                 failures=failure_rows(failures),
                 partial=failure_rows(partial),
