@@ -12,17 +12,16 @@ import typer
 from ..errors import ConfigError, MattError
 from .console import Output, outcome
 
-_ALONE = ("", "0", "1")
 
-
-def several() -> bool:
-    """Whether ``torchrun`` started this process with others."""
-    return os.environ.get("WORLD_SIZE", "") not in _ALONE
+def n_processes() -> int:
+    """How many processes ``torchrun`` started, or 1."""
+    text = os.environ.get("WORLD_SIZE", "")
+    return max(1, int(text)) if text.isdecimal() else 1
 
 
 def follows() -> bool:
     """Whether this process is one of several, and not the first."""
-    return several() and os.environ.get("RANK", "0") != "0"
+    return n_processes() > 1 and os.environ.get("RANK", "0") != "0"
 
 
 def check_command(name: str | None) -> None:
@@ -32,10 +31,10 @@ def check_command(name: str | None) -> None:
     ------
     ConfigError
     """
-    if several() and name not in (None, "train"):
+    if n_processes() > 1 and name not in (None, "train"):
         raise ConfigError(
-            f"'matt {name}' is work for one process (the variable WORLD_SIZE counts "
-            f"{os.environ['WORLD_SIZE']}); start it without torchrun"
+            f"'matt {name}' is work for one process, but the variable WORLD_SIZE counts "
+            f"{n_processes()}; start it without torchrun"
         )
 
 
@@ -49,7 +48,7 @@ def leading() -> Iterator[Callable[[Path | None], None]]:
         Given the store of the features, if they are in one, it lets the others take part in the
         trainings of the run. If the body ends before, they end.
     """
-    if not several():
+    if n_processes() == 1:
         yield lambda place: None
         return
     from ..models.distributed import joined
@@ -66,19 +65,18 @@ def follow(
     source: Path, out: Path, config: Path | None, overrides: Sequence[str], *, controls: bool
 ) -> None:
     """Take part in the trainings of the first process, without a word unless this one fails."""
-    with outcome(Output(quiet=True)):
-        from ..models.distributed import ProcessEnded, joined
+    from ..models.distributed import ProcessEnded, joined
 
+    with joined() as ranks, outcome(Output(quiet=True)):
         try:
-            with joined() as ranks:
-                place: str | None = ranks.first(str)  # which the first one computes
-                _train(source, out, config, overrides, place, controls=controls)
+            place: str | None = ranks.first(str)  # which the first one computes
+            _train(source, out, config, overrides, place, controls=controls)
         except ProcessEnded as error:
             raise typer.Exit(2) from error
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error
         except MattError as error:
-            raise type(error)(f"process {os.environ['RANK']}: {error}") from error
+            raise type(error)(f"process {ranks.rank}: {error}") from error
 
 
 def _train(

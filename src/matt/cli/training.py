@@ -11,7 +11,7 @@ import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
 from .extraction import Retry, Salvage, Scheduler, Store, Workers
-from .processes import follow, follows, leading
+from .processes import follow, follows, leading, n_processes
 from .sources import (
     IN_PART,
     SourcePath,
@@ -66,7 +66,8 @@ def train(
     if follows():
         follow(source, out, config, overrides, controls=controls)
         return
-    with outcome(output), leading() as call_others:
+    # The others end once this process lets go of them; what failed has to be said before.
+    with leading() as call_others, outcome(output):
         from .. import config as settings_module
         from .. import experiment
         from ..runs import check_free, check_resumable
@@ -117,6 +118,7 @@ def train(
                 warn=output.warn,
                 ready=lambda: call_others(place),
                 resume=resume,
+                processes=n_processes(),
                 failures=failure_rows(failures),
                 partial=failure_rows(partial),
                 store=None if place is None else str(place),

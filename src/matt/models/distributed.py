@@ -7,10 +7,9 @@ as its share of the bags of all ranks, so that the sum is the gradient of the wh
 rank alone validates, writes, and tells the others what it found.
 
 That is what DistributedDataParallel does, in one sum of one flat vector a step. It is not used
-itself, since it takes the *mean* over ranks, wants every weight to have a gradient on every rank,
-and hangs where a rank has no bag; all of that could be worked around, in more lines than the sum.
-What it would gain, sending gradients while others are still computed, is little for networks of a
-million weights.
+itself, since it takes the *mean* over ranks, wants a gradient of every weight on every rank, and
+hangs where a rank has no bag: all of that takes more lines than the sum. Sending gradients while
+others are still computed, as it does, gains little for networks of a million weights.
 """
 
 from __future__ import annotations
@@ -35,8 +34,8 @@ from ..bags import Bags
 from ..errors import ConfigError, DataError, MattError
 from .device import find_device
 
-# A process that ends closes its connections, and whoever waits for it knows at once. So nothing has
-# to run out of time, and the others can wait for as long as the first one extracts features.
+# Who waits for a process that ends knows it by the closed connection, not by the time. So the
+# others can wait for as long as the first one extracts features.
 _PATIENCE = timedelta(days=30)
 
 T = TypeVar("T")
@@ -72,10 +71,8 @@ class Ranks:
 
     Attributes
     ----------
-    rank : int
-        Of this process, from 0.
-    size : int
-        How many there are.
+    rank, size : int
+        Number of this process, from 0, and how many there are.
     """
 
     rank: int = 0
@@ -106,10 +103,8 @@ class Ranks:
             return found
         local, there = int(os.environ.get("LOCAL_RANK", self.rank)), torch.cuda.device_count()
         if local >= there:
-            raise ConfigError(
-                f"process {local} of this machine has no GPU, there are {there}; start "
-                f"--nproc-per-node={there} processes"
-            )
+            told = f"process {local} of this machine has no GPU, there are {there}"
+            raise ConfigError(f"{told}; start --nproc-per-node={there} processes")
         torch.cuda.set_device(local)  # what NCCL sends is sent from there
         return torch.device("cuda", local)
 
@@ -119,7 +114,7 @@ class Ranks:
         Raises
         ------
         ConfigError
-            If the network has any and is on the CPU, for which torch cannot do it.
+            If there is some, on the CPU, for which torch cannot do it.
         """
         norms = nn.modules.batchnorm._BatchNorm
         if self.size == 1 or not any(isinstance(module, norms) for module in network.modules()):
@@ -170,7 +165,7 @@ class Ranks:
         if self.size == 1:
             return
         weights = [value for value in network.parameters() if value.requires_grad]
-        # Behind the gradients, whether there is one: the optimiser skips a weight without.
+        # Whether there is one is summed, too: the optimiser skips a weight without a gradient.
         used = weights[0].new_tensor([float(value.grad is not None) for value in weights])
         parts = [torch.zeros_like(v) if v.grad is None else v.grad for v in weights]
         flat = torch.cat([*(part.reshape(-1) for part in parts), used])
@@ -249,8 +244,7 @@ class Ranks:
         found = self._gather(int.from_bytes(digest, "big"))
         others = [rank for rank, one in enumerate(found) if one != found[0]]
         if others:
-            told = f"process {others[0]} has another {what} than the first one; start all with the"
-            told += " same command, versions and files"
+            told = f"process {others[0]} has another {what} than the first one; start all alike"
             raise DataError(told) if self.is_first else ProcessEnded(told)
 
     def _gather(self, value: int) -> list[int]:
@@ -281,9 +275,15 @@ def joined() -> Iterator[Ranks]:
     nccl = torch.cuda.is_available() and dist.is_nccl_available()
     with _connected():
         dist.init_process_group("cpu:gloo,cuda:nccl" if nccl else "gloo", timeout=_PATIENCE)
-    yield current()
-    # Not after an error, when the others may be anywhere: the end of this process tells them.
-    dist.destroy_process_group()
+    whole = False
+    try:
+        yield current()
+        whole = True
+    finally:
+        # After an error others may wait for what never comes, and NCCL would wait for them: there
+        # the end of this process has to do. Gloo closes its connections, which tells them.
+        if whole or not nccl:
+            dist.destroy_process_group()
 
 
 @contextmanager

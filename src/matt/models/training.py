@@ -134,7 +134,8 @@ def train(
             )
             if not best_epoch:
                 _restore(network, best_weights)
-                raise DataError(note)
+                with ranks.together():  # one message is enough
+                    raise DataError(note)
             notes = (note,)
             break
         history.append(row)
