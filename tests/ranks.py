@@ -13,16 +13,16 @@ PROGRAM = """
 import importlib, sys
 import torch.distributed as dist
 
-rank, size, place, module, function, *rest = sys.argv[1:]
+backend, rank, size, place, module, function, *rest = sys.argv[1:]
 dist.init_process_group(
-    "gloo", init_method="file://" + place, rank=int(rank), world_size=int(size)
+    backend, init_method="file://" + place, rank=int(rank), world_size=int(size)
 )
 getattr(importlib.import_module(module), function)(int(rank), *rest)
 dist.destroy_process_group()
 """
 
 
-def launch(folder, module, function, *rest, size=2):
+def launch(folder, module, function, *rest, size=2, backend="gloo"):
     """Output and exit code of each rank, once all have ended."""
     folder.mkdir(exist_ok=True)
     place = folder / "meeting"
@@ -31,7 +31,7 @@ def launch(folder, module, function, *rest, size=2):
     ranks = [
         subprocess.Popen(
             [
-                *(sys.executable, "-c", PROGRAM, str(rank), str(size), str(place)),
+                *(sys.executable, "-c", PROGRAM, backend, str(rank), str(size), str(place)),
                 *(module, function, *map(str, rest)),
             ],
             env=env,
@@ -50,7 +50,7 @@ def launch(folder, module, function, *rest, size=2):
 
 def keep(model, path):
     """Write what a training came to."""
-    state = {name: value.numpy() for name, value in model._network.state_dict().items()}
+    state = {name: value.cpu().numpy() for name, value in model._network.state_dict().items()}
     np.savez(path, **state)
     path.with_suffix(".json").write_text(json.dumps([model.history, list(model.notes)]))
 

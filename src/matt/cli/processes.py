@@ -71,8 +71,8 @@ def follow(
         try:
             place: str | None = ranks.first(str)  # which the first one computes
             _train(source, out, config, overrides, place, controls=controls)
-        except ProcessEnded as error:
-            raise typer.Exit(2) from error
+        except ProcessEnded:
+            return  # with 0: torchrun ends all at once for any other, even who has yet to say why
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error
         except MattError as error:
