@@ -34,8 +34,8 @@ NETWORKS_NOTE = (
     "what it took at its peak beyond what was there before. It grows with training.max_segments."
 )
 BASELINES_NOTE = (
-    f"Of scikit-learn; each learned {N_FITTED:,} lone tracks of random values, which is harder than "
-    "music, and predicted them."
+    f"Of scikit-learn; each learned {N_FITTED:,} lone tracks of random values, which is harder "
+    "than music, and predicted them."
 )
 TEXT = """\
 # The models
