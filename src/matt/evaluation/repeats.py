@@ -243,7 +243,7 @@ def protocol_for(
     alone = tested.take(tested.artist_id < 0)
     n_artists += len(Bags.from_tracks(alone)) if len(alone) else 0
     if n_artists < few_artists:
-        half = f"{1 / math.sqrt(n_artists):.2f}".removeprefix("0")
+        half = f"{1 / math.sqrt(n_artists):.3f}".removeprefix("0")
         reasons.append(f"accuracy of {n_artists:,} test artists is known to ± {half} at best")
     return Protocol(bool(reasons), tuple(reasons))
 

@@ -136,7 +136,9 @@ def score_with_intervals(
     if not rounds or not len(items):
         return scores
     made = bootstrap(items, rounds=rounds, seed=seed, confidence=confidence, fewer_than=fewer_than)
-    return replace(scores, intervals=made.intervals(), confidence=confidence)
+    return replace(
+        scores, intervals=made.intervals(), confidence=confidence, rounds=rounds, seed=seed
+    )
 
 
 def estimates(tally: Tally) -> dict[str, float]:

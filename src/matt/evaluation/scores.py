@@ -83,7 +83,8 @@ class Scores:
     intervals : dict of str to (low, high)
         By the name of the score; empty unless they were asked for.
     confidence : float
-        Of the intervals.
+    rounds, seed : int
+        Of the intervals, see `matt.evaluation.resampling`.
     """
 
     unit: str
@@ -112,6 +113,8 @@ class Scores:
     n_artists: int = 0
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     confidence: float = 0.95
+    rounds: int = 0
+    seed: int = 0
 
 
 def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None = None) -> Scores:

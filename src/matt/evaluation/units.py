@@ -46,6 +46,7 @@ class Items:
     artist : int array, shape (n,)
         Which artist the item belongs to, in [0, A): bags of one artist are no independent items. A
         bag of several has the first that is known; where none is, the bag stands for itself.
+        Numbered by their lowest track id, so that resamples do not depend on the order of items.
     n_unknown : int
         Items left out because their genre is unknown.
     """
@@ -93,7 +94,7 @@ class Items:
             labels=None if self.labels is None else self.labels[which],
             values=self.values[which],
             sizes=self.sizes[which],
-            artist=np.unique(self.artist[which], return_inverse=True)[1],
+            artist=_numbered(self.artist[which], self.track_id[which]),
             n_unknown=0,
         )
 
@@ -128,21 +129,20 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
     scored = predictions.spread() if spread else predictions
     repeats = predictions.bags.sizes if spread else np.ones(len(predictions), np.int64)
     known = np.flatnonzero(scored.bags.known)
+    track_id = scored.bags.track_ids[scored.bags.offsets[:-1]][known]
     values = scored.logits if scored.link == "none" else scored.probabilities
     return Items(
         unit="track" if lone else "bag over tracks" if spread else "bag",
         genres=scored.genres,
         train_counts=scored.train_counts,
-        track_id=scored.bags.track_ids[scored.bags.offsets[:-1]][known],
+        track_id=track_id,
         truth=truth_of(scored.labels[known], len(scored.genres)),
         labels=None if scored.bags.multi_label else scored.labels[known],
         best=scored.best[known],
         values=values[known],
         link=scored.link,
         sizes=np.repeat(predictions.bags.sizes, repeats)[known],
-        artist=np.unique(
-            np.repeat(_artist_of_bags(predictions), repeats)[known], return_inverse=True
-        )[1],
+        artist=_numbered(np.repeat(_artist_of_bags(predictions), repeats)[known], track_id),
         n_unknown=len(scored) - len(known),
     )
 
@@ -219,6 +219,17 @@ def _artist_of_bags(predictions: Predictions) -> NDArray[np.int64]:
     n = len(artist)
     first = np.minimum.reduceat(np.where(artist >= 0, np.arange(n), n), starts)  # (b,)
     return group([np.append(artist, -1)[first]], len(starts))
+
+
+def _numbered(artist: NDArray[np.int64], track_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Artists from 0, in the order of their lowest track id: the order of items has no say."""
+    order = np.argsort(track_id, kind="stable")
+    _, first, code = np.unique(artist[order], return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    found = np.empty(len(artist), np.int64)
+    found[order] = number[code]
+    return found
 
 
 def _with_genres(predictions: Predictions, genres: tuple[str, ...]) -> Predictions:
