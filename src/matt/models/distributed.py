@@ -268,7 +268,7 @@ def current() -> Ranks:
 @contextmanager
 def joined() -> Iterator[Ranks]:
     """Be one of the processes that ``torchrun`` started; without it, all there is."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if os.environ.get("WORLD_SIZE", "") in ("", "0", "1"):
         yield Ranks()
         return
     # By the device of what is sent: what ranks tell each other lies on the CPU.
