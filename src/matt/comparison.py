@@ -7,7 +7,7 @@ what bags and attention are worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,6 +58,14 @@ class Row:
     average: bool = False
     genre_in_training_key: bool = False
     test_selection: bool = False
+
+
+def bag_model(
+    name: str, model: ModelSettings, training: TrainingSettings, *, faults: Collection[str] = ()
+) -> Row:
+    """A network of bags, with those of the named faults that are a row's and not its settings'."""
+    own = {key: key in faults for key in ("genre_in_training_key", "test_selection")}
+    return Row(name=name, model=model, training=training, **own)
 
 
 def track_model(

@@ -11,20 +11,24 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import Row, baseline, fit_row, predict_row, track_model
-from .config import Settings
+from .comparison import Row, bag_model, baseline, fit_row, predict_row, track_model
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
 from .evaluation.report import Picture, Section, write_report
 from .evaluation.scores import Scores, majority, score
-from .evaluation.summaries import genre_table, score_table
-from .evaluation.tables import Column, Table
+from .evaluation.summaries import files_table, genre_table, score_table
+from .evaluation.tables import Table
+from .faults import fault_texts
 from .features.store import FeatureStore
-from .files import write_bytes
+from .files import write_bytes, write_text
 from .models.classifier import GenreClassifier
 from .predictions import Predictions
-from .runs import Run, digest
+from .provenance import digest
+from .provenance import made as made_by
+from .runs import Run
+from .schema import to_toml
+from .settings import Settings
 from .tracks import SPLITS, Tracks
 
 
@@ -112,7 +116,7 @@ def run(
         If the data cannot be trained on; what was written before stays readable. Also if the run to
         resume is finished, or of other settings, data or versions.
     """
-    tracks = prepare(tracks, features, settings)
+    tracks, faults = prepare(tracks, features, settings), settings.present_faults
     found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
     if warn is not None:
         for warning in found.warnings():
@@ -127,8 +131,10 @@ def run(
         data_notes=list(notes),
         audit=found.counts(),
         warnings=list(found.warnings()),
+        faults=list(faults),
         **facts,
     )
+    write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
     test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
@@ -137,13 +143,13 @@ def run(
         kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
         return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
 
-    main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
+    main = bag_model(BAG_MODEL, settings.model, settings.training, faults=faults)
     if settings.baseline is not None:
         main = baseline(settings.baseline)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
-    noted = list(model.notes)
+    noted = [*settings.inert_faults, *model.notes]
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
@@ -156,21 +162,22 @@ def run(
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
     for name, some in made.items():
         out.save_predictions(name, some)
-    tables = tables_of(made, model=main.name)
+    tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
-    told = [*_told(tracks, found, untestable, noted), *notes]
+    told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     write_report(
         out.report,
         title=title,
         lead="\n\n".join(told),
+        warnings=fault_texts(faults, red=True),
         sections=[
             Section("Results", [*tables.values()]),
             Section("Pictures", pictures),
-            *_files(out.manifest),
+            *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
         ],
-        footer=provenance(out),
+        footer=made_by(out.manifest),
     )
     out.finish(notes=noted, untestable=list(untestable))
     return out
@@ -185,7 +192,9 @@ NAMES = {
 }
 
 
-def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dict[str, Table]:
+def tables_of(
+    made: Mapping[str, Predictions], *, model: str = BAG_MODEL, faults: Sequence[str] = ()
+) -> dict[str, Table]:
     """Score table of saved predictions by name, and the genre table of the model.
 
     Parameters
@@ -194,6 +203,8 @@ def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dic
         Under the names that `run` saves.
     model : str
         What the model is called, see `model_name`.
+    faults : sequence of str
+        Of the run, by name; noted under the scores.
     """
     names = NAMES
     if model != BAG_MODEL:  # a baseline sees lone tracks
@@ -207,7 +218,9 @@ def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dic
     rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
     title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
     by_genre = genre_table(score(first, unit="spread"), title=title)
-    return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
+    scores = score_table(rows, title="Test split")
+    scores = replace(scores, notes=(*scores.notes, *fault_texts(faults)))
+    return {"scores": scores, "genres": by_genre}
 
 
 def saved(run: Run) -> dict[str, Predictions]:
@@ -258,19 +271,6 @@ def draw(
     return pictures
 
 
-def _files(manifest: Mapping[str, Any]) -> list[Section]:
-    """Files that were left out or used in part, where there are any."""
-    kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (row["path"], what, row["reason"])
-        for kind, what in kinds.items()
-        for row in manifest.get(kind, ())
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    table = Table("Files that were left out or used in part", columns, tuple(told))
-    return [Section("Files", [table])] if told else []
-
-
 def _told(
     tracks: Tracks, found: Audit, untestable: Sequence[str], notes: Sequence[str]
 ) -> list[str]:
@@ -285,11 +285,3 @@ def _told(
         names = ", ".join(untestable)
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")
     return told
-
-
-def provenance(out: Run) -> str:
-    """What a reader needs to make the run again, in one line."""
-    manifest = out.manifest
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
-    return f"Made {manifest['created']} with seed {manifest['seed']}{commit}. {versions}."

@@ -145,6 +145,7 @@ PROTOCOLS: dict[str, tuple[str, ...]] = {
 }
 """Sets of faults by name."""
 
+_RED = ("test_selection",)
 _ELSEWHERE = ("typed_tail", "triple_chroma")
 
 
@@ -227,3 +228,22 @@ def inert(parts: Parts, names: Collection[str]) -> tuple[str, ...]:
         elif name in _ELSEWHERE:
             told.append(f"fault {name} is only noted: it needs {FAULTS[name].needs}")
     return tuple(told)
+
+
+def fault_texts(names: Iterable[str], *, red: bool | None = None) -> tuple[str, ...]:
+    """Say in a sentence each what faults do, for reports and under tables.
+
+    Parameters
+    ----------
+    names : iterable of str
+    red : bool, optional
+        Only those that make scores mean something else, as they are chosen by them; or the others.
+
+    Examples
+    --------
+    >>> fault_texts(["dropped_batch"])
+    ('Fault dropped_batch: the last batch of an epoch is left out if it is not full.',)
+    """
+    wanted = [name for name in check_names(names) if red in (None, name in _RED)]
+    texts = {name: FAULTS[name].does for name in wanted}
+    return tuple(f"Fault {name}: {text[:1].lower()}{text[1:]}" for name, text in texts.items())

@@ -33,11 +33,17 @@ def train(
     source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
+        Path | None,
+        typer.Option(
+            help="Settings as TOML, see 'matt settings'; by default the best known recipe."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one setting, e.g. --set training.lr=0.01."),
+        typer.Option(
+            "--set",
+            help="Change one setting, e.g. --set training.lr=0.01; 'matt settings' lists them.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
     controls: Annotated[
@@ -168,4 +174,8 @@ def _saved_tables(path: Path) -> dict[str, Table]:
     from ..runs import Run
 
     run = Run.open(path)
-    return experiment.tables_of(experiment.saved(run), model=experiment.model_name(run))
+    return experiment.tables_of(
+        experiment.saved(run),
+        model=experiment.model_name(run),
+        faults=run.manifest.get("faults", ()),
+    )
