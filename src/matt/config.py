@@ -64,7 +64,7 @@ def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Setti
 def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
     """Check a nested dictionary of settings; see `load`."""
     problems = list(_unknown_keys(Settings, content, ""))
-    content = _without_none(Settings, content)
+    content = _as_meant(Settings, content)
     if isinstance(content.get("faults"), str):
         content["faults"] = list(named_faults(content["faults"]))
     try:
@@ -79,17 +79,23 @@ def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
     return settings
 
 
-def _without_none(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Content where "none" is None for what may be absent, as TOML has no word for it."""
+def _as_meant(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Content where "none" is None for what may be absent, and true is text where text is asked.
+
+    TOML has no word for the first, and ``--set model.query=true`` is TOML's truth.
+    """
     kinds = get_type_hints(schema)
     found = dict(content)
     for key, value in content.items():
-        options = get_args(kinds.get(key))
+        kind = kinds.get(key)
+        options = get_args(kind)
         if value == "none" and type(None) in options:
             found[key] = None
+        elif isinstance(value, bool) and str in (kind, *options):
+            found[key] = str(value).lower()
         elif isinstance(value, Mapping) and key in kinds:
             section = next(filter(is_dataclass, (kinds[key], *options)), None)
-            found[key] = value if section is None else _without_none(section, value)
+            found[key] = value if section is None else _as_meant(section, value)
     return found
 
 
