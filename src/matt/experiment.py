@@ -15,9 +15,11 @@ from .comparison import Row, bag_model, baseline, fit_row, predict_row, track_mo
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
+from .evaluation.overview import overview
 from .evaluation.report import Picture, Section, write_report
-from .evaluation.scores import Scores, majority, score
-from .evaluation.summaries import files_table, genre_table, score_table
+from .evaluation.resampling import ROUNDS
+from .evaluation.scores import score
+from .evaluation.summaries import files_table
 from .evaluation.tables import Table
 from .faults import fault_texts
 from .features.store import FeatureStore
@@ -193,9 +195,14 @@ NAMES = {
 
 
 def tables_of(
-    made: Mapping[str, Predictions], *, model: str = BAG_MODEL, faults: Sequence[str] = ()
+    made: Mapping[str, Predictions],
+    *,
+    model: str = BAG_MODEL,
+    faults: Sequence[str] = (),
+    rounds: int = ROUNDS,
+    seed: int = 0,
 ) -> dict[str, Table]:
-    """Score table of saved predictions by name, and the genre table of the model.
+    """Tables of saved predictions, see `matt.evaluation.overview`.
 
     Parameters
     ----------
@@ -205,22 +212,17 @@ def tables_of(
         What the model is called, see `model_name`.
     faults : sequence of str
         Of the run, by name; noted under the scores.
+    rounds, seed : int
+        Of the resamples for intervals; 0 rounds for none.
     """
     names = NAMES
     if model != BAG_MODEL:  # a baseline sees lone tracks
         alone = f"{model}, each track alone"
         names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
-    rows: list[tuple[str, Scores]] = []
-    for name, predictions in made.items():
-        for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
-            rows.append((names.get(name, name), score(predictions, unit=unit)))
-    first = next(iter(made.values()))
-    rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
-    title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
-    by_genre = genre_table(score(first, unit="spread"), title=title)
-    scores = score_table(rows, title="Test split")
-    scores = replace(scores, notes=(*scores.notes, *fault_texts(faults)))
-    return {"scores": scores, "genres": by_genre}
+    named = {names.get(name, name): predictions for name, predictions in made.items()}
+    tables = overview(named, model=model, rounds=rounds, seed=seed)
+    scores = tables["scores"]
+    return {**tables, "scores": replace(scores, notes=(*scores.notes, *fault_texts(faults)))}
 
 
 def saved(run: Run) -> dict[str, Predictions]:
