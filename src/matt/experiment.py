@@ -12,7 +12,6 @@ import numpy as np
 from . import splits
 from .bags import Bags
 from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
-from .config import Settings
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
@@ -20,12 +19,18 @@ from .evaluation.overview import overview
 from .evaluation.report import Picture, Section, write_report
 from .evaluation.resampling import ROUNDS
 from .evaluation.scores import score
-from .evaluation.tables import Column, Table
+from .evaluation.summaries import files_table
+from .evaluation.tables import Table
+from .faults import fault_texts
 from .features.store import FeatureStore
-from .files import write_bytes
+from .files import write_bytes, write_text
 from .models.classifier import GenreClassifier
 from .predictions import Predictions
-from .runs import Run, digest
+from .provenance import digest
+from .provenance import made as made_by
+from .runs import Run
+from .schema import to_toml
+from .settings import Settings
 from .tracks import SPLITS, Tracks
 
 
@@ -116,7 +121,7 @@ def run(
         If the data cannot be trained on; what was written before stays readable. Also if the run to
         resume is finished, or of other settings, data or versions.
     """
-    tracks = prepare(tracks, features, settings)
+    tracks, faults = prepare(tracks, features, settings), settings.present_faults
     found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
     if warn is not None:
         for warning in found.warnings():
@@ -131,8 +136,10 @@ def run(
         data_notes=list(notes),
         audit=found.counts(),
         warnings=list(found.warnings()),
+        faults=list(faults),
         **facts,
     )
+    write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
     if ready is not None:
         ready()
@@ -147,7 +154,7 @@ def run(
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
-    noted = list(model.notes)
+    noted = [*settings.inert_faults, *model.notes]
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
@@ -159,21 +166,22 @@ def run(
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
     for name, some in made.items():
         out.save_predictions(name, some)
-    tables = tables_of(made, model=main.name)
+    tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
-    told = [*_told(tracks, found, untestable, noted), *notes]
+    told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     write_report(
         out.report,
         title=title,
         lead="\n\n".join(told),
+        warnings=fault_texts(faults, red=True),
         sections=[
             Section("Results", [*tables.values()]),
             Section("Pictures", pictures),
-            *_files(out.manifest),
+            *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
         ],
-        footer=provenance(out),
+        footer=made_by(out.manifest),
     )
     out.finish(notes=noted, untestable=list(untestable))
     return out
@@ -191,6 +199,7 @@ def tables_of(
     made: Mapping[str, Predictions],
     *,
     model: str = BAG_MODEL,
+    faults: Sequence[str] = (),
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Table]:
@@ -202,6 +211,8 @@ def tables_of(
         Under the names that `run` saves.
     model : str
         What the model is called, see `model_name`.
+    faults : sequence of str
+        Of the run, by name; noted under the scores.
     rounds, seed : int
         Of the resamples for intervals; 0 rounds for none.
     """
@@ -210,7 +221,9 @@ def tables_of(
         alone = f"{model}, each track alone"
         names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
     named = {names.get(name, name): predictions for name, predictions in made.items()}
-    return overview(named, model=model, rounds=rounds, seed=seed)
+    tables = overview(named, model=model, rounds=rounds, seed=seed)
+    scores = tables["scores"]
+    return {**tables, "scores": replace(scores, notes=(*scores.notes, *fault_texts(faults)))}
 
 
 def saved(run: Run) -> dict[str, Predictions]:
@@ -261,19 +274,6 @@ def draw(
     return pictures
 
 
-def _files(manifest: Mapping[str, Any]) -> list[Section]:
-    """Files that were left out or used in part, where there are any."""
-    kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (row["path"], what, row["reason"])
-        for kind, what in kinds.items()
-        for row in manifest.get(kind, ())
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    table = Table("Files that were left out or used in part", columns, tuple(told))
-    return [Section("Files", [table])] if told else []
-
-
 def _told(
     tracks: Tracks, found: Audit, untestable: Sequence[str], notes: Sequence[str]
 ) -> list[str]:
@@ -288,11 +288,3 @@ def _told(
         names = ", ".join(untestable)
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")
     return told
-
-
-def provenance(out: Run) -> str:
-    """What a reader needs to make the run again, in one line."""
-    manifest = out.manifest
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
-    return f"Made {manifest['created']} with seed {manifest['seed']}{commit}. {versions}."

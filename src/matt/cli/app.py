@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, demo, describe, doctor, extract, fma, library, training
+from . import audit, demo, describe, doctor, extract, fma, library, settings, training
 from .console import Output, outcome
 from .processes import check_command, follows
 
@@ -44,6 +44,7 @@ app.command("demo")(demo.demo)
 app.command("scan")(library.scan)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
+app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)

@@ -34,11 +34,17 @@ def train(
     source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
+        Path | None,
+        typer.Option(
+            help="Settings as TOML, see 'matt settings'; by default the best known recipe."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one setting, e.g. --set training.lr=0.01."),
+        typer.Option(
+            "--set",
+            help="Change one setting, e.g. --set training.lr=0.01; 'matt settings' lists them.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
     controls: Annotated[
@@ -180,4 +186,5 @@ def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str
 
     run = Run.open(path)
     made, model = experiment.saved(run), experiment.model_name(run)
-    return experiment.tables_of(made, model=model, rounds=rounds, seed=seed)
+    faults = run.manifest.get("faults", ())
+    return experiment.tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)

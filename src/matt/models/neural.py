@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__
 from ..bags import Bags
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -28,6 +27,7 @@ from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
 from .device import reproducible
 from .distributed import current
+from .fitted import described, restore, telling_damage
 from .loading import load_network
 from .network import BagNetwork
 from .preparing import prepare
@@ -226,20 +226,10 @@ class NeuralClassifier:
         """
         network, spec = self._fitted()
         content = {
-            "genres": list(self.genres),
-            "train_counts": self.train_counts.tolist(),
-            "link": self.link,
+            **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
-            "spec_digest": spec.digest,
-            "spec": spec.to_json(),
             "model": asdict(self.model),
             "training": asdict(self.training),
-            "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
         }
         arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         write_model(path, "neural", content, arrays)
@@ -260,30 +250,18 @@ class NeuralClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
-        try:
+        with telling_damage(place):
             model = cls(
                 read_settings(ModelSettings, content["model"]),
                 read_settings(TrainingSettings, content["training"]),
             )
-            model.genres = tuple(str(genre) for genre in content["genres"])
-            model.train_counts = np.array(content["train_counts"], np.int64)
-            model.spec = FeatureSpec.from_json(content["spec"])
-            model.link, model.temperature = str(content["link"]), float(content["temperature"])
-            model.notes = tuple(str(note) for note in content["notes"])
-            if model.spec.digest != content["spec_digest"]:
-                raise DataError("the digest of its spec differs")
-            if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
-                raise DataError("genres, training counts and temperature do not fit each other")
-            if model.link not in (("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")):
-                raise DataError(f"unknown link {model.link!r}")
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise DataError(
-                f"{place} is damaged ({why}); copy the model again, or train again"
-            ) from error
-        shape = model.spec.shape if model.spec else ()
+            links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
+            spec = restore(model, content, links=links)
+            model.temperature = float(content["temperature"])
+            if not model.temperature > 0:
+                raise DataError(f"the temperature {model.temperature} is not above 0")
         arrays = read_weights(path, content)
-        model._network = load_network(model.model, shape, len(model.genres), arrays, place)
+        model._network = load_network(model.model, spec.shape, len(model.genres), arrays, place)
         return model
 
     def _said(self, logits: Tensor) -> NDArray[np.float32]:
