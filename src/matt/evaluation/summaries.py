@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from .metrics import wilson
+from .repeats import mean_sd, paired_difference
 from .scores import Scores
 from .tables import Cell, Column, Table
 
@@ -89,7 +90,7 @@ def split_table(
         cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
         for key, heading in _HEADINGS.items():
             values = [v for s in scores if not math.isnan(v := getattr(s, key))]
-            cell.append(_mean_sd(values))
+            cell.append(mean_sd(values))
             if 0 < len(values) < len(scores):
                 partial.append(f"{name}: {heading} is of {len(values)} of {len(scores)} splits.")
         if against is not None:
@@ -144,15 +145,6 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
     )
 
 
-def _mean_sd(values: Sequence[float]) -> tuple[float, float] | None:
-    if not values:
-        return None
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, math.nan
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-
-
 def _sizes(scores: Sequence[Scores]) -> str:
     """How many splits of how many items."""
     least, most = min(s.n for s in scores), max(s.n for s in scores)
@@ -162,16 +154,9 @@ def _sizes(scores: Sequence[Scores]) -> str:
 
 def _difference(scores: Sequence[Scores], control: Sequence[Scores]) -> tuple[float, float] | None:
     """Mean paired difference of macro-F1, and half the width of its 95 % t interval."""
-    from scipy.stats import t
-
     if len(scores) != len(control):
         return None
-    pairs = zip(scores, control, strict=True)
-    found = _mean_sd([d for a, b in pairs if not math.isnan(d := a.macro_f1 - b.macro_f1)])
-    if found is None or math.isnan(found[1]):
-        return found
-    n = len(scores)
-    return found[0], float(t.ppf(0.975, n - 1)) * found[1] / math.sqrt(n)
+    return paired_difference([s.macro_f1 for s in scores], [s.macro_f1 for s in control])
 
 
 def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
