@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, demo, describe, doctor, extract, fma, library, training
+from . import audit, compare, demo, describe, doctor, extract, fma, library, training
 from .console import Output, outcome
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ app.command("scan")(library.scan)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("evaluate")(training.evaluate)
+app.command("compare")(compare.compare)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)

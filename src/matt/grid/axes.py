@@ -90,11 +90,8 @@ def _keyed(grid: Mapping[str, Any], problems: list[str]) -> Iterator[Axis]:
     shorts = [key.rpartition(".")[2] for key in grid]
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            problems.append(
-                f"[grid] {key!r} is {values!r}; give a list of its values, such as [{_shown(values)}]"
-                if values != []
-                else f"[grid] {key!r} has no value; list some, or leave it out"
-            )
+            told = f"is {values!r}; give a list of values" if values != [] else "lists no value"
+            problems.append(f"[grid] {key!r} {told}, or leave it out")
             continue
         if not _fits(key, values, problems):
             continue
@@ -141,7 +138,9 @@ def _fits(key: str, values: list[Any], problems: list[str]) -> bool:
         return False
     if key.partition(".")[0] not in _SETTINGS:
         known = [*_SETTINGS, ROW]
-        problems.append(f"[grid] {key!r} is no setting; {did_you_mean(key.partition('.')[0], known)}")
+        problems.append(
+            f"[grid] {key!r} is no setting; {did_you_mean(key.partition('.')[0], known)}"
+        )
         return False
     return True
 
@@ -162,7 +161,9 @@ def _flat(content: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Values of nested tables by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
+        )
     return flat
 
 

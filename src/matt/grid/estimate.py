@@ -27,7 +27,7 @@ class Estimate:
     >>> estimate = Estimate([small, small, large], jobs=1)
     >>> estimate.learn(small, 2.0)
     >>> estimate.forget(small)
-    >>> estimate.left  # two seconds for the small one, and as long, for all that is known, the other
+    >>> estimate.left  # two seconds for the small one; nothing else is known of the large one
     4.0
     """
 

@@ -59,13 +59,17 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
-            raise ConfigError(f"repeats must be at least 1, got {self.repeats}; 5 or more are usual")
+            raise ConfigError(
+                f"repeats must be at least 1, got {self.repeats}; 5 or more are usual"
+            )
         if self.folds < 0 or self.folds == 1:
             raise ConfigError(f"folds must be 0 (none) or at least 2, got {self.folds}; try 5")
         if not self.imbalance >= 1:
             raise ConfigError(f"imbalance must be at least 1 (none), got {self.imbalance}; try 50")
 
-    def divide(self, tracks: Tracks, shares: SplitSettings, *, seed: int, by: str) -> list[Division]:
+    def divide(
+        self, tracks: Tracks, shares: SplitSettings, *, seed: int, by: str
+    ) -> list[Division]:
         """Split the tracks as often as the protocol says.
 
         Parameters

@@ -16,6 +16,8 @@ from .setups import Setup
 MAJORITY = "control: majority class"
 _HEADINGS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "tail_recall": "tail recall"}
 
+_UNIT = "Each track under its own label, with its bag's prediction; of a row alone, with its own"
+
 # Scores of each row, one a repeat; None where its cell failed.
 Repeats = Sequence[Scores | None]
 
@@ -140,7 +142,7 @@ def difference(
 
 
 def part_scores(predictions: Predictions) -> Scores:
-    """Scores in the unit in which rows of any kind can be compared: tracks under their own label."""
+    """Scores of each track under its own label: the unit in which all rows can be compared."""
     return score(predictions, unit="spread")
 
 
@@ -155,8 +157,7 @@ def _notes(
     every = [s for row in standings for s in row.scores["validation"] if s is not None]
     n_splits = len(standings[0].scores["validation"]) if standings else 0
     notes = [
-        "Unit: each track under its own label, with the prediction of its bag; of a row alone, "
-        "with its own. Mean ± standard deviation over n splits."
+        f"Unit. {_UNIT}. Mean ± standard deviation over n splits.",
     ]
     if every:
         sizes = sorted({s.n for s in every})

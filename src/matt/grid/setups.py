@@ -52,10 +52,12 @@ class Setup:
     def facts(self) -> dict[str, Any]:
         """All that decides its result besides data and seed; not what it is called."""
         row = self.row
-        network = not isinstance(row.model, BaselineSettings)
+        model, training = asdict(row.model), asdict(row.training)
+        for settings in (model, training):
+            settings.pop("seed", None)  # each repeat has its own
         return {
-            "model": asdict(replace(row.model, seed=0) if not network else row.model),
-            "training": asdict(replace(row.training, seed=0)) if network else None,
+            "model": model,
+            "training": None if isinstance(row.model, BaselineSettings) else training,
             "lone": row.lone,
             "average": row.average,
             "bags": self.bags,
@@ -189,17 +191,13 @@ def _groups(setups: Sequence[Setup]) -> dict[str, list[int]]:
 
 
 def _names(groups: dict[str, list[int]], labels: list[dict[str, str]]) -> dict[str, str]:
-    """Name of each group: the labels that its members share. What differs made no difference."""
+    """Name of each group; an axis of which it has every label makes no difference to it."""
+    every = {axis: {some[axis] for some in labels} for axis in labels[0]}
     names: dict[str, str] = {}
     for key, places in groups.items():
-        members = [labels[place] for place in places]
-        shared = [
-            label
-            for axis, label in members[0].items()
-            if all(member[axis] == label for member in members)
-        ]
-        name = ", ".join(shared)
-        # Where that says nothing, or the same of two groups, the first member stands for all.
-        taken = not name or name in names.values()
-        names[key] = ", ".join(members[0].values()) if taken else name
+        first = ", ".join(labels[places[0]].values())
+        here = {axis: dict.fromkeys(labels[place][axis] for place in places) for axis in every}
+        telling = ["/".join(some) for axis, some in here.items() if set(some) != every[axis]]
+        name = first if len(places) == 1 else ", ".join(telling)
+        names[key] = first if not name or name in names.values() else name
     return names

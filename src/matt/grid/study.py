@@ -38,6 +38,10 @@ from .setups import Grid, Setup
 
 KIND = "compare"
 DRAWN = 40  # rows of a picture
+GIVEN = (
+    "The tracks came with splits, so repeats differ by seed alone: the intervals say nothing of "
+    "other tracks."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +123,7 @@ def compare(
     check_out(out)
     usable = _with_features(tracks, features)
     settings = grid.settings
-    divisions = protocol.divide(
-        usable, settings.splits, seed=settings.seed, by=grid.setups[0].bags
-    )
+    divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.setups[0].bags)
     material = Material(tuple(divisions), features)
     check_setups(grid.setups, material)
     run = Run.create(
@@ -138,11 +140,7 @@ def compare(
         **facts,
     )
     if (usable.split != "").any():
-        notes = [
-            "The tracks came with splits, so repeats differ by seed alone: the intervals say "
-            "nothing of other tracks.",
-            *notes,
-        ]
+        notes = [GIVEN, *notes]
     cells = make_cells(grid.setups, material)
     with _shared(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
