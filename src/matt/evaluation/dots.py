@@ -71,7 +71,7 @@ def dots(rows: Sequence[Dots], *, label: str, against: str) -> Figure:
         right.spines["left"].set_visible(False)
         right.margins(x=0.08)
         left.set_xlabel(style.label(label))
-        right.set_xlabel(style.label(f"less {against}", most=40))
+        right.set_xlabel(style.label(f"less {against}, 95 %", most=40))
         if any(row.control for row in rows):
             style.legend(figure, {COMMON: "row", TAIL: "control"})
     return figure

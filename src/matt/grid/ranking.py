@@ -166,8 +166,8 @@ def _notes(
         notes.append(f"{n_splits} splits, {items} validation tracks. {rule[:1].upper()}{rule[1:]}.")
     if reference is not None:
         notes.append(
-            f"Best control: {reference.name}. A control is the track model of the same inputs, "
-            "encoder and loss, averaged over the bag; the best one had the same choice as the rows."
+            f"Best control: the row {reference.name!r}. A control is the track model of the same "
+            "inputs, encoder and loss, averaged over the bag; the best of them had the same choice."
             + (" A row's own control has its own settings." if own else "")
         )
         notes.append(

@@ -198,6 +198,7 @@ def _names(groups: dict[str, list[int]], labels: list[dict[str, str]]) -> dict[s
         first = ", ".join(labels[places[0]].values())
         here = {axis: dict.fromkeys(labels[place][axis] for place in places) for axis in every}
         telling = ["/".join(some) for axis, some in here.items() if set(some) != every[axis]]
-        name = first if len(places) == 1 else ", ".join(telling)
-        names[key] = first if not name or name in names.values() else name
+        shared = [label for some in here.values() if len(some) == 1 for label in some]
+        better = [] if len(places) == 1 else [", ".join(telling), ", ".join(shared)]
+        names[key] = next((n for n in better if n and n not in names.values()), first)
     return names
