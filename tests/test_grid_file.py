@@ -1,5 +1,8 @@
 """The grid file: products, names, controls, and every problem of every cell at once."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -202,3 +205,10 @@ def test_a_file_that_is_not_there_or_no_toml(tmp_path):
         read_grid(tmp_path / "no.toml")
     with pytest.raises(ConfigError, match=r"is not TOML: .*; correct that line"):
         read_grid(written(tmp_path, "[grid"))
+
+
+def test_the_grid_of_the_documentation_can_be_read(tmp_path):
+    page = (Path(__file__).parents[1] / "docs" / "compare.md").read_text(encoding="utf-8")
+    found = rows(tmp_path, re.search(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1])
+    assert "pooling=dot, large, plain" in found
+    assert len(found) == 27 + 6  # adjusted and default share their control
