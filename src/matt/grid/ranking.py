@@ -48,8 +48,8 @@ class Standing:
         return [math.nan if s is None else float(getattr(s, key)) for s in self.scores[part]]
 
     @property
-    def n(self) -> int:
-        """Repeats that are there."""
+    def n_splits(self) -> int:
+        """Splits that are there."""
         return sum(scores is not None for scores in self.scores["validation"])
 
 
@@ -82,13 +82,14 @@ def stand(
     means = {row.name: (mean_sd(row.values()) or (math.nan,))[0] for row in rows}
     whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
     whole.sort(key=lambda row: -means[row.name])
-    rest = sorted((row for row in rows if row not in whole), key=lambda row: -row.n)
+    rest = sorted((row for row in rows if row not in whole), key=lambda row: -row.n_splits)
     ranked = [
         Standing(row.name, row.against, row.control, place, row.scores)
         for place, row in enumerate(whole, start=1)
     ]
-    controls = [row for row in [*ranked, *rest] if row.control and row.name != MAJORITY and row.n]
-    return [*ranked, *rest], controls[0] if controls else None
+    rows = [*ranked, *rest]
+    controls = [r for r in rows if r.control and r.name != MAJORITY and r.n_splits]
+    return rows, controls[0] if controls else None
 
 
 def ranking_table(
@@ -121,7 +122,7 @@ def ranking_table(
             columns.append(Column(f"{before}macro-F1 less own control", "difference"))
     cells: list[tuple[TableCell, ...]] = []
     for row in standings:
-        cell: list[TableCell] = [row.rank, row.name, row.control, row.n]
+        cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
         for part in parts:
             cell += [mean_sd(row.values(key, part)) for key in _HEADINGS]
             cell.append(difference(row, reference, part))

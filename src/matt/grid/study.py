@@ -229,7 +229,7 @@ def _write(study: Study, standings: Sequence[Standing], reference: Standing | No
     for name, table in {"ranking": study.ranking, "cells": study.cells}.items():
         write_text(run.path / f"{name}.csv", table.to_csv())
     write_text(run.path / "ranking.md", study.ranking.to_markdown())
-    drawn = [row for row in standings if row.name != MAJORITY and row.n]
+    drawn = [row for row in standings if row.name != MAJORITY and row.n_splits]
     shown = [row for place, row in enumerate(drawn) if place < DRAWN or row is reference]
     if shown:
         rows = [Dots(r.name, r.values(), difference(r, reference), r.control) for r in shown]
