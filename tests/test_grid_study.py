@@ -12,11 +12,11 @@ from scipy import stats
 from matt import Bags, ConfigError, DataError, FeatureStore, Predictions, Tracks, splits
 from matt.comparison import fit_row, predict_row
 from matt.config import SplitSettings
-from matt.evaluation.repeats import mean_sd, paired_difference
 from matt.evaluation.scores import score
 from matt.grid import study
 from matt.grid.cells import data_digest, features_digest
 from matt.grid.protocol import Protocol
+from matt.grid.ranking import difference
 from matt.grid.setups import read_grid
 from matt.grid.study import compare
 from matt.runs import Run
@@ -268,23 +268,23 @@ def test_what_cannot_be_ranked_is_refused():
         Protocol().divide(lone, SHARES, seed=0, by="album")
 
 
-def test_paired_differences_against_scipy():
+def test_differences_and_intervals_against_scipy():
     rng = np.random.default_rng(0)
     one, two = rng.uniform(size=(2, 11))
-    mean, half = paired_difference(one, two)
-    interval = stats.ttest_rel(one, two).confidence_interval(0.95)
-    np.testing.assert_allclose((mean - half, mean + half), interval)
-    one[3] = np.nan
-    mean, half = paired_difference(one, two)
+    one[3] = np.nan  # a cell that failed
+    rows = [Planned(name, values) for name, values in {"one": one, "two": two}.items()]
+    mean, half = difference(*rows)
     interval = stats.ttest_rel(one, two, nan_policy="omit").confidence_interval(0.95)
     np.testing.assert_allclose((mean - half, mean + half), interval)
+    assert difference(rows[0], rows[0]) is None
+    assert difference(rows[0], Planned("none", np.full(11, np.nan))) is None
 
 
-def test_one_repeat_has_no_interval_and_none_nothing():
-    assert paired_difference([0.75], [0.5])[0] == 0.25
-    assert np.isnan(paired_difference([0.75], [0.5])[1])
-    assert paired_difference([np.nan], [0.5]) is None
-    assert mean_sd([]) is None
-    np.testing.assert_allclose(
-        mean_sd([0.1, 0.4, 0.2]), (np.mean([0.1, 0.4, 0.2]), np.std([0.1, 0.4, 0.2], ddof=1))
-    )
+class Planned:
+    """A row of planned scores."""
+
+    def __init__(self, name, scores):
+        self.name, self.scores = name, scores
+
+    def values(self, part):
+        return self.scores.tolist()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..evaluation.repeats import mean_sd, paired_difference
+from ..evaluation.repeats import paired_over_splits, spread_of
 from ..evaluation.scores import Scores, majority, score
 from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
@@ -79,7 +79,7 @@ def stand(
         against = name if setup is None else setup.against
         control = setup is None or setup.is_control
         rows.append(Standing(name, against, control, None, parts))
-    means = {row.name: (mean_sd(row.values()) or (math.nan,))[0] for row in rows}
+    means = {row.name: spread_of(row.values()).mean for row in rows}
     whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
     whole.sort(key=lambda row: -means[row.name])
     rest = sorted((row for row in rows if row not in whole), key=lambda row: -row.n_splits)
@@ -124,7 +124,9 @@ def ranking_table(
     for row in standings:
         cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
         for part in parts:
-            cell += [mean_sd(row.values(key, part)) for key in _HEADINGS]
+            for key in _HEADINGS:
+                found = spread_of(row.values(key, part))
+                cell.append((found.mean, found.sd))
             cell.append(difference(row, reference, part))
             if own:
                 cell.append(difference(row, by_name.get(row.against), part))
@@ -139,7 +141,9 @@ def difference(
     """Paired difference of macro-F1; None to itself, or to nothing."""
     if against is None or against.name == row.name:
         return None
-    return paired_difference(row.values(part=part), against.values(part=part))
+    pairs = zip(row.values(part=part), against.values(part=part), strict=True)
+    found = paired_over_splits([one - other for one, other in pairs])
+    return (found.mean, found.half_width) if found.n else None
 
 
 def part_scores(predictions: Predictions) -> Scores:
