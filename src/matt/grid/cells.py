@@ -14,7 +14,7 @@ import numpy as np
 from .. import __version__
 from ..bags import Bags
 from ..features.store import FeatureStore
-from ..runs import digest
+from ..provenance import digest
 from ..tracks import Tracks
 
 

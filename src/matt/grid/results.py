@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import DataError
 from ..files import read_json, write_json
 from ..predictions import Predictions
-from ..runs import versions
+from ..provenance import versions
 from .cells import Cell
 
 _SCHEMA = "matt.cell/1"

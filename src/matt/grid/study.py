@@ -19,7 +19,8 @@ from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
 from ..features.store import FeatureStore
 from ..files import write_text
-from ..runs import Run, check_free, digest
+from ..provenance import digest
+from ..runs import Run, check_free
 from ..tracks import Tracks
 from .cells import Cell
 from .engine import Failure, Progress, Report, run_cells
@@ -141,6 +142,7 @@ def compare(
     )
     if (usable.split != "").any():
         notes = [GIVEN, *notes]
+    notes = [*notes, *grid.notes]
     cells = make_cells(grid.setups, material)
     with _shared(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
