@@ -7,18 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import (
-    audit,
-    compare,
-    demo,
-    describe,
-    doctor,
-    extract,
-    fma,
-    library,
-    settings,
-    training,
-)
+from . import audit, compare, demo, describe, doctor, extract, fma, library, settings, training
 from .console import Output, outcome
 from .processes import check_command, follows
 
