@@ -138,6 +138,23 @@ def test_baselines_stand_beside_networks(tmp_path):
         rows(tmp_path, '[grid]\nrow = ["bags"]\n"baseline.classifier" = ["lr", "knn"]')
 
 
+def test_faults_are_an_axis_and_the_control_has_none(tmp_path):
+    text = (
+        'model.pooling = "dot"\n[grid]\nfaults = [[], ["true_query"], "released"]\nrow = ["bags"]'
+    )
+    grid = read_grid(written(tmp_path, text))
+    found = {setup.name: setup for setup in grid.setups}
+    assert found["faults=[true_query], row=bags"].row.model.query == "true"
+    assert found["faults=released, row=bags"].row.test_selection
+    assert found["faults=released, row=bags"].facts()["genre_in_training_key"]
+    controls = [setup.row for setup in found.values() if setup.is_control]
+    assert controls
+    assert not any(row.test_selection or row.model.query == "true" for row in controls)
+    told = " ".join(grid.notes)
+    assert "Fault true_query: in training only" in told
+    assert "fault unscaled has no effect here" in told
+
+
 def test_facts_do_not_depend_on_names_or_seeds(tmp_path):
     one = rows(tmp_path, '[grid.a]\nx = { "model.pooling" = "dot" }')
     two = rows(tmp_path, 'seed = 3\n[grid]\n"model.pooling" = ["dot"]')

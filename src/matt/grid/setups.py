@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..comparison import Row, baseline, track_model
+from ..comparison import Row, bag_model, baseline, track_model
 from ..config import check, override, read_toml
 from ..errors import ConfigError, first_few
+from ..faults import fault_texts
 from ..features.settings import FeatureSettings
 from ..models.baseline_settings import BaselineSettings
 from ..settings import Settings
@@ -61,6 +62,8 @@ class Setup:
             "training": None if isinstance(row.model, BaselineSettings) else training,
             "lone": row.lone,
             "average": row.average,
+            "genre_in_training_key": row.genre_in_training_key,
+            "test_selection": row.test_selection,
             "bags": self.bags,
             "features": self.features.spec().digest,
         }
@@ -76,10 +79,13 @@ class Grid:
         As in the file; then the controls that it does not name.
     settings : Settings
         Of the first cell, of which the seed and the shares of the splits are everybody's.
+    notes : tuple of str
+        What the faults of cells do, and which of them have no effect.
     """
 
     setups: tuple[Setup, ...]
     settings: Settings
+    notes: tuple[str, ...] = ()
 
 
 def read_grid(path: Path | str, overrides: Iterable[str] = ()) -> Grid:
@@ -117,8 +123,14 @@ def read_grid(path: Path | str, overrides: Iterable[str] = ()) -> Grid:
     problems += [_told(problem, names, len(combined)) for problem, names in found.items()]
     if problems:
         raise ConfigError(f"{path}: {'; '.join(problems)}")
-    first = next(iter(cells.values()))[1]
-    return Grid(setups=_setups(list(cells.values())), settings=first)
+    every = [settings for _, settings, _ in cells.values()]
+    present = {fault for settings in every for fault in settings.present_faults}
+    notes = dict.fromkeys(note for settings in every for note in settings.inert_faults)
+    return Grid(
+        setups=_setups(list(cells.values())),
+        settings=every[0],
+        notes=(*fault_texts(present), *notes),
+    )
 
 
 def _resolve(
@@ -168,7 +180,8 @@ def _setup(settings: Settings, kind: str, *, control: bool = False) -> Setup:
     if settings.baseline is not None and not control:
         row = replace(baseline(settings.baseline), average=kind != "alone")
     elif kind == "bags":
-        row = Row(name="", model=settings.model, training=settings.training)
+        faults = settings.present_faults
+        row = bag_model("", settings.model, settings.training, faults=faults)
     else:
         average = kind == "averaged"
         row = track_model("", settings.training, average=average, model=settings.model)

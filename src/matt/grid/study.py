@@ -142,6 +142,7 @@ def compare(
     )
     if (usable.split != "").any():
         notes = [GIVEN, *notes]
+    notes = [*notes, *grid.notes]
     cells = make_cells(grid.setups, material)
     with _shared(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
