@@ -38,6 +38,10 @@ class CRNN(nn.Module):
         Of each GRU; the embedding is the last state of the second. The paper's are 32.
     dropout : float, 0 <= dropout < 1
         Of the embedding; the paper's is 0.3.
+    block_dropout : float, 0 <= block_dropout < 1
+        After each convolution block; the paper's is 0.
+    by_channel : bool
+        Silence whole channels there, see `ConvBlocks`.
 
     Raises
     ------
@@ -45,11 +49,21 @@ class CRNN(nn.Module):
         If the feature is no map, or one too small to be pooled so often.
     """
 
-    def __init__(self, feature_shape: Sequence[int], *, units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        *,
+        units: int,
+        dropout: float,
+        block_dropout: float = 0.0,
+        by_channel: bool = False,
+    ) -> None:
         super().__init__()
         check_pools(feature_shape, CRNN_POOLS, "crnn")
         n_rows, _ = pooled_shape(feature_shape, CRNN_POOLS)
-        self.convolutions = ConvBlocks(CRNN_POOLS, nn.ReLU())
+        self.convolutions = ConvBlocks(
+            CRNN_POOLS, nn.ReLU(), dropout=block_dropout, by_channel=by_channel
+        )
         self.gru = nn.GRU(CHANNELS[-1] * n_rows, units, num_layers=2, batch_first=True)
         start_as_keras(self.gru)
         self.dropout = nn.Dropout(dropout)
@@ -79,6 +93,8 @@ class CRNNTF(nn.Module):
         Of each GRU; the paper's are 32.
     dropout : float, 0 <= dropout < 1
         Before the last layer; the paper's is 0.5.
+    block_dropout, by_channel
+        As in `CRNN`.
 
     Raises
     ------
@@ -86,11 +102,21 @@ class CRNNTF(nn.Module):
         If the feature is no map, or one too small to be pooled so often.
     """
 
-    def __init__(self, feature_shape: Sequence[int], *, units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        *,
+        units: int,
+        dropout: float,
+        block_dropout: float = 0.0,
+        by_channel: bool = False,
+    ) -> None:
         super().__init__()
         check_pools(feature_shape, CRNN_TF_POOLS, "crnn_tf")
         n_rows, n_frames = pooled_shape(feature_shape, CRNN_TF_POOLS)
-        self.convolutions = ConvBlocks(CRNN_TF_POOLS, nn.ELU())
+        self.convolutions = ConvBlocks(
+            CRNN_TF_POOLS, nn.ELU(), dropout=block_dropout, by_channel=by_channel
+        )
         self.over_rows = _both_ways(CHANNELS[-1] * n_frames, units)
         self.over_frames = _both_ways(CHANNELS[-1] * n_rows, units)
         self.dropout = nn.Dropout(dropout)

@@ -62,7 +62,19 @@ Encoder = MLP | Identity | CRNN | CRNNTF | FrameLSTM
 ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], Encoder]] = {
     "mlp": lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
     "identity": lambda shape, s: Identity(shape),
-    "crnn": lambda shape, s: CRNN(shape, units=s.recurrent_units, dropout=s.dropout),
-    "crnn_tf": lambda shape, s: CRNNTF(shape, units=s.recurrent_units, dropout=s.dropout),
+    "crnn": lambda shape, s: CRNN(
+        shape,
+        units=s.recurrent_units,
+        dropout=s.dropout,
+        block_dropout=s.block_dropout,
+        by_channel=s.channel_dropout,
+    ),
+    "crnn_tf": lambda shape, s: CRNNTF(
+        shape,
+        units=s.recurrent_units,
+        dropout=s.dropout,
+        block_dropout=s.block_dropout,
+        by_channel=s.channel_dropout,
+    ),
     "lstm": lambda shape, s: FrameLSTM(shape, units=s.recurrent_units, dropout=s.dropout),
 }
