@@ -25,7 +25,9 @@ def pair(*, activation="relu", pool=(2, 3), dtype=torch.float64):
     layers = [nn.Conv2d(1, 5, 3, padding=1), nn.BatchNorm2d(5, eps=1e-3)]
     with torch.no_grad():
         for value in (*layers[1].parameters(), layers[1].running_mean):
-            nn.init.normal_(value)  # negative factors too: then the lowest value becomes the highest
+            nn.init.normal_(
+                value
+            )  # negative factors too: then the lowest value becomes the highest
         nn.init.uniform_(layers[1].running_var, 0.1, 3)
     blocks = [
         kind(*layers, SamePool(pool), ACTIVATIONS[activation]())

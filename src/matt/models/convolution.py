@@ -124,6 +124,16 @@ def pooled_shape(shape: Sequence[int], pools: Pools) -> tuple[int, int]:
     return n_rows, n_frames
 
 
+def block_floats(shape: Sequence[int], pools: Pools) -> int:
+    """Numbers that the blocks hold of a map in a training step, about.
+
+    Nearly all are those of the second block, whose maps are the largest that are kept: before and
+    after the convolution and the normalisation, and their gradients.
+    """
+    n_rows, n_frames = pooled_shape(shape, pools[:1])
+    return 5 * CHANNELS[1] * n_rows * n_frames
+
+
 def check_map(shape: Sequence[int], encoder: str) -> tuple[int, int]:
     """Rows and frames of a feature.
 

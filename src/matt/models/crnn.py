@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .convolution import CHANNELS, ConvBlocks, Pools, check_pools, pooled_shape
+from .convolution import CHANNELS, ConvBlocks, Pools, block_floats, check_pools, pooled_shape
 from .recurrent import last_states, start_as_keras
 
 CRNN_POOLS: Pools = ((2, 2), (3, 3), (4, 4), (4, 4))
@@ -68,6 +68,7 @@ class CRNN(nn.Module):
         start_as_keras(self.gru)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim = units
+        self.segment_floats = block_floats(feature_shape, CRNN_POOLS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, D)."""
@@ -124,6 +125,7 @@ class CRNNTF(nn.Module):
         nn.init.xavier_uniform_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.embedding_dim = CRNN_TF_EMBEDDING
+        self.segment_floats = block_floats(feature_shape, CRNN_TF_POOLS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, 64)."""

@@ -1,6 +1,7 @@
 """Encoders: one embedding per segment, (N, *feature_shape) -> (N, D).
 
-An encoder has an attribute ``embedding_dim`` and takes its inputs already standardised.
+An encoder has the attributes ``embedding_dim`` and ``segment_floats``, about as many numbers of a
+segment as are in memory at once in a training step, and takes its inputs already standardised.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class MLP(nn.Module):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.embedding_dim = sizes[-1]
+        self.segment_floats = 3 * sum(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *feature_shape) -> (N, D)."""
@@ -51,6 +53,7 @@ class Identity(nn.Module):
     def __init__(self, feature_shape: Sequence[int]) -> None:
         super().__init__()
         self.embedding_dim = math.prod(feature_shape)
+        self.segment_floats = 3 * max(1, self.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *feature_shape) -> (N, D), D being the product of the shape."""

@@ -35,7 +35,7 @@ class FoldedBlock(nn.Sequential):
     Parameters
     ----------
     convolution : nn.Conv2d
-        Of one input channel, "same" padding, stride 1.
+        3 x 3, of one input channel, padded by 1.
     norm : nn.Module
     *others : nn.Module
         Without parameters and nothing random.
@@ -44,21 +44,27 @@ class FoldedBlock(nn.Sequential):
     def __init__(self, convolution: nn.Conv2d, norm: nn.Module, *others: nn.Module) -> None:
         super().__init__(convolution, norm, *others)
 
-    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor) -> Tensor:
         """(N, 1, F, T) -> (N, C, F', T')."""
         convolution, norm = cast(nn.Conv2d, self[0]), self[1]
         if x.device.type != "cpu" or type(norm) is not nn.BatchNorm2d:
-            return cast(Tensor, super().forward(x))
+            return cast(Tensor, super().forward(x))  # type: ignore[no-untyped-call]
         with torch.autocast("cpu", enabled=False):
             weight, bias = fold(convolution, norm, x)
-        parts = x.split(at_once(x))
+        parts = torch.split(x, at_once(x))
         if not torch.is_grad_enabled():
             return torch.cat([self._rest(part, weight, bias) for part in parts])
-        keywords = {"use_reentrant": False, "preserve_rng_state": False}  # nothing random in it
-        return torch.cat([checkpoint(self._rest, part, weight, bias, **keywords) for part in parts])
+        return torch.cat([self._remade(part, weight, bias) for part in parts])
+
+    def _remade(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """`_rest`, done again for its gradient; nothing in it is random."""
+        maps = checkpoint(
+            self._rest, x, weight, bias, use_reentrant=False, preserve_rng_state=False
+        )
+        return cast(Tensor, maps)
 
     def _rest(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        maps = nn.functional.conv2d(x, weight, bias, padding=cast(nn.Conv2d, self[0]).padding)
+        maps = nn.functional.conv2d(x, weight, bias, padding=1)
         for layer in list(self)[2:]:
             maps = layer(maps)
         return maps
@@ -82,7 +88,7 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tenso
     """
     kernel, start = convolution.weight.flatten(1), cast(Tensor, convolution.bias)  # (C, 9), (C,)
     if norm.training:
-        center, spread = patch_moments(x, convolution)
+        center, spread = (value.to(kernel.dtype) for value in patch_moments(x))
         mean = kernel @ center + start  # (C,)
         var = ((kernel @ spread) * kernel).sum(1)
         _keep(norm, mean, var, x.numel())
@@ -93,17 +99,16 @@ def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tenso
     return weight, norm.bias + (start - mean) * factor
 
 
-def patch_moments(x: Tensor, convolution: nn.Conv2d) -> tuple[Tensor, Tensor]:
-    """Mean (K,) and covariance (K, K) of the patches that a kernel of K values sees."""
+def patch_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (9,) and covariance (9, 9) of 3 x 3 patches of maps (N, 1, F, T), zeros around."""
     sums, squares = [], []
-    for part in x.split(at_once(x)):
-        patches = nn.functional.unfold(part, convolution.kernel_size, padding=convolution.padding)
-        sums.append(patches.sum((0, 2)).double())  # patches: (n, K, F * T)
+    for part in torch.split(x, at_once(x)):
+        patches = nn.functional.unfold(part, 3, padding=1)
+        sums.append(patches.sum((0, 2)).double())  # patches: (n, 9, F * T)
         squares.append((patches @ patches.mT).sum(0).double())
     center = torch.stack(sums).sum(0) / x.numel()
     spread = torch.stack(squares).sum(0) / x.numel() - torch.outer(center, center)
-    dtype = convolution.weight.dtype
-    return center.to(dtype), spread.to(dtype)
+    return center, spread
 
 
 @torch.no_grad()

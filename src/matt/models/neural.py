@@ -28,6 +28,7 @@ from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
 from .device import find_device, reproducible
 from .loading import load_network
+from .memory import settled
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
 from .saving import MODEL, read_model, read_weights, write_model
@@ -129,7 +130,7 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
-        device = find_device(self.training.device)
+        device = find_device(self.training.device, precision=self.training.precision)
         check_bags(bags, valid, self.model)
         every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
         self.history, self._network = [], None
@@ -162,7 +163,8 @@ class NeuralClassifier:
                 )
             finally:
                 self._network = network if self.history else None
-                self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
+                most = settled(self.training, network).max_segments
+                self.notes = told + fit_notes(bags, self.history, most)
         return self
 
     def predict(
@@ -197,9 +199,8 @@ class NeuralClassifier:
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
         device = next(network.parameters()).device
         reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        scores, values, offsets = encode(
-            network, reader, bags.track_ids, max_segments=self.training.max_segments
-        )
+        most = settled(self.training, network).max_segments
+        scores, values, offsets = encode(network, reader, bags.track_ids, max_segments=most)
         with torch.no_grad():
             whole = torch.from_numpy(offsets[bags.offsets]).to(device)
             logits, attention = network.pool(scores, values, whole)
@@ -238,11 +239,7 @@ class NeuralClassifier:
             "model": asdict(self.model),
             "training": asdict(self.training),
             "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
+            "versions": {"matt": __version__, "torch": torch.__version__, "numpy": np.__version__},
         }
         arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         write_model(path, "neural", content, arrays)

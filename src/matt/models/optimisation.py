@@ -49,10 +49,16 @@ def step(
     optimizer: torch.optim.Optimizer,
     *,
     clip_norm: float,
+    scaler: torch.amp.GradScaler,
 ) -> None:
-    """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0."""
+    """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0.
+
+    With a scaler that is enabled, a step whose gradient overflows is left out.
+    """
     optimizer.zero_grad()
-    torch.autograd.backward(loss)
+    torch.autograd.backward(scaler.scale(loss))
     if clip_norm:
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
-    optimizer.step()
+    scaler.step(optimizer)
+    scaler.update()
