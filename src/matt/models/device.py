@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from ..errors import ConfigError
-from .precision import check_precision
 from .training_settings import TrainingSettings
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a fixed one
@@ -25,8 +24,8 @@ def torch_build() -> dict[str, str]:
     }
 
 
-def find_device(name: str, *, precision: str = "float32") -> torch.device:
-    """Device of a name of `TrainingSettings.device`, which trains in a precision.
+def find_device(name: str) -> torch.device:
+    """Device of a name of `TrainingSettings.device`.
 
     Raises
     ------
@@ -39,7 +38,6 @@ def find_device(name: str, *, precision: str = "float32") -> torch.device:
     device = torch.device(name)
     if not there[device.type] or (device.index or 0) >= max(1, torch.cuda.device_count()):
         raise ConfigError(f"device {name!r} is not available here; use device='cpu' or 'auto'")
-    check_precision(precision, device)
     return device
 
 

@@ -72,7 +72,7 @@ class FoldedBlock(nn.Sequential):
 
 def at_once(x: Tensor) -> int:
     """Segments (N, 1, F, T) that are taken through the block at once."""
-    return max(1, _VALUES // x[0].numel())
+    return max(1, _VALUES // x.shape[1:].numel())
 
 
 def fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .distributed import current
 from .network import BagNetwork
 from .training_settings import TrainingSettings
 
@@ -53,10 +54,12 @@ def step(
 ) -> None:
     """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0.
 
-    With a scaler that is enabled, a step whose gradient overflows is left out.
+    Of several processes each gives the loss of its share, and the gradients are summed. With a
+    scaler that is enabled, a step whose gradient overflows is left out.
     """
     optimizer.zero_grad()
     torch.autograd.backward(scaler.scale(loss))
+    current().sum_gradients(network)
     if clip_norm:
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
