@@ -46,7 +46,7 @@ MODEL = ModelSettings(
 TRAINING = TrainingSettings(precision="bfloat16", threads=THREADS)
 CPU = torch.device("cpu")
 FLAGS = ("amx_bf16", "avx512_bf16")  # matrix instructions, as Linux calls them
-SEEDS, N_TRACKS, EPOCHS = range(8), 400, 12  # of the accuracies
+SEEDS, N_TRACKS, EPOCHS = range(5), 400, 12  # of the accuracies
 KINDS = {  # precision, and whether dropout is of whole channels
     "float32, values": ("float32", False),
     "float32, channels": ("float32", True),

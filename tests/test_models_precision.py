@@ -26,7 +26,8 @@ from matt.models.training import train
 from matt.tracks import Tracks
 
 __all__ = ["data"]  # a fixture
-HALF = replace(FAST, precision="float16")
+ANY = replace(FAST, device="auto")  # `run` trains on the CPU
+HALF = replace(ANY, precision="float16")
 MODEL = ModelSettings(hidden=(11,), dropout=0.0)
 
 
@@ -39,7 +40,7 @@ def _one_thread_and_one_seed():
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_layers_compute_in_16_bits_and_weights_stay(data, precision):
     seen = []
-    settings = replace(FAST, precision=precision, epochs=2)
+    settings = replace(ANY, precision=precision, epochs=2)
     network = build_network(MODEL, (5,), 3)
     network.encoder.register_forward_hook(lambda module, _, out: seen.append((module, out.dtype)))
     features, bags, valid = data
@@ -54,7 +55,7 @@ def test_layers_compute_in_16_bits_and_weights_stay(data, precision):
 def test_an_easy_task_is_learned_in_any_precision(data, precision):
     best = [
         max(row["valid_macro_f1"] for row in run(data, settings)[1])
-        for settings in (FAST, replace(FAST, precision=precision))
+        for settings in (FAST, replace(ANY, precision=precision))
     ]
     assert min(best) > 0.9
 
@@ -89,14 +90,18 @@ def test_prediction_of_a_model_trained_in_16_bits_is_float32(data):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_a_breakdown_in_16_bits_is_noticed(data, precision):
-    wild = replace(FAST, precision=precision, optimizer="sgd", lr=1e30, weight_decay=0.0)
+    wild = replace(ANY, precision=precision, optimizer="sgd", lr=1e30, weight_decay=0.0)
     with pytest.raises(DataError, match=r"broke down in epoch 1.*lower lr"):
         run(data, wild)
 
 
-def test_float16_needs_a_gpu(data):
+def test_float16_needs_a_gpu(data, monkeypatch):
     features, bags, valid = data
-    with pytest.raises(ConfigError, match=r"'float16' needs a CUDA device.*'bfloat16'"):
+    message = r"'float16' needs a CUDA device.*'bfloat16'"
+    with pytest.raises(ConfigError, match=message):
+        replace(HALF, device="cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=message):
         NeuralClassifier(MODEL, HALF).fit(features, bags, valid=valid)
     check_precision("bfloat16", CPU)
     check_precision("float16", torch.device("cuda"))
@@ -162,7 +167,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(data, precision, tmp_path
             device.type, init_scale=2.0**22, growth_interval=3, enabled=precision == "float16"
         ),
     )
-    settings = replace(FAST, precision=precision, epochs=6, patience=6)
+    settings = replace(ANY, precision=precision, epochs=6, patience=6)
     features, bags, valid = data
     model = ModelSettings(hidden=(11,), dropout=0.5)
     network = build_network(model, (5,), 3)

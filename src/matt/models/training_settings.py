@@ -137,3 +137,8 @@ class TrainingSettings:
             raise ConfigError(
                 f"unknown device {device!r}; use 'cpu', 'auto', 'cuda', 'cuda:0' or 'mps'"
             )
+        if self.precision == "float16" and device in ("cpu", "mps"):
+            raise ConfigError(
+                f"precision 'float16' needs a CUDA device, and device is {device!r}; use "
+                "precision='bfloat16', which has the range of float32, or device='cuda'"
+            )
