@@ -199,6 +199,8 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["predict", "{music}", "--model", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{run}", "--out", "x.txt"], "must end in .json, .csv"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
+        (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown device 'gpu'"),
+        (["train", "{music}", "--out", "{empty}/r", "--precision", "float16"], "needs a CUDA device"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
         (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),

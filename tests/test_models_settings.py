@@ -27,6 +27,8 @@ from matt.predictions import LINKS
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0; 0 switches it off"),
         ({"dropout": "0.3"}, "dropout must be a number, got '0.3'; give it without quotes"),
         ({"pooled_dropout": -0.1}, "pooled_dropout must be finite and at least 0, got -0.1"),
+        ({"block_dropout": 1}, r"block_dropout must be in \[0, 1\), got 1"),
+        ({"channel_dropout": "yes"}, "channel_dropout must be true or false, got 'yes'"),
         ({"hidden": ()}, r"hidden must be a list .*, got \(\); .* use encoder='identity'"),
         ({"hidden": 128}, "hidden must be a list"),
         ({"recurrent_units": 0}, "recurrent_units must be a whole number of at least 1, got 0"),
@@ -73,6 +75,9 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"step_factor": 0}, "step_factor must be above 0 and at most 1, got 0"),
         ({"step_factor": 1.5}, "step_factor must be above 0 and at most 1, got 1.5"),
         ({"clip_norm": -1}, "clip_norm must be finite and at least 0, got -1"),
+        ({"max_segments": -1}, "max_segments must be a whole number of at least 0, got -1"),
+        ({"precision": "bf16"}, "unknown precision 'bf16'; did you mean 'bfloat16'"),
+        ({"deterministic": 1}, "deterministic must be true or false, got 1"),
         ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
     ],
 )

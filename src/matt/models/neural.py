@@ -29,7 +29,9 @@ from .device import reproducible
 from .distributed import current
 from .fitted import described, restore, telling_damage
 from .loading import load_network
+from .memory import settled
 from .network import BagNetwork
+from .precision import check_precision
 from .preparing import prepare
 from .reading import Reader, encode
 from .saving import MODEL, read_model, read_weights, write_model
@@ -134,6 +136,7 @@ class NeuralClassifier:
         ranks = current()
         with ranks.together():
             device = ranks.device(self.training.device)
+            check_precision(self.training.precision, device)
             check_bags(bags, valid, self.model)
         self.history, self._network = [], None
         with reproducible(self.training, device):
@@ -159,7 +162,8 @@ class NeuralClassifier:
                 )
             finally:
                 self._network = network if self.history else None
-                self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
+                most = settled(self.training, network).max_segments
+                self.notes = told + fit_notes(bags, self.history, most)
         return self
 
     def predict(
@@ -194,9 +198,8 @@ class NeuralClassifier:
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
         device = next(network.parameters()).device
         reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        scores, values, offsets = encode(
-            network, reader, bags.track_ids, max_segments=self.training.max_segments
-        )
+        most = settled(self.training, network).max_segments
+        scores, values, offsets = encode(network, reader, bags.track_ids, max_segments=most)
         with torch.no_grad():
             whole = torch.from_numpy(offsets[bags.offsets]).to(device)
             logits, attention = network.pool(scores, values, whole)

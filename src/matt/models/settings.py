@@ -46,6 +46,12 @@ class ModelSettings:
         Share of units silenced in training: after each layer of the MLP, of the embedding of
         ``"crnn"`` (0.3 in the paper) and ``"lstm"``, before the last layer of ``"crnn_tf"`` (0.5 in
         the paper).
+    block_dropout : float, 0 <= block_dropout < 1
+        Share of values silenced after each convolution block of ``"crnn"`` and ``"crnn_tf"``: 0 in
+        the paper's networks, 0.1 in the one that they go back to.
+    channel_dropout : bool
+        There silence whole channels of a segment instead of single values. Cheaper, as a random
+        number for every value takes longer than a convolution of 16 bits.
     pooling : {"mean", "max", "shared", "abmil", "dot", "additive", "scalar"}
         How the segments of a bag are weighed: all alike; the one with the highest logit of each
         genre; by one query, or one gated attention, for all genres; or by one query a genre, with
@@ -84,6 +90,8 @@ class ModelSettings:
     hidden: tuple[int, ...] = (128,)
     recurrent_units: int = 32
     dropout: float = 0.3
+    block_dropout: float = 0.0
+    channel_dropout: bool = False
     pooling: str = "mean"
     query: str = "all"
     scale: str = "learned"
@@ -103,6 +111,8 @@ class ModelSettings:
             lambda: check_choice("head", self.head, HEAD_NAMES),
             lambda: check_whole("recurrent_units", self.recurrent_units, at_least=1),
             lambda: check_fraction("dropout", self.dropout),
+            lambda: check_fraction("block_dropout", self.block_dropout),
+            lambda: check_flag("channel_dropout", self.channel_dropout),
             lambda: check_fraction("pooled_dropout", self.pooled_dropout),
             lambda: check_whole("attention_dim", self.attention_dim, at_least=1),
             lambda: check_whole("head_hidden", self.head_hidden, at_least=1),

@@ -17,9 +17,11 @@ from .augmentation import cap_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .distributed import current
 from .losses import BagLoss
+from .memory import room_notes, settled
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
 from .pooling import bag_index
+from .precision import autocast, make_scaler, restore_scaler, scaler_state
 from .reading import Reader, log_counts, segment_counts
 from .training_settings import TrainingSettings
 from .validation import validate
@@ -71,8 +73,9 @@ def train(
     Returns
     -------
     tuple of str
-        A note if training ended because the loss or a weight was no longer finite: in which epoch,
-        whose weights are kept, and what to try.
+        Notes: how many segments a step holds, if memory decided it; and if training ended because
+        the loss or a weight was no longer finite, in which epoch, whose weights are kept, and what
+        to try.
 
     Raises
     ------
@@ -82,6 +85,8 @@ def train(
     ConfigError
         If ``dropped_batch`` would leave no batch at all.
     """
+    notes = room_notes(settings, network)
+    settings = settled(settings, network)
     if settings.dropped_batch and len(bags) < settings.max_bags:
         raise ConfigError(
             f"dropped_batch leaves nothing of {len(bags)} training bags in batches of "
@@ -95,16 +100,17 @@ def train(
         segment_weight=settings.segment_loss,
     ).to(reader.device)
     optimizer = make_optimizer(network, settings)
+    scaler = make_scaler(settings, reader.device)
     best_epoch, best_weights = 0, _copy(network)
     ranks = current()
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
     if state is not None:
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
+        restore_scaler(scaler, state.scaler)
     ranks.agree("checkpoint", len(history))
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
     judged = network, reader, valid, objective, settings, bags.train_counts
-    notes: tuple[str, ...] = ()
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if valid is not None and epoch - 1 - best_epoch >= settings.patience:
@@ -117,6 +123,7 @@ def train(
             objective,
             optimizer,
             settings,
+            scaler=scaler,
             epoch=epoch,
             true_query=true_query,
         )
@@ -136,13 +143,14 @@ def train(
                 _restore(network, best_weights)
                 with ranks.together():  # one message is enough
                     raise DataError(note)
-            notes = (note,)
+            notes += (note,)
             break
         history.append(row)
         if valid is None or _reached(row) > best:
             best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
         if checkpoint is not None and ranks.is_first:
-            checkpoint.write(network, optimizer, State(history, best_epoch, best_weights))
+            state = State(history, best_epoch, best_weights, scaler_state(scaler))
+            checkpoint.write(network, optimizer, state)
         if progress is not None and ranks.is_first:
             progress(row)
     _restore(network, best_weights)
@@ -162,6 +170,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
     *,
+    scaler: torch.amp.GradScaler,
     epoch: int,
     true_query: bool,
 ) -> tuple[float, int]:
@@ -194,10 +203,11 @@ def _epoch(
         offsets = torch.from_numpy(track_offsets[share.bags.offsets]).to(reader.device)
         labels = torch.from_numpy(share.bags.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
-        output = network(x, offsets, log_sizes, genre=labels if true_query else None)
+        with autocast(settings, reader.device):
+            output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         shared = share.of_bags, share.of_segments
         loss = objective(output, labels, bag_index(offsets), share=shared)
-        step(loss, network, optimizer, clip_norm=settings.clip_norm)
+        step(loss, network, optimizer, clip_norm=settings.clip_norm, scaler=scaler)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
 

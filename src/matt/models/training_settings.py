@@ -15,6 +15,7 @@ from .setting_checks import check_choice, check_flag, check_number, check_whole
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 UNITS = ("bags", "average")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +43,11 @@ class TrainingSettings:
         Pull of all weights towards 0: decoupled from the gradient in AdamW, part of it in SGD.
     max_bags : int >= 1
         Bags a step, at most; lone tracks are bags of one.
-    max_segments : int >= 1
+    max_segments : int >= 0
         Segments a step, at most, and segments encoded at once in prediction. In training a bag
-        that exceeds it is seen through a random sub-bag; prediction is exact for any size.
-        For ``"crnn"`` and ``"crnn_tf"`` choose both small, 16 for instance: a log-mel of 96 x 1360
-        takes about 150 MB in training, and half as much in prediction.
+        that exceeds it is seen through a random sub-bag; prediction is exact for any size. 0
+        chooses it by the encoder and the shape of the features: as many as take about 2 GB in
+        training, but at most 20,000. That is 23 log-mels of 96 x 1360 for ``"crnn"``.
     epochs : int >= 1
         Passes over the training bags, at most.
     patience : int >= 1
@@ -68,6 +69,13 @@ class TrainingSettings:
         models.
     device : {"cpu", "auto", "cuda", "cuda:0", ..., "mps"}
         ``"auto"`` is CUDA where there is one, else the CPU.
+    precision : {"float32", "bfloat16", "float16"}
+        What convolutions and linear layers compute in while training; everything else, and all
+        prediction, stays float32. ``"bfloat16"`` is faster on CPUs with matrix instructions for it
+        and on GPUs; ``"float16"`` needs CUDA.
+    deterministic : bool
+        Have torch use deterministic algorithms alone, and refuse what has none: equal seeds then
+        give equal models on a GPU too, at some speed. On a CPU they do anyway.
     threads : int >= 1, optional
         CPU threads of torch while training. A step of an MLP is too short to share out, and on a
         busy machine two threads wait for each other: hence 1. None leaves torch as it is set.
@@ -86,7 +94,7 @@ class TrainingSettings:
     clip_norm: float = 0.0
     weight_decay: float = 1e-3
     max_bags: int = 160
-    max_segments: int = 20_000
+    max_segments: int = 0
     epochs: int = 200
     patience: int = 25
     logit_adjustment: float = 1.0
@@ -96,12 +104,15 @@ class TrainingSettings:
     validate: str = "bags"
     seed: int = 0
     device: str = "cpu"
+    precision: str = "float32"
+    deterministic: bool = False
     threads: int | None = 1
 
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("validate", self.validate, UNITS)
+        check_choice("precision", self.precision, PRECISIONS)
         check_number("lr", self.lr)
         if self.lr == 0:
             raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
@@ -112,15 +123,22 @@ class TrainingSettings:
             )
         for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
             check_number(name, getattr(self, name))
-        for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs"):
+        for name in ("max_bags", "epochs", "patience", "step_epochs"):
             check_whole(name, getattr(self, name), at_least=1)
+        check_whole("max_segments", self.max_segments, at_least=0)
         check_whole("seed", self.seed, at_least=0)
         if self.threads is not None:
             check_whole("threads", self.threads, at_least=1)
         check_flag("sub_bags", self.sub_bags)
         check_flag("dropped_batch", self.dropped_batch)
+        check_flag("deterministic", self.deterministic)
         device = self.device
         if not isinstance(device, str) or not re.fullmatch(r"cpu|auto|mps|cuda(:\d+)?", device):
             raise ConfigError(
                 f"unknown device {device!r}; use 'cpu', 'auto', 'cuda', 'cuda:0' or 'mps'"
+            )
+        if self.precision == "float16" and device in ("cpu", "mps"):
+            raise ConfigError(
+                f"precision 'float16' needs a CUDA device, and device is {device!r}; use "
+                "precision='bfloat16', which has the range of float32, or device='cuda'"
             )
