@@ -175,7 +175,7 @@ def test_the_release_trains_as_written_out_bag_by_bag(store, bags):
 def test_dropped_batch_leaves_out_what_does_not_fill_a_batch(store, bags, monkeypatch, max_bags):
     seen = []
 
-    def watch(output, labels, bag):
+    def watch(output, labels, bag, mix):
         seen.append(len(labels))
         return output.logits.square().mean()
 

@@ -16,9 +16,10 @@ with the release's tanh, embeddings are pooled first: the second and only other 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .attention import Pooling
@@ -68,6 +69,11 @@ class Standardise(nn.Module):
         kept = moment_shape(shape)
         self.mean = nn.Buffer(torch.zeros(kept))
         self.scale = nn.Buffer(torch.ones(kept))
+
+    def hold(self, mean: NDArray[Any], scale: NDArray[Any]) -> None:
+        """Use this mean and this scale from now on."""
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N, *shape), within ±10."""
@@ -190,8 +196,7 @@ class BagNetwork(nn.Module):
             values = _wide(values)
             if not self.pooled_first:
                 return segment_sum(attention * values, offsets), attention
-            pooled = [segment_sum(a[:, None] * values, offsets) for a in attention.unbind(1)]
-            return self._classify(torch.stack(pooled, dim=1), mask), attention
+            return self.classify(pool_embeddings(attention, values, offsets), mask), attention
 
     def segment_logits(self, values: Tensor) -> Tensor:
         """Logits (N, G) of the values of `segments`: what each says as a bag of its own."""
@@ -202,9 +207,9 @@ class BagNetwork(nn.Module):
         if not self.pooled_first:
             return _wide(self.classifier(h if mask is None else h * mask))
         with torch.autocast(h.device.type, enabled=False):
-            return self._classify(_wide(h)[:, None], mask)
+            return self.classify(_wide(h)[:, None], mask)
 
-    def _classify(self, pooled: Tensor, mask: Tensor | None) -> Tensor:
+    def classify(self, pooled: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, K, D) -> (B, G): each genre from the embedding of its own column, K being G or 1."""
         z = pooled.tanh() if self.tanh else pooled
         if mask is not None:
@@ -222,6 +227,12 @@ class BagNetwork(nn.Module):
         with torch.autocast(h.device.type, enabled=False):
             scores: Tensor = self.pooling(_wide(h), genre) - log_sizes[:, None]
             return scores  # (N, G or 1)
+
+
+def pool_embeddings(attention: Tensor, h: Tensor, offsets: Tensor) -> Tensor:
+    """Pooled embeddings, one for each column of attention: (N, K), (N, D) -> (B, K, D)."""
+    pooled = [segment_sum(a[:, None] * h, offsets) for a in attention.unbind(1)]
+    return torch.stack(pooled, dim=1)
 
 
 def build_network(

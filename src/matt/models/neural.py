@@ -16,21 +16,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__
 from ..bags import Bags
-from ..errors import ConfigError, DataError
+from ..calibration.coverage import Coverage
+from ..calibration.priors import Prior, TrainedPrior
+from ..calibration.shift import reprior
+from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .checkpoint import Checkpoint
-from .checks import align, check_bags, fit_notes, link_of
+from .checks import align, check_bags, check_training, fit_notes, link_of
+from .confidence import calibrate
+from .decoupling import tune_head
 from .device import find_device, reproducible
 from .loading import load_network
 from .network import BagNetwork, build_network
 from .reading import Reader, encode, moments
-from .saving import MODEL, read_model, read_weights, write_model
+from .saving import MODEL, describe, read_model, read_weights, reading, restore, write_model
 from .settings import ModelSettings, read_settings
 from .training import train
 from .training_settings import TrainingSettings
@@ -55,7 +59,11 @@ class NeuralClassifier:
     link : {"softmax", "sigmoid", "none"}
         ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
-        Logits are divided by it.
+        Logits are divided by it; fitted on the validation bags, 1 where there are none.
+    prior : TrainedPrior or None
+        How frequent genres were in training, and what the logits assume.
+    coverage : Coverage or None
+        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
         One row an epoch, see `training.train`; not saved with the model.
     notes : tuple of str
@@ -84,6 +92,8 @@ class NeuralClassifier:
         self.spec: FeatureSpec | None = None
         self.link = "softmax"
         self.temperature = 1.0
+        self.prior: TrainedPrior | None = None
+        self.coverage: Coverage | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._network: BagNetwork | None = None
@@ -131,23 +141,22 @@ class NeuralClassifier:
         """
         device = find_device(self.training.device)
         check_bags(bags, valid, self.model)
+        check_training(bags, valid, self.model, self.training)
         every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
         self.history, self._network = [], None
         with reproducible(self.training, device):
             reader = Reader.open(features, every, device)
             network = build_network(self.model, features.spec.shape, len(bags.genres))
-            mean, scale = moments(reader, bags.track_ids)
-            network.inputs.mean.copy_(torch.from_numpy(mean))
-            network.inputs.scale.copy_(torch.from_numpy(scale))
+            network.inputs.hold(*moments(reader, bags.track_ids))
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
             self.spec, self.link = features.spec, link_of(bags, self.model)
-            self.temperature = 1.0
+            self.temperature, self.prior, self.coverage = 1.0, None, None
             network.to(device)
-            kept = None
+            kept: Checkpoint | None = None
+            told: tuple[str, ...] = ()
             if checkpoint is not None:
                 used = self.model, self.training
                 kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
-            told: tuple[str, ...] = ()
             try:
                 told = train(
                     network,
@@ -160,13 +169,25 @@ class NeuralClassifier:
                     progress=progress,
                     checkpoint=kept,
                 )
+                self.prior, tuned = tune_head(network, reader, bags, valid, self.training)
+                told += tuned
+                if valid is not None and self.link != "none":
+                    self.temperature, self.coverage = calibrate(
+                        network, reader, valid, self.prior, self.training
+                    )
             finally:
                 self._network = network if self.history else None
                 self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
         return self
 
     def predict(
-        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+        self,
+        features: FeatureStore,
+        tracks: Tracks,
+        bags: Bags,
+        *,
+        explain: bool = False,
+        prior: Prior | None = None,
     ) -> Predictions:
         """Predict bags of any size.
 
@@ -181,6 +202,9 @@ class NeuralClassifier:
             an unknown label.
         explain : bool
             Also return the attention and the logits of every segment.
+        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`; by
+            default as the loss left it.
 
         Returns
         -------
@@ -191,6 +215,8 @@ class NeuralClassifier:
         ------
         DataError
             If the model is not fitted, or features are missing or of another specification.
+        ConfigError
+            If the prior names no shares of the model's genres.
         """
         network, spec = self._fitted()
         check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
@@ -204,20 +230,16 @@ class NeuralClassifier:
             whole = torch.from_numpy(offsets[bags.offsets]).to(device)
             logits, attention = network.pool(scores, values, whole)
             segment_logits = network.segment_logits(values)
-        predictions = Predictions(
-            align(bags, self.genres, self.train_counts),
-            rows,
-            self._said(logits),
-            self.link,
-        )
-        if not explain:
-            return predictions
-        return replace(
-            predictions,
-            segment_offsets=offsets,
-            attention=attention.cpu().numpy(),
-            segment_logits=self._said(segment_logits),
-        )
+        bags = align(bags, self.genres, self.train_counts)
+        predictions = Predictions(bags, rows, self._said(logits), self.link)
+        if explain:
+            predictions = replace(
+                predictions,
+                segment_offsets=offsets,
+                attention=attention.cpu().numpy(),
+                segment_logits=self._said(segment_logits),
+            )
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def save(self, path: Path | str) -> None:
         """Write a model folder: ``model.json`` and ``weights.safetensors``.
@@ -227,22 +249,12 @@ class NeuralClassifier:
         DataError
             If the model is not fitted.
         """
-        network, spec = self._fitted()
+        network, _ = self._fitted()
         content = {
-            "genres": list(self.genres),
-            "train_counts": self.train_counts.tolist(),
-            "link": self.link,
+            **describe(self, torch=torch.__version__),
             "temperature": self.temperature,
-            "spec_digest": spec.digest,
-            "spec": spec.to_json(),
             "model": asdict(self.model),
             "training": asdict(self.training),
-            "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
         }
         arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         write_model(path, "neural", content, arrays)
@@ -258,32 +270,19 @@ class NeuralClassifier:
         """
         content = read_model(path)
         if content["kind"] != "neural":
-            raise DataError(
-                f"{path} holds a model of kind {content['kind']!r}, not 'neural'; "
-                "open it with GenreClassifier.load"
-            )
+            found = f"{path} holds a model of kind {content['kind']!r}, not 'neural'"
+            raise DataError(f"{found}; open it with GenreClassifier.load")
         place = Path(path) / MODEL
-        try:
+        with reading(place):
             model = cls(
                 read_settings(ModelSettings, content["model"]),
                 read_settings(TrainingSettings, content["training"]),
             )
-            model.genres = tuple(str(genre) for genre in content["genres"])
-            model.train_counts = np.array(content["train_counts"], np.int64)
-            model.spec = FeatureSpec.from_json(content["spec"])
-            model.link, model.temperature = str(content["link"]), float(content["temperature"])
-            model.notes = tuple(str(note) for note in content["notes"])
-            if model.spec.digest != content["spec_digest"]:
-                raise DataError("the digest of its spec differs")
-            if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
-                raise DataError("genres, training counts and temperature do not fit each other")
-            if model.link not in (("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")):
-                raise DataError(f"unknown link {model.link!r}")
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise DataError(
-                f"{place} is damaged ({why}); copy the model again, or train again"
-            ) from error
+            links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
+            restore(model, content, links=links)
+            model.temperature = float(content["temperature"])
+            if not 0 < model.temperature < np.inf:
+                raise DataError(f"the temperature is {model.temperature}")
         shape = model.spec.shape if model.spec else ()
         arrays = read_weights(path, content)
         model._network = load_network(model.model, shape, len(model.genres), arrays, place)

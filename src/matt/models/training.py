@@ -12,9 +12,9 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..errors import ConfigError, DataError
-from .augmentation import cap_bags, sub_bags
+from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
 from .checkpoint import Checkpoint, State
-from .losses import BagLoss
+from .losses import BagLoss, Mix, attention_divergence
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
 from .pooling import bag_index
@@ -86,12 +86,8 @@ def train(
             f"{settings.max_bags}; lower max_bags"
         )
     counts = segment_counts(reader.features, bags.track_ids)
-    objective = BagLoss.of(
-        bags,
-        np.add.reduceat(counts, bags.offsets[:-1]),
-        tau=settings.logit_adjustment,
-        segment_weight=settings.segment_loss,
-    ).to(reader.device)
+    n_segments = np.add.reduceat(counts, bags.offsets[:-1])
+    objective = BagLoss.of(bags, n_segments, settings).to(reader.device)
     optimizer = make_optimizer(network, settings)
     best_epoch, best_weights = 0, _copy(network)
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
@@ -161,14 +157,21 @@ def _epoch(
 ) -> tuple[float, int]:
     """One pass over the training bags: mean loss, and how many bags were too large."""
     rng = np.random.default_rng([settings.seed, epoch])
-    shown = sub_bags(bags, rng) if settings.sub_bags else bags
+    shown = sample_bags(bags, settings.sampler, rng)
+    shown = sub_bags(shown, rng) if settings.sub_bags else shown
     counts = reader.features.counts(shown.track_ids)
     shown, n_capped = cap_bags(shown, counts, max_segments=settings.max_segments, rng=rng)
+    counts = reader.features.counts(shown.track_ids) if n_capped else counts
+    dropout = None
+    if settings.segment_dropout:
+        rate = settings.segment_dropout
+        dropout = SegmentDropout.draw(shown.track_ids, counts, rate=rate, rng=rng)
+    shares = draw_shares(len(shown), settings.mix, rng) if settings.mix else None
     batches = list(
         shown.batches(
             max_bags=settings.max_bags,
             max_segments=settings.max_segments,
-            counts=reader.features.counts(shown.track_ids) if n_capped else counts,
+            counts=counts,
             rng=rng,
         )
     )
@@ -178,12 +181,26 @@ def _epoch(
     network.train()
     total = torch.zeros((), dtype=torch.float64)
     values = reader.each([batch.track_ids for batch in batches])
+    mixed = 0
     for batch, (x, track_offsets) in zip(batches, values, strict=True):
+        if dropout is not None:
+            rows, track_offsets = dropout.of(batch.track_ids)
+            x = x[torch.from_numpy(rows).to(reader.device)]
+        mix = None
+        if shares is not None:  # bags are shuffled: the one before is as good as any
+            share = torch.from_numpy(shares[mixed : mixed + len(batch)]).to(reader.device)
+            mix, mixed = (
+                Mix(torch.arange(len(batch)).roll(1).to(reader.device), share),
+                mixed + len(batch),
+            )
         offsets = torch.from_numpy(track_offsets[batch.offsets]).to(reader.device)
         labels = torch.from_numpy(batch.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
         output = network(x, offsets, log_sizes, genre=labels if true_query else None)
-        loss = objective(output, labels, bag_index(offsets))
+        loss = objective(output, labels, bag_index(offsets), mix)
+        if settings.attention_entropy:
+            apart = attention_divergence(output.attention, log_sizes, offsets)
+            loss = loss + settings.attention_entropy * apart
         step(loss, network, optimizer, clip_norm=settings.clip_norm)
         total += loss.detach().cpu().double() * len(batch)
     return float(total) / sum(len(batch) for batch in batches), n_capped

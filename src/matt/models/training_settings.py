@@ -10,11 +10,14 @@ import re
 from dataclasses import dataclass
 
 from ..errors import ConfigError
-from .setting_checks import check_choice, check_flag, check_number, check_whole
+from .setting_checks import check_choice, check_flag, check_fraction, check_number, check_whole
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 UNITS = ("bags", "average")
+LOSS_NAMES = ("cross_entropy", "class_balanced", "focal")
+SAMPLERS = ("natural", "sqrt", "balanced")
+HEAD_TUNINGS = ("none", "crt", "tau_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +52,33 @@ class TrainingSettings:
         Passes over the training bags, at most.
     patience : int >= 1
         Stop after so many epochs without a better one; needs validation bags.
+    loss : {"cross_entropy", "class_balanced", "focal"}
+        What is made of logits and labels, see `matt.models.losses`; with any of them the next
+        setting adjusts the logits.
     logit_adjustment : float >= 0
         Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
-        1 makes predictions as if every genre were equally frequent.
+        1 makes predictions as if every genre were equally frequent (the balanced softmax).
+    class_balanced_beta : float, 0 <= beta < 1
+        Of ``"class_balanced"``: 0 weighs all bags alike, towards 1 each genre counts alike.
+    focal_gamma : float >= 0
+        Of ``"focal"``: how little a bag counts that is predicted well; 0 is cross-entropy.
+    sampler : {"natural", "sqrt", "balanced"}
+        How often an epoch shows the bags of a genre: each once, or each genre as often as the
+        square root of its bags, or all genres alike. Priors are counted in what is shown.
+    head_tuning : {"none", "crt", "tau_norm"}
+        What is done to the last layer once training is over, see `matt.models.decoupling`.
     dropped_batch : bool
         Fault: leave out the last batch of each epoch if it has fewer than ``max_bags`` bags.
     sub_bags : bool
         Show each bag through a random non-empty subset of its tracks, another one every epoch.
+    segment_dropout : float, 0 <= rate < 1
+        Share of the segments of each track that an epoch leaves out, but never all of them.
+    mix : float >= 0
+        Mix each bag's logits with another's, in shares of Beta(mix, mix), and the loss of their
+        labels alike; with a linear head that is mixing their pooled embeddings. 0 is off.
+    attention_entropy : float >= 0
+        Weight, in the loss, of how far attention is from one vote a track, in nats. A pooling that
+        learns no attention has nothing of it.
     segment_loss : float >= 0
         Weight of the loss of every segment alone against its bag's label, beside the bag's loss.
     validate : {"bags", "average"}
@@ -87,9 +110,17 @@ class TrainingSettings:
     max_segments: int = 20_000
     epochs: int = 200
     patience: int = 25
+    loss: str = "cross_entropy"
     logit_adjustment: float = 1.0
+    class_balanced_beta: float = 0.999
+    focal_gamma: float = 2.0
+    sampler: str = "natural"
+    head_tuning: str = "none"
     dropped_batch: bool = False
     sub_bags: bool = True
+    segment_dropout: float = 0.0
+    mix: float = 0.0
+    attention_entropy: float = 0.0
     segment_loss: float = 0.5
     validate: str = "bags"
     seed: int = 0
@@ -100,6 +131,16 @@ class TrainingSettings:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("validate", self.validate, UNITS)
+        check_choice("sampler", self.sampler, SAMPLERS)
+        check_choice("head_tuning", self.head_tuning, HEAD_TUNINGS)
+        if self.loss == "balanced_softmax":  # one thing has one name
+            raise ConfigError(
+                "the balanced softmax is cross-entropy with the prior in it; use "
+                "loss='cross_entropy' and logit_adjustment=1"
+            )
+        check_choice("loss", self.loss, LOSS_NAMES)
+        for name in ("class_balanced_beta", "segment_dropout"):
+            check_fraction(name, getattr(self, name))
         check_number("lr", self.lr)
         if self.lr == 0:
             raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
@@ -109,6 +150,8 @@ class TrainingSettings:
                 f"step_factor must be above 0 and at most 1, got {self.step_factor}; 0.1 is usual"
             )
         for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
+            check_number(name, getattr(self, name))
+        for name in ("focal_gamma", "mix", "attention_entropy"):
             check_number(name, getattr(self, name))
         for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs"):
             check_whole(name, getattr(self, name), at_least=1)
