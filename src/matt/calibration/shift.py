@@ -66,9 +66,9 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
     array([[0.8, 0.2]])
     """
     link = predictions.link
-    assumed = check_prior(prior, predictions.genres, link=link, trained=trained)
+    trained, assumed = check_prior(prior, predictions.genres, link=link, trained=trained)
     if prior == "estimate":
-        wanted = estimate_prior(predictions, assumed)
+        wanted = estimate_prior(predictions, assumed, start=trained.bags)
     else:
         wanted = shares_of(prior, predictions.genres, link=link, trained=trained)
     shift = (as_logits(wanted, link) - as_logits(assumed, link)).astype(np.float32)
@@ -83,7 +83,7 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
 
 def check_prior(
     prior: Prior, genres: Sequence[str], *, link: str, trained: TrainedPrior | None
-) -> NDArray[np.float64]:
+) -> tuple[TrainedPrior, NDArray[np.float64]]:
     """Refuse a prior that outputs cannot be given, before there are any.
 
     Parameters
@@ -95,7 +95,8 @@ def check_prior(
 
     Returns
     -------
-    array, shape (G,)
+    trained : TrainedPrior
+    assumed : array, shape (G,)
         Shares that the outputs assume.
 
     Raises
@@ -115,21 +116,22 @@ def check_prior(
         )
     if prior != "estimate":
         shares_of(prior, genres, link=link, trained=trained)
-    return trained.assumed
+    return trained, trained.assumed
 
 
 def estimate_prior(
     predictions: Predictions,
     assumed: NDArray[np.float64],
     *,
+    start: NDArray[np.float64],
     max_iter: int = 1000,
     tolerance: float = 1e-7,
 ) -> NDArray[np.float64]:
     """Shares of the genres among unlabelled bags, by EM.
 
     The share of a genre is the mean of its probability, probabilities follow from the shares, and
-    so on in turn. Each genre starts with half a bag, so that none is ever impossible: a handful of
-    albums cannot say so.
+    so on in turn. Half a bag for each genre, in the shares of the start, is counted besides: a
+    handful of albums cannot make a genre impossible, and bags that say nothing change nothing.
 
     Parameters
     ----------
@@ -137,6 +139,8 @@ def estimate_prior(
         With probabilities; each bag counts once.
     assumed : array, shape (G,)
         Shares that their logits assume.
+    start : array, shape (G,)
+        Shares to begin with, such as those of the training bags.
     max_iter : int >= 1
     tolerance : float > 0
         Largest change of a share at which it ends.
@@ -147,11 +151,11 @@ def estimate_prior(
     """
     link, (n, n_genres) = predictions.link, predictions.logits.shape
     likelihood = predictions.logits.astype(np.float64) - as_logits(assumed, link)
-    total = n + (n_genres / 2 if link == "softmax" else 1)
-    shares = assumed
+    besides = n_genres / 2 if link == "softmax" else 1
+    shares = start
     for _ in range(max_iter):
         found = probabilities_of(likelihood + as_logits(shares, link), link)  # (b, G)
-        new = (found.sum(axis=0) + 0.5) / total
+        new = (found.sum(axis=0) + besides * start) / (n + besides)
         change = np.abs(new - shares).max()
         shares = new
         if change < tolerance:
