@@ -53,8 +53,8 @@ class TrainingSettings:
     patience : int >= 1
         Stop after so many epochs without a better one; needs validation bags.
     loss : {"cross_entropy", "class_balanced", "focal"}
-        What is made of logits and labels, see `matt.models.losses`; with any of them the next
-        setting adjusts the logits.
+        What is made of logits and labels, see `matt.models.losses`. The next setting adjusts the
+        logits of any; ``"class_balanced"`` makes up for rarity by itself, so give it 0.
     logit_adjustment : float >= 0
         Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
         1 makes predictions as if every genre were equally frequent (the balanced softmax).
