@@ -125,10 +125,10 @@ def _peak(work: Work) -> float:
 
 def _child(work: Work, sender: Any) -> None:
     work()
-    sender.send(_resident_peak())
+    sender.send(resident_peak())
 
 
-def _resident_peak() -> float:
+def resident_peak() -> float:
     """Peak of this process in MB. Linux's getrusage would count the parent's memory at the fork."""
     status = Path("/proc/self/status")
     if status.exists():

@@ -140,6 +140,15 @@ def test_evaluate_computes_the_same_tables_again(run):
     result = matt("evaluate", out, "--json")
     assert result.exit_code == 0
     assert document(result) == told["scores"]
+    other = document(matt("evaluate", out, "--json", "--seed", "1"))
+    plain = document(matt("evaluate", out, "--json", "--rounds", "0"))
+    interval = "95 % of accuracy"
+    rows = [tables["scores"]["rows"] for tables in (told["scores"], other, plain)]
+    for here, there, bare in zip(*rows, strict=True):
+        assert {name: there[name] for name in bare} == {name: here[name] for name in bare} == bare
+        assert interval not in bare
+    assert [row[interval] for row in rows[0]] != [row[interval] for row in rows[1]]
+    assert matt("evaluate", out, "--rounds", "-1").exit_code == 2
 
 
 def test_no_artist_is_in_two_splits_of_a_run(run):

@@ -8,6 +8,7 @@ import torch
 
 from matt import FeatureStore, Tracks, config, experiment
 from matt.models.classifier import GenreClassifier
+from matt.models.network import build_network
 from matt.runs import Run
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
@@ -79,3 +80,17 @@ def test_every_configuration_becomes_a_run(file, tmp_path):
     again = model.predict(features, tracks, test.bags)
     np.testing.assert_allclose(again.logits, test.logits, atol=1e-5)
     assert Run.open(run.path).scores()
+
+
+def test_the_page_of_models_lists_every_configuration_with_its_parameters():
+    page = (Path(__file__).parents[1] / "docs" / "models.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    listed = {row[0].strip("| ").replace("\\", ""): row for row in rows}
+    for file in CONFIGS:
+        settings = config.load(file)
+        assert file.stem in listed
+        if settings.baseline is None:
+            shape = settings.features.spec().shape
+            network = build_network(settings.model, shape, n_genres=16)
+            n_parameters = sum(value.numel() for value in network.parameters())
+            assert listed[file.stem][4] == f"{n_parameters:,}"

@@ -16,9 +16,10 @@ from .config import Settings
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
+from .evaluation.overview import overview
 from .evaluation.report import Picture, Section, write_report
-from .evaluation.scores import Scores, majority, score
-from .evaluation.summaries import genre_table, score_table
+from .evaluation.resampling import ROUNDS
+from .evaluation.scores import score
 from .evaluation.tables import Column, Table
 from .features.store import FeatureStore
 from .files import write_bytes
@@ -185,8 +186,14 @@ NAMES = {
 }
 
 
-def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dict[str, Table]:
-    """Score table of saved predictions by name, and the genre table of the model.
+def tables_of(
+    made: Mapping[str, Predictions],
+    *,
+    model: str = BAG_MODEL,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Table]:
+    """Tables of saved predictions, see `matt.evaluation.overview`.
 
     Parameters
     ----------
@@ -194,20 +201,15 @@ def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dic
         Under the names that `run` saves.
     model : str
         What the model is called, see `model_name`.
+    rounds, seed : int
+        Of the resamples for intervals; 0 rounds for none.
     """
     names = NAMES
     if model != BAG_MODEL:  # a baseline sees lone tracks
         alone = f"{model}, each track alone"
         names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
-    rows: list[tuple[str, Scores]] = []
-    for name, predictions in made.items():
-        for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
-            rows.append((names.get(name, name), score(predictions, unit=unit)))
-    first = next(iter(made.values()))
-    rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
-    title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
-    by_genre = genre_table(score(first, unit="spread"), title=title)
-    return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
+    named = {names.get(name, name): predictions for name, predictions in made.items()}
+    return overview(named, model=model, rounds=rounds, seed=seed)
 
 
 def saved(run: Run) -> dict[str, Predictions]:

@@ -139,16 +139,20 @@ def train(
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of 'matt train'.", show_default=False)],
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Resamples of the artists for intervals; 0 for none.")
+    ] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compute the tables of a run again, from its saved predictions.
+    """Compute the tables of a run again, from its saved predictions, with their intervals.
 
     Example: [bold]matt evaluate runs/mine --json[/bold]
     """
     output = Output(json, quiet)
     with outcome(output):
-        tables = _saved_tables(run)
+        tables = _saved_tables(run, rounds=rounds, seed=seed)
         output.tables(tables.values())
         output.document({name: table.to_json() for name, table in tables.items()})
 
@@ -163,9 +167,10 @@ def load_model(path: Path) -> GenreClassifier:
     return GenreClassifier.load(Run.open(path).check_finished().model)
 
 
-def _saved_tables(path: Path) -> dict[str, Table]:
+def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str, Table]:
     from .. import experiment
     from ..runs import Run
 
     run = Run.open(path)
-    return experiment.tables_of(experiment.saved(run), model=experiment.model_name(run))
+    made, model = experiment.saved(run), experiment.model_name(run)
+    return experiment.tables_of(made, model=model, rounds=rounds, seed=seed)
