@@ -34,7 +34,7 @@ def data(kind):
         np.arange(len(album)), labels, ("A", "B"), artist_id=album, album_id=album,
         columns={"title": album.astype(str)},
     )  # fmt: skip
-    shape = (96, 64) if kind == "logmel" else (7,)
+    shape = (24, 63) if kind == "logmel" else (7,)
     noise = np.random.default_rng(0).normal(size=(len(album), *shape))
     values = labels.reshape(-1, *[1] * len(shape)) + noise
     return tracks, FeatureStore.from_arrays("toy", tracks.track_id, values)
@@ -64,6 +64,19 @@ def test_every_configuration_is_what_its_name_says(file):
         assert (settings.features.kind == "logmel") == (encoder != "mlp")
     assert (settings.training.logit_adjustment, settings.training.segment_loss) == (0, 0)
     assert not settings.training.sub_bags
+
+
+def test_the_release_has_the_settings_and_the_faults_of_its_model():
+    file = next(file for file in CONFIGS if file.stem == "release")
+    settings = config.load(file)
+    assert settings.present_faults == settings.faults
+    assert set(settings.faults) == {"frozen_queries", "true_query", "tanh_pooled", "dropped_batch"}
+    assert (settings.model.encoder, settings.model.pooling) == ("identity", "dot")
+    assert (settings.model.scale, settings.model.pooled_dropout) == ("fixed", 0.5)
+    assert (settings.training.optimizer, settings.training.lr) == ("sgd", 0.2)
+    assert (settings.training.max_bags, settings.training.weight_decay) == (160, 1e-5)
+    whole = config.with_faults(settings, "released")
+    assert (whole.model, whole.training) == (settings.model, settings.training)
 
 
 @pytest.mark.parametrize("file", each(CONFIGS))

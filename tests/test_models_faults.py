@@ -175,11 +175,11 @@ def test_the_release_trains_as_written_out_bag_by_bag(store, bags):
 def test_dropped_batch_leaves_out_what_does_not_fill_a_batch(store, bags, monkeypatch, max_bags):
     seen = []
 
-    def watch(output, labels, bag, mix):
+    def watch(output, labels, bag):
         seen.append(len(labels))
         return output.logits.square().mean()
 
-    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given: watch(*given))
+    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given, **_: watch(*given))
     settings = TrainingSettings(max_bags=max_bags, epochs=2, sub_bags=False)
     run(store, bags, settings, model=ModelSettings())
     rest = len(bags) % max_bags

@@ -11,6 +11,7 @@ from matt.calibration.temperature import log_loss
 from matt.errors import ConfigError
 from matt.features.store import FeatureStore
 from matt.models import training
+from matt.models.checks import check_training
 from matt.models.losses import attention_divergence
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import ModelSettings
@@ -82,10 +83,10 @@ def test_mixing_pairs_the_bags_of_a_batch(problem, monkeypatch):
     seen = []
     real = training.BagLoss.__call__
 
-    def watch(loss, output, labels, bag, mix=None):
+    def watch(loss, output, labels, bag, mix=None, **share):
         if mix is not None:  # validation mixes nothing
             seen.append((len(labels), mix.partner.tolist(), mix.share))
-        return real(loss, output, labels, bag, mix)
+        return real(loss, output, labels, bag, mix=mix, **share)
 
     monkeypatch.setattr(training.BagLoss, "__call__", watch)
     fit(problem, mix=0.3, epochs=2)
@@ -203,3 +204,11 @@ def test_all_that_several_genres_a_bag_forbid_is_told_at_once(problem):
         NeuralClassifier(training=settings).fit(store, bags_of(several))
     for name in ("loss='class_balanced'", "sampler='sqrt'", "head_tuning='crt'"):
         assert f"{name} goes by the one genre of a bag" in str(caught.value)
+
+
+def test_mixing_is_refused_where_bags_are_dealt_to_several_processes(problem):
+    _, tracks, others = problem
+    with pytest.raises(ConfigError, match=r"whichever of 2 processes has them; use mix=0"):
+        check_training(
+            bags_of(tracks), bags_of(others), ModelSettings(), replace(FAST, mix=0.2), n_processes=2
+        )

@@ -174,6 +174,10 @@ class SegmentDropout:
         sizes = np.add.reduceat(shown, offsets[:-1], dtype=np.int64)
         return np.flatnonzero(shown), np.concatenate([[0], np.cumsum(sizes)])
 
+    def counts(self, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Segments shown of each track, shape (n,)."""
+        return np.diff(self.of(track_ids)[1])
+
 
 def draw_shares(n: int, alpha: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Share of each bag in its mixture with another, shape (n,), from Beta(alpha, alpha).

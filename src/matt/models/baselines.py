@@ -24,9 +24,10 @@ from .baseline_checks import faults
 from .baseline_settings import BaselineSettings
 from .checks import align, check_bags, fit_notes
 from .estimators import CERTAIN, ESTIMATORS
+from .fitted import described, restore, telling_damage
 from .priors import natural_prior
 from .reading import check_finite, parts_of, segment_counts
-from .saving import MODEL, describe, read_model, read_weights, reading, restore, write_model
+from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
 
 KIND = "baseline"
@@ -217,9 +218,11 @@ class BaselineClassifier:
         """
         from sklearn import __version__ as sklearn_version
 
-        arrays, _ = self._fitted()
-        content = describe(self, **{"scikit-learn": sklearn_version})
-        content["settings"] = asdict(self.settings)
+        arrays, spec = self._fitted()
+        content = {
+            **described(self, spec, {"scikit-learn": sklearn_version}),
+            "settings": asdict(self.settings),
+        }
         write_model(path, KIND, content, arrays)
 
     @classmethod
@@ -238,13 +241,11 @@ class BaselineClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
-        with reading(place):
+        with telling_damage(place):
             model = cls(read_settings(BaselineSettings, content["settings"]))
-            restore(model, content, links=("softmax", "sigmoid"))
-        if model.spec is None:
-            raise DataError(f"{place} names no features; train again")
+            spec = restore(model, content, links=("softmax", "sigmoid"))
         arrays = read_weights(path, content)
-        wrong = first_few(faults(model.settings, arrays, model.spec, model.genres, model.link))
+        wrong = first_few(faults(model.settings, arrays, spec, model.genres, model.link))
         if wrong:
             raise DataError(
                 f"the weights do not fit {place} ({wrong}); copy the model again, or train again"

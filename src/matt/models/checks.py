@@ -71,7 +71,12 @@ def check_bags(bags: Bags, valid: Bags | None, model: ModelSettings) -> None:
 
 
 def check_training(
-    bags: Bags, valid: Bags | None, model: ModelSettings, training: TrainingSettings
+    bags: Bags,
+    valid: Bags | None,
+    model: ModelSettings,
+    training: TrainingSettings,
+    *,
+    n_processes: int = 1,
 ) -> None:
     """Refuse settings of training that these bags, or this model, cannot have.
 
@@ -108,6 +113,11 @@ def check_training(
         problems.append(
             "tanh_pooled makes no logits that a head could be tuned by; use tanh_pooled=false, or "
             "head_tuning='none'"
+        )
+    if training.mix and n_processes > 1:
+        problems.append(
+            f"mix pairs the bags of a step, whichever of {n_processes} processes has them; use "
+            "mix=0, or one process"
         )
     if problems:
         raise ConfigError("; ".join(problems))

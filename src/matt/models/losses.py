@@ -114,7 +114,13 @@ class BagLoss:
     segment_weight: float
 
     def __call__(
-        self, output: Output, labels: Tensor, bag: Tensor, mix: Mix | None = None
+        self,
+        output: Output,
+        labels: Tensor,
+        bag: Tensor,
+        *,
+        share: tuple[float, float] = (1.0, 1.0),
+        mix: Mix | None = None,
     ) -> Tensor:
         """Loss of a batch.
 
@@ -124,17 +130,23 @@ class BagLoss:
         labels : int Tensor, shape (B,), or bool Tensor, shape (B, G)
         bag : int Tensor, shape (N,)
             Bag of each segment.
+        share : (float, float)
+            Of a batch that is dealt to several processes, how much of its bags and of its segments
+            this is. The losses of all shares sum to the loss of the batch.
         mix : Mix, optional
             Mix the bags; segments stay as they are.
 
         Returns
         -------
         Tensor, shape ()
+            Of no bag at all 0, still with a gradient of 0 for each weight that was used.
         """
-        total = self.bags(output.logits, labels, mix)
+        if not len(labels):
+            return output.logits.sum() + output.segment_logits.sum()
+        total = share[0] * self.bags(output.logits, labels, mix)
         if self.segment_weight:
             alone = self.segments(output.segment_logits, labels[bag])
-            total = total + self.segment_weight * alone
+            total = total + self.segment_weight * share[1] * alone
         return total
 
     @classmethod

@@ -16,10 +16,9 @@ with the release's tanh, embeddings are pooled first: the second and only other 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .attention import Pooling
@@ -69,11 +68,6 @@ class Standardise(nn.Module):
         kept = moment_shape(shape)
         self.mean = nn.Buffer(torch.zeros(kept))
         self.scale = nn.Buffer(torch.ones(kept))
-
-    def hold(self, mean: NDArray[Any], scale: NDArray[Any]) -> None:
-        """Use this mean and this scale from now on."""
-        self.mean.copy_(torch.from_numpy(mean))
-        self.scale.copy_(torch.from_numpy(scale))
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N, *shape), within ±10."""

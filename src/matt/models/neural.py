@@ -28,13 +28,15 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .checkpoint import Checkpoint
 from .checks import align, check_bags, check_training, fit_notes, link_of
-from .confidence import calibrate
-from .decoupling import tune_head
-from .device import find_device, reproducible
+from .device import reproducible
+from .distributed import current
+from .finishing import finish
+from .fitted import described, restore, telling_damage
 from .loading import load_network
-from .network import BagNetwork, build_network
-from .reading import Reader, encode, moments
-from .saving import MODEL, describe, read_model, read_weights, reading, restore, write_model
+from .network import BagNetwork
+from .preparing import prepare
+from .reading import Reader, encode
+from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
 from .training import train
 from .training_settings import TrainingSettings
@@ -107,7 +109,7 @@ class NeuralClassifier:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
-        """Learn from labelled bags.
+        """Learn from labelled bags; of several processes all do so with the same arguments.
 
         Parameters
         ----------
@@ -118,7 +120,7 @@ class NeuralClassifier:
             Labelled bags of other tracks, in the same genres: the best epoch is chosen by them.
             Without them training runs for all epochs and the last one counts.
         progress : callable, optional
-            Called with the row of the history after each epoch.
+            Called with the row of the history after each epoch, by the first of the processes.
         checkpoint : path, optional
             A folder in which the state is kept after every epoch. If it holds one already, a fit
             that was killed goes on from there, to the same weights; what is kept of a whole fit
@@ -139,24 +141,21 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
-        device = find_device(self.training.device)
-        check_bags(bags, valid, self.model)
-        check_training(bags, valid, self.model, self.training)
-        every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
+        ranks = current()
+        with ranks.together():
+            device = ranks.device(self.training.device)
+            check_bags(bags, valid, self.model)
+            check_training(bags, valid, self.model, self.training, n_processes=ranks.size)
         self.history, self._network = [], None
         with reproducible(self.training, device):
-            reader = Reader.open(features, every, device)
-            network = build_network(self.model, features.spec.shape, len(bags.genres))
-            network.inputs.hold(*moments(reader, bags.track_ids))
+            network, reader = prepare(features, bags, valid, self.model, device)
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
             self.spec, self.link = features.spec, link_of(bags, self.model)
             self.temperature, self.prior, self.coverage = 1.0, None, None
-            network.to(device)
-            kept: Checkpoint | None = None
+            used = self.model, self.training
+            kept = Checkpoint.of(checkpoint or "", network, features.spec, bags, valid, used)
+            ranks.agree("training", kept.identity)
             told: tuple[str, ...] = ()
-            if checkpoint is not None:
-                used = self.model, self.training
-                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
             try:
                 told = train(
                     network,
@@ -167,14 +166,11 @@ class NeuralClassifier:
                     valid=valid,
                     true_query=self.model.query == "true",
                     progress=progress,
-                    checkpoint=kept,
+                    checkpoint=None if checkpoint is None else kept,
                 )
-                self.prior, tuned = tune_head(network, reader, bags, valid, self.training)
-                told += tuned
-                if valid is not None and self.link != "none":
-                    self.temperature, self.coverage = calibrate(
-                        network, reader, valid, self.prior, self.training
-                    )
+                done = finish(network, reader, bags, valid, self.training, link=self.link)
+                self.prior, self.temperature, self.coverage = done[:3]
+                told += done.notes
             finally:
                 self._network = network if self.history else None
                 self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
@@ -249,9 +245,9 @@ class NeuralClassifier:
         DataError
             If the model is not fitted.
         """
-        network, _ = self._fitted()
+        network, spec = self._fitted()
         content = {
-            **describe(self, torch=torch.__version__),
+            **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
             "model": asdict(self.model),
             "training": asdict(self.training),
@@ -270,22 +266,23 @@ class NeuralClassifier:
         """
         content = read_model(path)
         if content["kind"] != "neural":
-            found = f"{path} holds a model of kind {content['kind']!r}, not 'neural'"
-            raise DataError(f"{found}; open it with GenreClassifier.load")
+            raise DataError(
+                f"{path} holds a model of kind {content['kind']!r}, not 'neural'; "
+                "open it with GenreClassifier.load"
+            )
         place = Path(path) / MODEL
-        with reading(place):
+        with telling_damage(place):
             model = cls(
                 read_settings(ModelSettings, content["model"]),
                 read_settings(TrainingSettings, content["training"]),
             )
             links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
-            restore(model, content, links=links)
+            spec = restore(model, content, links=links)
             model.temperature = float(content["temperature"])
-            if not 0 < model.temperature < np.inf:
-                raise DataError(f"the temperature is {model.temperature}")
-        shape = model.spec.shape if model.spec else ()
+            if not model.temperature > 0:
+                raise DataError(f"the temperature {model.temperature} is not above 0")
         arrays = read_weights(path, content)
-        model._network = load_network(model.model, shape, len(model.genres), arrays, place)
+        model._network = load_network(model.model, spec.shape, len(model.genres), arrays, place)
         return model
 
     def _said(self, logits: Tensor) -> NDArray[np.float32]:

@@ -7,102 +7,18 @@ holds the checksum of the weights: a folder without it, or with another one's we
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
-from ..calibration.coverage import Coverage
-from ..calibration.priors import TrainedPrior
-from ..errors import ConfigError, DataError
-from ..features.spec import FeatureSpec
+from ..errors import DataError
 from ..files import read_json, replacing, write_json
 
 SCHEMA = "matt.model/1"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
-
-
-class Learned(Protocol):
-    """What a classifier of any kind knows besides its arrays and settings."""
-
-    genres: tuple[str, ...]
-    train_counts: NDArray[np.int64]
-    spec: FeatureSpec | None
-    link: str
-    prior: TrainedPrior | None
-    coverage: Coverage | None
-    notes: tuple[str, ...]
-
-
-def describe(model: Learned, **versions: str) -> dict[str, Any]:
-    """What `restore` reads: content of ``model.json`` that models of all kinds have.
-
-    Parameters
-    ----------
-    model : Learned
-        Fitted.
-    **versions
-        Of libraries that made it, besides our own and numpy's.
-    """
-    return {
-        "genres": list(model.genres),
-        "train_counts": model.train_counts.tolist(),
-        "link": model.link,
-        "prior": None if model.prior is None else model.prior.to_json(),
-        "coverage": None if model.coverage is None else model.coverage.to_json(),
-        "spec_digest": None if model.spec is None else model.spec.digest,
-        "spec": None if model.spec is None else model.spec.to_json(),
-        "notes": list(model.notes),
-        "versions": {"matt": __version__, **versions, "numpy": np.__version__},
-    }
-
-
-def restore(model: Learned, content: Mapping[str, Any], *, links: tuple[str, ...]) -> None:
-    """Give a model what `describe` wrote; call it inside `reading`.
-
-    Parameters
-    ----------
-    model : Learned
-        Gets its attributes.
-    content : mapping
-    links : tuple of str
-        Those that such a model can have.
-    """
-    model.genres = tuple(str(genre) for genre in content["genres"])
-    model.train_counts = np.array(content["train_counts"], np.int64)
-    model.spec = FeatureSpec.from_json(content["spec"])
-    model.link = str(content["link"])
-    model.notes = tuple(str(note) for note in content["notes"])
-    prior, coverage, n_genres = content["prior"], content["coverage"], len(model.genres)
-    if model.train_counts.shape != (n_genres,):
-        raise DataError("genres and training counts do not fit each other")
-    model.prior = None if prior is None else TrainedPrior.from_json(prior, n_genres=n_genres)
-    model.coverage = None if coverage is None else Coverage.from_json(coverage)
-    if model.spec.digest != content["spec_digest"]:
-        raise DataError("the digest of its spec differs")
-    if model.link not in links:
-        raise DataError(f"unknown link {model.link!r}")
-
-
-@contextmanager
-def reading(place: Path) -> Iterator[None]:
-    """Say of whatever goes wrong inside that the file is damaged.
-
-    Raises
-    ------
-    DataError
-    """
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
-        why = f"no {error}" if isinstance(error, KeyError) else error
-        raise DataError(
-            f"{place} is damaged ({why}); copy the model again, or train again"
-        ) from error
 
 
 def write_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ..bags import Bags
 from ..errors import ConfigError, DataError
 from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
 from .checkpoint import Checkpoint, State
+from .distributed import current
 from .losses import BagLoss, Mix, attention_divergence
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
@@ -61,7 +63,7 @@ def train(
     true_query : bool
         Read each training bag with the query of its own genre alone.
     progress : callable, optional
-        Called with each row of this call.
+        Called with each row of this call, in the first of several processes.
     checkpoint : Checkpoint, optional
         Written after every epoch. If there is one, training goes on after its epoch and ends with
         the same weights as if it had never stopped; ``history`` gets its rows too.
@@ -90,11 +92,14 @@ def train(
     objective = BagLoss.of(bags, n_segments, settings).to(reader.device)
     optimizer = make_optimizer(network, settings)
     best_epoch, best_weights = 0, _copy(network)
+    ranks = current()
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
     if state is not None:
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
+    ranks.agree("checkpoint", len(history))
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
+    judged = network, reader, valid, objective, settings, bags.train_counts
     notes: tuple[str, ...] = ()
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
@@ -112,7 +117,7 @@ def train(
             true_query=true_query,
         )
         row = {"epoch": epoch, "loss": loss}
-        row |= validate(network, reader, valid, objective, settings, bags.train_counts)
+        row |= ranks.first(partial(validate, *judged))
         row |= {"scale": _scale(network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
@@ -125,15 +130,16 @@ def train(
             )
             if not best_epoch:
                 _restore(network, best_weights)
-                raise DataError(note)
+                with ranks.together():  # one message is enough
+                    raise DataError(note)
             notes = (note,)
             break
         history.append(row)
         if valid is None or _reached(row) > best:
             best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
-        if checkpoint is not None:
+        if checkpoint is not None and ranks.is_first:
             checkpoint.write(network, optimizer, State(history, best_epoch, best_weights))
-        if progress is not None:
+        if progress is not None and ranks.is_first:
             progress(row)
     _restore(network, best_weights)
     return notes
@@ -155,18 +161,23 @@ def _epoch(
     epoch: int,
     true_query: bool,
 ) -> tuple[float, int]:
-    """One pass over the training bags: mean loss, and how many bags were too large."""
+    """One pass over the training bags: mean loss, and how many bags were too large.
+
+    Of several processes all draw the same batches, whose bags are then dealt to them.
+    """
+    ranks = current()
     rng = np.random.default_rng([settings.seed, epoch])
     shown = sample_bags(bags, settings.sampler, rng)
     shown = sub_bags(shown, rng) if settings.sub_bags else shown
-    counts = reader.features.counts(shown.track_ids)
+    counts, count = reader.features.counts(shown.track_ids), reader.features.counts
     shown, n_capped = cap_bags(shown, counts, max_segments=settings.max_segments, rng=rng)
-    counts = reader.features.counts(shown.track_ids) if n_capped else counts
+    counts = count(shown.track_ids) if n_capped else counts
     dropout = None
     if settings.segment_dropout:
         rate = settings.segment_dropout
         dropout = SegmentDropout.draw(shown.track_ids, counts, rate=rate, rng=rng)
-    shares = draw_shares(len(shown), settings.mix, rng) if settings.mix else None
+        count = dropout.counts
+    mixed = draw_shares(len(shown), settings.mix, rng) if settings.mix else None
     batches = list(
         shown.batches(
             max_bags=settings.max_bags,
@@ -177,33 +188,33 @@ def _epoch(
     )
     if settings.dropped_batch and len(batches[-1]) < settings.max_bags:
         batches.pop()
-    torch.manual_seed(int(rng.integers(2**63)))  # dropout of an epoch depends on nothing before it
+    # Dropout of an epoch depends on nothing before it, and is another one on each rank.
+    torch.manual_seed(int(rng.integers(2**63)) + ranks.rank)
     network.train()
     total = torch.zeros((), dtype=torch.float64)
-    values = reader.each([batch.track_ids for batch in batches])
-    mixed = 0
-    for batch, (x, track_offsets) in zip(batches, values, strict=True):
+    shares = [ranks.deal(batch, count) for batch in batches]
+    values = reader.each([share.bags.track_ids for share in shares])
+    for batch, share, (x, track_offsets) in zip(batches, shares, values, strict=True):
         if dropout is not None:
-            rows, track_offsets = dropout.of(batch.track_ids)
+            rows, track_offsets = dropout.of(share.bags.track_ids)
             x = x[torch.from_numpy(rows).to(reader.device)]
         mix = None
-        if shares is not None:  # bags are shuffled: the one before is as good as any
-            share = torch.from_numpy(shares[mixed : mixed + len(batch)]).to(reader.device)
-            mix, mixed = (
-                Mix(torch.arange(len(batch)).roll(1).to(reader.device), share),
-                mixed + len(batch),
-            )
-        offsets = torch.from_numpy(track_offsets[batch.offsets]).to(reader.device)
-        labels = torch.from_numpy(batch.labels).to(reader.device)
+        if mixed is not None:  # bags are shuffled: the one before is as good as any
+            own, mixed = np.split(mixed, [len(batch)])
+            before = torch.arange(len(batch), device=reader.device).roll(1)
+            mix = Mix(before, torch.from_numpy(own).to(reader.device))
+        offsets = torch.from_numpy(track_offsets[share.bags.offsets]).to(reader.device)
+        labels = torch.from_numpy(share.bags.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
         output = network(x, offsets, log_sizes, genre=labels if true_query else None)
-        loss = objective(output, labels, bag_index(offsets), mix)
-        if settings.attention_entropy:
+        shared = share.of_bags, share.of_segments
+        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix)
+        if settings.attention_entropy and len(labels):
             apart = attention_divergence(output.attention, log_sizes, offsets)
-            loss = loss + settings.attention_entropy * apart
+            loss = loss + settings.attention_entropy * share.of_bags * apart
         step(loss, network, optimizer, clip_norm=settings.clip_norm)
         total += loss.detach().cpu().double() * len(batch)
-    return float(total) / sum(len(batch) for batch in batches), n_capped
+    return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
 
 
 def _scale(network: BagNetwork) -> float:
