@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from matt import FeatureStore, Tracks, config, experiment
+from matt import ConfigError, FeatureStore, Tracks, config, experiment
+from matt.grid.setups import read_grid
 from matt.models.classifier import GenreClassifier
 from matt.models.network import build_network
 from matt.runs import Run
 
-CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+GRIDS = [file for file in FILES if file.stem.startswith("grid_")]
+CONFIGS = [file for file in FILES if file not in GRIDS]
 BASELINES = ("knn", "lr", "mlp_sklearn", "svm")
 N_ALBUMS = 30
 QUICK = ["training.epochs=1"]
@@ -43,6 +46,19 @@ def data(kind):
 def test_every_row_has_a_configuration():
     networks = [f"{e}{p}" for e in ("mlp", "crnn", "crnn_tf") for p in ("", "_mil", "_matt")]
     assert {file.stem for file in CONFIGS} == {*networks, *BASELINES, "lstm", "release"}
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
+def test_every_grid_can_be_read_and_is_no_configuration(file):
+    text = file.read_text()
+    assert text.startswith("# ")
+    assert len(text.splitlines()) <= 15
+    setups = read_grid(file).setups
+    names = [setup.name for setup in setups]
+    assert len(set(names)) == len(names) > 4
+    assert {setup.against for setup in setups} <= set(names)
+    with pytest.raises(ConfigError, match=r"\[grid\] makes many runs .* 'matt compare --grid'"):
+        config.load(file)
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)

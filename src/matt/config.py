@@ -46,23 +46,40 @@ def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Setti
     'dot'
     """
     where = str(path) if path is not None else "settings"
-    content: dict[str, Any] = {}
-    if path is not None:
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path} does not exist; check the path") from None
-        except OSError as error:
-            raise ConfigError(f"cannot read {path}: {error.strerror}; check it") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}; correct that line") from error
+    content = {} if path is None else read_toml(path)
     for text in overrides:
-        _override(content, text)
+        override(content, text)
     return parse(content, where=where)
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """Content of a TOML file, unchecked.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist; check the path") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; check it") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}; correct that line") from error
 
 
 def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
     """Check a nested dictionary of settings; see `load`."""
+    settings, problems = check(content)
+    if settings is None:
+        raise ConfigError(f"{where}: {'; '.join(problems)}")
+    return settings
+
+
+def check(content: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
+    """Settings of a nested dictionary, or else everything that is wrong with it."""
     problems = list(_unknown_keys(Settings, content, ""))
     content = _as_meant(Settings, content)
     if isinstance(content.get("faults"), str):
@@ -74,9 +91,7 @@ def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
         problems += map(_told, error.errors())
     except ConfigError as error:
         problems.append(str(error))
-    if problems:
-        raise ConfigError(f"{where}: {'; '.join(problems)}")
-    return settings
+    return (None if problems else settings), problems
 
 
 def _as_meant(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,7 +114,37 @@ def _as_meant(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _override(content: dict[str, Any], text: str) -> None:
+def put(content: dict[str, Any], name: str, value: Any) -> None:
+    """Set one value of a nested dictionary by its dotted name.
+
+    Raises
+    ------
+    ConfigError
+        If a section of the name is a value.
+
+    Examples
+    --------
+    >>> content = {"model": {"encoder": "mlp"}}
+    >>> put(content, "model.pooling", "dot")
+    >>> content
+    {'model': {'encoder': 'mlp', 'pooling': 'dot'}}
+    """
+    *sections, key = name.strip().split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise ConfigError(f"{section!r} is a value and has no keys")
+    content[key] = value
+
+
+def override(content: dict[str, Any], text: str) -> None:
+    """Change a nested dictionary by a text ``section.key=value``, see `load`.
+
+    Raises
+    ------
+    ConfigError
+        If there is no ``=``, or a section is a value.
+    """
     name, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"override {text!r} has no '='; write it as section.key=value")
@@ -107,20 +152,19 @@ def _override(content: dict[str, Any], text: str) -> None:
         parsed = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         parsed = value
-    *sections, key = name.strip().split(".")
-    place = content
-    for section in sections:
-        place = place.setdefault(section, {})
-        if not isinstance(place, dict):
-            raise ConfigError(f"override {text!r}: {section!r} is a value and has no keys")
-    place[key] = parsed
+    try:
+        put(content, name, parsed)
+    except ConfigError as error:
+        raise ConfigError(f"override {text!r}: {error}") from error
 
 
 def _unknown_keys(schema: Any, content: Mapping[str, Any], prefix: str) -> Iterable[str]:
     known = get_type_hints(schema)
     names = {f.name for f in fields(schema)}
     for key, value in content.items():
-        if key not in names:
+        if key == "grid" and not prefix:
+            yield "[grid] makes many runs of one file; give it to 'matt compare --grid'"
+        elif key not in names:
             yield f"unknown key {prefix + key!r}; {did_you_mean(key, names)}"
         elif isinstance(value, Mapping):
             for section in (known[key], *get_args(known[key])):  # X, or X | None
