@@ -47,6 +47,7 @@ LONG_TAIL = {  # every loss, sampler, head and augmentation
     "mixing": {"mix": 0.4},
     "segment dropout": {"segment_dropout": 0.5},
     "attention entropy": {"attention_entropy": 0.1},
+    "three networks": {"n_networks": 3},
 }
 ONE_GENRE = ("class_balanced", "sqrt sampler", "balanced sampler", "crt", "tau_norm")
 

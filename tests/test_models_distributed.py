@@ -41,6 +41,10 @@ CASES = {
         ),
     ),
     "retrained head": (PLAIN, replace(BASE, loss="class_balanced", head_tuning="crt")),
+    "several networks": (
+        replace(PLAIN, inputs="quantile"),
+        replace(BASE, n_networks=2, epochs=2),
+    ),
     "stops early": (PLAIN, replace(BASE, epochs=60, patience=2, lr=0.3)),
     "breaks down": (PLAIN, replace(BASE, optimizer="sgd", lr=0.02)),
 }

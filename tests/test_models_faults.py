@@ -119,7 +119,7 @@ def test_tanh_pooled_predicts_the_diagonal_of_a_softmax_per_query(store, tracks,
     fitted.save(tmp_path)
     model = NeuralClassifier.load(tmp_path)
     said = model.predict(store, tracks, bags, explain=True)
-    network = model._network
+    network = model._networks[0]
     values, _ = store.read(bags.track_ids)
     h = network.inputs(torch.from_numpy(values))
     with torch.no_grad():

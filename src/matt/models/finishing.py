@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +16,9 @@ from ..calibration.temperature import fit_temperature
 from ..predictions import probabilities_of
 from .decoupling import tune_head
 from .distributed import current
+from .members import say
 from .network import BagNetwork
-from .reading import Reader, encode
+from .reading import Reader
 from .training_settings import TrainingSettings
 
 
@@ -29,7 +32,7 @@ class Finished(NamedTuple):
 
 
 def finish(
-    network: BagNetwork,
+    networks: Sequence[BagNetwork],
     reader: Reader,
     bags: Bags,
     valid: Bags | None,
@@ -37,14 +40,14 @@ def finish(
     *,
     link: str,
 ) -> Finished:
-    """Tune the head of a trained network as ``head_tuning`` says, then calibrate it.
+    """Tune the heads of trained networks as ``head_tuning`` says, then calibrate them together.
 
     Of several processes the first one does so for all.
 
     Parameters
     ----------
-    network : BagNetwork
-        Set to evaluation; its head may change.
+    networks : sequence of BagNetwork
+        Set to evaluation; their heads may change.
     reader : Reader
         Of all tracks of both kinds of bags.
     bags, valid : Bags
@@ -52,24 +55,29 @@ def finish(
     settings : TrainingSettings
     link : {"softmax", "sigmoid", "none"}
     """
+    heads = [network.classifier for network in networks]
 
     def compute() -> dict[str, Any]:
-        prior, notes = tune_head(network, reader, bags, valid, settings)
+        tuned = [tune_head(network, reader, bags, valid, settings) for network in networks]
+        prior = tuned[0][0]
+        if any(one.assumed is None for one, _ in tuned):
+            prior = replace(prior, assumed=None)
         temperature, found = 1.0, None
         if valid is not None and link != "none":
-            temperature, found = calibrate(network, reader, valid, prior, settings)
+            temperature, found = calibrate(networks, reader, valid, prior, settings, link=link)
         return {
             "prior": prior.to_json(),
             "temperature": temperature,
             "coverage": None if found is None else found.to_json(),
-            "notes": notes,
-            "head": [value.tolist() for value in network.classifier.parameters()],
+            "notes": [note for _, notes in tuned for note in notes],
+            "heads": [[value.tolist() for value in head.parameters()] for head in heads],
         }
 
     told = current().first(compute)
     with torch.no_grad():
-        for value, new in zip(network.classifier.parameters(), told["head"], strict=True):
-            value.copy_(torch.tensor(new, dtype=value.dtype))
+        for head, weights in zip(heads, told["heads"], strict=True):
+            for value, new in zip(head.parameters(), weights, strict=True):
+                value.copy_(torch.tensor(new, dtype=value.dtype))
     curve = told["coverage"]
     return Finished(
         TrainedPrior.from_json(told["prior"], n_genres=len(bags.genres)),
@@ -79,26 +87,27 @@ def finish(
     )
 
 
-@torch.no_grad()
 def calibrate(
-    network: BagNetwork,
+    networks: Sequence[BagNetwork],
     reader: Reader,
     valid: Bags,
     prior: TrainedPrior,
     settings: TrainingSettings,
+    *,
+    link: str,
 ) -> tuple[float, Coverage | None]:
-    """Temperature and coverage of a network.
+    """Temperature and coverage of networks that predict together.
 
     Parameters
     ----------
-    network : BagNetwork
-        Set to evaluation.
+    networks : sequence of BagNetwork
     reader : Reader
     valid : Bags
         All labelled.
     prior : TrainedPrior
-        That its logits assume.
+        That their logits assume.
     settings : TrainingSettings
+    link : {"softmax", "sigmoid"}
 
     Returns
     -------
@@ -106,13 +115,10 @@ def calibrate(
     coverage : Coverage or None
         None where a bag may have several genres.
     """
-    scores, values, track_offsets = encode(
-        network, reader, valid.track_ids, max_segments=settings.max_segments
-    )
-    whole = torch.from_numpy(track_offsets[valid.offsets]).to(scores.device)
-    logits = network.pool(scores, values, whole)[0].cpu().numpy()
+    said = say(networks, reader, valid, link=link, max_segments=settings.max_segments)
+    logits = said.logits.cpu().numpy()
+    temperature = fit_temperature(logits, valid.labels, link, assumed=prior.assumed)
     if valid.multi_label:
-        return fit_temperature(logits, valid.labels, "sigmoid", assumed=prior.assumed), None
-    temperature = fit_temperature(logits, valid.labels, "softmax", assumed=prior.assumed)
-    said = probabilities_of((logits / temperature).astype(np.float32), "softmax")
-    return temperature, coverage_of(said, valid.labels)
+        return temperature, None
+    probabilities = probabilities_of((logits / temperature).astype(np.float32), link)
+    return temperature, coverage_of(probabilities, valid.labels)

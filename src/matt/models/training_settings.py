@@ -86,6 +86,9 @@ class TrainingSettings:
     validate : {"bags", "average"}
         What the best epoch is chosen by: predictions of the validation bags, or each of their
         tracks predicted alone and probabilities averaged over the bag.
+    n_networks : int >= 1
+        Networks that are trained one after another, from other seeds, and whose probabilities are
+        averaged. Training and prediction cost as many times as much.
     seed : int >= 0
         Of everything random; on a CPU with the same number of threads, equal seeds give equal
         models.
@@ -125,6 +128,7 @@ class TrainingSettings:
     attention_entropy: float = 0.0
     segment_loss: float = 0.5
     validate: str = "bags"
+    n_networks: int = 1
     seed: int = 0
     device: str = "cpu"
     threads: int | None = 1
@@ -155,7 +159,7 @@ class TrainingSettings:
             check_number(name, getattr(self, name))
         for name in ("focal_gamma", "mix", "attention_entropy"):
             check_number(name, getattr(self, name))
-        for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs"):
+        for name in ("max_bags", "max_segments", "epochs", "patience", "step_epochs", "n_networks"):
             check_whole(name, getattr(self, name), at_least=1)
         check_whole("seed", self.seed, at_least=0)
         if self.threads is not None:
