@@ -103,7 +103,7 @@ def test_settings_of_all_cells_can_be_changed(source):
     result = matt(source, "--set", "training.epochs=1", "--imbalance", 2, "--folds", 2)
     assert result.exit_code == 0, result.output
     settings = Run.open(source / "out").manifest["settings"]
-    assert settings["protocol"] == {"repeats": 2, "folds": 2, "imbalance": 2}
+    assert settings["protocol"] == {"repeats": 2, "folds": 2, "imbalance": 2, "keep": {}}
     assert {row["training"]["epochs"] for row in settings["rows"].values()} == {1}
 
 

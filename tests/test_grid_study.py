@@ -14,6 +14,7 @@ from matt.comparison import fit_row, predict_row
 from matt.evaluation.scores import score
 from matt.grid import study
 from matt.grid.cells import data_digest, features_digest
+from matt.grid.fitting import ALONE
 from matt.grid.protocol import RepeatedSplits
 from matt.grid.ranking import difference
 from matt.grid.setups import read_grid
@@ -100,7 +101,7 @@ def test_jobs_change_nothing(tmp_path):
     one, two = compared(tmp_path, out="one"), compared(tmp_path, out="two", jobs=2)
     assert one.ranking.to_json() == two.ranking.to_json()
     files = sorted(p.relative_to(one.run.path) for p in one.run.path.rglob("*.parquet"))
-    assert len(files) == 3 * 2 * 2
+    assert len(files) == 3 * 2 * 3  # rows, splits, parts
     for file in files:
         assert (one.run.path / file).read_bytes() == (two.run.path / file).read_bytes()
     assert not (two.run.path / "shared").exists()
@@ -152,7 +153,7 @@ def planted(material, cell):
         said = bags.labels if right else 1 - bags.labels
         rows = tracks.take(tracks.rows(bags.track_ids))
         made[part] = Predictions(bags, rows, np.eye(2, dtype=np.float32)[said])
-    return made
+    return {**made, ALONE: made["test"].spread()}
 
 
 @pytest.mark.parametrize("test", [False, True])
@@ -241,6 +242,12 @@ def test_artists_are_whole_in_every_split(folds):
 def test_an_artificial_tail_cuts_training_alone():
     tracks, _ = data()
     (whole,) = RepeatedSplits(repeats=1).divide(tracks, SHARES, seed=0, by="album")
+    (kept,) = RepeatedSplits(repeats=1, keep={"B": 5}).divide(tracks, SHARES, seed=0, by="album")
+    assert kept.tracks.train_counts[1] == 5
+    assert (
+        kept.tracks.train_counts[0]
+        == splits.by_artist(tracks, validation=0.1, test=0.2, seed=0).train_counts[0]
+    )
     (cut,) = RepeatedSplits(repeats=1, imbalance=10).divide(tracks, SHARES, seed=0, by="album")
     for part in ("validation", "test"):
         np.testing.assert_array_equal(
@@ -288,3 +295,14 @@ class Planned:
 
     def values(self, part):
         return self.scores.tolist()
+
+
+def test_lone_tracks_of_test_are_predicted_by_the_same_model(tmp_path):
+    found = compared(tmp_path, test=True)
+    for row in found.standings:
+        if row.name == "control: majority class":
+            continue
+        for bags, alone in zip(row.scores["test"], row.scores[ALONE], strict=True):
+            assert alone.unit == "track"
+            assert alone.n == bags.n
+    assert "alone" not in str(found.ranking.to_json()["columns"])

@@ -37,6 +37,10 @@ def compare(
     imbalance: Annotated[
         float, typer.Option(help="Cut training to a tail of 1 to so many; 1: leave it.", min=1)
     ] = 1.0,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Cut training tracks of a genre, e.g. --keep Hip-Hop=40."),
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Cells at once, a process each.", min=1)] = 1,
     test: Annotated[
         bool, typer.Option("--test", help="Show scores of test, too. They rank nothing.")
@@ -72,10 +76,25 @@ def compare(
         }
         options = Options(
             overrides=override or [],
-            protocol={"repeats": repeats, "folds": folds, "imbalance": imbalance},
+            protocol={
+                "repeats": repeats,
+                "folds": folds,
+                "imbalance": imbalance,
+                "keep": dict(map(_genre_and_number, keep or [])),
+            },
             jobs=jobs,
             test=test,
             store=store,
             extraction=extraction,
         )
         compare_grid(paths[0], grid, out, options, output)
+
+
+def _genre_and_number(text: str) -> tuple[str, int]:
+    """Read ``GENRE=N``; a name of a genre may hold ``=`` itself."""
+    from ..errors import ConfigError
+
+    genre, equals, number = text.rpartition("=")
+    if not equals or not genre or not number.isdecimal():
+        raise ConfigError(f"--keep {text!r} is no genre and number; write it as Hip-Hop=40")
+    return genre, int(number)

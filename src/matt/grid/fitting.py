@@ -26,6 +26,7 @@ from .protocol import Division
 from .setups import Setup
 
 PARTS = ("validation", "test")
+ALONE = "test-alone"  # tracks of test, each as a bag of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ def fit_cell(material: Material, cell: Cell) -> dict[str, Predictions]:
     division, features = material.divisions[number], material.store(setup)
     tracks: Tracks = division.tracks
     model = fit_row(setup.row, features, tracks, by=setup.bags, seed=division.seed)
-    made = {}
+    alone = Bags.from_tracks(tracks, by="track", split="test")
+    made = {ALONE: model.predict(features, tracks, alone)}
     for part in PARTS:
         bags = Bags.from_tracks(tracks, by=setup.bags, split=part)
         if setup.row.lone:

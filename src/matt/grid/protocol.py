@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class RepeatedSplits:
         Cut training tracks to an exponential tail, from the largest genre to 1/imbalance of it, in
         an order of the genres that each repeat draws; whole bags. 1 leaves all. Validation and
         test are never cut.
+    keep : dict of str to int
+        Cut training tracks of these genres to so many, in the same way.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class RepeatedSplits:
     repeats: int = 5
     folds: int = 0
     imbalance: float = 1.0
+    keep: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.repeats < 1:
@@ -101,6 +104,8 @@ class RepeatedSplits:
                 if self.imbalance > 1:
                     keep = splits.long_tail(split, ratio=self.imbalance, seed=here)
                     split = splits.thin(split, keep, by=by, seed=here)
+                if self.keep:
+                    split = splits.thin(split, self.keep, by=by, seed=here)
                 _check(split, name)
                 found.append(Division(f"{number}{name}", here, split))
         return found

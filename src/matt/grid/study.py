@@ -24,7 +24,7 @@ from ..runs import Run, check_free
 from ..tracks import Tracks
 from .cells import Cell
 from .engine import Failure, Progress, Report, run_cells
-from .fitting import PARTS, Material, check_setups, fit_cell, make_cells
+from .fitting import ALONE, PARTS, Material, check_setups, fit_cell, make_cells
 from .protocol import RepeatedSplits
 from .ranking import (
     MAJORITY,
@@ -57,12 +57,15 @@ class Study:
     cells : Table
         Every cell: row, repeat, digest, seconds, and why it failed.
     failures : tuple of Failure
+    standings : tuple of Standing
+        What the ranking shows; with ``test``, scores of `fitting.ALONE` are there, too.
     """
 
     run: Run
     ranking: Table
     cells: Table
     failures: tuple[Failure, ...]
+    standings: tuple[Standing, ...]
 
 
 def check_out(path: Path | str) -> None:
@@ -147,10 +150,12 @@ def compare(
     with _shared(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
     parts = PARTS if test else PARTS[:1]
-    standings, reference = stand(grid.setups, _scores(grid.setups, cells, report, parts))
+    scored = (*parts, ALONE) if test else parts
+    standings, reference = stand(grid.setups, _scores(grid.setups, cells, report, scored))
     ranking = ranking_table(standings, reference, parts=parts, notes=notes)
-    study = Study(run, ranking, _cell_table(cells, report), report.failures)
-    _write(study, standings, reference)
+    table = _cell_table(cells, report)
+    study = Study(run, ranking, table, report.failures, tuple(standings))
+    _write(study, reference)
     told = [{"cell": f.cell.name, "reason": f.reason} for f in report.failures]
     if told:
         run.write(status="partial", failures=told)
@@ -225,13 +230,13 @@ def _cell_table(cells: Sequence[Cell], report: Report) -> Table:
     return Table("Cells", columns, tuple(rows))
 
 
-def _write(study: Study, standings: Sequence[Standing], reference: Standing | None) -> None:
+def _write(study: Study, reference: Standing | None) -> None:
     run = study.run
     run.save_scores({"ranking": study.ranking.to_json(), "cells": study.cells.to_json()})
     for name, table in {"ranking": study.ranking, "cells": study.cells}.items():
         write_text(run.path / f"{name}.csv", table.to_csv())
     write_text(run.path / "ranking.md", study.ranking.to_markdown())
-    drawn = [row for row in standings if row.name != MAJORITY and row.n_splits]
+    drawn = [row for row in study.standings if row.name != MAJORITY and row.n_splits]
     shown = [row for place, row in enumerate(drawn) if place < DRAWN or row is reference]
     if shown:
         rows = [Dots(r.name, r.values(), difference(r, reference), r.control) for r in shown]
