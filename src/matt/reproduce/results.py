@@ -1,0 +1,141 @@
+"""Finished cells, back as predictions; what failed, by name; what is partial, marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..evaluation.scores import Scores
+from ..grid.cells import Cell
+from ..grid.engine import Progress, Report, run_cells
+from ..grid.protocol import Division
+from ..grid.results import Result
+from ..predictions import Predictions
+from .sources import Data
+from .work import Job, make_cells, make_material, work
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One finished cell.
+
+    Attributes
+    ----------
+    split : str
+        Name of the division.
+    seed : int
+    result : Result
+    """
+
+    split: str
+    seed: int
+    result: Result
+
+    def predictions(self, part: str = "test") -> Predictions:
+        """What it predicted: ``"test"``, ``"alone"``, ``"valid"``; see `work.work`."""
+        return self.result.predictions(part)
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """What is there of all jobs.
+
+    Attributes
+    ----------
+    data : Data
+    protocol : str
+    divisions : tuple of Division
+    jobs : dict of (str, str) to Job
+        By feature set and name of the model.
+    cells : dict of (str, str) to tuple of Cell
+        One a division.
+    report : Report
+    """
+
+    data: Data
+    protocol: str
+    divisions: tuple[Division, ...]
+    jobs: Mapping[Key, Job]
+    cells: Mapping[Key, tuple[Cell, ...]]
+    report: Report
+
+    def fits(self, feature_set: str, model: str) -> tuple[Fit, ...]:
+        """Finished cells of a model, one a division; of a model without randomness once."""
+        found: dict[str, Fit] = {}
+        for cell, division in zip(
+            self.cells.get((feature_set, model), ()), self.divisions, strict=False
+        ):
+            result = self.report.results.get(cell.digest)
+            if result is not None:
+                found.setdefault(cell.digest, Fit(division.name, division.seed, result))
+        return tuple(found.values())
+
+    def predictions(
+        self, feature_set: str, model: str, part: str = "test"
+    ) -> tuple[Predictions, ...]:
+        """Predictions of the finished cells of a model."""
+        return tuple(fit.predictions(part) for fit in self.fits(feature_set, model))
+
+    def scores(
+        self, feature_set: str, model: str, *, part: str = "test", unit: str = "spread"
+    ) -> tuple[Scores, ...]:
+        """Scores of the finished cells of a model; computed once."""
+        raise NotImplementedError
+
+    def failed(self, feature_set: str, model: str) -> tuple[str, ...]:
+        """Which cells of a model failed, and why: ``"split 3: ..."``."""
+        reasons = {failure.cell.digest: failure.reason for failure in self.report.failures}
+        return tuple(
+            f"split {division.name}: {reasons[cell.digest]}"
+            for cell, division in zip(
+                self.cells.get((feature_set, model), ()), self.divisions, strict=False
+            )
+            if cell.digest in reasons
+        )
+
+    @property
+    def partial(self) -> bool:
+        """Whether any cell failed or was not run."""
+        return any(
+            cell.digest not in self.report.results
+            for cells in self.cells.values()
+            for cell in cells
+        )
+
+
+def run_jobs(
+    data: Data,
+    jobs: Sequence[Job],
+    divisions: Sequence[Division],
+    out: Path | str,
+    *,
+    protocol: str = "corrected",
+    n_jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Results:
+    """Run what is not finished in the folder, and return all.
+
+    Parameters
+    ----------
+    data : Data
+    jobs : sequence of Job
+        Equal keys have to be equal jobs.
+    divisions : sequence of Division
+        See `Data.divisions`.
+    out : path
+    protocol : str
+        For people.
+    n_jobs : int >= 1
+        Processes.
+    progress : callable, optional
+        See `run_cells`.
+    """
+    by_key = {job.key: job for job in jobs}
+    material = make_material(data, list(by_key.values()), divisions)
+    cells = make_cells(data, list(by_key.values()), divisions, material)
+    every = [cell for some in zip(*cells.values(), strict=True) for cell in some]
+    report = run_cells(every, work, out, shared=material, jobs=n_jobs, progress=progress)
+    return Results(data, protocol, tuple(divisions), by_key, cells, report)
