@@ -52,8 +52,8 @@ def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ..
     notes = [f"Data: {data.name}. Protocol: {results.protocol}.", *data.notes]
     if data.imbalance > 1:
         notes.append(
-            f"Training tracks are cut to a tail of 1 to {data.imbalance:g}: whole bags, in an order "
-            "of the genres that each split draws."
+            f"Training tracks are cut to a tail of 1 to {data.imbalance:g}: whole bags, in an "
+            "order of the genres that each split draws."
         )
     shared = n == 1 or len({division.name for division in results.divisions}) == 1
     given = data.official and all("." not in d.name for d in results.divisions)

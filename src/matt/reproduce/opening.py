@@ -165,7 +165,7 @@ def _small(imbalance: float) -> Data:
         bags="album",
         feature_sets=("46",),
         notes=(
-            "Bags are runs of neighbouring tracks of an artist: FMA's album ids are not in this file.",
+            "Bags are runs of neighbouring tracks of an artist: this file has no album ids.",
             "Every split is drawn anew, artists whole; validation and test are never cut.",
         ),
         imbalance=imbalance,
@@ -188,7 +188,8 @@ def _mfcc(imbalance: float | None) -> Data:
         feature_sets=("mfcc",),
         notes=(
             "Rock against a Hip-Hop tail cut to 40 training tracks.",
-            "Bags are runs of neighbouring tracks of an artist. Splits are drawn anew, artists whole.",
+            "Bags are runs of neighbouring tracks of an artist.",
+            "Every split is drawn anew, artists whole.",
         ),
         thinned=TAIL,
         read=_only("mfcc", features),

@@ -83,8 +83,7 @@ def long_table(results: Results, request: Request) -> Table:
     used = {str(row[-1]) for row in rows}
     notes = (
         *notes_of(results, list(dict.fromkeys(keys))),
-        "unit: a track is predicted alone; a bag over tracks counts once a track, each under its "
-        "own label.",
+        "unit: a track is predicted alone; a bag over tracks counts once for each of its tracks.",
         *why_notes(used),
     )
     return Table("Table I: accuracy by feature set", columns, tuple(rows), notes)
