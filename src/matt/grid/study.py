@@ -22,13 +22,8 @@ from ..runs import Run, check_free
 from ..tracks import Tracks
 from .cells import Cell
 from .engine import Failure, Progress, Report, run_cells
-<<<<<<< HEAD
 from .fitting import PARTS, Material, check_setups, fit_cell, make_cells, shared_arrays
-from .protocol import Protocol
-=======
-from .fitting import PARTS, Material, check_setups, fit_cell, make_cells
 from .protocol import RepeatedSplits
->>>>>>> main
 from .ranking import (
     MAJORITY,
     Standing,
