@@ -168,8 +168,11 @@ def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
     breaks: list[str] = []
     spans: list[tuple[int, int]] = []
     n_frames, cut, begin = 0, False, position
+    window, base = b"", position  # a call for each header would take as long as the rest
     while position + 4 <= stop:
-        header = read_at(stream, position, 4)
+        if not base <= position <= base + len(window) - 4:
+            window, base = read_at(stream, position, CHUNK), position
+        header = window[position - base : position - base + 4]
         frame = known.get(header)
         if frame is None and (parsed := parse_frame(header)) and parsed.same == first.same:
             known[header] = frame = parsed

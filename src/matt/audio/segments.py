@@ -16,7 +16,7 @@ from .decoder import Decoder
 from .policy import Cut, SegmentPolicy
 
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
-_BLOCK_SECONDS = 5.0
+_BLOCK_SECONDS = 1.0  # what is decoded for nothing, at most, behind the end of an excerpt
 
 
 @dataclass(frozen=True, eq=False)
