@@ -124,13 +124,15 @@ class Decoder:
         reason = "; ".join(self._problems)
         return Damage(str(self.path), reason, self.kept / self.sr, stated, self.finished)
 
-    def blocks(self, *, seconds: float) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, *, seconds: float, lead: float = 0.0) -> Iterator[NDArray[np.float32]]:
         """Decode from the start, once: the mean of the channels, at the file's own rate.
 
         Parameters
         ----------
         seconds : float > 0
             Length of a block; less where the sampling rate is absurd.
+        lead : float >= 0
+            Seconds by which the first block is longer.
 
         Yields
         ------
@@ -142,7 +144,7 @@ class Decoder:
         AudioError
             If a sample is not finite, nothing decodes, or there is damage and it is not salvaged.
         """
-        length = min(max(round(seconds * self.sr), 1), _MOST_VALUES)
+        length = self._samples(seconds + lead)
         piece = _PIECE if self._salvage else min(_QUICK, max(_PIECE, _MOST_VALUES // self.channels))
         buffer = np.empty((min(piece, length), self.channels), np.float32)
         while not self.finished:
@@ -158,8 +160,12 @@ class Decoder:
                 )
             self.kept += filled
             yield mono
+            length = self._samples(seconds)
         self.finished = True
         self._check_length()
+
+    def _samples(self, seconds: float) -> int:
+        return min(max(round(seconds * self.sr), 1), _MOST_VALUES)
 
     def _fill(self, mono: NDArray[np.float32], buffer: NDArray[np.float32]) -> int:
         """Decode and mix until ``mono`` is full or the file ends; return the samples read."""
