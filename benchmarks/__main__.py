@@ -11,10 +11,10 @@ import argparse
 import os
 from pathlib import Path
 
-from . import bags, features, fma, near_duplicates, pool, reading, soak
+from . import attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak
 from .paired import Claim, measure, show, write
 
-MODULES = (bags, features, fma, near_duplicates, pool, reading, soak)
+MODULES = (attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak)
 RESULTS = Path(__file__).parent / "results.json"
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matt.runs import versions
+from matt.provenance import versions
 
 Work = Callable[[], Any]
 
@@ -126,10 +126,10 @@ def _peak(work: Work) -> float:
 
 def _child(work: Work, sender: Any) -> None:
     work()
-    sender.send(_resident_peak())
+    sender.send(resident_peak())
 
 
-def _resident_peak() -> float:
+def resident_peak() -> float:
     """Peak of this process in MB. Linux's getrusage would count the parent's memory at the fork."""
     status = Path("/proc/self/status")
     if status.exists():

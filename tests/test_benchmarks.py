@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("torch", "h5py", "pandas", "librosa", "sklearn", "numba")
+HEAVY = ("h5py", "librosa", "sklearn", "numba")
 CHOOSE = """
 import runpy, sys
 from benchmarks import features

@@ -18,7 +18,7 @@ from matt.models import training
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
-    "demo", "scan", "extract", "train", "evaluate", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
+    "demo", "scan", "extract", "train", "evaluate", "compare", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "fma index", "fma check", "fma describe", "fma export", "fma simulate",
 )  # fmt: skip
 FAST = [
@@ -140,6 +140,15 @@ def test_evaluate_computes_the_same_tables_again(run):
     result = matt("evaluate", out, "--json")
     assert result.exit_code == 0
     assert document(result) == told["scores"]
+    other = document(matt("evaluate", out, "--json", "--seed", "1"))
+    plain = document(matt("evaluate", out, "--json", "--rounds", "0"))
+    interval = "95 % of accuracy"
+    rows = [tables["scores"]["rows"] for tables in (told["scores"], other, plain)]
+    for here, there, bare in zip(*rows, strict=True):
+        assert {name: there[name] for name in bare} == {name: here[name] for name in bare} == bare
+        assert interval not in bare
+    assert [row[interval] for row in rows[0]] != [row[interval] for row in rows[1]]
+    assert matt("evaluate", out, "--rounds", "-1").exit_code == 2
 
 
 def test_no_artist_is_in_two_splits_of_a_run(run):
@@ -162,6 +171,23 @@ def test_predict_names_a_genre_for_every_album(library, run, tmp_path):
     assert [row["genre"] for row in rows] == [album["genre"] for album in albums]
     assert all(Path(row["path"]).exists() for row in rows)  # lone tracks have no other name
     assert [Path(row["path"]).is_file() for row in rows] == [a["n_tracks"] == 1 for a in albums]
+
+
+def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_path):
+    given = ("predict", library, "--model", run[0], "--json")
+    before, genres = document(matt(*given))["albums"], Predictions.load(run[0] / "predictions" / "test.parquet").genres  # fmt: skip
+    bar = sorted(album["probability"] for album in before)[len(before) // 2]
+    albums = document(matt(*given, "--abstain-below", bar))["albums"]
+    assert {album["unsure"] for album in albums} == {True, False}
+    for album in albums:
+        assert (album["genre"] is None) == album["unsure"]
+    shares = dict.fromkeys(genres, 0.0) | {genres[0]: 1.0}
+    (tmp_path / "shares.json").write_text(json.dumps(shares))
+    for prior in (json.dumps(shares), tmp_path / "shares.json"):
+        albums = document(matt(*given, "--prior", prior))["albums"]
+        assert {album["genre"] for album in albums} == {genres[0]}
+    estimated = document(matt(*given, "--prior", "estimate"))["albums"]
+    assert [a["probability"] for a in estimated] != [a["probability"] for a in before]
 
 
 def test_explanations_are_shown_beside_the_albums(library, run):
@@ -189,7 +215,13 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["evaluate", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{run}", "--out", "x.txt"], "must end in .json, .csv"),
+        (["predict", "{music}", "--model", "{run}", "--prior", "evn"], "is no file and none of training"),
+        (["predict", "{music}", "--model", "{run}", "--prior", '{{"Polka": 1}}'], "unknown genre 'Polka'"),
+        (["predict", "{music}", "--model", "{run}", "--abstain-below", "2"], "must be above 0 and below 1"),
+        (["predict", "{music}", "--model", "{run}", "--accuracy", "0.9999"], "is not reached on the"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
+        (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown device 'gpu'"),
+        (["train", "{music}", "--out", "{empty}/r", "--precision", "float16"], "needs a CUDA device"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
         (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),

@@ -11,20 +11,26 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import Row, baseline, fit_row, predict_row, track_model
-from .config import Settings
+from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
+from .evaluation.overview import overview
 from .evaluation.report import Picture, Section, write_report
-from .evaluation.scores import Scores, majority, score
-from .evaluation.summaries import genre_table, score_table
-from .evaluation.tables import Column, Table
+from .evaluation.resampling import ROUNDS
+from .evaluation.scores import score
+from .evaluation.summaries import files_table
+from .evaluation.tables import Table
+from .faults import fault_texts
 from .features.store import FeatureStore
-from .files import write_bytes
+from .files import write_bytes, write_text
 from .models.classifier import GenreClassifier
 from .predictions import Predictions
-from .runs import Run, digest
+from .provenance import digest
+from .provenance import made as made_by
+from .runs import Run
+from .schema import to_toml
+from .settings import Settings
 from .tracks import SPLITS, Tracks
 
 
@@ -70,6 +76,7 @@ def run(
     notes: Sequence[str] = (),
     progress: Callable[[str, Mapping[str, float]], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    ready: Callable[[], None] | None = None,
     resume: bool = False,
     **facts: Any,
 ) -> Run:
@@ -96,6 +103,8 @@ def run(
         Called with the name of the row and its history after each epoch.
     warn : callable, optional
         Called with each warning of the audit, before the training.
+    ready : callable, optional
+        Called before the first training, when others can `comparison.take_part`.
     resume : bool
         Go on where an unfinished run in the folder was killed: after the last whole epoch, with
         the same result as if it never had been.
@@ -112,7 +121,7 @@ def run(
         If the data cannot be trained on; what was written before stays readable. Also if the run to
         resume is finished, or of other settings, data or versions.
     """
-    tracks = prepare(tracks, features, settings)
+    tracks, faults = prepare(tracks, features, settings), settings.present_faults
     found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
     if warn is not None:
         for warning in found.warnings():
@@ -127,9 +136,13 @@ def run(
         data_notes=list(notes),
         audit=found.counts(),
         warnings=list(found.warnings()),
+        faults=list(faults),
         **facts,
     )
+    write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
+    if ready is not None:
+        ready()
     test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
     def fitted(row: Row) -> GenreClassifier:
@@ -137,18 +150,15 @@ def run(
         kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
         return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
 
-    main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
-    if settings.baseline is not None:
-        main = baseline(settings.baseline)
+    main, *others = fitted_rows(settings, controls=controls)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
-    noted = list(model.notes)
+    noted = [*settings.inert_faults, *model.notes]
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
-    if controls:
-        row = track_model("track model", settings.training, average=True, model=settings.model)
+    for row in others:
         control = fitted(row)
         noted += [f"{row.name}: {note}" for note in control.notes if note not in model.notes]
         made["control"] = predict_row(row, control, features, tracks, test)
@@ -156,27 +166,27 @@ def run(
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
     for name, some in made.items():
         out.save_predictions(name, some)
-    tables = tables_of(made, model=main.name)
+    tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
-    told = [*_told(tracks, found, untestable, noted), *notes]
+    told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     write_report(
         out.report,
         title=title,
         lead="\n\n".join(told),
+        warnings=fault_texts(faults, red=True),
         sections=[
             Section("Results", [*tables.values()]),
             Section("Pictures", pictures),
-            *_files(out.manifest),
+            *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
         ],
-        footer=provenance(out),
+        footer=made_by(out.manifest),
     )
     out.finish(notes=noted, untestable=list(untestable))
     return out
 
 
-BAG_MODEL = "bag model"
 NAMES = {
     "test": BAG_MODEL,
     "test-alone": f"{BAG_MODEL}, each track alone",
@@ -185,8 +195,15 @@ NAMES = {
 }
 
 
-def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dict[str, Table]:
-    """Score table of saved predictions by name, and the genre table of the model.
+def tables_of(
+    made: Mapping[str, Predictions],
+    *,
+    model: str = BAG_MODEL,
+    faults: Sequence[str] = (),
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> dict[str, Table]:
+    """Tables of saved predictions, see `matt.evaluation.overview`.
 
     Parameters
     ----------
@@ -194,20 +211,19 @@ def tables_of(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dic
         Under the names that `run` saves.
     model : str
         What the model is called, see `model_name`.
+    faults : sequence of str
+        Of the run, by name; noted under the scores.
+    rounds, seed : int
+        Of the resamples for intervals; 0 rounds for none.
     """
     names = NAMES
     if model != BAG_MODEL:  # a baseline sees lone tracks
         alone = f"{model}, each track alone"
         names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
-    rows: list[tuple[str, Scores]] = []
-    for name, predictions in made.items():
-        for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
-            rows.append((names.get(name, name), score(predictions, unit=unit)))
-    first = next(iter(made.values()))
-    rows += [("control: majority class", score(majority(first), unit=u)) for u in ("bag", "spread")]
-    title = f"{'Bag model' if model == BAG_MODEL else model} by genre"
-    by_genre = genre_table(score(first, unit="spread"), title=title)
-    return {"scores": score_table(rows, title="Test split"), "genres": by_genre}
+    named = {names.get(name, name): predictions for name, predictions in made.items()}
+    tables = overview(named, model=model, rounds=rounds, seed=seed)
+    scores = tables["scores"]
+    return {**tables, "scores": replace(scores, notes=(*scores.notes, *fault_texts(faults)))}
 
 
 def saved(run: Run) -> dict[str, Predictions]:
@@ -258,19 +274,6 @@ def draw(
     return pictures
 
 
-def _files(manifest: Mapping[str, Any]) -> list[Section]:
-    """Files that were left out or used in part, where there are any."""
-    kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (row["path"], what, row["reason"])
-        for kind, what in kinds.items()
-        for row in manifest.get(kind, ())
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    table = Table("Files that were left out or used in part", columns, tuple(told))
-    return [Section("Files", [table])] if told else []
-
-
 def _told(
     tracks: Tracks, found: Audit, untestable: Sequence[str], notes: Sequence[str]
 ) -> list[str]:
@@ -285,11 +288,3 @@ def _told(
         names = ", ".join(untestable)
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")
     return told
-
-
-def provenance(out: Run) -> str:
-    """What a reader needs to make the run again, in one line."""
-    manifest = out.manifest
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
-    return f"Made {manifest['created']} with seed {manifest['seed']}{commit}. {versions}."

@@ -11,6 +11,7 @@ import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
 from .extraction import Retry, Salvage, Scheduler, Store, Workers
+from .processes import follow, follows, leading, n_processes
 from .sources import (
     IN_PART,
     SourcePath,
@@ -33,13 +34,25 @@ def train(
     source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
+        Path | None,
+        typer.Option(
+            help="Settings as TOML, see 'matt settings'; by default the best known recipe."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one setting, e.g. --set training.lr=0.01."),
+        typer.Option(
+            "--set",
+            help="Change one setting, e.g. --set training.lr=0.01; 'matt settings' lists them.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Train on it: cpu, auto, cuda, cuda:0, ..., mps.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Compute in float32, bfloat16 or, with CUDA, float16.")
+    ] = None,
     controls: Annotated[
         bool, typer.Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
@@ -57,11 +70,20 @@ def train(
     """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
 
     Artists are split into training, validation and test unless a table says otherwise; the data are
-    audited first; features are extracted once. Example: [bold]matt train ~/Music --out
-    runs/mine[/bold]
+    audited first; features are extracted once. Several processes share the work under torchrun.
+    Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
     output = Output(json, quiet)
-    with outcome(output):
+    given = {"seed": seed, "training.device": device, "training.precision": precision}
+    overrides = [
+        *(override or []),
+        *(f"{name}={value}" for name, value in given.items() if value is not None),
+    ]
+    if follows():
+        follow(source, out, config, overrides, controls=controls)
+        return
+    # The others end once this process lets go of them; what failed has to be said before.
+    with leading() as call_others, outcome(output):
         from .. import config as settings_module
         from .. import experiment
         from ..runs import check_free, check_resumable
@@ -69,7 +91,6 @@ def train(
         check_free(out)
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
-        overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
         settings = settings_module.load(config, overrides)
         found = open_source(source, output)
         spec = settings.features.spec()
@@ -91,6 +112,8 @@ def train(
             shown: dict[str, TaskID] = {}
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
+                if "network" in epoch:
+                    name = f"{name}, network {epoch['network']:.0f}"
                 if name not in shown:
                     shown[name] = add_bar(bars, name, settings.training.epochs)
                 score = epoch.get("valid_macro_f1")
@@ -111,7 +134,9 @@ def train(
                 notes=found.notes,
                 progress=show,
                 warn=output.warn,
+                ready=lambda: call_others(place),
                 resume=resume,
+                processes=n_processes(),
                 failures=failure_rows(failures),
                 partial=failure_rows(partial),
                 store=None if place is None else str(place),
@@ -139,16 +164,20 @@ def train(
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Run folder of 'matt train'.", show_default=False)],
+    rounds: Annotated[
+        int, typer.Option(min=0, help="Resamples of the artists for intervals; 0 for none.")
+    ] = 1_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compute the tables of a run again, from its saved predictions.
+    """Compute the tables of a run again, from its saved predictions, with their intervals.
 
     Example: [bold]matt evaluate runs/mine --json[/bold]
     """
     output = Output(json, quiet)
     with outcome(output):
-        tables = _saved_tables(run)
+        tables = _saved_tables(run, rounds=rounds, seed=seed)
         output.tables(tables.values())
         output.document({name: table.to_json() for name, table in tables.items()})
 
@@ -163,9 +192,11 @@ def load_model(path: Path) -> GenreClassifier:
     return GenreClassifier.load(Run.open(path).check_finished().model)
 
 
-def _saved_tables(path: Path) -> dict[str, Table]:
+def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str, Table]:
     from .. import experiment
     from ..runs import Run
 
     run = Run.open(path)
-    return experiment.tables_of(experiment.saved(run), model=experiment.model_name(run))
+    made, model = experiment.saved(run), experiment.model_name(run)
+    faults = run.manifest.get("faults", ())
+    return experiment.tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)

@@ -155,11 +155,84 @@ def tail_top_k_accuracy(
     >>> tail_top_k_accuracy(p, y, counts, k=2, fewer_than=100)
     1.0
     """
-    if not 1 <= k <= scores.shape[1]:
-        raise DataError(f"k={k} guesses of {scores.shape[1]} genres; use 1 to {scores.shape[1]}")
+    _check_k(k, scores.shape[1])
     rare = np.append(train_counts < fewer_than, False)[labels]  # an unknown label, -1, is not rare
-    if not rare.any():
+    return top_k_accuracy(scores[rare], labels[rare], k=k)
+
+
+def top_k_accuracy(scores: NDArray[np.floating], labels: NDArray[np.integer], *, k: int) -> float:
+    """Share of items whose true genre is among the first k guesses.
+
+    Parameters
+    ----------
+    scores : array, shape (b, G)
+    labels : int array, shape (b,)
+        -1 is unknown and is dropped.
+    k : int, 1 <= k <= G
+
+    Returns
+    -------
+    float
+        In [0, 1]; NaN without items. Ties count against the true genre.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1, 0.0], [0.4, 0.4, 0.2]])
+    >>> top_k_accuracy(p, np.array([0, 1]), k=1), top_k_accuracy(p, np.array([0, 1]), k=2)
+    (0.5, 1.0)
+    """
+    _check_k(k, scores.shape[1])
+    known = labels >= 0
+    if not known.any():
         return float("nan")
-    true = np.take_along_axis(scores[rare], labels[rare, None], axis=1)
-    rank = (scores[rare] >= true).sum(axis=1)  # 1 is best
-    return float((rank <= k).mean())
+    return float((ranks(scores[known], labels[known]) <= k).mean())
+
+
+def ranks(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Place of the true genre, shape (b,): 1 is best, and of equal scores the true one is last.
+
+    >>> ranks(np.array([[0.2, 0.2, 0.6]]), np.array([0]))
+    array([3])
+    """
+    true = np.take_along_axis(scores, labels[:, None], axis=1)
+    return np.asarray((scores >= true).sum(axis=1))
+
+
+def micro_curve(
+    scores: NDArray[np.floating], labels: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision and recall over all pairs of item and genre: the curves of the paper.
+
+    Parameters
+    ----------
+    scores : array, shape (b, G)
+    labels : int array, shape (b,), or bool array, shape (b, G)
+        Unknown items are dropped.
+
+    Returns
+    -------
+    precision, recall : array
+        As in `precision_recall`; `step_sum` makes them the micro average precision.
+    """
+    truth = truth_of(labels, scores.shape[1])
+    known = truth.any(axis=1)
+    return precision_recall(scores[known].ravel(), truth[known].ravel())
+
+
+def genre_curves(
+    scores: NDArray[np.floating], labels: NDArray[Any]
+) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+    """Precision and recall of each genre against the others, length G; see `micro_curve`.
+
+    A genre without an item has empty curves.
+    """
+    truth = truth_of(labels, scores.shape[1])
+    known = truth.any(axis=1)
+    return tuple(
+        precision_recall(scores[known, g], truth[known, g]) for g in range(scores.shape[1])
+    )
+
+
+def _check_k(k: int, n_genres: int) -> None:
+    if not 1 <= k <= n_genres:
+        raise DataError(f"k={k} guesses of {n_genres} genres; use 1 to {n_genres}")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import nan
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, did_you_mean
 from ..predictions import Predictions
-from . import metrics
-from .ranking import average_precision, truth_of
-
-UNITS = ("bag", "spread")
+from . import metrics, probability
+from .ranking import average_precision, ranks
+from .tally import HEADLINE, KS
+from .units import Items, items_of
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,19 @@ class Scores:
         Rows are true genres; None for multi-label predictions.
     reasons : dict of str to str
         Why a score is NaN, by the name of the score.
+    top_2, top_3, top_5 : float
+        Share of items whose genre is among the first guesses; ties count against it.
+    tail_top_2, tail_top_3, tail_top_5 : float
+        The same over the items of rare genres.
+    log_loss, brier, calibration_error : float
+        Of probabilities, see `matt.evaluation.probability`; NaN where the link is none.
+    n_artists : int
+        Artists of the items: what is resampled for intervals.
+    intervals : dict of str to (low, high)
+        By the name of the score; empty unless they were asked for.
+    confidence : float
+    rounds, seed : int
+        Of the intervals, see `matt.evaluation.resampling`.
     """
 
     unit: str
@@ -88,6 +101,20 @@ class Scores:
     genres: tuple[GenreScores, ...]
     confusion: metrics.Confusion | None
     reasons: Mapping[str, str]
+    top_2: float = nan
+    top_3: float = nan
+    top_5: float = nan
+    tail_top_2: float = nan
+    tail_top_3: float = nan
+    tail_top_5: float = nan
+    log_loss: float = nan
+    brier: float = nan
+    calibration_error: float = nan
+    n_artists: int = 0
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    confidence: float = 0.95
+    rounds: int = 0
+    seed: int = 0
 
 
 def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None = None) -> Scores:
@@ -97,11 +124,11 @@ def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None
     ----------
     predictions : Predictions
         One genre an item or several, with any link: scores that are no probabilities are ranked.
-    unit : {"bag", "spread"}
-        What one item is. ``"bag"``: a bag under its own label; where every bag is a lone track the
-        result says ``"track"``. ``"spread"``: each track under the *track's own* label, with the
-        prediction of its bag; the result says ``"bag over tracks"``. Large bags weigh more then,
-        and a bag that mixes genres cannot be wholly right.
+    unit : {"bag", "spread", "track"}
+        What one item is. ``"bag"``: a bag under its own label. ``"spread"``: each track under the
+        *track's own* label, with the prediction of its bag; the result says ``"bag over tracks"``.
+        Large bags weigh more then, and a bag that mixes genres cannot be wholly right.
+        ``"track"``: lone tracks. Where every bag is a lone track, so says the result.
     fewer_than : int, optional
         A genre is rare with fewer training tracks than this; `metrics.tail` has the default.
 
@@ -113,38 +140,39 @@ def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None
     ------
     ConfigError
         If the unit is unknown.
+    DataError
+        If the unit is ``"track"``, but bags were predicted.
     """
-    if unit not in UNITS:
-        raise ConfigError(f"unknown unit {unit!r}; {did_you_mean(unit, UNITS)}")
-    lone = bool((predictions.bags.sizes == 1).all())
-    scored = predictions.spread() if unit == "spread" and not lone else predictions
-    name = "track" if lone else "bag over tracks" if unit == "spread" else "bag"
-    counts, n_genres = scored.train_counts, len(scored.genres)
+    return score_items(items_of(predictions, unit=unit), fewer_than=fewer_than)
+
+
+def score_items(items: Items, *, fewer_than: int | None = None) -> Scores:
+    """Score items as `score` does, e.g. those of bags of one size."""
+    counts, n_genres, truth = items.train_counts, len(items.genres), items.truth
     rare = metrics.tail(counts, fewer_than=fewer_than)
-    known = np.flatnonzero(scored.bags.known)
-    truth = truth_of(scored.labels[known], n_genres)  # (n, G)
-    values = (scored.logits if scored.link == "none" else scored.probabilities)[known]  # (n, G)
-    ap = np.array([average_precision(values[:, g], truth[:, g]) for g in range(n_genres)])
+    ap = np.array([average_precision(items.values[:, g], truth[:, g]) for g in range(n_genres)])
     confusion = None
-    if not scored.bags.multi_label:
-        confusion = metrics.confusion_matrix(scored.labels[known], scored.best[known], n_genres)
-    n_true = truth.sum(axis=0)  # (G,)
-    n_tail = int(truth[:, rare].any(axis=1).sum())
+    if items.labels is not None:
+        confusion = metrics.confusion_matrix(items.labels, items.best, n_genres)
+    of_tail = np.asarray(truth[:, rare].any(axis=1))  # (n,)
+    made: dict[str, Any] = _of_probabilities(items) | _top_k(items, of_tail)
     return Scores(
-        unit=name,
-        n=len(known),
-        n_unknown=len(scored) - len(known),
-        n_tail=n_tail,
+        unit=items.unit,
+        n=len(items),
+        n_unknown=items.n_unknown,
+        n_tail=int(of_tail.sum()),
         accuracy=nan if confusion is None else metrics.accuracy(confusion),
         balanced_accuracy=nan if confusion is None else metrics.balanced_accuracy(confusion),
         macro_f1=nan if confusion is None else metrics.macro_f1(confusion),
         tail_recall=nan if confusion is None else metrics.tail_recall(confusion, rare),
-        micro_ap=average_precision(values, truth),
+        micro_ap=average_precision(items.values, truth),
         macro_ap=metrics.mean_defined(ap),
         tail_rule=metrics.tail_rule(counts, fewer_than=fewer_than),
-        genres=_genre_scores(scored, rare, n_true, confusion, ap),
+        genres=_genre_scores(items, rare, confusion, ap),
         confusion=confusion,
-        reasons=_reasons(len(known), n_tail, rare, multi_label=scored.bags.multi_label),
+        reasons=_reasons(items, int(of_tail.sum()), rare),
+        n_artists=items.n_artists,
+        **made,
     )
 
 
@@ -166,17 +194,38 @@ def majority(predictions: Predictions) -> Predictions:
     )
 
 
+def _top_k(items: Items, of_tail: NDArray[np.bool_]) -> dict[str, float]:
+    if items.labels is None or not len(items):
+        return {}
+    rank = ranks(items.values, items.labels)
+    found = {k: rank <= k for k in KS if k < len(items.genres)}
+    overall = {f"top_{k}": float(hit.mean()) for k, hit in found.items()}
+    if not of_tail.any():
+        return overall
+    return overall | {f"tail_top_{k}": float(hit[of_tail].mean()) for k, hit in found.items()}
+
+
+def _of_probabilities(items: Items) -> dict[str, float]:
+    values, truth, link = items.probabilities, items.truth, items.link
+    if values is None:
+        return {}
+    return {
+        "log_loss": probability.log_loss(values, truth, link=link),
+        "brier": probability.brier(values, truth, link=link),
+        "calibration_error": probability.reliability(values, truth, link=link).error,
+    }
+
+
 def _genre_scores(
-    scored: Predictions,
+    items: Items,
     rare: NDArray[np.bool_],
-    n_true: NDArray[np.int64],
     confusion: metrics.Confusion | None,
     ap: NDArray[np.float64],
 ) -> tuple[GenreScores, ...]:
     rows = [
         GenreScores(genre, int(n_train), bool(is_rare), int(n), average_precision=float(value))
         for genre, n_train, is_rare, n, value in zip(
-            scored.genres, scored.train_counts, rare, n_true, ap, strict=True
+            items.genres, items.train_counts, rare, items.truth.sum(axis=0), ap, strict=True
         )
     ]
     if confusion is None:
@@ -196,15 +245,25 @@ def _genre_scores(
     )
 
 
-def _reasons(n: int, n_tail: int, rare: NDArray[np.bool_], *, multi_label: bool) -> dict[str, str]:
+def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, str]:
     """Why a score is undefined, by its name."""
-    single = ("accuracy", "balanced_accuracy", "macro_f1", "tail_recall")
-    if not n:
-        return dict.fromkeys((*single, "micro_ap", "macro_ap"), "no item has a known genre")
-    if multi_label:
-        return dict.fromkeys(
-            single, "an item may have several genres; average precision ranks them"
-        )
+    if not len(items):
+        return dict.fromkeys(HEADLINE, "no item has a known genre")
+    reasons: dict[str, str] = {}
+    if items.no_probabilities:
+        probable = ("log_loss", "brier", "calibration_error")
+        reasons |= dict.fromkeys(probable, items.no_probabilities)
+    if items.labels is None:
+        ranked = {"micro_ap", "macro_ap", "log_loss", "brier", "calibration_error"}
+        single = [name for name in HEADLINE if name not in ranked]
+        reason = "an item may have several genres; average precision ranks them"
+        return reasons | dict.fromkeys(single, reason)
     if not n_tail:
-        return {"tail_recall": "no item has a rare genre" if rare.any() else "no genre is rare"}
-    return {}
+        names = ("tail_recall", *(f"tail_top_{k}" for k in KS))
+        reason = "no item has a rare genre" if rare.any() else "no genre is rare"
+        reasons |= dict.fromkeys(names, reason)
+    for k in KS:
+        if k >= len(items.genres):
+            reason = f"{k} guesses leave none of {len(items.genres)} genres out"
+            reasons |= dict.fromkeys((f"top_{k}", f"tail_top_{k}"), reason)
+    return reasons

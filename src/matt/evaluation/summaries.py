@@ -1,11 +1,13 @@
-"""The tables of a run: scores of several models, of one model by genre, and over several splits."""
+"""Tables of scores: of several models, of one model by genre, and over several splits."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from .metrics import wilson
+from .repeats import paired_over_splits
 from .scores import Scores
 from .tables import Cell, Column, Table
 
@@ -35,20 +37,46 @@ def score_table(rows: Iterable[tuple[str, Scores]], *, title: str = "Scores") ->
     Returns
     -------
     Table
-        Its notes explain the units, the tail, what was left out, and why a score is undefined.
+        With a column for the interval of each score, and one for the number of artists, where a row
+        has intervals. Its notes explain the units, the tail, what was left out, and why a score is
+        undefined.
     """
     rows = list(rows)
-    columns = (
-        Column("model"),
-        Column("unit"),
-        Column("n", "int"),
-        *(Column(heading, "share") for heading in _HEADINGS.values()),
-        Column("n tail", "int"),
-    )
+    scores = [s for _, s in rows]
+    shown = intervals_of(scores)
+    columns = [Column("model"), Column("unit"), Column("n", "int")]
+    columns += score_columns(shown)
+    columns.append(Column("n tail", "int"))
     cells: list[tuple[Cell, ...]] = [
-        (name, s.unit, s.n, *(getattr(s, key) for key in _HEADINGS), s.n_tail) for name, s in rows
+        (name, s.unit, s.n, *score_cells(s, shown), s.n_tail) for name, s in rows
     ]
-    return Table(title, columns, tuple(cells), _notes([scores for _, scores in rows]))
+    return Table(title, tuple(columns), tuple(cells), notes_of(scores))
+
+
+def intervals_of(scores: Sequence[Scores]) -> str:
+    """Heading of the columns of intervals, e.g. ``"95 % of "``; nothing where no row has them."""
+    told = {f"{100 * s.confidence:g} % of " for s in scores if s.rounds}
+    return min(told, default="")
+
+
+def score_columns(shown: str) -> list[Column]:
+    """Columns of the four scores of every table, with their intervals under such a heading."""
+    columns = []
+    for heading in _HEADINGS.values():
+        columns.append(Column(heading, "share"))
+        if shown:
+            columns.append(Column(f"{shown}{heading}", "interval"))
+    return [*columns, Column("artists", "int")] if shown else columns
+
+
+def score_cells(scores: Scores, shown: str) -> list[Cell]:
+    """Cells of `score_columns`."""
+    cells: list[Cell] = []
+    for key in _HEADINGS:
+        cells.append(getattr(scores, key))
+        if shown:
+            cells.append(scores.intervals.get(key))
+    return [*cells, scores.n_artists] if shown else cells
 
 
 def split_table(
@@ -105,7 +133,7 @@ def split_table(
             "splits share tracks, so the true interval is wider."
         )
     every = [s for scores in rows.values() for s in scores]
-    return Table(title, tuple(columns), tuple(cells), (*notes, *_notes(every), *partial))
+    return Table(title, tuple(columns), tuple(cells), (*notes, *notes_of(every), *partial))
 
 
 def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
@@ -133,7 +161,7 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
         interval = None if g.hits is None else wilson(g.hits, g.n)
         shares = (g.precision, g.recall, interval, g.f1, g.average_precision)
         cells.append((g.genre, g.tail, g.train_tracks, g.n, g.n_predicted, *shares))
-    notes = [*_notes([scores])]
+    notes = [*notes_of([scores], intervals=False)]
     if scores.unit == "bag over tracks" and scores.confusion is not None:
         notes.append(
             "The intervals take tracks for independent. Those of one bag are not, so the true "
@@ -162,29 +190,34 @@ def _sizes(scores: Sequence[Scores]) -> str:
 
 def _difference(scores: Sequence[Scores], control: Sequence[Scores]) -> tuple[float, float] | None:
     """Mean paired difference of macro-F1, and half the width of its 95 % t interval."""
-    from scipy.stats import t
-
     if len(scores) != len(control):
         return None
     pairs = zip(scores, control, strict=True)
-    found = _mean_sd([d for a, b in pairs if not math.isnan(d := a.macro_f1 - b.macro_f1)])
-    if found is None or math.isnan(found[1]):
-        return found
-    n = len(scores)
-    return found[0], float(t.ppf(0.975, n - 1)) * found[1] / math.sqrt(n)
+    found = paired_over_splits([a.macro_f1 - b.macro_f1 for a, b in pairs])
+    return (found.mean, found.half_width) if found.n else None
 
 
-def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
-    """What is the same for many rows, said once."""
+def notes_of(
+    scores: Sequence[Scores], headings: Mapping[str, str] = _HEADINGS, *, intervals: bool = True
+) -> tuple[str, ...]:
+    """What is the same for many rows, said once.
+
+    Parameters
+    ----------
+    scores : sequence of Scores
+    headings : mapping of str to str
+        What the columns call the scores, for those that are undefined.
+    intervals : bool
+        Say what the intervals are, where there are any.
+    """
     units = dict.fromkeys(_UNITS[s.unit] for s in scores)
     rules = dict.fromkeys(s.tail_rule for s in scores)
     unknown = dict.fromkeys(f"{s.n_unknown:,} ({s.unit})" for s in scores if s.n_unknown)
-    reasons = dict.fromkeys(
-        f"{_HEADINGS[key]} is undefined where {reason}"
-        for s in scores
-        for key, reason in s.reasons.items()
-        if key in _HEADINGS
-    )
+    reasons: dict[str, dict[str, None]] = {}
+    for s in scores:
+        for key, reason in s.reasons.items():
+            if key in headings:
+                reasons.setdefault(reason, {})[headings[key]] = None
     notes = [f"Unit. {'; '.join(units)}." if units else ""]
     if len(rules) > 1:  # by split, each by its own training counts
         notes.append(f"{_upper(next(iter(rules)))}; in other splits by their own counts.")
@@ -192,9 +225,37 @@ def _notes(scores: Sequence[Scores]) -> tuple[str, ...]:
         notes += [f"{_upper(rule)}." for rule in rules]
     if unknown:
         notes.append(f"Left out, because the genre is unknown: {', '.join(unknown)}.")
-    notes += [f"{_upper(reason)}." for reason in reasons]
+    for reason, names in reasons.items():
+        are = "are" if len(names) > 1 else "is"
+        notes.append(f"{_upper(', '.join(names))} {are} undefined where {reason}.")
+    for confidence, rounds, seed in dict.fromkeys(
+        (s.confidence, s.rounds, s.seed) for s in scores if s.rounds and intervals
+    ):
+        notes.append(
+            f"{100 * confidence:g} % intervals are percentiles of {rounds:,} resamples of the "
+            f"artists (seed {seed}), whose bags move together. They say what other test artists "
+            "would change, and nothing of another training or split."
+        )
     return tuple(note for note in notes if note)
 
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def files_table(manifest: Mapping[str, Any]) -> Table:
+    """Files that were left out of a run or used in part, and why; without rows where there is none.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of the run: ``failures`` and ``partial`` are lists of objects with a path and a reason.
+    """
+    kinds = {"failures": "left out", "partial": "used in part"}
+    told = [
+        (row["path"], what, row["reason"])
+        for kind, what in kinds.items()
+        for row in manifest.get(kind, ())
+    ]
+    columns = (Column("file"), Column("what became of it"), Column("why"))
+    return Table("Files that were left out or used in part", columns, tuple(told))

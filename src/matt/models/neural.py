@@ -16,28 +16,36 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__
 from ..bags import Bags
-from ..errors import ConfigError, DataError
+from ..calibration.coverage import Coverage
+from ..calibration.priors import Prior, TrainedPrior
+from ..calibration.shift import reprior
+from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .checkpoint import Checkpoint
-from .checks import align, check_bags, fit_notes, link_of
-from .device import find_device, reproducible
-from .loading import load_network
-from .network import BagNetwork, build_network
-from .reading import Reader, encode, moments
+from .checks import align, check_bags, check_training, fit_notes, link_of
+from .distributed import current
+from .fitted import described, restore, telling_damage
+from .fitting import fit_networks
+from .loading import load_networks, network_arrays
+from .members import say
+from .memory import settled
+from .network import BagNetwork
+from .precision import check_precision
+from .reading import Reader
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
-from .training import train
 from .training_settings import TrainingSettings
 
 
 class NeuralClassifier:
     """Encoder, attention pooling and a linear classifier, trained on labelled bags.
+
+    With ``n_networks`` of the training there are several, which differ in their seeds and whose
+    probabilities are averaged.
 
     Parameters
     ----------
@@ -55,9 +63,14 @@ class NeuralClassifier:
     link : {"softmax", "sigmoid", "none"}
         ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
-        Logits are divided by it.
+        Logits are divided by it; fitted on the validation bags, 1 where there are none.
+    prior : TrainedPrior or None
+        How frequent genres were in training, and what the logits assume.
+    coverage : Coverage or None
+        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
-        One row an epoch, see `training.train`; not saved with the model.
+        One row an epoch, see `training.train`; not saved with the model. Of several networks one
+        after another, with the number of each in ``network``.
     notes : tuple of str
         What the last fit wants to be known, such as genres without a training bag.
 
@@ -84,9 +97,11 @@ class NeuralClassifier:
         self.spec: FeatureSpec | None = None
         self.link = "softmax"
         self.temperature = 1.0
+        self.prior: TrainedPrior | None = None
+        self.coverage: Coverage | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
-        self._network: BagNetwork | None = None
+        self._networks: list[BagNetwork] = []
 
     def fit(
         self,
@@ -97,7 +112,7 @@ class NeuralClassifier:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
-        """Learn from labelled bags.
+        """Learn from labelled bags; of several processes all do so with the same arguments.
 
         Parameters
         ----------
@@ -108,7 +123,7 @@ class NeuralClassifier:
             Labelled bags of other tracks, in the same genres: the best epoch is chosen by them.
             Without them training runs for all epochs and the last one counts.
         progress : callable, optional
-            Called with the row of the history after each epoch.
+            Called with the row of the history after each epoch, by the first of the processes.
         checkpoint : path, optional
             A folder in which the state is kept after every epoch. If it holds one already, a fit
             that was killed goes on from there, to the same weights; what is kept of a whole fit
@@ -129,44 +144,42 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
-        device = find_device(self.training.device)
-        check_bags(bags, valid, self.model)
-        every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
-        self.history, self._network = [], None
-        with reproducible(self.training, device):
-            reader = Reader.open(features, every, device)
-            network = build_network(self.model, features.spec.shape, len(bags.genres))
-            mean, scale = moments(reader, bags.track_ids)
-            network.inputs.mean.copy_(torch.from_numpy(mean))
-            network.inputs.scale.copy_(torch.from_numpy(scale))
-            self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
-            self.spec, self.link = features.spec, link_of(bags, self.model)
-            self.temperature = 1.0
-            network.to(device)
-            kept = None
-            if checkpoint is not None:
-                used = self.model, self.training
-                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
-            told: tuple[str, ...] = ()
-            try:
-                told = train(
-                    network,
-                    reader,
-                    bags,
-                    settings=self.training,
-                    history=self.history,
-                    valid=valid,
-                    true_query=self.model.query == "true",
-                    progress=progress,
-                    checkpoint=kept,
-                )
-            finally:
-                self._network = network if self.history else None
-                self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
+        ranks = current()
+        with ranks.together():
+            device = ranks.device(self.training.device)
+            check_precision(self.training.precision, device)
+            check_bags(bags, valid, self.model)
+            check_training(bags, valid, self.model, self.training, n_processes=ranks.size)
+        self.history, self._networks = [], []
+        self.temperature, self.prior, self.coverage = 1.0, None, None
+        self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
+        self.spec, self.link = features.spec, link_of(bags, self.model)
+        told: tuple[str, ...] = ()
+        try:
+            self.prior, self.temperature, self.coverage, told = fit_networks(
+                features,
+                bags,
+                valid,
+                (self.model, self.training),
+                device,
+                link=self.link,
+                networks=self._networks,
+                history=self.history,
+                progress=progress,
+                checkpoint=checkpoint,
+            )
+        finally:
+            self.notes = told + fit_notes(bags, self.history, self._most_segments())
         return self
 
     def predict(
-        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+        self,
+        features: FeatureStore,
+        tracks: Tracks,
+        bags: Bags,
+        *,
+        explain: bool = False,
+        prior: Prior | None = None,
     ) -> Predictions:
         """Predict bags of any size.
 
@@ -181,6 +194,9 @@ class NeuralClassifier:
             an unknown label.
         explain : bool
             Also return the attention and the logits of every segment.
+        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`; by
+            default as the loss left it.
 
         Returns
         -------
@@ -191,33 +207,26 @@ class NeuralClassifier:
         ------
         DataError
             If the model is not fitted, or features are missing or of another specification.
+        ConfigError
+            If the prior names no shares of the model's genres.
         """
-        network, spec = self._fitted()
+        networks, spec = self._fitted()
         check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
-        device = next(network.parameters()).device
+        device = next(networks[0].parameters()).device
         reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        scores, values, offsets = encode(
-            network, reader, bags.track_ids, max_segments=self.training.max_segments
-        )
-        with torch.no_grad():
-            whole = torch.from_numpy(offsets[bags.offsets]).to(device)
-            logits, attention = network.pool(scores, values, whole)
-            segment_logits = network.segment_logits(values)
-        predictions = Predictions(
-            align(bags, self.genres, self.train_counts),
-            rows,
-            self._said(logits),
-            self.link,
-        )
-        if not explain:
-            return predictions
-        return replace(
-            predictions,
-            segment_offsets=offsets,
-            attention=attention.cpu().numpy(),
-            segment_logits=self._said(segment_logits),
-        )
+        most = self._most_segments()
+        said = say(networks, reader, bags, link=self.link, max_segments=most)
+        bags = align(bags, self.genres, self.train_counts)
+        predictions = Predictions(bags, rows, self._said(said.logits), self.link)
+        if explain:
+            predictions = replace(
+                predictions,
+                segment_offsets=said.offsets,
+                attention=said.attention.cpu().numpy(),
+                segment_logits=self._said(said.segment_logits),
+            )
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def save(self, path: Path | str) -> None:
         """Write a model folder: ``model.json`` and ``weights.safetensors``.
@@ -227,25 +236,14 @@ class NeuralClassifier:
         DataError
             If the model is not fitted.
         """
-        network, spec = self._fitted()
+        networks, spec = self._fitted()
         content = {
-            "genres": list(self.genres),
-            "train_counts": self.train_counts.tolist(),
-            "link": self.link,
+            **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
-            "spec_digest": spec.digest,
-            "spec": spec.to_json(),
             "model": asdict(self.model),
             "training": asdict(self.training),
-            "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
         }
-        arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        write_model(path, "neural", content, arrays)
+        write_model(path, "neural", content, network_arrays(networks))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -263,38 +261,33 @@ class NeuralClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
-        try:
+        with telling_damage(place):
             model = cls(
                 read_settings(ModelSettings, content["model"]),
                 read_settings(TrainingSettings, content["training"]),
             )
-            model.genres = tuple(str(genre) for genre in content["genres"])
-            model.train_counts = np.array(content["train_counts"], np.int64)
-            model.spec = FeatureSpec.from_json(content["spec"])
-            model.link, model.temperature = str(content["link"]), float(content["temperature"])
-            model.notes = tuple(str(note) for note in content["notes"])
-            if model.spec.digest != content["spec_digest"]:
-                raise DataError("the digest of its spec differs")
-            if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
-                raise DataError("genres, training counts and temperature do not fit each other")
-            if model.link not in (("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")):
-                raise DataError(f"unknown link {model.link!r}")
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise DataError(
-                f"{place} is damaged ({why}); copy the model again, or train again"
-            ) from error
-        shape = model.spec.shape if model.spec else ()
+            links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
+            spec = restore(model, content, links=links)
+            model.temperature = float(content["temperature"])
+            if not model.temperature > 0:
+                raise DataError(f"the temperature {model.temperature} is not above 0")
         arrays = read_weights(path, content)
-        model._network = load_network(model.model, shape, len(model.genres), arrays, place)
+        model._networks = load_networks(
+            model.model, spec.shape, len(model.genres), arrays, place, model.training.n_networks
+        )
         return model
+
+    def _most_segments(self) -> int:
+        """Segments that are encoded at once; 0 before any network is trained."""
+        networks = self._networks
+        return settled(self.training, networks[0]).max_segments if networks else 0
 
     def _said(self, logits: Tensor) -> NDArray[np.float32]:
         """Logits, or the scores in [0, 1] that the release calls its output."""
         said = logits.exp() if self.link == "none" else logits / self.temperature
         return np.asarray(said.cpu(), np.float32)
 
-    def _fitted(self) -> tuple[BagNetwork, FeatureSpec]:
-        if self._network is None or self.spec is None:
+    def _fitted(self) -> tuple[list[BagNetwork], FeatureSpec]:
+        if not self._networks or self.spec is None:
             raise DataError("this model is not fitted; call fit(...), or load a saved one")
-        return self._network, self.spec
+        return self._networks, self.spec
