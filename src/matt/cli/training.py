@@ -112,6 +112,8 @@ def train(
             shown: dict[str, TaskID] = {}
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
+                if "network" in epoch:
+                    name = f"{name}, network {epoch['network']:.0f}"
                 if name not in shown:
                     shown[name] = add_bar(bars, name, settings.training.epochs)
                 score = epoch.get("valid_macro_f1")

@@ -86,7 +86,7 @@ class Checkpoint:
         scales, the device and the versions that change results decide which training it is.
         """
         moments = hashlib.sha256()
-        for value in (network.inputs.mean, network.inputs.scale):
+        for value in network.inputs.buffers():
             moments.update(value.cpu().numpy().tobytes())
         identity = {
             "model": asdict(settings[0]),

@@ -22,6 +22,7 @@ ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
 POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
 QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
 HEAD_NAMES = ("linear", "mlp")
+INPUT_NAMES = ("standard", "quantile")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
 
@@ -34,6 +35,9 @@ class ModelSettings:
 
     Attributes
     ----------
+    inputs : {"standard", "quantile"}
+        What features go through first: mean and deviation of the training segments, or their rank
+        among these as a normal score, which no outlier moves.
     encoder : {"mlp", "identity", "crnn", "crnn_tf", "lstm"}
         What turns a segment into an embedding; ``"identity"`` takes its features as they are. The
         last three read maps (F, T), such as log-mels.
@@ -86,6 +90,7 @@ class ModelSettings:
         Naming the setting, its value and what would do.
     """
 
+    inputs: str = "standard"
     encoder: str = "mlp"
     hidden: tuple[int, ...] = (128,)
     recurrent_units: int = 32
@@ -104,6 +109,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_all(
+            lambda: check_choice("inputs", self.inputs, INPUT_NAMES),
             lambda: check_choice("encoder", self.encoder, ENCODER_NAMES),
             lambda: check_choice("pooling", self.pooling, POOLING_NAMES),
             lambda: check_choice("query", self.query, QUERIES),

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..errors import ConfigError, DataError
-from .augmentation import cap_bags, sub_bags
+from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .distributed import current
-from .losses import BagLoss
+from .losses import BagLoss, Mix, attention_divergence
 from .memory import room_notes, settled
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
@@ -93,12 +93,8 @@ def train(
             f"{settings.max_bags}; lower max_bags"
         )
     counts = segment_counts(reader.features, bags.track_ids)
-    objective = BagLoss.of(
-        bags,
-        np.add.reduceat(counts, bags.offsets[:-1]),
-        tau=settings.logit_adjustment,
-        segment_weight=settings.segment_loss,
-    ).to(reader.device)
+    n_segments = np.add.reduceat(counts, bags.offsets[:-1])
+    objective = BagLoss.of(bags, n_segments, settings).to(reader.device)
     optimizer = make_optimizer(network, settings)
     scaler = make_scaler(settings, reader.device)
     best_epoch, best_weights = 0, _copy(network)
@@ -180,14 +176,22 @@ def _epoch(
     """
     ranks = current()
     rng = np.random.default_rng([settings.seed, epoch])
-    shown = sub_bags(bags, rng) if settings.sub_bags else bags
-    counts = reader.features.counts(shown.track_ids)
+    shown = sample_bags(bags, settings.sampler, rng)
+    shown = sub_bags(shown, rng) if settings.sub_bags else shown
+    counts, count = reader.features.counts(shown.track_ids), reader.features.counts
     shown, n_capped = cap_bags(shown, counts, max_segments=settings.max_segments, rng=rng)
+    counts = count(shown.track_ids) if n_capped else counts
+    dropout = None
+    if settings.segment_dropout:
+        rate = settings.segment_dropout
+        dropout = SegmentDropout.draw(shown.track_ids, counts, rate=rate, rng=rng)
+        count = dropout.counts
+    mixed = draw_shares(len(shown), settings.mix, rng) if settings.mix else None
     batches = list(
         shown.batches(
             max_bags=settings.max_bags,
             max_segments=settings.max_segments,
-            counts=reader.features.counts(shown.track_ids) if n_capped else counts,
+            counts=counts,
             rng=rng,
         )
     )
@@ -197,16 +201,27 @@ def _epoch(
     torch.manual_seed(int(rng.integers(2**63)) + ranks.rank)
     network.train()
     total = torch.zeros((), dtype=torch.float64)
-    shares = [ranks.deal(batch, reader.features.counts) for batch in batches]
+    shares = [ranks.deal(batch, count) for batch in batches]
     values = reader.each([share.bags.track_ids for share in shares])
     for batch, share, (x, track_offsets) in zip(batches, shares, values, strict=True):
+        if dropout is not None:
+            rows, track_offsets = dropout.of(share.bags.track_ids)
+            x = x[torch.from_numpy(rows).to(reader.device)]
+        mix = None
+        if mixed is not None:  # bags are shuffled: the one before is as good as any
+            own, mixed = np.split(mixed, [len(batch)])
+            before = torch.arange(len(batch), device=reader.device).roll(1)
+            mix = Mix(before, torch.from_numpy(own).to(reader.device))
         offsets = torch.from_numpy(track_offsets[share.bags.offsets]).to(reader.device)
         labels = torch.from_numpy(share.bags.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
         with autocast(settings, reader.device):
             output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         shared = share.of_bags, share.of_segments
-        loss = objective(output, labels, bag_index(offsets), share=shared)
+        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix)
+        if settings.attention_entropy and len(labels):
+            apart = attention_divergence(output.attention, log_sizes, offsets)
+            loss = loss + settings.attention_entropy * share.of_bags * apart
         step(loss, network, optimizer, clip_norm=settings.clip_norm, scaler=scaler)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped

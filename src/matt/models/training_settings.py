@@ -10,12 +10,15 @@ import re
 from dataclasses import dataclass
 
 from ..errors import ConfigError
-from .setting_checks import check_choice, check_flag, check_number, check_whole
+from .setting_checks import check_choice, check_flag, check_fraction, check_number, check_whole
 
 OPTIMIZERS = ("adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "step")
 UNITS = ("bags", "average")
 PRECISIONS = ("float32", "bfloat16", "float16")
+LOSS_NAMES = ("cross_entropy", "class_balanced", "focal")
+SAMPLERS = ("natural", "sqrt", "balanced")
+HEAD_TUNINGS = ("none", "crt", "tau_norm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +55,41 @@ class TrainingSettings:
         Passes over the training bags, at most.
     patience : int >= 1
         Stop after so many epochs without a better one; needs validation bags.
+    loss : {"cross_entropy", "class_balanced", "focal"}
+        What is made of logits and labels, see `matt.models.losses`. The next setting adjusts the
+        logits of any; ``"class_balanced"`` makes up for rarity by itself, so give it 0.
     logit_adjustment : float >= 0
         Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy,
-        1 makes predictions as if every genre were equally frequent.
+        1 makes predictions as if every genre were equally frequent (the balanced softmax).
+    class_balanced_beta : float, 0 <= beta < 1
+        Of ``"class_balanced"``: 0 weighs all bags alike, towards 1 each genre counts alike.
+    focal_gamma : float >= 0
+        Of ``"focal"``: how little a bag counts that is predicted well; 0 is cross-entropy.
+    sampler : {"natural", "sqrt", "balanced"}
+        How often an epoch shows the bags of a genre: each once, or each genre as often as the
+        square root of its bags, or all genres alike. Priors are counted in what is shown.
+    head_tuning : {"none", "crt", "tau_norm"}
+        What is done to the last layer once training is over, see `matt.models.decoupling`.
     dropped_batch : bool
         Fault: leave out the last batch of each epoch if it has fewer than ``max_bags`` bags.
     sub_bags : bool
         Show each bag through a random non-empty subset of its tracks, another one every epoch.
+    segment_dropout : float, 0 <= rate < 1
+        Share of the segments of each track that an epoch leaves out, but never all of them.
+    mix : float >= 0
+        Mix each bag's logits with another's, in shares of Beta(mix, mix), and the loss of their
+        labels alike; with a linear head that is mixing their pooled embeddings. 0 is off.
+    attention_entropy : float >= 0
+        Weight, in the loss, of how far attention is from one vote a track, in nats. A pooling that
+        learns no attention has nothing of it.
     segment_loss : float >= 0
         Weight of the loss of every segment alone against its bag's label, beside the bag's loss.
     validate : {"bags", "average"}
         What the best epoch is chosen by: predictions of the validation bags, or each of their
         tracks predicted alone and probabilities averaged over the bag.
+    n_networks : int >= 1
+        Networks that are trained one after another, from other seeds, and whose probabilities are
+        averaged. Training and prediction cost as many times as much.
     seed : int >= 0
         Of everything random; on a CPU with the same number of threads, equal seeds give equal
         models.
@@ -97,11 +123,20 @@ class TrainingSettings:
     max_segments: int = 0
     epochs: int = 200
     patience: int = 25
+    loss: str = "cross_entropy"
     logit_adjustment: float = 1.0
+    class_balanced_beta: float = 0.999
+    focal_gamma: float = 2.0
+    sampler: str = "natural"
+    head_tuning: str = "none"
     dropped_batch: bool = False
     sub_bags: bool = True
+    segment_dropout: float = 0.0
+    mix: float = 0.0
+    attention_entropy: float = 0.0
     segment_loss: float = 0.5
     validate: str = "bags"
+    n_networks: int = 1
     seed: int = 0
     device: str = "cpu"
     precision: str = "float32"
@@ -113,6 +148,16 @@ class TrainingSettings:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_choice("validate", self.validate, UNITS)
         check_choice("precision", self.precision, PRECISIONS)
+        check_choice("sampler", self.sampler, SAMPLERS)
+        check_choice("head_tuning", self.head_tuning, HEAD_TUNINGS)
+        if self.loss == "balanced_softmax":  # one thing has one name
+            raise ConfigError(
+                "the balanced softmax is cross-entropy with the prior in it; use "
+                "loss='cross_entropy' and logit_adjustment=1"
+            )
+        check_choice("loss", self.loss, LOSS_NAMES)
+        for name in ("class_balanced_beta", "segment_dropout"):
+            check_fraction(name, getattr(self, name))
         check_number("lr", self.lr)
         if self.lr == 0:
             raise ConfigError("lr must be above 0, got 0; 1e-3 suits AdamW")
@@ -123,7 +168,9 @@ class TrainingSettings:
             )
         for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
             check_number(name, getattr(self, name))
-        for name in ("max_bags", "epochs", "patience", "step_epochs"):
+        for name in ("focal_gamma", "mix", "attention_entropy"):
+            check_number(name, getattr(self, name))
+        for name in ("max_bags", "epochs", "patience", "step_epochs", "n_networks"):
             check_whole(name, getattr(self, name), at_least=1)
         check_whole("max_segments", self.max_segments, at_least=0)
         check_whole("seed", self.seed, at_least=0)
