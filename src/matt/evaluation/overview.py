@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..bags import Bags
 from ..predictions import Predictions
 from .detail import calibration_table, detail_table, shot_table, size_table
 from .probability import reliability_of
@@ -20,7 +21,12 @@ MAJORITY = "control: majority class"
 
 
 def overview(
-    made: Mapping[str, Predictions], *, model: str, rounds: int = ROUNDS, seed: int = 0
+    made: Mapping[str, Predictions],
+    *,
+    model: str,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    bags: Bags | None = None,
 ) -> dict[str, Table]:
     """Tables of predictions of the same test tracks.
 
@@ -34,6 +40,8 @@ def overview(
         Resamples of the artists for intervals; 0 for none.
     seed : int
         Of the resamples.
+    bags : Bags, optional
+        Whose sizes tell items apart; by default those of the first.
 
     Returns
     -------
@@ -52,11 +60,11 @@ def overview(
     constant = majority(first)
     rows += [
         (MAJORITY, score_with_intervals(constant, unit=unit, rounds=rounds, seed=seed))
-        for unit in ("bag", "spread")
+        for unit in (("bag", "spread") if (first.bags.sizes > 1).any() else ("bag",))
     ]
     spread = next(scores for name, scores in rows if scores.unit != "bag")
     sizes = [
-        (name, by_size(predictions, bags=first.bags, rounds=rounds, seed=seed))
+        (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
         for name, predictions in made.items()
     ]
     tables = {
