@@ -240,9 +240,7 @@ class Predictions:
         return cls(bags, tracks, as_array(table["logits"])[first], meta["link"], **segments)
 
     @classmethod
-    def from_csv(
-        cls, path: Path | str, tracks: Tracks, *, link: str | None = None
-    ) -> Predictions:
+    def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str | None = None) -> Predictions:
         """Read anyone's predictions, one row a track, schema ``matt.scores/1``.
 
         Parameters

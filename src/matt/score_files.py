@@ -167,9 +167,7 @@ def _check(path: Path | str, found: ScoreFile, lines: Sequence[int]) -> None:
     remedy = "values must be finite numbers; correct that line"
     if found.link != "none":
         bad |= ((scores < 0) | (scores > 1)).any(axis=1)
-        remedy = (
-            "values must be probabilities in [0, 1]; for scores that are none use link='none'"
-        )
+        remedy = "values must be probabilities in [0, 1]; for scores that are none use link='none'"
     if not bad.any() and found.link == "softmax":
         sums = scores.sum(axis=1)
         bad = np.abs(sums - 1) > 0.02 * math.sqrt(scores.shape[1])

@@ -87,9 +87,10 @@ def contrast(
                 items = items_of(predictions, unit=unit)
             difference, p = None, dict[str, float]()
             if rounds and name != against:
-                drawn = {"unit": unit, "rounds": rounds, "seed": seed}
-                difference = paired_bootstrap(predictions, made[against], **drawn)
-                p = sign_flip(predictions, made[against], **drawn)
+                pair = made[against], predictions  # the tail is that of the first
+                less = paired_bootstrap(*pair, unit=unit, rounds=rounds, seed=seed)
+                difference = _negative(less)
+                p = sign_flip(*pair, unit=unit, rounds=rounds, seed=seed)
         except DataError as error:
             raise DataError(f"{name} and {against} cannot be compared: {error}") from error
         scores = score_with_intervals(items, rounds=rounds, seed=seed)
@@ -143,6 +144,14 @@ def contrast_table(
         cells.append(tuple(cell))
     notes = [ON_TEST, *_notes(baseline, paired)]
     return Table(title, tuple(columns), tuple(cells), (*notes, *notes_of(scores)))
+
+
+def _negative(less: Resampled) -> Resampled:
+    """The second less the first."""
+    estimates = {name: -value for name, value in less.estimates.items()}
+    return replace(
+        less, estimates=estimates, rounds={name: -made for name, made in less.rounds.items()}
+    )
 
 
 def _notes(baseline: str, paired: Sequence[Resampled]) -> list[str]:

@@ -75,11 +75,19 @@ def overview(
         "shots": shot_table([(name, _shots(p, rounds, seed)) for name, p in made.items()]),
         "calibration": _calibration(first, model),
     }
-    note = _protocol(first)
-    if note:
-        scores = tables["scores"]
-        tables["scores"] = replace(scores, notes=(*scores.notes, note))
+    tables["scores"] = with_protocol(tables["scores"], first)
     return tables
+
+
+def with_protocol(table: Table, predictions: Predictions) -> Table:
+    """Return a table with a note where the test split is too small to rank models.
+
+    Nothing is said of tracks that are in no test split.
+    """
+    tracks = predictions.tracks
+    tested = (tracks.split == "test") & tracks.labelled
+    note = protocol_for(tracks).note if tested.any() else ""
+    return replace(table, notes=(*table.notes, note)) if note else table
 
 
 def _shots(predictions: Predictions, rounds: int, seed: int) -> tuple[ShotScores, ...]:
@@ -93,10 +101,3 @@ def _calibration(predictions: Predictions, model: str) -> Table:
     title, reason = f"Calibration: {model}", items.no_probabilities
     found = None if reason else reliability_of(predictions)
     return calibration_table(found, unit=items.unit, title=title, reason=reason)
-
-
-def _protocol(predictions: Predictions) -> str:
-    """Whether this split is too small, where the tracks say that they are of one."""
-    tracks = predictions.tracks
-    tested = (tracks.split == "test") & tracks.labelled
-    return protocol_for(tracks).note if tested.any() else ""

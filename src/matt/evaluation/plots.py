@@ -130,7 +130,8 @@ def history(
     rows : sequence of dict
         One an epoch, with ``"epoch"`` and the columns named below.
     losses, scores : sequence of str
-        Columns of the left panel and of the right one, whose axis runs from 0 to 1.
+        Columns of the left panel and of the right one, whose axis runs from 0 to 1; a panel without
+        a column is left out.
     best_epoch : int, optional
         The epoch whose weights were kept; it is marked.
     """
@@ -143,8 +144,9 @@ def history(
     epochs = [row["epoch"] for row in rows]
     colours = (COMMON, TAIL, FOR, AGAINST, "#E69F00", "#56B4E9")
     with style.settings():
-        figure, axes = style.panels(2, height=2.6)
-        for ax, names, title in zip(axes, (losses, scores), ("loss", "score"), strict=True):
+        shown = {title: names for title, names in (("loss", losses), ("score", scores)) if names}
+        figure, axes = style.panels(len(shown), height=2.6)
+        for ax, (title, names) in zip(axes, shown.items(), strict=True):
             for name, colour in zip(names, colours, strict=False):
                 marker = "o" if len(rows) == 1 else None
                 ax.plot(
@@ -165,7 +167,8 @@ def history(
             ax.set(xlabel="epoch", title=title)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend()
-        axes[1].set_ylim(0, 1)
+            if title == "score":
+                ax.set_ylim(0, 1)
     return figure
 
 

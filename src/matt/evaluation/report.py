@@ -77,10 +77,13 @@ class Section:
     title : str
     parts : sequence of str, Table or Picture
         In this order. In a text, an empty line begins a new paragraph.
+    level : {2, 3}
+        Of the heading; 3 is a part of the last section of level 2.
     """
 
     title: str
     parts: Sequence[str | Table | Picture]
+    level: int = 2
 
 
 def render_report(
@@ -100,7 +103,11 @@ def render_report(
         title=plain(title),
         lead=_paragraphs(lead),
         sections=[
-            {"title": plain(section.title), "parts": [_part(part) for part in section.parts]}
+            {
+                "title": plain(section.title),
+                "parts": [_part(part) for part in section.parts],
+                "level": section.level,
+            }
             for section in sections
         ],
         footer=_paragraphs(footer),

@@ -257,7 +257,11 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
         probable = ("log_loss", "brier", "calibration_error")
         reasons |= dict.fromkeys(probable, items.no_probabilities)
     if items.no_ranking:
-        ranking = ("micro_ap", "macro_ap", *(f"{tail}top_{k}" for tail in ("", "tail_") for k in KS))
+        ranking = (
+            "micro_ap",
+            "macro_ap",
+            *(f"{tail}top_{k}" for tail in ("", "tail_") for k in KS),
+        )
         reasons |= dict.fromkeys(ranking, items.no_ranking)
     if items.labels is None:
         ranked = {"micro_ap", "macro_ap", "log_loss", "brier", "calibration_error"}

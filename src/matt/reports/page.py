@@ -1,0 +1,271 @@
+"""The report: everything about one run or several, on one page and in files beside it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import DataError
+from ..evaluation.curves import MOST
+from ..evaluation.detail import pair_table
+from ..evaluation.markdown import render_markdown
+from ..evaluation.report import Picture, Section, write_report
+from ..evaluation.resampling import ROUNDS
+from ..evaluation.scores import score
+from ..evaluation.style import cut
+from ..evaluation.tables import Column, Table
+from ..files import write_bytes, write_json, write_text
+from . import facts, pictures
+from .comparing import Comparison, compare_subjects
+from .examples import NONE, examples
+from .subjects import LeftOut, Subject
+
+SCHEMA = "matt.report/1"
+Chapters = dict[str, facts.Parts]
+_HEADING = 70  # columns of a name in a heading
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What a report holds.
+
+    Attributes
+    ----------
+    title, lead : str
+    comparison : Comparison or None
+        Of several subjects, where they can be compared.
+    chapters : dict of str to dict of str to parts
+        By subject, then by heading; ``""`` are the chapters about all.
+    subjects : tuple of Subject
+    left_out : tuple of LeftOut
+    problems : tuple of str
+        Why the report is partial; empty where it is whole.
+    """
+
+    title: str
+    lead: str
+    comparison: Comparison | None
+    chapters: Mapping[str, Chapters]
+    subjects: tuple[Subject, ...]
+    left_out: tuple[LeftOut, ...]
+    problems: tuple[str, ...]
+
+    def sections(self) -> Iterator[Section]:
+        """Headings with what belongs under them, in the order of the page."""
+        several = len(self.subjects) > 1
+        for name, chapters in self.chapters.items():
+            if several and name:
+                yield Section(cut(name, most=_HEADING), [])
+            level = 3 if several and name else 2
+            for title, parts in chapters.items():
+                yield Section(title, list(parts.values()), level)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every table by subject and key, and what is partial; schema ``matt.report/1``."""
+        return {
+            "schema": SCHEMA,
+            "version": __version__,
+            "runs": [
+                {
+                    "name": subject.name,
+                    "path": str(subject.path),
+                    "model": subject.model,
+                    "partial": subject.remark or None,
+                    "notes": list(subject.notes),
+                }
+                for subject in self.subjects
+            ],
+            "left_out": [{"path": str(o.path), "reason": o.reason} for o in self.left_out],
+            "problems": list(self.problems),
+            "comparison": self.comparison.table.to_json() if self.comparison else None,
+            "tables": {
+                name: {
+                    key: part.to_json()
+                    for parts in chapters.values()
+                    for key, part in parts.items()
+                    if isinstance(part, Table)
+                }
+                for name, chapters in self.chapters.items()
+                if name
+            },
+        }
+
+
+def make_report(
+    subjects: Sequence[Subject],
+    left_out: Sequence[LeftOut] = (),
+    *,
+    title: str = "",
+    baseline: str | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Report:
+    """Put together what is known of runs and predictions.
+
+    Parameters
+    ----------
+    subjects, left_out
+        Of `matt.reports.subjects.open_subjects`.
+    title : str
+        By default the name of the run.
+    baseline : str, optional
+        What several subjects are compared with, by default the first.
+    rounds, seed : int
+        Of the resamples; 0 rounds for none.
+    """
+    chapters: dict[str, Chapters] = {}
+    comparison, problems = None, [f"{s.name}: {s.remark}" for s in subjects if s.remark]
+    if len(subjects) > 1:
+        try:
+            comparison = compare_subjects(subjects, baseline=baseline, rounds=rounds, seed=seed)
+            chapters[""] = _compared(comparison, subjects)
+        except DataError as error:
+            problems.append(f"There is no comparison. {error}")
+    problems += [f"{out.path} is left out: {out.reason}" for out in left_out]
+    if left_out:
+        columns = Column("what"), Column("why")
+        rows = tuple((str(out.path), out.reason) for out in left_out)
+        chapters.setdefault("", {})["Left out"] = {"left-out": Table("Left out", columns, rows)}
+    for subject in subjects:
+        chapters[subject.name] = dict(_about(subject, rounds=rounds, seed=seed))
+    names = ", ".join(cut(subject.name, most=40) for subject in subjects[:5])
+    names += f" and {len(subjects) - 5} more" if len(subjects) > 5 else ""
+    return Report(
+        title or f"Report: {names}",
+        "\n\n".join([*map(_lead, subjects), *(f"Partial. {problem}" for problem in problems)]),
+        comparison,
+        chapters,
+        tuple(subjects),
+        tuple(left_out),
+        tuple(problems),
+    )
+
+
+def write(report: Report, out: Path) -> list[Path]:
+    """Write ``report.html``, ``report.md``, ``report.json``, a CSV a table and a PNG a picture.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something else, see `check_out`.
+    """
+    check_out(out)
+    for name in ("tables", "plots"):
+        if (out / name).is_dir() and not (out / name).is_symlink():
+            shutil.rmtree(out / name)
+    files: dict[int, str] = {}
+    for number, (name, chapters) in enumerate(report.chapters.items()):
+        before = f"{_plain_name(name) or 'all'}-" if len(report.chapters) > 1 else ""
+        if before and [_plain_name(other) for other in report.chapters].count(before[:-1]) > 1:
+            before = f"{number}-{before}"
+        for key, part in (item for parts in chapters.values() for item in parts.items()):
+            if isinstance(part, Table):
+                files[id(part)] = f"tables/{before}{key}.csv"
+                write_text(out / files[id(part)], part.to_csv())
+            elif isinstance(part, Picture):
+                files[id(part)] = f"plots/{before}{key}.png"
+                write_bytes(out / files[id(part)], part.png)
+    sections, foot = list(report.sections()), f"Made by matt {__version__} from saved predictions."
+    told: dict[str, Any] = {"title": report.title, "lead": report.lead, "footer": foot}
+    write_report(out / "report.html", sections=sections, **told)
+    text = render_markdown(sections=sections, picture=lambda part: files[id(part)], **told)
+    write_text(out / "report.md", text)
+    write_json(out / "report.json", _no_nan(report.to_json()))
+    return [out / name for name in ("report.html", "report.md", "report.json", *files.values())]
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that a report must not be written to, before any work is done for it.
+
+    Raises
+    ------
+    DataError
+        If it is a file, a run folder, or holds something that is no report.
+    """
+    if out.is_file():
+        raise DataError(f"{out} is a file; choose another name for the folder of the report")
+    if (out / "run.json").exists():
+        raise DataError(f"{out} is a run folder; choose another folder for the report")
+    if out.is_dir() and any(out.iterdir()) and not (out / "report.json").exists():
+        raise DataError(f"{out} is not empty and holds no report; choose another folder")
+
+
+def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, facts.Parts]]:
+    """Chapters of one subject."""
+    tables = subject.tables(rounds=rounds, seed=seed)
+    first = next(iter(subject.made.values()))
+    scores = score(first, unit="spread")
+    items = pictures.items_by_name(subject.made)
+    shown: facts.Parts = {"remark": f"{_upper(subject.remark)}."} if subject.remark else {}
+    for number, note in enumerate(subject.notes if not subject.run else ()):
+        shown[f"note-{number}"] = note
+    yield "Scores", {**shown, "scores": tables["scores"], "detail": tables["detail"]}
+    drawn = pictures.distribution_picture(scores)
+    yield "Genres", {"genres": tables["genres"], "distribution": drawn}
+    yield "Precision and recall", dict(pictures.curve_pictures(items)) or {"none": _NO_CURVES}
+    confusion = pictures.confusion_picture(scores, subject.model)
+    mistakes: facts.Parts = {} if confusion is None else {"confusion": confusion}
+    yield "Mistakes", {**mistakes, "pairs": pair_table(scores)}
+    sure = pictures.sure_pictures(pictures.items_by_name(subject.made, unit="bag"))
+    yield "Calibration", {**sure, "calibration": tables["calibration"]}
+    yield "By size and by training tracks", {"sizes": tables["sizes"], "shots": tables["shots"]}
+    yield "Which tracks decided", dict(examples(subject.main)) or {"none": NONE}
+    if subject.run is not None:
+        fitted = facts.training(subject.run)
+        if fitted:
+            yield "Training", fitted
+        yield "Data", _renamed(facts.data(subject.run))
+        yield "Settings and versions", facts.configuration(subject.run)
+
+
+def _compared(comparison: Comparison, subjects: Sequence[Subject]) -> Chapters:
+    """Chapters about all: the ranked table, and curves of the models that it holds."""
+    models = {row.name for row in comparison.standings} & {s.name for s in subjects}
+    best = [row.name for row in comparison.standings if row.name in models][:MOST]
+    items = pictures.items_by_name({name: comparison.made[name] for name in best})
+    parts: facts.Parts = {"comparison": comparison.table, **pictures.curve_pictures(items)}
+    parts |= pictures.sure_pictures(items)
+    left = len(models) - len(best)
+    if left > 0:
+        parts["drawn"] = f"The curves are of the best {MOST}; {left} others are in the table alone."
+    return {"Comparison": parts}
+
+
+_NO_CURVES = "There are no curves: the scores rank nothing, because they name one genre alone."
+
+
+def _renamed(parts: facts.Parts) -> facts.Parts:
+    """Tables of the tracks under names that do not occur among those of the scores."""
+    return {{"genres": "tracks-of-genres"}.get(key, key): part for key, part in parts.items()}
+
+
+def _lead(subject: Subject) -> str:
+    main = subject.main
+    n = len(main.tracks)
+    known = "" if bool(main.bags.known.all()) else f", {int(main.bags.known.sum()):,} with a genre"
+    return (
+        f"{cut(subject.name, most=_HEADING)}: {subject.model}, {n:,} tracks in {len(main):,} "
+        f"bags{known}, {len(main.genres)} genres."
+    )
+
+
+def _plain_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:50].strip("-")
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _no_nan(value: Any) -> Any:
+    """Undefined numbers as null: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _no_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_no_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
