@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matt.runs import versions
+from matt.provenance import versions
 
 Work = Callable[[], Any]
 

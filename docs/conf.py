@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import matt
+from matt import schema
 
 project = "matt"
 author = "The matt maintainers"
@@ -60,7 +61,14 @@ def skip_made_by_scikit_learn(app, what, name, obj, skip, options):
     return True if re.fullmatch(r"set_\w+_request|get_metadata_routing", name) else None
 
 
+def add_settings(app, docname, source):
+    """Put the tables of all settings where the page says so; nobody types them."""
+    if docname == "settings":
+        source[0] = source[0].replace("<!-- every setting -->", schema.to_markdown())
+
+
 def setup(app):
+    app.connect("source-read", add_settings)
     app.connect("autodoc-skip-member", skip_made_by_scikit_learn)
     # Before napoleon (priority 500) sees the docstring.
     app.connect("autodoc-process-docstring", adapt_docstring, priority=400)

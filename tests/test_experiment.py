@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from matt import DataError, FeatureStore, Tracks, config, experiment
+from matt import DataError, FeatureStore, Tracks, config, experiment, provenance
 from matt.runs import Run
 
 SETTINGS = config.load(overrides=["training.epochs=3", "training.threads=1", "training.lr=0.02"])
@@ -31,6 +31,24 @@ def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
     assert again == run.scores()
     units = {row["unit"] for row in again["scores"]["rows"]}
     assert units == {"bag", "bag over tracks", "track"}
+
+
+def test_a_run_folder_says_all_that_is_needed_to_make_it_again(tmp_path):
+    tracks, features = toy()
+    settings = replace(SETTINGS, seed=4)
+    run = experiment.run(tracks, features, settings, tmp_path / "run", controls=False)
+    assert config.load(run.settings) == settings
+    manifest = Run.open(run.path).manifest
+    assert config.parse(manifest["settings"]) == settings
+    assert (manifest["seed"], manifest["faults"]) == (4, [])
+    assert manifest["data"] == provenance.digest(run.tracks())
+    assert {"python", "numpy", "torch", "scikit-learn"} <= manifest["versions"].keys()
+    assert manifest["commit"] == provenance.commit()
+    again = experiment.run(
+        tracks, features, config.load(run.settings), tmp_path / "again", controls=False
+    )
+    for name in ("model/weights.safetensors", "scores.json", "settings.toml"):
+        assert (run.path / name).read_bytes() == (again.path / name).read_bytes()
 
 
 def test_a_run_of_a_baseline_says_its_name_and_has_the_same_controls(tmp_path):

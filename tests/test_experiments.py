@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from matt import FeatureStore, Tracks, config, experiment
+from matt import ConfigError, FeatureStore, Tracks, config, experiment
+from matt.grid.setups import read_grid
 from matt.models.classifier import GenreClassifier
 from matt.models.network import build_network
 from matt.runs import Run
 
-CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
+GRIDS = [file for file in FILES if file.stem.startswith("grid_")]
+CONFIGS = [file for file in FILES if file not in GRIDS]
 BASELINES = ("knn", "lr", "mlp_sklearn", "svm")
 N_ALBUMS = 30
 QUICK = ["training.epochs=1"]
@@ -34,7 +37,7 @@ def data(kind):
         np.arange(len(album)), labels, ("A", "B"), artist_id=album, album_id=album,
         columns={"title": album.astype(str)},
     )  # fmt: skip
-    shape = (96, 64) if kind == "logmel" else (7,)
+    shape = (24, 63) if kind == "logmel" else (7,)
     noise = np.random.default_rng(0).normal(size=(len(album), *shape))
     values = labels.reshape(-1, *[1] * len(shape)) + noise
     return tracks, FeatureStore.from_arrays("toy", tracks.track_id, values)
@@ -43,6 +46,19 @@ def data(kind):
 def test_every_row_has_a_configuration():
     networks = [f"{e}{p}" for e in ("mlp", "crnn", "crnn_tf") for p in ("", "_mil", "_matt")]
     assert {file.stem for file in CONFIGS} == {*networks, *BASELINES, "lstm", "release"}
+
+
+@pytest.mark.parametrize("file", GRIDS, ids=lambda file: file.stem)
+def test_every_grid_can_be_read_and_is_no_configuration(file):
+    text = file.read_text()
+    assert text.startswith("# ")
+    assert len(text.splitlines()) <= 15
+    setups = read_grid(file).setups
+    names = [setup.name for setup in setups]
+    assert len(set(names)) == len(names) > 4
+    assert {setup.against for setup in setups} <= set(names)
+    with pytest.raises(ConfigError, match=r"\[grid\] makes many runs .* 'matt compare --grid'"):
+        config.load(file)
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
@@ -64,6 +80,19 @@ def test_every_configuration_is_what_its_name_says(file):
         assert (settings.features.kind == "logmel") == (encoder != "mlp")
     assert (settings.training.logit_adjustment, settings.training.segment_loss) == (0, 0)
     assert not settings.training.sub_bags
+
+
+def test_the_release_has_the_settings_and_the_faults_of_its_model():
+    file = next(file for file in CONFIGS if file.stem == "release")
+    settings = config.load(file)
+    assert settings.present_faults == settings.faults
+    assert set(settings.faults) == {"frozen_queries", "true_query", "tanh_pooled", "dropped_batch"}
+    assert (settings.model.encoder, settings.model.pooling) == ("identity", "dot")
+    assert (settings.model.scale, settings.model.pooled_dropout) == ("fixed", 0.5)
+    assert (settings.training.optimizer, settings.training.lr) == ("sgd", 0.2)
+    assert (settings.training.max_bags, settings.training.weight_decay) == (160, 1e-5)
+    whole = config.with_faults(settings, "released")
+    assert (whole.model, whole.training) == (settings.model, settings.training)
 
 
 @pytest.mark.parametrize("file", each(CONFIGS))

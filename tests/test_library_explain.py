@@ -1,11 +1,15 @@
 """Explanations against predictions of bags from which the track was really taken out."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from matt import Bags, DataError, FeatureStore, NeuralClassifier, Tracks
-from matt.library.explain import explain
+from matt import Bags, DataError, FeatureStore, NeuralClassifier, Predictions, Tracks
+from matt.library.explain import _of_others, explain
 from matt.models.settings import ModelSettings
 from matt.models.training_settings import TrainingSettings
 
@@ -94,3 +98,55 @@ def test_scores_that_are_no_probabilities_have_no_explanation(library):
     predictions = explained(library, ModelSettings(tanh_pooled=True))
     with pytest.raises(DataError, match="these scores are no probabilities"):
         explain(predictions)
+
+
+def of_scores(scores, segment_logits):
+    """Predictions of one bag of single segments, from scores (n, G) as a network would make them."""
+    weights = np.exp(scores - scores.max(axis=0))
+    attention = (weights / weights.sum(axis=0)).astype(np.float32)
+    n, n_genres = scores.shape
+    tracks = Tracks(np.arange(n), np.zeros(n, int), [f"genre {g}" for g in range(n_genres)], album_id=np.ones(n, int), artist_id=np.ones(n, int))  # fmt: skip
+    logits = (attention * segment_logits).sum(axis=0, keepdims=True)
+    return Predictions(
+        Bags.from_tracks(tracks), tracks, logits.astype(np.float32), segment_offsets=np.arange(n + 1),
+        attention=attention, segment_logits=segment_logits.astype(np.float32),
+    )  # fmt: skip
+
+
+def softmax(x, axis):
+    exp = np.exp(x - x.max(axis=axis, keepdims=True))
+    return exp / exp.sum(axis=axis, keepdims=True)
+
+
+@pytest.mark.parametrize("gap", [0, 5, 20, 60])
+def test_the_effect_keeps_its_digits_where_one_track_has_nearly_all_attention(gap):
+    """Scores of 1e4 whose softmax leaves the others e^-60: attention of 1 in any precision."""
+    scores = np.array([[0.0, 0.2], [-1.0, 0.5], [1.5, -0.3], [0.4, 1.0], [-0.6, 0.1]]) + 1e4
+    scores[2] += gap
+    segment_logits = np.random.default_rng(0).normal(size=scores.shape).astype(np.float32)
+    effects = explain(of_scores(scores, segment_logits)).effects
+    whole = softmax((softmax(scores, 0) * segment_logits).sum(axis=0), 0)
+    for k in range(len(scores)):
+        rest = np.delete(scores, k, axis=0), np.delete(segment_logits, k, axis=0)
+        without = softmax((softmax(rest[0], 0) * rest[1]).sum(axis=0), 0)
+        np.testing.assert_allclose(effects[k], whole - without, atol=1e-6)
+
+
+def test_others_without_any_attention_say_nothing():
+    """A score that is 1e4 above the others leaves them nothing, in any precision."""
+    scores = np.zeros((4, 3))
+    scores[1] = 1e4
+    effects = explain(of_scores(scores, np.arange(12.0).reshape(4, 3))).effects
+    assert np.isnan(effects[1]).all()
+    np.testing.assert_array_equal(effects[[0, 2, 3]], 0)
+
+
+@given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=5), seed=st.integers(0, 2**32 - 1))
+def test_sums_of_others_are_those_of_each_bag_alone(sizes, seed):
+    values = np.random.default_rng(seed).normal(size=(sum(sizes), 3))
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    found = _of_others(values, offsets)
+    for start, end in pairwise(offsets):
+        for row in range(start, end):
+            rest = np.delete(values[start:end], row - start, axis=0).sum(axis=0)
+            np.testing.assert_allclose(found[row], rest, atol=1e-12)

@@ -179,7 +179,7 @@ def test_dropped_batch_leaves_out_what_does_not_fill_a_batch(store, bags, monkey
         seen.append(len(labels))
         return output.logits.square().mean()
 
-    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given: watch(*given))
+    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given, share: watch(*given))
     settings = TrainingSettings(max_bags=max_bags, epochs=2, sub_bags=False)
     run(store, bags, settings, model=ModelSettings())
     rest = len(bags) % max_bags

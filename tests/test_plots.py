@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 from matt.errors import DataError
 from matt.evaluation import plots, style
+from matt.evaluation.dots import Dots, dots
 from matt.evaluation.tables import plain
 
 HOSTILE = [
@@ -252,3 +253,18 @@ def test_comparison_has_a_point_a_split_and_the_mean():
     bars = [line.get_xdata()[0] for line in ax.lines if line.get_marker() != "o"]
     assert bars == pytest.approx([0.5, 0.25])
     assert [tick.get_text() for tick in ax.get_yticklabels()] == list(rows)
+
+
+def test_dots_show_every_split_and_differences_with_their_interval():
+    rows = [
+        Dots("one", [0.25, np.nan, 0.75]),
+        Dots("two $x$", [0.5, 0.5, 0.5], (-0.125, 0.25)),
+        Dots("three", [np.nan], (0.0625, np.nan), control=True),
+    ]
+    left, right = dots(rows, label="macro-F1", against="control").axes
+    drawn = [line.get_xdata().tolist() for line in left.lines]
+    assert drawn == [[0.25, 0.75], [0.5, 0.5], [0.5] * 3, [0.5, 0.5], []]
+    assert [list(line.get_xdata()) for line in right.lines] == [
+        [-0.375, 0.125], [-0.125], [0.0625], [0, 0],
+    ]  # fmt: skip
+    assert [name.get_text() for name in left.get_yticklabels()] == ["one", r"two \$x\$", "three"]

@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from matt import DataError, Tracks, runs
+from matt import DataError, Tracks, provenance
 from matt.runs import Run
 
 
@@ -94,6 +94,8 @@ def test_history_is_a_table(tmp_path):
 def test_the_digest_sees_labels_and_splits():
     tracks = Tracks([3, 5, 7], [0, 1, 0], ("A", "B"))
     same = Tracks(np.array([3, 5, 7]), np.array([0, 1, 0]), ("A", "B"), columns={"x": np.ones(3)})
-    assert runs.digest(tracks) == runs.digest(same)
-    assert runs.digest(tracks) != runs.digest(tracks.with_split(np.array(["test", "", ""])))
-    assert runs.digest(tracks) != runs.digest(Tracks([3, 5, 7], [0, 1, 1], ("A", "B")))
+    assert provenance.digest(tracks) == provenance.digest(same)
+    assert provenance.digest(tracks) != provenance.digest(
+        tracks.with_split(np.array(["test", "", ""]))
+    )
+    assert provenance.digest(tracks) != provenance.digest(Tracks([3, 5, 7], [0, 1, 1], ("A", "B")))

@@ -7,9 +7,11 @@ what bags and attention are worth.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from .bags import Bags
 from .features.store import FeatureStore
@@ -21,9 +23,13 @@ from .models.neural import NeuralClassifier
 from .models.settings import ModelSettings
 from .models.training_settings import TrainingSettings
 from .predictions import Predictions
+from .runs import Run
+from .settings import Settings
 from .tracks import Tracks
 
+BAG_MODEL = "bag model"
 LONE_BATCH = 256  # lone tracks a step; a bag counts as one bag, so bags take fewer
+_GENRE = "genre in the key"
 
 Epoch = Callable[[Mapping[str, float]], None]
 
@@ -43,6 +49,9 @@ class Row:
         Trained on lone tracks instead of bags, and predicted so.
     average : bool
         Of a model of lone tracks: average its probabilities over the bag.
+    genre_in_training_key, test_selection : bool
+        Faults of the paper's release, see `matt.faults`: bags of training are keyed by their
+        genre as well; the best epoch is chosen on the test split, by the same score.
     """
 
     name: str
@@ -50,6 +59,16 @@ class Row:
     training: TrainingSettings = field(default_factory=TrainingSettings)
     lone: bool = False
     average: bool = False
+    genre_in_training_key: bool = False
+    test_selection: bool = False
+
+
+def bag_model(
+    name: str, model: ModelSettings, training: TrainingSettings, *, faults: Collection[str] = ()
+) -> Row:
+    """A network of bags, with those of the named faults that are a row's and not its settings'."""
+    own = {key: key in faults for key in ("genre_in_training_key", "test_selection")}
+    return Row(name=name, model=model, training=training, **own)
 
 
 def track_model(
@@ -84,6 +103,19 @@ def baseline(settings: BaselineSettings) -> Row:
     return Row(name=settings.classifier, model=settings, lone=True, average=True)
 
 
+def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
+    """What a run fits, in this order: its model and, with ``controls``, the track model."""
+    if settings.baseline is None:
+        faults = settings.present_faults
+        rows = [bag_model(BAG_MODEL, settings.model, settings.training, faults=faults)]
+    else:
+        rows = [baseline(settings.baseline)]
+    if controls:
+        name, training = "track model", settings.training
+        rows.append(track_model(name, training, average=True, model=settings.model))
+    return rows
+
+
 def fit_row(
     row: Row,
     features: FeatureStore,
@@ -95,6 +127,8 @@ def fit_row(
     checkpoint: Path | None = None,
 ) -> GenreClassifier:
     """Fit one row on the training split, its best epoch chosen on the validation split.
+
+    Under its fault `test_selection` that is the test split.
 
     Parameters
     ----------
@@ -111,17 +145,59 @@ def fit_row(
     checkpoint : Path, optional
         Folder of its state, as in `NeuralClassifier.fit`.
     """
-    train = Bags.from_tracks(tracks, by="track" if row.lone else by, split="training").labelled()
-    valid = None
-    if (tracks.labelled & (tracks.split == "validation")).any():
+    unit = "track" if row.lone else by
+    if row.genre_in_training_key and unit != "track":
+        train = genre_keyed(tracks, by=unit).labelled()
+    else:
+        train = Bags.from_tracks(tracks, by=unit, split="training").labelled()
+    valid, split = None, "test" if row.test_selection else "validation"
+    if (tracks.labelled & (tracks.split == split)).any():
         unit = "track" if row.lone and not row.average else by
-        valid = Bags.from_tracks(tracks, by=unit, split="validation").labelled()
+        valid = Bags.from_tracks(tracks, by=unit, split=split).labelled()
     if isinstance(row.model, BaselineSettings):
         baseline = BaselineClassifier(replace(row.model, seed=seed))
         return baseline.fit(features, train, valid=valid, progress=progress)
     return NeuralClassifier(row.model, replace(row.training, seed=seed)).fit(
         features, train, valid=valid, progress=progress, checkpoint=checkpoint
     )
+
+
+def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls: bool) -> None:
+    """Fit the networks of a run beside the process that makes it, see `models.distributed`.
+
+    Parameters
+    ----------
+    out : Run
+        Which holds its tracks already; nothing is written to it.
+    features : FeatureStore
+    settings : Settings
+    controls : bool
+        As that process has it.
+    """
+    tracks = out.tracks()
+    for row in fitted_rows(settings, controls=controls):
+        if not isinstance(row.model, BaselineSettings):  # which the first process fits alone
+            kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
+            fit_row(row, features, tracks, by=by, seed=seed, checkpoint=kept)
+
+
+def genre_keyed(tracks: Tracks, *, by: str) -> Bags:
+    """Training bags keyed by the genre of their tracks as well: a fault of the paper's release.
+
+    A mixed album becomes a bag for each of its genres, so that all bags are pure, by their labels.
+
+    Examples
+    --------
+    >>> tracks = Tracks([1, 2, 3], [0, 1, 0], ("Folk", "Rock"), album_id=[5, 5, 5],
+    ...                 artist_id=[7, 7, 7], split=["training"] * 3)
+    >>> genre_keyed(tracks, by="album").sizes
+    array([2, 1])
+    """
+    _, genre = np.unique(tracks.labels, axis=0, return_inverse=True)
+    genre = np.where(tracks.labelled, genre.reshape(-1), -1)
+    columns = {**tracks.columns, _GENRE: genre}
+    names = ("album_id", "artist_id") if by == "album" else (by,)
+    return Bags.from_tracks(replace(tracks, columns=columns), (*names, _GENRE), split="training")
 
 
 def predict_row(

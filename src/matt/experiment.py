@@ -11,24 +11,27 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import Row, baseline, fit_row, predict_row, track_model
-from .config import Settings
+from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
 from .evaluation.report import Picture, Section, write_report
 from .evaluation.scores import score
-from .evaluation.tables import Column, Table
+from .evaluation.summaries import files_table
+from .faults import fault_texts
 from .features.store import FeatureStore
-from .files import write_bytes
+from .files import write_bytes, write_text
 from .models.classifier import GenreClassifier
 from .predictions import Predictions
-from .reports.saved import BAG_MODEL as BAG_MODEL
+from .provenance import digest
+from .provenance import made as made_by
 from .reports.saved import NAMES as NAMES
 from .reports.saved import model_name as model_name
 from .reports.saved import saved as saved
 from .reports.saved import tables_of as tables_of
-from .runs import Run, digest
+from .runs import Run
+from .schema import to_toml
+from .settings import Settings
 from .tracks import SPLITS, Tracks
 
 
@@ -74,6 +77,7 @@ def run(
     notes: Sequence[str] = (),
     progress: Callable[[str, Mapping[str, float]], None] | None = None,
     warn: Callable[[str], None] | None = None,
+    ready: Callable[[], None] | None = None,
     resume: bool = False,
     **facts: Any,
 ) -> Run:
@@ -100,6 +104,8 @@ def run(
         Called with the name of the row and its history after each epoch.
     warn : callable, optional
         Called with each warning of the audit, before the training.
+    ready : callable, optional
+        Called before the first training, when others can `comparison.take_part`.
     resume : bool
         Go on where an unfinished run in the folder was killed: after the last whole epoch, with
         the same result as if it never had been.
@@ -116,7 +122,7 @@ def run(
         If the data cannot be trained on; what was written before stays readable. Also if the run to
         resume is finished, or of other settings, data or versions.
     """
-    tracks = prepare(tracks, features, settings)
+    tracks, faults = prepare(tracks, features, settings), settings.present_faults
     found = audit(tracks, by=settings.bags, features=features if is_cheap(features) else None)
     if warn is not None:
         for warning in found.warnings():
@@ -131,9 +137,13 @@ def run(
         data_notes=list(notes),
         audit=found.counts(),
         warnings=list(found.warnings()),
+        faults=list(faults),
         **facts,
     )
+    write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
+    if ready is not None:
+        ready()
     test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
     def fitted(row: Row) -> GenreClassifier:
@@ -141,18 +151,15 @@ def run(
         kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
         return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
 
-    main = Row(name=BAG_MODEL, model=settings.model, training=settings.training)
-    if settings.baseline is not None:
-        main = baseline(settings.baseline)
+    main, *others = fitted_rows(settings, controls=controls)
     model = fitted(main)
     model.save(out.model)
     out.save_history(model.history)
-    noted = list(model.notes)
+    noted = [*settings.inert_faults, *model.notes]
     predictions = predict_row(main, model, features, tracks, test)
     alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
     made = {"test": predictions, "test-alone": alone}
-    if controls:
-        row = track_model("track model", settings.training, average=True, model=settings.model)
+    for row in others:
         control = fitted(row)
         noted += [f"{row.name}: {note}" for note in control.notes if note not in model.notes]
         made["control"] = predict_row(row, control, features, tracks, test)
@@ -160,21 +167,22 @@ def run(
         made["control-alone"] = predict_row(lone, control, features, tracks, test)
     for name, some in made.items():
         out.save_predictions(name, some)
-    tables = tables_of(made, model=main.name)
+    tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
-    told = [*_told(tracks, found, untestable, noted), *notes]
+    told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     write_report(
         out.report,
         title=title,
         lead="\n\n".join(told),
+        warnings=fault_texts(faults, red=True),
         sections=[
             Section("Results", [*tables.values()]),
             Section("Pictures", pictures),
-            *_files(out.manifest),
+            *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
         ],
-        footer=provenance(out),
+        footer=made_by(out.manifest),
     )
     out.finish(notes=noted, untestable=list(untestable))
     return out
@@ -205,19 +213,6 @@ def draw(
     return pictures
 
 
-def _files(manifest: Mapping[str, Any]) -> list[Section]:
-    """Files that were left out or used in part, where there are any."""
-    kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (row["path"], what, row["reason"])
-        for kind, what in kinds.items()
-        for row in manifest.get(kind, ())
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    table = Table("Files that were left out or used in part", columns, tuple(told))
-    return [Section("Files", [table])] if told else []
-
-
 def _told(
     tracks: Tracks, found: Audit, untestable: Sequence[str], notes: Sequence[str]
 ) -> list[str]:
@@ -232,11 +227,3 @@ def _told(
         names = ", ".join(untestable)
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")
     return told
-
-
-def provenance(out: Run) -> str:
-    """What a reader needs to make the run again, in one line."""
-    manifest = out.manifest
-    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
-    commit = f", commit {manifest['commit'][:12]}" if manifest["commit"] else ""
-    return f"Made {manifest['created']} with seed {manifest['seed']}{commit}. {versions}."

@@ -3,6 +3,7 @@
 ::
 
     RUN/run.json              manifest: what, when, with which versions, seed, settings and data
+    RUN/settings.toml         the resolved settings, to be given to another run
     RUN/tracks.parquet        the tracks with their splits
     RUN/model/                the classifier
     RUN/history.csv           one row an epoch
@@ -16,13 +17,9 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import importlib.metadata
 import io
 import json
-import platform
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,15 +29,15 @@ from typing import Any
 from .errors import DataError, first_few
 from .files import read_json, write_json, write_text
 from .predictions import Predictions
+from .provenance import commit, versions
 from .tracks import Tracks
 
 _SCHEMA = "matt.run/1"
 _RESULTS = (
     *("predictions", "plots", "model", "history", "history.csv"),
-    *("scores.json", "report.html", "tracks.parquet"),
+    *("scores.json", "report.html", "tracks.parquet", "settings.toml"),
 )
 _CHECKPOINTS = "checkpoints"
-_STAMPED = ("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ class Run:
             "seed": seed,
             "settings": dict(settings),
             "versions": versions(),
-            "commit": _commit(),
+            "commit": commit(),
             **facts,
         }
         run = cls(path, manifest)
@@ -160,6 +157,11 @@ class Run:
         """Mark the run as complete; its checkpoints have served and are removed."""
         self.write(status="finished", **facts)
         shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
+
+    @property
+    def settings(self) -> Path:
+        """The resolved settings as TOML."""
+        return self.path / "settings.toml"
 
     @property
     def model(self) -> Path:
@@ -257,40 +259,3 @@ def check_resumable(path: Path | str, **given: Any) -> None:
             f"the unfinished run {path} has another {first_few(other)}; go on with the command "
             "that started it, or leave out --resume to start anew"
         )
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that change results."""
-    found = {"python": platform.python_version()}
-    for name in _STAMPED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def digest(tracks: Tracks) -> str:
-    """Twelve hex digits of ids, labels and splits: tells whether two runs saw the same data."""
-    content = hashlib.sha256("\0".join(tracks.genres).encode())
-    for array in (tracks.track_id, tracks.labels, tracks.split.astype("<U10")):
-        content.update(array.tobytes())
-    return content.hexdigest()[:12]
-
-
-def _commit() -> str | None:
-    """Git commit of the source tree, where matt runs from a checkout of its own."""
-    here = Path(__file__)
-    # The first command fails where matt merely lies inside somebody else's checkout.
-    for command in (["ls-files", "--error-unmatch", here.name], ["rev-parse", "HEAD"]):
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(here.parent), *command],
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=5,
-            )
-        except (OSError, subprocess.SubprocessError):
-            return None
-    return done.stdout.strip()

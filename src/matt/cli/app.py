@@ -7,8 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, demo, describe, doctor, extract, fma, library, training
+from . import (
+    audit,
+    compare,
+    demo,
+    describe,
+    doctor,
+    extract,
+    fma,
+    library,
+    report,
+    score,
+    settings,
+    training,
+)
 from .console import Output, outcome
+from .processes import check_command, follows
 
 app = typer.Typer(
     name="matt",
@@ -30,18 +44,24 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Hold the options of ``matt`` itself."""
+    check_command(context.invoked_subcommand)
 
 
 app.command("demo")(demo.demo)
 app.command("scan")(library.scan)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
+app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
+app.command("score")(score.score)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)
@@ -51,9 +71,11 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line."""
-    from .terminal import write_any_text
+    from .terminal import abandon, write_any_text
 
     write_any_text()
+    if follows() and sys.stdout is not None:
+        abandon(sys.stdout)
     options = sys.argv[1:]
     options = options[: options.index("--")] if "--" in options else options
     output = Output(json="--json" in options)

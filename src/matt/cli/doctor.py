@@ -15,12 +15,12 @@ def doctor(json: Json = False, quiet: Quiet = False) -> None:
     """
     output = Output(json, quiet)
     with outcome(output):
-        from .. import audio, runs
+        from .. import audio, provenance
         from ..evaluation.tables import Column, Table
         from ..models.device import torch_build
         from .formats import try_formats
 
-        found = runs.versions()
+        found = provenance.versions()
         versions = {"matt": found.pop("matt-mgc", "not installed"), **found}
         formats = try_formats()
         build = torch_build()

@@ -11,6 +11,7 @@ import typer
 
 from .console import Json, Output, Quiet, add_bar, outcome
 from .extraction import Retry, Salvage, Scheduler, Store, Workers
+from .processes import follow, follows, leading, n_processes
 from .sources import (
     IN_PART,
     SourcePath,
@@ -33,11 +34,17 @@ def train(
     source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
-        Path | None, typer.Option(help="Settings as TOML; by default the best known recipe.")
+        Path | None,
+        typer.Option(
+            help="Settings as TOML, see 'matt settings'; by default the best known recipe."
+        ),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one setting, e.g. --set training.lr=0.01."),
+        typer.Option(
+            "--set",
+            help="Change one setting, e.g. --set training.lr=0.01; 'matt settings' lists them.",
+        ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
     controls: Annotated[
@@ -57,11 +64,16 @@ def train(
     """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
 
     Artists are split into training, validation and test unless a table says otherwise; the data are
-    audited first; features are extracted once. Example: [bold]matt train ~/Music --out
-    runs/mine[/bold]
+    audited first; features are extracted once. Several processes share the work under torchrun.
+    Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
     output = Output(json, quiet)
-    with outcome(output):
+    overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
+    if follows():
+        follow(source, out, config, overrides, controls=controls)
+        return
+    # The others end once this process lets go of them; what failed has to be said before.
+    with leading() as call_others, outcome(output):
         from .. import config as settings_module
         from .. import experiment
         from ..runs import check_free, check_resumable
@@ -69,7 +81,6 @@ def train(
         check_free(out)
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
-        overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
         settings = settings_module.load(config, overrides)
         found = open_source(source, output)
         spec = settings.features.spec()
@@ -111,7 +122,9 @@ def train(
                 notes=found.notes,
                 progress=show,
                 warn=output.warn,
+                ready=lambda: call_others(place),
                 resume=resume,
+                processes=n_processes(),
                 failures=failure_rows(failures),
                 partial=failure_rows(partial),
                 store=None if place is None else str(place),
@@ -173,4 +186,5 @@ def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str
 
     run = Run.open(path)
     made, model = experiment.saved(run), experiment.model_name(run)
-    return experiment.tables_of(made, model=model, rounds=rounds, seed=seed)
+    faults = run.manifest.get("faults", ())
+    return experiment.tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)

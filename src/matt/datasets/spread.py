@@ -37,7 +37,7 @@ def spread(
     # the standard library's executor may wait for ever when it is shut down while it starts.
     pool = ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn"))
     try:
-        with _uninterrupted_start():
+        with uninterrupted_start():
             results = pool.map(work, items, chunksize=4)
         yield from results.result()
     finally:
@@ -46,7 +46,7 @@ def spread(
 
 
 @contextmanager
-def _uninterrupted_start() -> Iterator[None]:
+def uninterrupted_start() -> Iterator[None]:
     """Ctrl-C waits a moment; threads that are started meanwhile, and their processes, ignore it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from .. import experiment
 from ..evaluation import plots
 from ..evaluation.report import Picture, Section, write_report
 from ..evaluation.scores import Scores
 from ..evaluation.tables import Table
 from ..files import write_bytes
 from ..library.albums import decided_table, name_of
+from ..provenance import made
 from ..runs import Run
 
 LEAD = (
@@ -96,5 +96,5 @@ def write_page(
         title="matt: the demonstration",
         lead=LEAD,
         sections=sections,
-        footer=experiment.provenance(run),
+        footer=made(run.manifest),
     )

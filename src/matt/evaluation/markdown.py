@@ -16,17 +16,19 @@ def render_markdown(
     picture: Callable[[Picture], str],
     lead: str = "",
     footer: str = "",
+    warnings: Iterable[str] = (),
 ) -> str:
     """Markdown of a page; text from outside is shown, never obeyed.
 
     Parameters
     ----------
-    title, sections, lead, footer
+    title, sections, lead, footer, warnings
         As in `matt.evaluation.report.write_report`.
     picture : callable
         Where the file of a picture lies, relative to the page, of letters, digits and ``-_./``.
     """
     lines = [f"# {escape_markdown(title)}", "", *_paragraphs(lead)]
+    lines += [line for text in warnings for line in (f"**{escape_markdown(text)}**", "")]
     for section in sections:
         lines += ["#" * section.level + f" {escape_markdown(section.title)}", ""]
         for part in section.parts:

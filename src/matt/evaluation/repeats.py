@@ -142,7 +142,7 @@ def over_seeds(
 
 def spreads(scores: Sequence[Scores]) -> dict[str, Spread]:
     """Mean and standard deviation of every score over runs."""
-    return {name: _spread([getattr(s, name) for s in scores]) for name in HEADLINE}
+    return {name: spread_of([getattr(s, name) for s in scores]) for name in HEADLINE}
 
 
 def paired_over_splits(
@@ -184,7 +184,7 @@ def paired_over_splits(
             f"confidence {confidence} and test_share {test_share} are shares; give e.g. 0.95 and "
             "0.2"
         )
-    found = _spread(differences)
+    found = spread_of(differences)
     n, mean, sd = found.n, found.mean, found.sd
     if n < 2:
         return OverSplits(mean, math.nan, math.nan, math.nan, math.nan, n)
@@ -248,7 +248,8 @@ def protocol_for(
     return Protocol(bool(reasons), tuple(reasons))
 
 
-def _spread(values: Iterable[float]) -> Spread:
+def spread_of(values: Iterable[float]) -> Spread:
+    """Mean and standard deviation of values; NaN is left out and counted."""
     given = [float(value) for value in values]
     defined = [value for value in given if not math.isnan(value)]
     n, missing = len(defined), len(given) - len(defined)

@@ -87,7 +87,12 @@ class Section:
 
 
 def render_report(
-    *, title: str, sections: Iterable[Section], lead: str = "", footer: str = ""
+    *,
+    title: str,
+    sections: Iterable[Section],
+    lead: str = "",
+    footer: str = "",
+    warnings: Sequence[str] = (),
 ) -> str:
     """HTML of a page; the arguments are those of `write_report`."""
     import jinja2
@@ -111,6 +116,7 @@ def render_report(
             for section in sections
         ],
         footer=_paragraphs(footer),
+        warnings=[plain(warning) for warning in warnings],
     )
 
 
@@ -121,6 +127,7 @@ def write_report(
     sections: Iterable[Section],
     lead: str = "",
     footer: str = "",
+    warnings: Sequence[str] = (),
 ) -> None:
     """Write a page atomically.
 
@@ -135,8 +142,13 @@ def write_report(
         What the page is about, beneath the heading.
     footer : str
         Versions, settings, how it was made.
+    warnings : sequence of str
+        What nobody may miss, in red beneath the lead.
     """
-    write_text(path, render_report(title=title, sections=sections, lead=lead, footer=footer))
+    text = render_report(
+        title=title, sections=sections, lead=lead, footer=footer, warnings=warnings
+    )
+    write_text(path, text)
 
 
 def _part(part: str | Table | Picture) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from .metrics import wilson
 from .repeats import paired_over_splits
@@ -240,3 +241,21 @@ def notes_of(
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def files_table(manifest: Mapping[str, Any]) -> Table:
+    """Files that were left out of a run or used in part, and why; without rows where there is none.
+
+    Parameters
+    ----------
+    manifest : mapping
+        Of the run: ``failures`` and ``partial`` are lists of objects with a path and a reason.
+    """
+    kinds = {"failures": "left out", "partial": "used in part"}
+    told = [
+        (row["path"], what, row["reason"])
+        for kind, what in kinds.items()
+        for row in manifest.get(kind, ())
+    ]
+    columns = (Column("file"), Column("what became of it"), Column("why"))
+    return Table("Files that were left out or used in part", columns, tuple(told))

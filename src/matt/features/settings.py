@@ -80,6 +80,12 @@ class FeatureSettings:
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
                 )
+        for name in ("sr", "n_fft", "hop_length", "n_mels"):
+            if given.get(name, 1) < 1:
+                raise ConfigError(
+                    f"features.{name} must be at least 1, got {given[name]}; leave it out for what "
+                    "is usual"
+                )
         cutting = _given(self, "policy", "duration", "hop", "short")
         cut = make().segments
         return make(segments=replace(cut, **cutting), **given)  # type: ignore[type-var]

@@ -9,7 +9,9 @@ so each track's part in it is known exactly. Two readings of it, both per track 
 - the **margin** is what the track added to o_g, centred over genres, because a constant that all
   genres share moves no probability;
 - **leave-one-out** is what the probability would be without the track. The attention of the others
-  then grows to sum to 1 again, which is exact too: o' = (o - part) / (1 - attention of the track).
+  then grows to sum to 1 again, which is exact too: o' = (sum of their parts) / (sum of their
+  attention). Both are summed over the others, not subtracted from the whole, of which nothing but
+  rounding is left where one track has nearly all attention.
 
 Margins say who spoke for a genre; leave-one-out says who could not be missed.
 """
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..predictions import Predictions, probabilities_of
 
-_ALONE = 1e-6  # attention outside a track below which the rest of the bag says nothing
+_ALONE = float(np.finfo(np.float32).tiny)  # attention below it has lost digits, or is 0
 _ROUNDING = 1e-3  # of logits, relative to the largest: single precision over large bags
 
 
@@ -76,10 +78,11 @@ def explain(predictions: Predictions) -> Explanation:
     attention = np.add.reduceat(a, starts[:-1], axis=0)  # (n, G)
     parts = np.add.reduceat(a * logits, starts[:-1], axis=0)  # (n, G)
     bag = np.repeat(np.arange(len(predictions)), predictions.bags.sizes)  # (n,)
-    rest = 1 - attention
-    alone = (rest < _ALONE).any(axis=1) | (predictions.bags.sizes[bag] == 1)
+    rest = _of_others(attention, predictions.bags.offsets)  # (n, G)
+    alone = np.asarray((rest < _ALONE).any(axis=1))  # (n,)
     whole = np.add.reduceat(parts, predictions.bags.offsets[:-1], axis=0)  # (b, G): the logits
-    without = (whole[bag] - parts) / np.where(alone[:, None], 1, rest)
+    others = _of_others(parts, predictions.bags.offsets)
+    without = others / np.where(alone[:, None], 1, rest)
     effects = probabilities_of(whole, predictions.link)[bag] - probabilities_of(
         without, predictions.link
     )
@@ -89,3 +92,22 @@ def explain(predictions: Predictions) -> Explanation:
     if (apart > _ROUNDING * (1 + np.abs(logits).max(initial=0))).any():
         margins[:], effects[:] = np.nan, np.nan
     return Explanation(attention, margins, effects)
+
+
+def _of_others(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum over the other rows of each bag, shape (n, G), without a subtraction.
+
+    >>> _of_others(np.array([[1.0], [1e-20], [3.0], [7.0]]), np.array([0, 3, 4]))[:, 0]
+    array([3., 4., 1., 0.])
+    """
+    before, behind = np.zeros_like(values), np.zeros_like(values)
+    sizes = np.diff(offsets)
+    order = np.argsort(-sizes, kind="stable")
+    first, last, larger = offsets[:-1][order], offsets[1:][order] - 1, -sizes[order]
+    for step in range(1, int(sizes.max(initial=0))):
+        n = int(np.searchsorted(larger, -step))  # bags of more than ``step`` rows
+        row = first[:n] + step
+        before[row] = before[row - 1] + values[row - 1]
+        row = last[:n] - step
+        behind[row] = behind[row + 1] + values[row + 1]
+    return before + behind

@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import __version__
 from ..bags import Bags
 from ..errors import ConfigError, DataError, first_few
 from ..features.blocks import check_spec
@@ -22,6 +21,7 @@ from .baseline_checks import faults
 from .baseline_settings import BaselineSettings
 from .checks import align, check_bags, fit_notes
 from .estimators import CERTAIN, ESTIMATORS
+from .fitted import described, restore, telling_damage
 from .reading import check_finite, parts_of, segment_counts
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
@@ -197,18 +197,8 @@ class BaselineClassifier:
 
         arrays, spec = self._fitted()
         content = {
-            "genres": list(self.genres),
-            "train_counts": self.train_counts.tolist(),
-            "link": self.link,
-            "spec_digest": spec.digest,
-            "spec": spec.to_json(),
+            **described(self, spec, {"scikit-learn": sklearn_version}),
             "settings": asdict(self.settings),
-            "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "scikit-learn": sklearn_version,
-                "numpy": np.__version__,
-            },
         }
         write_model(path, KIND, content, arrays)
 
@@ -228,26 +218,11 @@ class BaselineClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
-        try:
+        with telling_damage(place):
             model = cls(read_settings(BaselineSettings, content["settings"]))
-            model.genres = tuple(str(genre) for genre in content["genres"])
-            model.train_counts = np.array(content["train_counts"], np.int64)
-            model.spec = FeatureSpec.from_json(content["spec"])
-            model.link = str(content["link"])
-            model.notes = tuple(str(note) for note in content["notes"])
-            if model.spec.digest != content["spec_digest"]:
-                raise DataError("the digest of its spec differs")
-            if model.train_counts.shape != (len(model.genres),):
-                raise DataError("genres and training counts do not fit each other")
-            if model.link not in ("softmax", "sigmoid"):
-                raise DataError(f"unknown link {model.link!r}")
-        except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise DataError(
-                f"{place} is damaged ({why}); copy the model again, or train again"
-            ) from error
+            spec = restore(model, content, links=("softmax", "sigmoid"))
         arrays = read_weights(path, content)
-        wrong = first_few(faults(model.settings, arrays, model.spec, model.genres, model.link))
+        wrong = first_few(faults(model.settings, arrays, spec, model.genres, model.link))
         if wrong:
             raise DataError(
                 f"the weights do not fit {place} ({wrong}); copy the model again, or train again"

@@ -44,7 +44,14 @@ class BagLoss:
     segment_shift: Tensor
     segment_weight: float
 
-    def __call__(self, output: Output, labels: Tensor, bag: Tensor) -> Tensor:
+    def __call__(
+        self,
+        output: Output,
+        labels: Tensor,
+        bag: Tensor,
+        *,
+        share: tuple[float, float] = (1.0, 1.0),
+    ) -> Tensor:
         """Loss of a batch.
 
         Parameters
@@ -53,16 +60,22 @@ class BagLoss:
         labels : int Tensor, shape (B,), or bool Tensor, shape (B, G)
         bag : int Tensor, shape (N,)
             Bag of each segment.
+        share : (float, float)
+            Of a batch that is dealt to several processes, how much of its bags and of its segments
+            this is. The losses of all shares sum to the loss of the batch.
 
         Returns
         -------
         Tensor, shape ()
+            Of no bag at all 0, still with a gradient of 0 for each weight that was used.
         """
+        if not len(labels):
+            return output.logits.sum() + output.segment_logits.sum()
         loss = LOSSES[self.link]
-        total = loss(output.logits + self.bag_shift, labels)
+        total = share[0] * loss(output.logits + self.bag_shift, labels)
         if self.segment_weight:
             alone = loss(output.segment_logits + self.segment_shift, labels[bag])
-            total = total + self.segment_weight * alone
+            total = total + self.segment_weight * share[1] * alone
         return total
 
     @classmethod

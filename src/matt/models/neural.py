@@ -16,9 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .. import __version__
 from ..bags import Bags
-from ..errors import ConfigError, DataError
+from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -26,10 +25,13 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .checkpoint import Checkpoint
 from .checks import align, check_bags, fit_notes, link_of
-from .device import find_device, reproducible
+from .device import reproducible
+from .distributed import current
+from .fitted import described, restore, telling_damage
 from .loading import load_network
-from .network import BagNetwork, build_network
-from .reading import Reader, encode, moments
+from .network import BagNetwork
+from .preparing import prepare
+from .reading import Reader, encode
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
 from .training import train
@@ -97,7 +99,7 @@ class NeuralClassifier:
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
     ) -> Self:
-        """Learn from labelled bags.
+        """Learn from labelled bags; of several processes all do so with the same arguments.
 
         Parameters
         ----------
@@ -108,7 +110,7 @@ class NeuralClassifier:
             Labelled bags of other tracks, in the same genres: the best epoch is chosen by them.
             Without them training runs for all epochs and the last one counts.
         progress : callable, optional
-            Called with the row of the history after each epoch.
+            Called with the row of the history after each epoch, by the first of the processes.
         checkpoint : path, optional
             A folder in which the state is kept after every epoch. If it holds one already, a fit
             that was killed goes on from there, to the same weights; what is kept of a whole fit
@@ -129,24 +131,19 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
-        device = find_device(self.training.device)
-        check_bags(bags, valid, self.model)
-        every = bags.track_ids if valid is None else np.append(bags.track_ids, valid.track_ids)
+        ranks = current()
+        with ranks.together():
+            device = ranks.device(self.training.device)
+            check_bags(bags, valid, self.model)
         self.history, self._network = [], None
         with reproducible(self.training, device):
-            reader = Reader.open(features, every, device)
-            network = build_network(self.model, features.spec.shape, len(bags.genres))
-            mean, scale = moments(reader, bags.track_ids)
-            network.inputs.mean.copy_(torch.from_numpy(mean))
-            network.inputs.scale.copy_(torch.from_numpy(scale))
+            network, reader = prepare(features, bags, valid, self.model, device)
             self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
             self.spec, self.link = features.spec, link_of(bags, self.model)
             self.temperature = 1.0
-            network.to(device)
-            kept = None
-            if checkpoint is not None:
-                used = self.model, self.training
-                kept = Checkpoint.of(checkpoint, network, features.spec, bags, valid, used)
+            used = self.model, self.training
+            kept = Checkpoint.of(checkpoint or "", network, features.spec, bags, valid, used)
+            ranks.agree("training", kept.identity)
             told: tuple[str, ...] = ()
             try:
                 told = train(
@@ -158,7 +155,7 @@ class NeuralClassifier:
                     valid=valid,
                     true_query=self.model.query == "true",
                     progress=progress,
-                    checkpoint=kept,
+                    checkpoint=None if checkpoint is None else kept,
                 )
             finally:
                 self._network = network if self.history else None
@@ -229,20 +226,10 @@ class NeuralClassifier:
         """
         network, spec = self._fitted()
         content = {
-            "genres": list(self.genres),
-            "train_counts": self.train_counts.tolist(),
-            "link": self.link,
+            **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
-            "spec_digest": spec.digest,
-            "spec": spec.to_json(),
             "model": asdict(self.model),
             "training": asdict(self.training),
-            "notes": list(self.notes),
-            "versions": {
-                "matt": __version__,
-                "torch": torch.__version__,
-                "numpy": np.__version__,
-            },
         }
         arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
         write_model(path, "neural", content, arrays)
@@ -263,30 +250,18 @@ class NeuralClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
-        try:
+        with telling_damage(place):
             model = cls(
                 read_settings(ModelSettings, content["model"]),
                 read_settings(TrainingSettings, content["training"]),
             )
-            model.genres = tuple(str(genre) for genre in content["genres"])
-            model.train_counts = np.array(content["train_counts"], np.int64)
-            model.spec = FeatureSpec.from_json(content["spec"])
-            model.link, model.temperature = str(content["link"]), float(content["temperature"])
-            model.notes = tuple(str(note) for note in content["notes"])
-            if model.spec.digest != content["spec_digest"]:
-                raise DataError("the digest of its spec differs")
-            if len(model.genres) != len(model.train_counts) or model.temperature <= 0:
-                raise DataError("genres, training counts and temperature do not fit each other")
-            if model.link not in (("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")):
-                raise DataError(f"unknown link {model.link!r}")
-        except (KeyError, TypeError, ValueError, ConfigError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else error
-            raise DataError(
-                f"{place} is damaged ({why}); copy the model again, or train again"
-            ) from error
-        shape = model.spec.shape if model.spec else ()
+            links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
+            spec = restore(model, content, links=links)
+            model.temperature = float(content["temperature"])
+            if not model.temperature > 0:
+                raise DataError(f"the temperature {model.temperature} is not above 0")
         arrays = read_weights(path, content)
-        model._network = load_network(model.model, shape, len(model.genres), arrays, place)
+        model._network = load_network(model.model, spec.shape, len(model.genres), arrays, place)
         return model
 
     def _said(self, logits: Tensor) -> NDArray[np.float32]:

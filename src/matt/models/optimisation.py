@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .distributed import current
 from .network import BagNetwork
 from .training_settings import TrainingSettings
 
@@ -50,9 +51,13 @@ def step(
     *,
     clip_norm: float,
 ) -> None:
-    """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0."""
+    """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0.
+
+    Of several processes each gives the loss of its share, and the gradients are summed.
+    """
     optimizer.zero_grad()
     torch.autograd.backward(loss)
+    current().sum_gradients(network)
     if clip_norm:
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
     optimizer.step()

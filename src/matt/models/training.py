@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from ..bags import Bags
 from ..errors import ConfigError, DataError
 from .augmentation import cap_bags, sub_bags
 from .checkpoint import Checkpoint, State
+from .distributed import current
 from .losses import BagLoss
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
@@ -61,7 +63,7 @@ def train(
     true_query : bool
         Read each training bag with the query of its own genre alone.
     progress : callable, optional
-        Called with each row of this call.
+        Called with each row of this call, in the first of several processes.
     checkpoint : Checkpoint, optional
         Written after every epoch. If there is one, training goes on after its epoch and ends with
         the same weights as if it had never stopped; ``history`` gets its rows too.
@@ -94,11 +96,14 @@ def train(
     ).to(reader.device)
     optimizer = make_optimizer(network, settings)
     best_epoch, best_weights = 0, _copy(network)
+    ranks = current()
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
     if state is not None:
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
+    ranks.agree("checkpoint", len(history))
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
+    judged = network, reader, valid, objective, settings, bags.train_counts
     notes: tuple[str, ...] = ()
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
@@ -116,7 +121,7 @@ def train(
             true_query=true_query,
         )
         row = {"epoch": epoch, "loss": loss}
-        row |= validate(network, reader, valid, objective, settings, bags.train_counts)
+        row |= ranks.first(partial(validate, *judged))
         row |= {"scale": _scale(network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
@@ -129,15 +134,16 @@ def train(
             )
             if not best_epoch:
                 _restore(network, best_weights)
-                raise DataError(note)
+                with ranks.together():  # one message is enough
+                    raise DataError(note)
             notes = (note,)
             break
         history.append(row)
         if valid is None or _reached(row) > best:
             best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
-        if checkpoint is not None:
+        if checkpoint is not None and ranks.is_first:
             checkpoint.write(network, optimizer, State(history, best_epoch, best_weights))
-        if progress is not None:
+        if progress is not None and ranks.is_first:
             progress(row)
     _restore(network, best_weights)
     return notes
@@ -159,7 +165,11 @@ def _epoch(
     epoch: int,
     true_query: bool,
 ) -> tuple[float, int]:
-    """One pass over the training bags: mean loss, and how many bags were too large."""
+    """One pass over the training bags: mean loss, and how many bags were too large.
+
+    Of several processes all draw the same batches, whose bags are then dealt to them.
+    """
+    ranks = current()
     rng = np.random.default_rng([settings.seed, epoch])
     shown = sub_bags(bags, rng) if settings.sub_bags else bags
     counts = reader.features.counts(shown.track_ids)
@@ -174,19 +184,22 @@ def _epoch(
     )
     if settings.dropped_batch and len(batches[-1]) < settings.max_bags:
         batches.pop()
-    torch.manual_seed(int(rng.integers(2**63)))  # dropout of an epoch depends on nothing before it
+    # Dropout of an epoch depends on nothing before it, and is another one on each rank.
+    torch.manual_seed(int(rng.integers(2**63)) + ranks.rank)
     network.train()
     total = torch.zeros((), dtype=torch.float64)
-    values = reader.each([batch.track_ids for batch in batches])
-    for batch, (x, track_offsets) in zip(batches, values, strict=True):
-        offsets = torch.from_numpy(track_offsets[batch.offsets]).to(reader.device)
-        labels = torch.from_numpy(batch.labels).to(reader.device)
+    shares = [ranks.deal(batch, reader.features.counts) for batch in batches]
+    values = reader.each([share.bags.track_ids for share in shares])
+    for batch, share, (x, track_offsets) in zip(batches, shares, values, strict=True):
+        offsets = torch.from_numpy(track_offsets[share.bags.offsets]).to(reader.device)
+        labels = torch.from_numpy(share.bags.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
         output = network(x, offsets, log_sizes, genre=labels if true_query else None)
-        loss = objective(output, labels, bag_index(offsets))
+        shared = share.of_bags, share.of_segments
+        loss = objective(output, labels, bag_index(offsets), share=shared)
         step(loss, network, optimizer, clip_norm=settings.clip_norm)
         total += loss.detach().cpu().double() * len(batch)
-    return float(total) / sum(len(batch) for batch in batches), n_capped
+    return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
 
 
 def _scale(network: BagNetwork) -> float:

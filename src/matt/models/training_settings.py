@@ -32,12 +32,14 @@ class TrainingSettings:
         ``epochs``, or times ``step_factor`` after every ``step_epochs`` epochs. A cosine that early
         stopping cuts off has not come down; choose ``epochs`` for it.
     step_epochs : int >= 1
-        Of the schedule ``"step"`` alone, as is the next.
+        Epochs between the steps of the schedule ``"step"``; the others have none.
     step_factor : float, 0 < step_factor <= 1
+        What each of those steps multiplies the learning rate by.
     clip_norm : float >= 0
         The gradient of a step is scaled down to this Euclidean norm, over all weights, where it is
         longer; 0 leaves it as it is.
     weight_decay : float >= 0
+        Pull of all weights towards 0: decoupled from the gradient in AdamW, part of it in SGD.
     max_bags : int >= 1
         Bags a step, at most; lone tracks are bags of one.
     max_segments : int >= 1

@@ -11,6 +11,7 @@ from ..evaluation.overview import MAJORITY, with_protocol
 from ..evaluation.resampling import ROUNDS
 from ..evaluation.scores import majority
 from ..evaluation.tables import Table
+from ..faults import fault_texts
 from ..predictions import Predictions
 from .subjects import Subject
 
@@ -67,7 +68,7 @@ def compare_subjects(
     if len(subjects) < 2:
         raise DataError("a comparison needs two runs or files of predictions; name another one")
     made = {subject.name: subject.main for subject in subjects}
-    remarks = {subject.name: subject.remark for subject in subjects}
+    remarks = {subject.name: _remark(subject) for subject in subjects}
     for subject in subjects if controls else ():
         if subject.control is not None:
             made[f"{subject.name}, control"] = subject.control
@@ -79,3 +80,8 @@ def compare_subjects(
     standings = contrast(made, baseline=against, unit=unit, rounds=rounds, seed=seed)
     table = contrast_table(standings, baseline=against, flags=remarks)
     return Comparison(with_protocol(table, subjects[0].main), standings, against, made)
+
+
+def _remark(subject: Subject) -> str:
+    """What makes a row doubtful: that it is partial, or that it was chosen by what is scored."""
+    return " ".join([subject.remark, *fault_texts(subject.faults, red=True)]).strip()

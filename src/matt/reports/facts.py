@@ -12,6 +12,7 @@ from ..datasets.describe import describe
 from ..errors import MattError
 from ..evaluation import distribution, plots
 from ..evaluation.report import Picture
+from ..evaluation.summaries import files_table
 from ..evaluation.tables import Column, Table
 from ..runs import Run
 
@@ -61,8 +62,8 @@ def data(run: Run) -> Parts:
         found |= distribution.tables(describe(run.tracks()))
     except MattError as error:
         found["tracks"] = f"The tracks of the run cannot be read: {error}."
-    files = _files(manifest)
-    if files is not None:
+    files = files_table(manifest)
+    if files.rows:
         found["files"] = files
     return found
 
@@ -109,18 +110,6 @@ def _history(run: Run) -> tuple[list[dict[str, float]], str]:
 
 def _defined(rows: list[dict[str, float]], name: str) -> bool:
     return any(not math.isnan(row[name]) for row in rows)
-
-
-def _files(manifest: Mapping[str, Any]) -> Table | None:
-    """Files that were left out or used in part, where there are any."""
-    kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (str(row["path"]), what, str(row["reason"]))
-        for kind, what in kinds.items()
-        for row in manifest.get(kind) or ()
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    return Table("Files that were left out or used in part", columns, tuple(told)) if told else None
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from ..evaluation.resampling import ROUNDS
 from ..evaluation.scores import score
 from ..evaluation.style import cut
 from ..evaluation.tables import Column, Table
+from ..faults import fault_texts
 from ..files import write_bytes, write_json, write_text
 from . import facts, pictures
 from .comparing import Comparison, compare_subjects
@@ -54,6 +55,16 @@ class Report:
     subjects: tuple[Subject, ...]
     left_out: tuple[LeftOut, ...]
     problems: tuple[str, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What nobody may miss: that something is partial, or was chosen by what is scored."""
+        red = [
+            f"{cut(subject.name, most=_HEADING)}. {text}"
+            for subject in self.subjects
+            for text in fault_texts(subject.faults, red=True)
+        ]
+        return *(f"Partial. {problem}" for problem in self.problems), *red
 
     def sections(self) -> Iterator[Section]:
         """Headings with what belongs under them, in the order of the page."""
@@ -137,7 +148,7 @@ def make_report(
     names += f" and {len(subjects) - 5} more" if len(subjects) > 5 else ""
     return Report(
         title or f"Report: {names}",
-        "\n\n".join([*map(_lead, subjects), *(f"Partial. {problem}" for problem in problems)]),
+        "\n\n".join(map(_lead, subjects)),
         comparison,
         chapters,
         tuple(subjects),
@@ -172,6 +183,7 @@ def write(report: Report, out: Path) -> list[Path]:
                 write_bytes(out / files[id(part)], part.png)
     sections, foot = list(report.sections()), f"Made by matt {__version__} from saved predictions."
     told: dict[str, Any] = {"title": report.title, "lead": report.lead, "footer": foot}
+    told["warnings"] = report.warnings
     write_report(out / "report.html", sections=sections, **told)
     text = render_markdown(sections=sections, picture=lambda part: files[id(part)], **told)
     write_text(out / "report.md", text)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from ..comparison import BAG_MODEL
 from ..errors import DataError
 from ..evaluation.overview import overview
 from ..evaluation.resampling import ROUNDS
 from ..evaluation.tables import Table
+from ..faults import fault_texts
 from ..predictions import Predictions
 from ..runs import Run
 
-BAG_MODEL = "bag model"
 NAMES = {
     "test": BAG_MODEL,
     "test-alone": f"{BAG_MODEL}, each track alone",
@@ -41,6 +43,7 @@ def tables_of(
     made: Mapping[str, Predictions],
     *,
     model: str = BAG_MODEL,
+    faults: Sequence[str] = (),
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> dict[str, Table]:
@@ -50,10 +53,18 @@ def tables_of(
     ----------
     made, model
         As in `named`.
+    faults : sequence of str
+        Of the run, by name; noted under the scores.
     rounds, seed : int
         Of the resamples for intervals; 0 rounds for none.
     """
-    return overview(named(made, model=model), model=model, rounds=rounds, seed=seed)
+    tables = overview(named(made, model=model), model=model, rounds=rounds, seed=seed)
+    return {**tables, "scores": with_faults(tables["scores"], faults)}
+
+
+def with_faults(scores: Table, faults: Sequence[str]) -> Table:
+    """The table of scores with a note for each fault of the run that made them."""
+    return replace(scores, notes=(*scores.notes, *fault_texts(faults)))
 
 
 def saved(run: Run) -> dict[str, Predictions]:

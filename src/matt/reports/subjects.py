@@ -12,10 +12,11 @@ from ..errors import DataError, MattError
 from ..evaluation.overview import overview
 from ..evaluation.resampling import ROUNDS
 from ..evaluation.tables import Table, plain
+from ..faults import check_names
 from ..predictions import Predictions
 from ..runs import Run
 from ..tracks import Tracks
-from .saved import NAMES, check_kind, model_name, named, saved
+from .saved import NAMES, check_kind, model_name, named, saved, with_faults
 from .scoring import open_predictions
 
 UNFINISHED = "partial: the run was not finished"
@@ -42,6 +43,8 @@ class Subject:
     remark : str
         Why it is partial; nothing where it is whole.
     notes : tuple of str
+    faults : tuple of str
+        Of the run, by name, see `matt.faults`.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Subject:
     run: Run | None = None
     remark: str = ""
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
     @property
     def control(self) -> Predictions | None:
@@ -61,7 +65,8 @@ class Subject:
 
     def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
         """Tables of `matt.evaluation.overview`."""
-        return overview(self.made, model=self.model, rounds=rounds, seed=seed, bags=self.bags)
+        made = overview(self.made, model=self.model, rounds=rounds, seed=seed, bags=self.bags)
+        return {**made, "scores": with_faults(made["scores"], self.faults)}
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,8 @@ def _open(path: Path, tracks: Tracks | None, options: Mapping[str, Any]) -> Subj
     shown = named(made, model=model)
     name = plain(path.resolve().name).strip() or "run"
     remark = "" if finished else UNFINISHED
-    return Subject(name, path, model, shown, main, main.bags, run=run, remark=remark)
+    faults = check_names(run.manifest.get("faults") or ())
+    return Subject(name, path, model, shown, main, main.bags, run=run, remark=remark, faults=faults)
 
 
 def _what_is_there(run: Run) -> dict[str, Predictions]:

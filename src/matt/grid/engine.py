@@ -1,0 +1,286 @@
+"""The engine: runs cells, here or in several processes, and knows which are finished.
+
+What a cell does is up to the work: any function of a module, of what all cells share and of the
+cell, that returns predictions by name. So one engine serves a grid and the tables of a paper.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pebble
+
+from ..datasets.spread import uninterrupted_start
+from ..errors import MattError
+from ..predictions import Predictions
+from .cells import Cell
+from .estimate import Estimate
+from .results import Result, find_result, remove_unfinished, save_result
+
+# (what all cells share, the cell) -> predictions by name
+Work = Callable[[Any, Cell], Mapping[str, Predictions]]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be done, and why."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where an engine stands.
+
+    Attributes
+    ----------
+    total : int
+        Cells.
+    kept : int
+        Those that were finished before it started.
+    done, failed : int
+        Cells that are finished, those that were kept included, and cells that failed.
+    left : float or None
+        Seconds until all is done, by the cells so far; None while no cell is finished.
+    last : str
+        Name of the cell that was done last.
+    last_failure : str
+        The last failure, with its reason.
+    """
+
+    total: int
+    kept: int
+    done: int
+    failed: int = 0
+    left: float | None = None
+    last: str = ""
+    last_failure: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an engine did.
+
+    Attributes
+    ----------
+    results : dict of str to Result
+        Of every finished cell, by its digest.
+    failures : tuple of Failure
+    kept : int
+        Cells that were finished before.
+    """
+
+    results: Mapping[str, Result]
+    failures: tuple[Failure, ...]
+    kept: int
+
+
+def run_cells(
+    cells: Sequence[Cell],
+    work: Work,
+    out: Path | str,
+    *,
+    shared: Any = None,
+    jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Run every cell that is not finished, in the given order.
+
+    A cell is known by its digest, and its folder is whole or not there; so after Ctrl-C, a crash or
+    a power cut the same call goes on. A cell that fails costs itself only. Each process, this one
+    too, computes with one thread.
+
+    Parameters
+    ----------
+    cells : sequence of Cell
+        Equal digests are run once.
+    work : callable
+        With several jobs it has to be importable by name.
+    out : path
+        Where ``cells/`` is.
+    shared : object
+        Given to each process once, when it starts.
+    jobs : int >= 1
+        Processes; with 1 everything is done in this one.
+    progress : callable, optional
+        Called before the first cell and after each.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    MattError
+        If processes cannot be started.
+    """
+    out, token = Path(out), uuid.uuid4().hex[:12]
+    remove_unfinished(out)
+    unique = {cell.digest: cell for cell in cells}
+    found = {digest: find_result(out, cell) for digest, cell in unique.items()}
+    results = {digest: result for digest, result in found.items() if result is not None}
+    open_cells = [cell for digest, cell in unique.items() if digest not in results]
+    estimate = Estimate(open_cells, jobs=jobs)
+    for digest, result in results.items():
+        estimate.learn(unique[digest], result.seconds)
+    kept, failures = len(results), list[Failure]()
+    now = Progress(len(unique), kept, kept, left=estimate.left)
+    tell = progress or (lambda progress: None)
+    tell(now)
+    try:
+        for cell, outcome in _outcomes(open_cells, _Hands(work, shared, out, token), jobs):
+            if isinstance(outcome, Result):
+                results[cell.digest] = outcome
+                estimate.learn(cell, outcome.seconds)
+            else:
+                failures.append(Failure(cell, _reason(outcome)))
+                now = replace(now, last_failure=f"{cell.name}: {failures[-1].reason}")
+            estimate.forget(cell)
+            now = replace(
+                now,
+                done=len(results),
+                failed=len(failures),
+                left=estimate.left,
+                last=cell.name,
+            )
+            tell(now)
+    finally:
+        remove_unfinished(out, token)
+    return Report(results, tuple(failures), kept)
+
+
+@dataclass(frozen=True)
+class _Hands:
+    """What a process needs to do cells."""
+
+    work: Work
+    shared: Any
+    out: Path
+    token: str
+
+    def do(self, cell: Cell) -> Result:
+        start = time.perf_counter()
+        predictions = self.work(self.shared, cell)
+        seconds = time.perf_counter() - start
+        return save_result(self.out, cell, predictions, seconds=seconds, token=self.token)
+
+
+def _outcomes(
+    cells: Sequence[Cell], hands: _Hands, jobs: int
+) -> Iterator[tuple[Cell, Result | BaseException]]:
+    """Yield each cell when it is done, with its result or with what it raised."""
+    if jobs > 1 and len(cells) > 1:
+        yield from _spread(cells, hands, min(jobs, len(cells)))
+        return
+    import threadpoolctl
+
+    for cell in cells:
+        outcome: Result | Exception
+        with threadpoolctl.threadpool_limits(limits=1):
+            try:
+                outcome = hands.do(cell)
+            except Exception as error:
+                _refuse(error)
+                outcome = error
+        yield cell, outcome
+
+
+def _spread(
+    cells: Sequence[Cell], hands: _Hands, jobs: int
+) -> Iterator[tuple[Cell, Result | BaseException]]:
+    # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble, because
+    # there a process that crashes costs its own cell only.
+    pool = pebble.ProcessPool(
+        max_workers=jobs,
+        context=multiprocessing.get_context("spawn"),
+        initializer=_start,
+        initargs=(hands,),
+    )
+    events: SimpleQueue[Future[Result]] = SimpleQueue()
+    running: dict[Future[Result], Cell] = {}
+    waiting = iter(cells)
+
+    def submit() -> None:
+        for cell in waiting:
+            future = pool.schedule(_do, args=(cell,))
+            running[future] = cell
+            future.add_done_callback(events.put)
+            return
+
+    try:
+        with uninterrupted_start():
+            for _ in range(jobs + 1):  # one ahead, so that nobody waits for the next
+                submit()
+        while running:
+            future = events.get()
+            cell = running.pop(future)
+            error = future.exception()
+            if error is not None:
+                _refuse(error)
+            if not pool.active:
+                raise MattError(
+                    "the processes for several jobs cannot be started; in a script, call this "
+                    "under `if __name__ == '__main__':`, or use one job"
+                )
+            submit()
+            yield cell, future.result() if error is None else error
+    finally:
+        pool.stop()  # type: ignore[no-untyped-call]
+        pool.join()
+
+
+def _start(hands: _Hands) -> None:
+    """Start-up of a process: one thread, and an end of its own when its engine is gone."""
+    import threadpoolctl
+
+    global _hands
+    _hands = hands
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # for libraries that are loaded later
+    threadpoolctl.threadpool_limits(limits=1)
+    threading.Thread(target=_end_with_engine, daemon=True).start()
+
+
+_hands: _Hands | None = None
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _do(cell: Cell) -> Result:
+    if _hands is None:
+        raise MattError("this process has not been started by run_cells; call that")
+    return _hands.do(cell)
+
+
+def _end_with_engine() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        with suppress(OSError):
+            parent.join()
+        os._exit(1)
+
+
+def _refuse(error: BaseException) -> None:
+    """Raise again what would be true of every further cell."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, MattError):
+        return str(error)
+    if isinstance(error, pebble.ProcessExpired):
+        return (
+            f"its process ended ({error}); if the machine is short of memory, use fewer jobs, "
+            "and run the same command again"
+        )
+    return f"{type(error).__name__}: {error}"

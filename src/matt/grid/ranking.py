@@ -1,0 +1,187 @@
+"""Ranked tables: by macro-F1 of validation, never of test, with differences to the control."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..evaluation.repeats import paired_over_splits, spread_of
+from ..evaluation.scores import Scores, majority, score
+from ..evaluation.tables import Cell as TableCell
+from ..evaluation.tables import Column, Table
+from ..predictions import Predictions
+from .setups import Setup
+
+MAJORITY = "control: majority class"
+_HEADINGS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "tail_recall": "tail recall"}
+
+_UNIT = "Each track under its own label, with its bag's prediction; of a row alone, with its own"
+
+# Scores of each row, one a repeat; None where its cell failed.
+Repeats = Sequence[Scores | None]
+
+
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """Where one row stands.
+
+    Attributes
+    ----------
+    name, against : str
+        The row, and its own control.
+    control : bool
+    rank : int or None
+        None for a row without all repeats: the splits that it lacks may be hard ones.
+    scores : dict of str to sequence of Scores or None
+        By part: ``"validation"``, and ``"test"`` where it was asked for.
+    """
+
+    name: str
+    against: str
+    control: bool
+    rank: int | None
+    scores: Mapping[str, Repeats]
+
+    def values(self, key: str = "macro_f1", part: str = "validation") -> list[float]:
+        """One score of each repeat; NaN where its cell failed."""
+        return [math.nan if s is None else float(getattr(s, key)) for s in self.scores[part]]
+
+    @property
+    def n_splits(self) -> int:
+        """Splits that are there."""
+        return sum(scores is not None for scores in self.scores["validation"])
+
+
+def stand(
+    setups: Sequence[Setup], scores: Mapping[str, Mapping[str, Repeats]]
+) -> tuple[list[Standing], Standing | None]:
+    """Rank rows by mean macro-F1 of validation.
+
+    Parameters
+    ----------
+    setups : sequence of Setup
+    scores : dict of str to dict of str to sequence of Scores or None
+        By name of the setup, then by part; that of the majority class may be there, too.
+
+    Returns
+    -------
+    standings : list of Standing
+        The best first, then those without a rank.
+    reference : Standing or None
+        What all are compared with: the control that ranks highest, so that it had the same choice.
+        Without any, None.
+    """
+    known = {setup.name: setup for setup in setups}
+    rows = []
+    for name, parts in scores.items():
+        setup = known.get(name)
+        against = name if setup is None else setup.against
+        control = setup is None or setup.is_control
+        rows.append(Standing(name, against, control, None, parts))
+    means = {row.name: spread_of(row.values()).mean for row in rows}
+    whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
+    whole.sort(key=lambda row: -means[row.name])
+    rest = sorted((row for row in rows if row not in whole), key=lambda row: -row.n_splits)
+    ranked = [
+        Standing(row.name, row.against, row.control, place, row.scores)
+        for place, row in enumerate(whole, start=1)
+    ]
+    rows = [*ranked, *rest]
+    controls = [r for r in rows if r.control and r.name != MAJORITY and r.n_splits]
+    return rows, controls[0] if controls else None
+
+
+def ranking_table(
+    standings: Sequence[Standing],
+    reference: Standing | None,
+    *,
+    parts: Sequence[str] = ("validation",),
+    notes: Sequence[str] = (),
+) -> Table:
+    """Rank, scores and paired differences of each row.
+
+    Parameters
+    ----------
+    standings : sequence of Standing
+    reference : Standing, optional
+    parts : sequence of str
+        ``"validation"``, and ``"test"`` for the columns that decide nothing.
+    notes : sequence of str
+        Said after those of the table itself.
+    """
+    by_name = {row.name: row for row in standings}
+    others = {row.against for row in standings if row.name != MAJORITY}
+    own = reference is not None and len(others) > 1
+    columns = [Column("rank", "int"), Column("row"), Column("control", "flag"), Column("n", "int")]
+    for part in parts:
+        before = "" if part == "validation" else f"{part} "
+        columns += [Column(f"{before}{heading}", "spread") for heading in _HEADINGS.values()]
+        columns.append(Column(f"{before}macro-F1 less best control", "difference"))
+        if own:
+            columns.append(Column(f"{before}macro-F1 less own control", "difference"))
+    cells: list[tuple[TableCell, ...]] = []
+    for row in standings:
+        cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
+        for part in parts:
+            for key in _HEADINGS:
+                found = spread_of(row.values(key, part))
+                cell.append((found.mean, found.sd))
+            cell.append(difference(row, reference, part))
+            if own:
+                cell.append(difference(row, by_name.get(row.against), part))
+        cells.append(tuple(cell))
+    said = [*_notes(standings, reference, own=own, test="test" in parts), *notes]
+    return Table("Ranked by macro-F1 of validation", tuple(columns), tuple(cells), tuple(said))
+
+
+def difference(
+    row: Standing, against: Standing | None, part: str = "validation"
+) -> tuple[float, float] | None:
+    """Paired difference of macro-F1; None to itself, or to nothing."""
+    if against is None or against.name == row.name:
+        return None
+    pairs = zip(row.values(part=part), against.values(part=part), strict=True)
+    found = paired_over_splits([one - other for one, other in pairs])
+    return (found.mean, found.half_width) if found.n else None
+
+
+def part_scores(predictions: Predictions) -> Scores:
+    """Scores of each track under its own label: the unit in which all rows can be compared."""
+    return score(predictions, unit="spread")
+
+
+def majority_scores(predictions: Predictions) -> Scores:
+    """Scores of the majority class on the same tracks."""
+    return part_scores(majority(predictions))
+
+
+def _notes(
+    standings: Sequence[Standing], reference: Standing | None, *, own: bool, test: bool
+) -> list[str]:
+    every = [s for row in standings for s in row.scores["validation"] if s is not None]
+    n_splits = len(standings[0].scores["validation"]) if standings else 0
+    notes = [
+        f"Unit. {_UNIT}. Mean ± standard deviation over n splits.",
+    ]
+    if every:
+        sizes = sorted({s.n for s in every})
+        items = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
+        rule = every[0].tail_rule
+        notes.append(f"{n_splits} splits, {items} validation tracks. {rule[:1].upper()}{rule[1:]}.")
+    if reference is not None:
+        notes.append(
+            f"Best control: the row {reference.name!r}. A control is the track model of the same "
+            "inputs, encoder and loss, averaged over the bag; the best of them had the same choice."
+            + (" A row's own control has its own settings." if own else "")
+        )
+        notes.append(
+            "Differences are paired by split, ± half of the 95 % t interval; splits share tracks, "
+            "so the true interval is wider. The first of many rows is first by luck, too: its "
+            "validation score flatters."
+        )
+    if test:
+        notes.append("Columns of test ranked nothing. To choose by them would spoil them.")
+    if any(row.rank is None for row in standings):
+        notes.append("A row without a rank lacks splits, because cells of it failed.")
+    return notes
