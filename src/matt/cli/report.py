@@ -60,7 +60,7 @@ def report(
         for problem in made.problems:
             output.warn(problem)
         if made.comparison is not None:
-            output.tables([made.comparison.table])
+            output.tables([made.comparison.ranking, made.comparison.differences])
         output.say(f"report: {out / 'report.html'}")
         output.document({"report": str(out / "report.html"), **made.to_json()})
         exit_if_failed(len(made.problems))
@@ -93,7 +93,7 @@ def compare_runs(
         output.warn(f"{lost.path} is left out: {lost.reason}")
     for name, remark in partial.items():
         output.warn(f"{name}: {remark}")
-    output.tables([made.table])
+    output.tables([made.ranking, *([made.differences] if made.differences.rows else [])])
     if out is not None:
         write(make_report(subjects, left_out, **settings), out)
         output.note(f"report: {out / 'report.html'}")
@@ -101,8 +101,8 @@ def compare_runs(
         {
             "baseline": made.baseline,
             "unit": made.standings[0].scores.unit,
-            "ranking": made.table.to_json(),
-            "differences": [_difference(row) for row in made.standings if row.p],
+            "ranking": made.ranking.to_json(),
+            "differences": made.differences.to_json(),
             "partial": partial,
             "left_out": [{"path": str(lost.path), "reason": lost.reason} for lost in left_out],
         }
@@ -118,19 +118,3 @@ def opened(
 
     known = None if tracks is None else open_tracks(tracks, output)
     return open_subjects(paths, known, **options)
-
-
-def _difference(row: Any) -> dict[str, Any]:
-    """Every paired difference of a model to the baseline, with its interval and p."""
-    return {
-        "model": row.name,
-        **{
-            name: {
-                "difference": row.difference.estimates[name],
-                "low": row.difference.interval(name)[0],
-                "high": row.difference.interval(name)[1],
-                "p": row.p[name],
-            }
-            for name in row.p
-        },
-    }

@@ -15,7 +15,12 @@ from .summaries import intervals_of, notes_of, score_cells, score_columns
 from .tables import Cell, Column, Table
 from .units import items_of, matched
 
-_SHOWN = {"macro_f1": "macro-F1", "accuracy": "accuracy", "tail_recall": "tail recall"}
+_SHOWN = {
+    "macro_f1": "macro-F1",
+    "accuracy": "accuracy",
+    "tail_recall": "tail recall",
+    "micro_ap": "micro AP",
+}
 ON_TEST = (
     "These are scores of test tracks. Who chooses a model by them has used the test up: its score "
     "is then too good, the more so the more models were tried. Choose on validation, with 'matt "
@@ -102,11 +107,40 @@ def contrast(
 def contrast_table(
     standings: Sequence[Standing],
     *,
-    baseline: str,
     title: str = "Test split, ranked by macro-F1",
-    flags: Mapping[str, str] | None = None,
+    remarks: Mapping[str, str] | None = None,
 ) -> Table:
-    """One row a model, the best first, with its paired differences to the baseline.
+    """One row a model, the best first.
+
+    Parameters
+    ----------
+    standings : sequence of Standing
+    title : str
+    remarks : mapping of str to str, optional
+        What is to be said of a model in a column of its own, e.g. that it is partial.
+    """
+    scores = [row.scores for row in standings]
+    shown, told = intervals_of(scores), remarks or {}
+    remarked = any(told.values())
+    columns = [Column("rank", "int"), Column("model"), Column("n", "int"), *score_columns(shown)]
+    columns += [Column("remark")] * remarked
+    cells: list[tuple[Cell, ...]] = [
+        (
+            row.rank,
+            row.name,
+            row.scores.n,
+            *score_cells(row.scores, shown),
+            *[told.get(row.name, "")] * remarked,
+        )
+        for row in standings
+    ]
+    return Table(title, tuple(columns), tuple(cells), (ON_TEST, *notes_of(scores)))
+
+
+def difference_table(
+    standings: Sequence[Standing], *, baseline: str, title: str = "Differences to the baseline"
+) -> Table:
+    """One row a model: the interval of each difference to the baseline, and its p value.
 
     Parameters
     ----------
@@ -114,36 +148,31 @@ def contrast_table(
     baseline : str
         Name of the one without differences.
     title : str
-    flags : mapping of str to str, optional
-        What is to be said of a model in a column of its own, e.g. that it is partial.
     """
-    scores = [row.scores for row in standings]
-    shown, flags = intervals_of(scores), flags or {}
-    paired = [row.difference for row in standings if row.difference is not None]
-    columns = [Column("rank", "int"), Column("model")]
-    if any(flags.values()):
-        columns.append(Column("remark"))
-    columns += [Column("n", "int"), *score_columns(shown)]
-    adjusted = holm({row.name: row.p["macro_f1"] for row in standings if row.p})
-    for heading in _SHOWN.values() if paired else ():
-        columns.append(Column(f"{heading} less baseline", "signed interval"))
-        columns.append(Column(f"p of {heading}", "number"))
-        if heading == "macro-F1" and len(paired) > 1:
+    found = [(row, row.difference) for row in standings if row.difference is not None]
+    adjusted = holm({row.name: row.p["macro_f1"] for row, _ in found})
+    columns = [Column("model")]
+    for heading in _SHOWN.values():
+        columns += [Column(heading, "signed interval"), Column(f"p of {heading}", "number")]
+        if heading == _SHOWN["macro_f1"]:
             columns.append(Column("p, Holm", "number"))
     cells: list[tuple[Cell, ...]] = []
-    for row in standings:
-        cell: list[Cell] = [row.rank, row.name]
-        if any(flags.values()):
-            cell.append(flags.get(row.name, ""))
-        cell += [row.scores.n, *score_cells(row.scores, shown)]
-        for key in _SHOWN if paired else ():
-            cell.append(None if row.difference is None else row.difference.interval(key))
-            cell.append(row.p.get(key))
-            if key == "macro_f1" and len(paired) > 1:
-                cell.append(adjusted.get(row.name))
+    for row, difference in found:
+        cell: list[Cell] = [row.name]
+        for key in _SHOWN:
+            cell += [difference.interval(key), row.p[key]]
+            if key == "macro_f1":
+                cell.append(adjusted[row.name])
         cells.append(tuple(cell))
-    notes = [ON_TEST, *_notes(baseline, paired)]
-    return Table(title, tuple(columns), tuple(cells), (*notes, *notes_of(scores)))
+    intervals = (
+        f"Baseline: {baseline}; a difference above 0 is in favour of the row. 95 % intervals of a "
+        "paired bootstrap over artists: both models on the same resamples."
+    )
+    chance = (
+        "p: how often a difference is as large where a coin swaps the two models for each artist, "
+        "two-sided. Holm: p of macro-F1, corrected for the number of rows."
+    )
+    return Table(title, tuple(columns), tuple(cells), (intervals, chance))
 
 
 def _negative(less: Resampled) -> Resampled:
@@ -152,18 +181,6 @@ def _negative(less: Resampled) -> Resampled:
     return replace(
         less, estimates=estimates, rounds={name: -made for name, made in less.rounds.items()}
     )
-
-
-def _notes(baseline: str, paired: Sequence[Resampled]) -> list[str]:
-    if not paired:
-        return []
-    told = (
-        f"Baseline: {baseline}. Differences are the 95 % intervals of a paired bootstrap over "
-        "artists: both models on the same resamples. p: how often a difference is as large where "
-        "a coin swaps the two models for each artist, two-sided."
-    )
-    many = "Holm: corrected for the number of models that are compared with the baseline."
-    return [told, many] if len(paired) > 1 else [told]
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

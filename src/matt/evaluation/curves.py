@@ -26,6 +26,7 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 MOST = 6  # lines of one picture
 PANELS = 24  # genres of one picture
+FEW = 10  # forecasts of a bin, below which its share says little: drawn hollow
 _COLUMNS = 4
 _LINES: tuple[tuple[str, object], ...] = (
     (COMMON, "-"),
@@ -82,9 +83,8 @@ def micro_curves(curves: Mapping[str, Curve], *, chance: float, unit: str, n: in
             _steps(ax, curve, look, f"{style.label(name, most=44)} (AP {_share(step_sum(*curve))})")
         ax.axhline(chance, color=FAINT, linewidth=1, label=f"chance (AP {_share(chance)})")
         _unit_square(ax)
-        ax.set(xlabel="recall", ylabel="precision")
-        ax.set_title(f"n = {n:,}, unit: {style.label(unit)}", loc="left")
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 0.02), handlelength=3)
+        ax.set(xlabel=f"recall (n = {n:,}, unit: {style.label(unit)})", ylabel="precision")
+        _legend(figure, ax)
     return figure
 
 
@@ -110,12 +110,13 @@ def genre_curves(panels: Sequence[GenrePanel], *, unit: str) -> Figure:
             for name, curve in panel.curves.items():
                 _steps(ax, curve, looks[name], style.label(name, most=44), width=1.3)
             _unit_square(ax)
-            ax.set_title(style.label(panel.genre, most=22), loc="left", pad=13, fontsize=8.5)
-            ax.title.set_color(TAIL if panel.rare else INK)
+            title = style.label(panel.genre, most=20)
+            colour = TAIL if panel.rare else INK
+            ax.set_title(title, loc="left", pad=13, fontsize=8.5, color=colour)
             told = [_share(step_sum(*curve)) for curve in panel.curves.values()]
-            under = f"n = {panel.n:,}" + (f", AP {' / '.join(told)}" if panel.n else "")
-            fits = under if len(under) <= 32 else f"n = {panel.n:,}"
-            ax.text(0, 1.03, fits, transform=ax.transAxes, fontsize=7, color=FAINT)
+            under = f"n = {panel.n:,}" + (f", AP {' / '.join(told)}" if len(told) <= 2 else "")
+            text = ax.text(0, 1.03, under, transform=ax.transAxes, fontsize=7, color=FAINT)
+            text.set_in_layout(False)
             ax.set_xticks([0, 0.5, 1], ["0", ".5", "1"], fontsize=7)
             ax.set_yticks([0, 0.5, 1], ["0", ".5", "1"], fontsize=7)
         for ax in axes[len(panels) :]:
@@ -123,10 +124,7 @@ def genre_curves(panels: Sequence[GenrePanel], *, unit: str) -> Figure:
         figure.supxlabel(f"recall (unit: {style.label(unit)})", fontsize=9)
         figure.supylabel("precision", fontsize=9)
         if len(names) > 1:
-            handles, labels = axes[0].get_legend_handles_labels()
-            figure.legend(
-                handles, labels, loc="outside upper left", ncols=min(len(names), 2), handlelength=3
-            )
+            _legend(figure, axes[0])
     return figure
 
 
@@ -149,24 +147,21 @@ def reliability(bins: Mapping[str, Reliability], *, unit: str) -> Figure:
         for (name, found), (colour, dashes) in zip(bins.items(), _LINES, strict=False):
             used = found.n > 0
             error = f"{style.label(name, most=44)} (error {_share(found.error)})"
-            top.plot(
-                found.confidence[used],
-                found.share[used],
-                color=colour,
-                linestyle=dashes,
-                marker="o",
-                markersize=4,
-                label=error,
-            )
+            at, right = found.confidence[used], found.share[used]
+            top.plot(at, right, color=colour, linestyle=dashes, label=error)
+            few = found.n[used] < FEW
+            for which, face in ((~few, colour), (few, "white")):
+                top.plot(
+                    at[which], right[which], "o", color=colour, markerfacecolor=face, markersize=4
+                )
             share = found.n / max(found.n.sum(), 1)
             foot.stairs(share, found.edges, color=colour, linestyle=dashes, linewidth=1.4)
         _unit_square(top)
         top.set_ylabel("share that came true")
-        top.set_title(f"unit: {style.label(unit)}", loc="left")
-        top.legend(loc="upper left", handlelength=3)
+        _legend(figure, top)
         foot.set_xlim(-0.01, 1.01)
         foot.set_ylim(bottom=0)
-        foot.set(xlabel="confidence", ylabel="forecasts")
+        foot.set(xlabel=f"confidence (unit: {style.label(unit)})", ylabel="forecasts")
         foot.yaxis.set_major_formatter("{x:.0%}")
         foot.locator_params(axis="y", nbins=3)
     return figure
@@ -191,9 +186,9 @@ def coverage(curves: Mapping[str, Curve], *, unit: str, n: int) -> Figure:
             marker = "o" if len(right) == 1 else None
             ax.plot(covered, right, color=colour, linestyle=dashes, label=label, marker=marker)
         _unit_square(ax)
-        ax.set(xlabel="share of the items answered, the surest first", ylabel="accuracy")
-        ax.set_title(f"n = {n:,}, unit: {style.label(unit)}", loc="left")
-        ax.legend(loc="lower left", handlelength=3)
+        ax.set_ylabel("accuracy")
+        ax.set_xlabel(f"share answered, the surest first (n = {n:,}, unit: {style.label(unit)})")
+        _legend(figure, ax)
     return figure
 
 
@@ -211,6 +206,15 @@ def _steps(
         linestyle=look[1],
         linewidth=width,
         label=label,
+    )
+
+
+def _legend(figure: Figure, ax: Axes) -> None:
+    """Name the lines above the picture, where they cover none."""
+    handles, labels = ax.get_legend_handles_labels()
+    columns = 1 if max(map(len, labels)) > 34 else 2
+    figure.legend(
+        handles, labels, loc="outside upper left", ncols=columns, handlelength=3, borderpad=0.2
     )
 
 

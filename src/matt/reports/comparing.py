@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigError, DataError, did_you_mean
-from ..evaluation.contrast import Standing, contrast, contrast_table
+from ..evaluation.contrast import Standing, contrast, contrast_table, difference_table
 from ..evaluation.overview import MAJORITY, with_protocol
 from ..evaluation.resampling import ROUNDS
 from ..evaluation.scores import majority
@@ -22,7 +22,9 @@ class Comparison:
 
     Attributes
     ----------
-    table : Table
+    ranking : Table
+    differences : Table
+        To the baseline; without rows where there were no rounds.
     standings : tuple of Standing
         The best first.
     baseline : str
@@ -30,7 +32,8 @@ class Comparison:
         By name, in the order that they were given.
     """
 
-    table: Table
+    ranking: Table
+    differences: Table
     standings: tuple[Standing, ...]
     baseline: str
     made: dict[str, Predictions]
@@ -78,8 +81,9 @@ def compare_subjects(
         raise ConfigError(f"nothing here is named {baseline!r}; {did_you_mean(baseline, made)}")
     against = baseline or subjects[0].name
     standings = contrast(made, baseline=against, unit=unit, rounds=rounds, seed=seed)
-    table = contrast_table(standings, baseline=against, flags=remarks)
-    return Comparison(with_protocol(table, subjects[0].main), standings, against, made)
+    ranking = with_protocol(contrast_table(standings, remarks=remarks), subjects[0].main)
+    differences = difference_table(standings, baseline=against)
+    return Comparison(ranking, differences, standings, against, made)
 
 
 def _remark(subject: Subject) -> str:

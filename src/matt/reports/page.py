@@ -93,7 +93,13 @@ class Report:
             ],
             "left_out": [{"path": str(o.path), "reason": o.reason} for o in self.left_out],
             "problems": list(self.problems),
-            "comparison": self.comparison.table.to_json() if self.comparison else None,
+            "comparison": None
+            if self.comparison is None
+            else {
+                "baseline": self.comparison.baseline,
+                "ranking": self.comparison.ranking.to_json(),
+                "differences": self.comparison.differences.to_json(),
+            },
             "tables": {
                 name: {
                     key: part.to_json()
@@ -240,8 +246,10 @@ def _compared(comparison: Comparison, subjects: Sequence[Subject]) -> Chapters:
     models = {row.name for row in comparison.standings} & {s.name for s in subjects}
     best = [row.name for row in comparison.standings if row.name in models][:MOST]
     items = pictures.items_by_name({name: comparison.made[name] for name in best})
-    parts: facts.Parts = {"comparison": comparison.table, **pictures.curve_pictures(items)}
-    parts |= pictures.sure_pictures(items)
+    parts: facts.Parts = {"ranking": comparison.ranking}
+    if comparison.differences.rows:
+        parts["differences"] = comparison.differences
+    parts |= {**pictures.curve_pictures(items), **pictures.sure_pictures(items)}
     left = len(models) - len(best)
     if left > 0:
         parts["drawn"] = f"The curves are of the best {MOST}; {left} others are in the table alone."
@@ -260,8 +268,9 @@ def _lead(subject: Subject) -> str:
     main = subject.main
     n = len(main.tracks)
     known = "" if bool(main.bags.known.all()) else f", {int(main.bags.known.sum()):,} with a genre"
+    model = "" if subject.name == subject.model else f"{subject.model}, "
     return (
-        f"{cut(subject.name, most=_HEADING)}: {subject.model}, {n:,} tracks in {len(main):,} "
+        f"{cut(subject.name, most=_HEADING)}: {model}{n:,} tracks in {len(main):,} "
         f"bags{known}, {len(main.genres)} genres."
     )
 

@@ -91,7 +91,8 @@ def sure_pictures(items: Mapping[str, Items]) -> dict[str, Picture]:
         "reliability": Picture.of(
             curves.reliability(bins, unit=first.unit),
             "How often forecasts of some confidence come true. Below the diagonal a model is too "
-            "sure, above it not sure enough; beneath, the share of forecasts in each bin.",
+            "sure, above it not sure enough; hollow points are of fewer than ten "
+            "forecasts. Beneath, the share of forecasts in each bin.",
         )
     }
     covered = {name: coverage(some) for name, (some, _) in sure.items() if some.labels is not None}
