@@ -27,6 +27,7 @@ def overview(
     rounds: int = ROUNDS,
     seed: int = 0,
     bags: Bags | None = None,
+    title: str = "Test split",
 ) -> dict[str, Table]:
     """Tables of predictions of the same test tracks.
 
@@ -42,6 +43,8 @@ def overview(
         Of the resamples.
     bags : Bags, optional
         Whose sizes tell items apart; by default those of the first.
+    title : str
+        Of the table of scores: which tracks these are.
 
     Returns
     -------
@@ -68,8 +71,8 @@ def overview(
         for name, predictions in made.items()
     ]
     tables = {
-        "scores": score_table(rows, title="Test split"),
-        "detail": detail_table(rows, title="Test split: more metrics"),
+        "scores": score_table(rows, title=title),
+        "detail": detail_table(rows, title=f"{title}: more metrics"),
         "genres": genre_table(spread, title=f"{model[:1].upper()}{model[1:]} by genre"),
         "sizes": size_table(sizes),
         "shots": shot_table([(name, _shots(p, rounds, seed)) for name, p in made.items()]),

@@ -10,9 +10,7 @@ import numpy as np
 
 from ..bags import Bags
 from ..errors import DataError, did_you_mean, first_few
-from ..evaluation.overview import overview
-from ..evaluation.resampling import ROUNDS
-from ..evaluation.tables import Table, plain
+from ..evaluation.tables import plain
 from ..grouping import vote, vote_many
 from ..predictions import Predictions
 from ..tracks import SPLITS, Tracks
@@ -33,6 +31,8 @@ class Scored:
         probabilities, their mean over the bag.
     bags : Bags
         Of the scored tracks.
+    title : str
+        Which tracks these are.
     notes : tuple of str
         What was left out, and what is to be known of the numbers.
     """
@@ -40,16 +40,13 @@ class Scored:
     name: str
     made: Mapping[str, Predictions]
     bags: Bags
+    title: str
     notes: tuple[str, ...]
 
     @property
     def given(self) -> Predictions:
         """The predictions as the file has them."""
         return list(self.made.values())[-1]
-
-    def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
-        """Tables of `matt.evaluation.overview`."""
-        return overview(self.made, model=self.name, rounds=rounds, seed=seed, bags=self.bags)
 
 
 def open_predictions(
@@ -104,12 +101,12 @@ def open_predictions(
             "The tracks are in no split, so rare genres are counted from all of them, and nobody "
             "can tell what the system was trained on."
         )
-    alone = f"{name}, each track alone"
+    alone, title = f"{name}, each track alone", _title(tracks, split)
     if made.link == "none" or (bags.sizes == 1).all():
-        return Scored(name, {alone: made}, bags, tuple(notes))
+        return Scored(name, {alone: made}, bags, title, tuple(notes))
     averaged = made.average_over(bags)
     both = {f"{name}, averaged over the bag": averaged, alone: made}
-    return Scored(name, both, bags, tuple(notes))
+    return Scored(name, both, bags, title, tuple(notes))
 
 
 def _own(
@@ -128,7 +125,7 @@ def _own(
             raise DataError(f"no bag of {path} is in the {split} split; leave out the split")
         notes = _left(len(made) - len(which), "bags", split)
         made = made.take(which) if notes else made
-    return Scored(name, {name: made}, made.bags, tuple(notes))
+    return Scored(name, {name: made}, made.bags, _title(made.tracks, split), tuple(notes))
 
 
 def _check_same(path: Path, made: Predictions, tracks: Tracks) -> None:
@@ -173,6 +170,12 @@ def _in_split(
             "prediction, so these scores compare with no other system's."
         )
     return made, notes
+
+
+def _title(tracks: Tracks, split: str | None) -> str:
+    if split == EVERY or not (tracks.split != "").any():
+        return "All tracks"
+    return f"{(split or 'test').capitalize()} split"
 
 
 def _left(n: int, what: str, split: str) -> list[str]:

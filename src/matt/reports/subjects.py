@@ -45,6 +45,8 @@ class Subject:
     notes : tuple of str
     faults : tuple of str
         Of the run, by name, see `matt.faults`.
+    title : str
+        Which tracks these are.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Subject:
     remark: str = ""
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    title: str = "Test split"
 
     @property
     def control(self) -> Predictions | None:
@@ -65,7 +68,14 @@ class Subject:
 
     def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
         """Tables of `matt.evaluation.overview`."""
-        made = overview(self.made, model=self.model, rounds=rounds, seed=seed, bags=self.bags)
+        made = overview(
+            self.made,
+            model=self.model,
+            rounds=rounds,
+            seed=seed,
+            bags=self.bags,
+            title=self.title,
+        )
         return {**made, "scores": with_faults(made["scores"], self.faults)}
 
 
@@ -130,12 +140,13 @@ def _open(path: Path, tracks: Tracks | None, options: Mapping[str, Any]) -> Subj
         return Subject(
             found.name,
             path,
-            found.name,
+            next(iter(found.made)),
             found.made,
             found.given,
             found.bags,
             remark=partial[0] if partial else "",
             notes=found.notes,
+            title=found.title,
         )
     run = Run.open(path)
     check_kind(run)
