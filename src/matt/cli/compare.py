@@ -68,12 +68,10 @@ def compare(
 ) -> None:
     """Rank runs that are there by their test split; or, with --grid, models by validation.
 
-    Runs stand beside the first, or --baseline, with paired intervals over artists:
-    [bold]matt compare runs/mine runs/other theirs.csv --tracks tracks.toml[/bold]
-
-    A grid fits every cell on every split, each beside its control. Interrupted, the same command
-    goes on; more repeats add to those that are there:
-    [bold]matt compare tracks.toml --grid grid.toml --out runs/grid --repeats 10[/bold]
+    Runs stand beside the first, or --baseline, with paired intervals over artists. A grid fits
+    every cell on every split, each beside its control; interrupted, the same command goes on, and
+    more repeats add to those that are there. Example: [bold]matt compare runs/mine runs/other
+    [/bold], or [bold]matt compare tracks.toml --grid grid.toml --out runs/grid[/bold]
     """
     output = Output(json, quiet)
     with outcome(output):

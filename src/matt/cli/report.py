@@ -48,7 +48,8 @@ def report(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from ..reports.page import check_out, make_report, write
+        from ..reports.page import make_report
+        from ..reports.writing import check_out, write
 
         check_out(out)
         options = {"link": link, "by": by, "split": split}
@@ -81,7 +82,8 @@ def compare_runs(
 ) -> None:
     """Rank runs and files of predictions that are there, on their test tracks."""
     from ..reports.comparing import compare_subjects
-    from ..reports.page import check_out, make_report, write
+    from ..reports.page import make_report
+    from ..reports.writing import check_out, write
 
     if out is not None:
         check_out(out)

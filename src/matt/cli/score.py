@@ -63,8 +63,8 @@ def score(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from ..reports.page import check_out
         from ..reports.subjects import open_subjects
+        from ..reports.writing import check_out, write
 
         if out is not None:
             check_out(out)
@@ -75,7 +75,7 @@ def score(
         for note in subject.notes:
             output.warn(note)
         if out is not None:
-            from ..reports.page import make_report, write
+            from ..reports.page import make_report
 
             write(make_report([subject], rounds=rounds, seed=seed), out)
             output.note(f"report: {out / 'report.html'}")

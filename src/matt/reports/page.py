@@ -1,26 +1,21 @@
-"""The report: everything about one run or several, on one page and in files beside it."""
+"""The report: everything about one run or several, in the order of its page."""
 
 from __future__ import annotations
 
-import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .. import __version__
 from ..errors import DataError
 from ..evaluation.curves import MOST
 from ..evaluation.detail import pair_table
-from ..evaluation.markdown import render_markdown
-from ..evaluation.report import Picture, Section, write_report
+from ..evaluation.report import Section
 from ..evaluation.resampling import ROUNDS
 from ..evaluation.scores import score
 from ..evaluation.style import cut
 from ..evaluation.tables import Column, Table
 from ..faults import fault_texts
-from ..files import write_bytes, write_json, write_text
 from . import facts, pictures
 from .comparing import Comparison, compare_subjects
 from .examples import NONE, examples
@@ -163,56 +158,6 @@ def make_report(
     )
 
 
-def write(report: Report, out: Path) -> list[Path]:
-    """Write ``report.html``, ``report.md``, ``report.json``, a CSV a table and a PNG a picture.
-
-    Raises
-    ------
-    DataError
-        If the folder holds something else, see `check_out`.
-    """
-    check_out(out)
-    for name in ("tables", "plots"):
-        if (out / name).is_dir() and not (out / name).is_symlink():
-            shutil.rmtree(out / name)
-    files: dict[int, str] = {}
-    for number, (name, chapters) in enumerate(report.chapters.items()):
-        before = f"{_plain_name(name) or 'all'}-" if len(report.chapters) > 1 else ""
-        if before and [_plain_name(other) for other in report.chapters].count(before[:-1]) > 1:
-            before = f"{number}-{before}"
-        for key, part in (item for parts in chapters.values() for item in parts.items()):
-            if isinstance(part, Table):
-                files[id(part)] = f"tables/{before}{key}.csv"
-                write_text(out / files[id(part)], part.to_csv())
-            elif isinstance(part, Picture):
-                files[id(part)] = f"plots/{before}{key}.png"
-                write_bytes(out / files[id(part)], part.png)
-    sections, foot = list(report.sections()), f"Made by matt {__version__} from saved predictions."
-    told: dict[str, Any] = {"title": report.title, "lead": report.lead, "footer": foot}
-    told["warnings"] = report.warnings
-    write_report(out / "report.html", sections=sections, **told)
-    text = render_markdown(sections=sections, picture=lambda part: files[id(part)], **told)
-    write_text(out / "report.md", text)
-    write_json(out / "report.json", _no_nan(report.to_json()))
-    return [out / name for name in ("report.html", "report.md", "report.json", *files.values())]
-
-
-def check_out(out: Path) -> None:
-    """Refuse a folder that a report must not be written to, before any work is done for it.
-
-    Raises
-    ------
-    DataError
-        If it is a file, a run folder, or holds something that is no report.
-    """
-    if out.is_file():
-        raise DataError(f"{out} is a file; choose another name for the folder of the report")
-    if (out / "run.json").exists():
-        raise DataError(f"{out} is a run folder; choose another folder for the report")
-    if out.is_dir() and any(out.iterdir()) and not (out / "report.json").exists():
-        raise DataError(f"{out} is not empty and holds no report; choose another folder")
-
-
 def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, facts.Parts]]:
     """Chapters of one subject."""
     tables = subject.tables(rounds=rounds, seed=seed)
@@ -275,18 +220,5 @@ def _lead(subject: Subject) -> str:
     )
 
 
-def _plain_name(text: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:50].strip("-")
-
-
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _no_nan(value: Any) -> Any:
-    """Undefined numbers as null: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _no_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_no_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
