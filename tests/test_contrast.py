@@ -11,9 +11,7 @@ from matt.errors import ConfigError, DataError
 from matt.evaluation.contrast import ON_TEST, contrast, contrast_table, difference_table, holm
 from matt.evaluation.detail import pair_table
 from matt.evaluation.paired import paired_bootstrap
-from matt.evaluation.probability import coverage
 from matt.evaluation.scores import majority, score
-from matt.evaluation.units import items_of
 
 TRACKS = catalogue(5)
 
@@ -123,15 +121,3 @@ def test_confused_pairs_are_those_of_the_matrix():
         g, h = GENRES.index(true), GENRES.index(other)
         assert (confusion[g, h], share) == (n, n / some.genres[g].n)
     assert f"of {confusion.sum()} mistakes" in table.notes[0]
-
-
-def test_coverage_ends_at_the_accuracy_and_begins_with_the_surest():
-    items = items_of(made()["weak"])
-    covered, right = coverage(items)
-    assert (covered[-1], right[-1]) == (1, score(made()["weak"]).accuracy)
-    sure = items.probabilities.max(axis=1)
-    for share, accuracy in list(zip(covered, right, strict=True))[:9]:
-        first = np.argsort(-sure)[: round(share * len(items))]
-        assert accuracy == (items.best == items.labels)[first].mean()
-    none = coverage(items_of(predictions(TRACKS, link="none")))
-    assert [len(part) for part in none] == [0, 0]

@@ -173,7 +173,7 @@ def coverage(curves: Mapping[str, Curve], *, unit: str, n: int) -> Figure:
     Parameters
     ----------
     curves : dict of str to (covered, accuracy)
-        As `matt.evaluation.probability.coverage` gives them; at most `MOST`.
+        Share and accuracy of `matt.calibration.coverage.Coverage`; at most `MOST`.
     unit : str
     n : int
     """

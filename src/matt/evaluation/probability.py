@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
 from ..predictions import Predictions
-from .units import Items, items_of
+from .units import items_of
 
 BINS = 15
 _LEAST = float(np.finfo(np.float64).eps)  # as in scikit-learn: what is impossible costs 36, not inf
@@ -148,35 +148,6 @@ def reliability_of(predictions: Predictions, *, unit: str = "bag", bins: int = B
             "use a model with a fitting link"
         )
     return reliability(items.probabilities, items.truth, link=items.link, bins=bins)
-
-
-def coverage(items: Items) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracy when only the surest items are answered, from few of them to all.
-
-    Items of equal confidence are answered together.
-
-    Returns
-    -------
-    covered, accuracy : array, shape (number of distinct confidences,)
-        Share of the items that are answered, and share of those that is right; both empty without
-        items, or where scores are no probabilities or an item may have several genres.
-
-    Examples
-    --------
-    >>> from matt import Predictions, Tracks, Bags
-    >>> tracks = Tracks([2, 3], [0, 0], ("Folk", "Rock"))
-    >>> logits = np.array([[3, 0], [1, 2]], np.float32)
-    >>> made = Predictions(Bags.from_tracks(tracks, by="track"), tracks, logits)
-    >>> coverage(items_of(made))  # the surer one is right
-    (array([0.5, 1. ]), array([1. , 0.5]))
-    """
-    if items.probabilities is None or items.labels is None or not len(items):
-        return np.array([]), np.array([])
-    sure = items.probabilities.max(axis=1)
-    order = np.argsort(-sure, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(sure[order])), len(order) - 1)
-    hits = np.cumsum((items.best == items.labels)[order])[last]
-    return (last + 1) / len(order), hits / (last + 1)
 
 
 def log_losses(

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..calibration.coverage import coverage_of
 from ..evaluation import curves, plots
 from ..evaluation.metrics import tail
-from ..evaluation.probability import coverage, reliability
+from ..evaluation.probability import reliability
 from ..evaluation.ranking import precision_recall
 from ..evaluation.report import Picture
 from ..evaluation.scores import Scores
@@ -95,7 +96,11 @@ def sure_pictures(items: Mapping[str, Items]) -> dict[str, Picture]:
             "forecasts. Beneath, the share of forecasts in each bin.",
         )
     }
-    covered = {name: coverage(some) for name, (some, _) in sure.items() if some.labels is not None}
+    covered = {
+        name: (made.share, made.accuracy)
+        for name, (some, values) in sure.items()
+        if some.labels is not None and (made := coverage_of(values.astype(float), some.labels))
+    }
     if covered:
         found["coverage"] = Picture.of(
             curves.coverage(covered, unit=first.unit, n=len(first)),
