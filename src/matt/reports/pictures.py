@@ -96,11 +96,12 @@ def sure_pictures(items: Mapping[str, Items]) -> dict[str, Picture]:
             "forecasts. Beneath, the share of forecasts in each bin.",
         )
     }
-    covered = {
-        name: (made.share, made.accuracy)
+    answers = {
+        name: coverage_of(values.astype(np.float64), some.labels)
         for name, (some, values) in sure.items()
-        if some.labels is not None and (made := coverage_of(values.astype(float), some.labels))
+        if some.labels is not None
     }
+    covered = {name: (made.share, made.accuracy) for name, made in answers.items()}
     if covered:
         found["coverage"] = Picture.of(
             curves.coverage(covered, unit=first.unit, n=len(first)),
