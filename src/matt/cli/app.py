@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, compare, demo, describe, doctor, extract, fma, library, settings, training
+from . import (
+    audit,
+    compare,
+    demo,
+    describe,
+    doctor,
+    extract,
+    fma,
+    library,
+    report,
+    score,
+    settings,
+    training,
+)
 from .console import Output, outcome
 from .processes import check_command, follows
 
@@ -46,7 +59,9 @@ app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
+app.command("score")(score.score)
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)
