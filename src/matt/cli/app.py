@@ -62,11 +62,8 @@ app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
-<<<<<<< HEAD
-app.command("reproduce")(reproduce.reproduce)
-=======
 app.command("report")(report.report)
->>>>>>> main
+app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)
