@@ -25,6 +25,7 @@ UNDEFINED = "-"
 _PAIRS = {
     "spread": ("mean", "sd"),
     "interval": ("low", "high"),
+    "signed interval": ("low", "high"),
     "difference": ("difference", "half width"),
 }
 KINDS = ("text", "flag", "int", "number", "share", "signed", *_PAIRS)
@@ -67,19 +68,20 @@ class Column:
     kind : str
         How its cells are read and written:
 
-        ============== ============================ =================
-        kind           cell                         written
-        ============== ============================ =================
-        ``text``       str                          as it is
-        ``flag``       bool                         the column's name, or nothing
-        ``int``        int                          12,345
-        ``number``     float                        three digits: 0.0123, 4.56
-        ``share``      float in [0, 1]              .683
-        ``signed``     float                        +0.18
-        ``spread``     (mean, standard deviation)   .683 ± .02
-        ``interval``   (low, high)                  .61-.74
-        ``difference`` (difference, half width)     +.018 ± .013
-        ============== ============================ =================
+        =================== ============================ =================
+        kind                cell                         written
+        =================== ============================ =================
+        ``text``            str                          as it is
+        ``flag``            bool                         the column's name, or nothing
+        ``int``             int                          12,345
+        ``number``          float                        three digits: 0.0123, 4.56
+        ``share``           float in [0, 1]              .683
+        ``signed``          float                        +0.18
+        ``spread``          (mean, standard deviation)   .683 ± .02
+        ``interval``        (low, high)                  .61-.74
+        ``signed interval`` (low, high)                  -.012 to +.034
+        ``difference``      (difference, half width)     +.018 ± .013
+        =================== ============================ =================
 
         None and NaN are undefined and written as a dash, in JSON as null, in CSV as nothing.
     """
@@ -112,6 +114,8 @@ class Column:
             first, second = cell
             if self.kind == "interval":
                 return f"{_share(first, 2)}-{_share(second, 2)}"
+            if self.kind == "signed interval":
+                return f"{_share(first, sign='+')} to {_share(second, sign='+')}"
             if self.kind == "difference":
                 return _share(first, sign="+") + _plus_minus(second, 3)
             return _share(first) + _plus_minus(second, 2)
@@ -219,12 +223,12 @@ class Table:
 
     def to_markdown(self) -> str:
         """A table of GitHub's Markdown with the title above and the notes below."""
-        lines = [f"**{_escape(self.title)}**", ""]
-        lines.append(_line(_escape(column.name) for column in self.columns))
+        lines = [f"**{escape_markdown(self.title)}**", ""]
+        lines.append(_line(escape_markdown(column.name) for column in self.columns))
         lines.append("|" + "|".join("---:" if c.numeric else ":---" for c in self.columns) + "|")
-        lines += [_line(_escape(cell) for cell in row) for row in self.shown()]
+        lines += [_line(escape_markdown(cell) for cell in row) for row in self.shown()]
         for note in self.notes:
-            lines += ["", _escape(note)]
+            lines += ["", escape_markdown(note)]
         return "\n".join(lines) + "\n"
 
     def to_rich(self) -> Group:
@@ -268,8 +272,8 @@ def _json(column: Column, cell: Cell) -> Any:
     return cell
 
 
-def _escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
+def escape_markdown(text: str) -> str:
+    """Text on one line that Markdown shows as it is."""
     return _MARKDOWN.sub(r"\\\1", plain(text))
 
 
