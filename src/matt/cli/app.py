@@ -17,6 +17,7 @@ from . import (
     fma,
     library,
     report,
+    reproduce,
     score,
     settings,
     training,
@@ -62,6 +63,7 @@ app.command("evaluate")(training.evaluate)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
+app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)

@@ -1,0 +1,1 @@
+"""The paper again: its tables and figures beside ours, with controls, seeds and intervals."""
