@@ -147,7 +147,7 @@ def write_report(
 def _part(part: str | Table | Picture) -> dict[str, Any]:
     """What the template shows of a part."""
     if isinstance(part, Table):
-        looks = {"text": "text", "flag": "flag"}
+        looks = {"text": "text", "flag": "flag", "alarm": "alarm"}
         return {
             "kind": "table",
             "title": plain(part.title),
