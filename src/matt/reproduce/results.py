@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..evaluation.scores import Scores
 from ..grid.cells import Cell
 from ..grid.engine import Progress, Report, run_cells
 from ..grid.protocol import Division
 from ..grid.results import Result
 from ..predictions import Predictions
+from .measures import Sums
 from .sources import Data
 from .work import Job, make_cells, make_material, work
 
@@ -61,6 +61,9 @@ class Results:
     jobs: Mapping[Key, Job]
     cells: Mapping[Key, tuple[Cell, ...]]
     report: Report
+    _sums: dict[tuple[str, str, str, str], tuple[Sums, ...]] = field(
+        default_factory=dict, repr=False
+    )
 
     def fits(self, feature_set: str, model: str) -> tuple[Fit, ...]:
         """Finished cells of a model, one a division; of a model without randomness once."""
@@ -79,11 +82,15 @@ class Results:
         """Predictions of the finished cells of a model."""
         return tuple(fit.predictions(part) for fit in self.fits(feature_set, model))
 
-    def scores(
+    def sums(
         self, feature_set: str, model: str, *, part: str = "test", unit: str = "spread"
-    ) -> tuple[Scores, ...]:
-        """Scores of the finished cells of a model; computed once."""
-        raise NotImplementedError
+    ) -> tuple[Sums, ...]:
+        """Items of the finished cells of a model, summed by artist; made once."""
+        key = feature_set, model, part, unit
+        if key not in self._sums:
+            made = self.predictions(feature_set, model, part)
+            self._sums[key] = tuple(Sums.of(some, unit=unit) for some in made)
+        return self._sums[key]
 
     def failed(self, feature_set: str, model: str) -> tuple[str, ...]:
         """Which cells of a model failed, and why: ``"split 3: ..."``."""
