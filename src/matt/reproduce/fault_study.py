@@ -14,16 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.fma.checking import TYPED_TAIL
-from ..datasets.fma.feature_sets import ALL
 from ..evaluation import style
 from ..evaluation.forest import Interval, forest
 from ..evaluation.repeated import ARTISTS, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
-from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
-from ..models.baseline_settings import BaselineSettings
-from ..models.settings import ModelSettings
-from ..models.training_settings import TrainingSettings
+from ..faults import fault_texts
 from .bench import Bench, bench_of, difference, fullest
+from .fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, study
 from .plan import make_model
 from .results import Results
 from .sources import Data
@@ -33,7 +30,6 @@ from .work import Job
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NETWORK, BASELINES = "MLP+MATT", ("LR", "SVM")
 METRICS = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
@@ -43,50 +39,11 @@ METRICS = {
 }
 """What is compared, with the headings."""
 
-CORRECTED, ALONE, ADDED, RELEASE = "corrected", "alone", "added", "release"
-_SCORING = ("typed_tail",)
 _HOW = {
     ALONE: "alone",
     ADDED: "with all above",
     RELEASE: "all of the release, and its optimiser and encoder",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A row of the table.
-
-    Attributes
-    ----------
-    model : str
-    how : {"corrected", "alone", "added", "release"}
-    faults : tuple of str
-        All that are on.
-    fault : str
-        The one that is new; of the release, its name.
-    """
-
-    model: str
-    how: str
-    faults: tuple[str, ...] = ()
-    fault: str = ""
-
-    @property
-    def fitted(self) -> tuple[str, ...]:
-        """Faults that are fitted, not only scored."""
-        return tuple(name for name in self.faults if name not in _SCORING)
-
-    @property
-    def called(self) -> str:
-        """Name of the model that has them; equal where the fitted faults are."""
-        if self.how == RELEASE:
-            return f"{self.model} [released]"
-        return f"{self.model} [{' + '.join(self.fitted) or CORRECTED}]"
-
-    @property
-    def red(self) -> bool:
-        """Whether scores are chosen by what they score."""
-        return bool(fault_texts(self.faults, red=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,52 +66,6 @@ class Effect:
     def of(self, metric: str) -> Mean:
         """Difference of a metric."""
         return Mean() if self.differences is None else self.differences.mean(metric)
-
-
-def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[Step, ...]:
-    """Rows of one model: corrected, each fault alone, then one added to the other.
-
-    Faults are added in the order of `FAULTS`, without those that the release does not have, so that
-    the last row has the faults of the release.
-
-    Parameters
-    ----------
-    model : str
-    genres : sequence of str
-        Of the data: the typed-in tail needs those that it names.
-    feature_set : str
-        The tripled chroma needs ``"1-9"``.
-
-    Examples
-    --------
-    >>> [step.fault for step in steps_of("SVM", genres=("Rock",), feature_set="mfcc")]
-    ['', 'unscaled']
-    """
-    parts = _parts(model)
-    there = [name for name, fault in FAULTS.items() if fault.possible(parts)]
-    if parts.baseline is not None:
-        there = ["unscaled"]
-    if not set(TYPED_TAIL) <= set(genres) and "typed_tail" in there:
-        there.remove("typed_tail")
-    if feature_set != ALL and "triple_chroma" in there:
-        there.remove("triple_chroma")
-    steps = [Step(model=model, how=CORRECTED)]
-    steps += [Step(model=model, how=ALONE, faults=(name,), fault=name) for name in there]
-    chain = [name for name in there if name in PROTOCOLS["released"]]
-    for n in range(2, len(chain) + 1):
-        faults = check_names(chain[:n])
-        steps.append(Step(model=model, how=ADDED, faults=faults, fault=chain[n - 1]))
-    if parts.baseline is None:
-        steps.append(Step(model=model, how=RELEASE, faults=check_names(chain), fault="released"))
-    return tuple(steps)
-
-
-def study(data: Data) -> tuple[Step, ...]:
-    """Rows of the network and of the baselines on some data."""
-    genres, feature_set = data.tracks.genres, fullest(data.feature_sets)
-    models = (NETWORK, *BASELINES)
-    every = (steps_of(model, genres=genres, feature_set=feature_set) for model in models)
-    return tuple(step for steps in every for step in steps)
 
 
 def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[Effect, ...]:
@@ -231,13 +142,6 @@ def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) ->
         cells: list[Cell] = [part for mean in means for part in (mean.value, mean.interval)]
         rows.append((step.model, row.unit, len(row), row.n, *cells))
     return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
-
-
-def _parts(model: str) -> Parts:
-    row = make_model(model).row
-    if isinstance(row.model, BaselineSettings):
-        return Parts(ModelSettings(), TrainingSettings(), row.model)
-    return Parts(row.model, row.training, bags="track" if row.lone else "album")
 
 
 def _cell(mean: Mean) -> Cell:
