@@ -106,4 +106,5 @@ def _sounds(tracks: Tracks, seed: int) -> NDArray[np.float64]:
     for level, owner in owners.items():
         drawn = rng.standard_normal((int(owner.max()) + 1, DIMENSIONS))
         sound += np.sqrt(known.shares[level]) * drawn[owner]
-    return sound + _NOISE * rng.standard_normal(sound.shape)
+    seen: NDArray[np.float64] = sound + _NOISE * rng.standard_normal(sound.shape)
+    return seen

@@ -78,8 +78,10 @@ def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Da
         notes=("Simulated data: nothing about music follows from any number here.",),
         imbalance=imbalance,
         logmel_notes=(
-            f"Rows of CRNNs: simulated log-mels of {size} of about {heard:,} of the tracks, where "
-            f"the paper has 96 x 1360 of 25,000; a run of that size needs a GPU.",
+            (
+                f"Rows of CRNNs: simulated log-mels of {size} of about {heard:,} of the tracks, "
+                "where the paper has 96 x 1360 of 25,000; a run of that size needs a GPU."
+            ),
         ),
         read=_columns_of(features),
         read_logmel=logmels,
@@ -163,8 +165,8 @@ def _small(imbalance: float) -> Data:
         bags="album",
         feature_sets=("46",),
         notes=(
-            "Bags are runs of neighbouring tracks of an artist (FMA's album ids are not in this "
-            "file). Every split is drawn anew, artists whole; validation and test are never cut.",
+            "Bags are runs of neighbouring tracks of an artist: this file has no album ids.",
+            "Every split is drawn anew, artists whole; validation and test are never cut.",
         ),
         imbalance=imbalance,
         read=_only("46", read.features),
@@ -185,8 +187,9 @@ def _mfcc(imbalance: float | None) -> Data:
         bags="artist_run",
         feature_sets=("mfcc",),
         notes=(
-            "Rock against a Hip-Hop tail cut to 40 training tracks. Bags are runs of neighbouring "
-            "tracks of an artist. Every split is drawn anew, artists whole.",
+            "Rock against a Hip-Hop tail cut to 40 training tracks.",
+            "Bags are runs of neighbouring tracks of an artist.",
+            "Every split is drawn anew, artists whole.",
         ),
         thinned=TAIL,
         read=_only("mfcc", features),

@@ -30,7 +30,8 @@ part ``"alone"`` of a bag model.
 _BASELINES = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
 _DETERMINISTIC = ("knn", "svm", "lr")
 _PLAIN: dict[str, Any] = {"logit_adjustment": 0.0, "sub_bags": False, "segment_loss": 0.0}
-_CRNN: dict[str, Any] = {"max_bags": 16, "max_segments": 16}
+# As many epochs as CRNN-TF's authors ran.
+_CRNN: dict[str, Any] = {"max_bags": 16, "max_segments": 16, "epochs": 30, "patience": 10}
 _ENCODERS = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
 _DROPOUT = {"mlp": 0.3, "crnn": 0.3, "crnn_tf": 0.5, "identity": 0.3}
 # What the release set, by model: learning rate and bags a step.
@@ -126,10 +127,17 @@ def make_model(
 
 
 def protocol_models(
-    protocol: str, names: Collection[str] = MODELS, *, epochs: int | None = None
+    protocol: str,
+    names: Collection[str] = MODELS,
+    *,
+    epochs: int | None = None,
+    crnn_epochs: int | None = None,
 ) -> tuple[Model, ...]:
-    """Models under a protocol, in the order of the names."""
-    return tuple(make_model(name, protocol, epochs=epochs) for name in names)
+    """Models under a protocol, in the order of the names; CRNNs may have fewer epochs."""
+    return tuple(
+        make_model(name, protocol, epochs=crnn_epochs if "CRNN" in name else epochs)
+        for name in names
+    )
 
 
 def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSettings]:

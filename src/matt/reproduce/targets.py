@@ -19,14 +19,15 @@ class Request:
     Attributes
     ----------
     protocol : {"corrected", "paper", "released"}
-    epochs : int, optional
-        Of networks, at most.
+    epochs, crnn_epochs : int, optional
+        Of networks of features, and of log-mels, at most.
     rounds : int
         Of the bootstrap.
     """
 
     protocol: str = "corrected"
     epochs: int | None = None
+    crnn_epochs: int | None = None
     rounds: int = 1_000
 
 
@@ -60,8 +61,11 @@ class Target:
     make : callable
         (results, request, folder) -> Made. Where cells are missing it makes what can be made and
         says so.
+    impossible : callable
+        data -> why it cannot be made of it; nothing where it can.
     """
 
     title: str
     needs: Callable[[Data, Request], tuple[Job, ...]]
     make: Callable[[Results, Request, Path], Made]
+    impossible: Callable[[Data], str] = lambda data: ""

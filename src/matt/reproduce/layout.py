@@ -1,0 +1,85 @@
+"""What the tables of a reproduction share: how many runs there are, and the notes below."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from ..errors import first_few
+from ..evaluation.tables import Column
+from ..faults import PROTOCOLS, fault_texts
+from .measures import Measure
+from .published import WHY_NOT
+from .results import Results
+
+SIMULATED = "simulated"
+_WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
+OURS = (
+    Column("accuracy", "spread"),
+    Column("95 %", "interval"),
+    Column("macro-F1", "spread"),
+    Column("95 % of macro-F1", "interval"),
+)
+COUNTED = (Column("runs"), Column("n", "int"), Column("unit"))
+THEIRS = (Column("paper", "share"), Column("why it may differ"))
+
+
+def runs_of(results: Results, feature_set: str, model: str) -> str:
+    """How many runs there are, of how many that were wanted.
+
+    A model that has no randomness, on one split, wants one.
+    """
+    cells = results.cells.get((feature_set, model), ())
+    wanted = len({cell.digest for cell in cells})
+    there = len(results.fits(feature_set, model))
+    return f"{there}" if there == wanted else f"{there} of {wanted}, partial"
+
+
+def why(results: Results, keys: Iterable[str]) -> str:
+    """Short names of the reasons why a number of the paper may differ from ours."""
+    first = () if results.data.real else (SIMULATED,)
+    return ", ".join((*first, *keys))
+
+
+def why_notes(used: Collection[str]) -> tuple[str, ...]:
+    """Explain the short names in cells of "why it may differ"."""
+    names = {name for cell in used for name in cell.split(", ")}
+    return tuple(f"{name}: {text}." for name, text in _WHY.items() if name in names)
+
+
+def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What has to be known of a table: data, protocol, uncertainty, and what is missing."""
+    data, n = results.data, len(results.divisions)
+    notes = [f"Data: {data.name}. Protocol: {results.protocol}.", *data.notes]
+    if data.imbalance > 1:
+        notes.append(
+            f"Training tracks are cut to a tail of 1 to {data.imbalance:g}: whole bags, in an "
+            "order of the genres that each split draws."
+        )
+    shared = n == 1 or len({division.name for division in results.divisions}) == 1
+    given = data.official and all("." not in d.name for d in results.divisions)
+    if shared or given:
+        notes.append(
+            f"{n} seed{'s' * (n > 1)} on one split: mean ± standard deviation over seeds; 95 %: "
+            "bootstrap over the test artists of the mean over seeds."
+        )
+    else:
+        notes.append(
+            f"{n} artist-disjoint splits: mean ± standard deviation over splits; 95 %: t interval "
+            "over splits."
+        )
+    notes += fault_texts(PROTOCOLS.get(results.protocol, ()))
+    if any(results.jobs[key].model.logmel for key in keys if key in results.jobs):
+        notes += data.logmel_notes
+    lost = [why for key in keys for why in _failures(results, key)]
+    if lost:
+        notes.append(f"PARTIAL: {len(lost)} runs failed ({first_few(lost, most=5)}).")
+    return tuple(notes)
+
+
+def _failures(results: Results, key: tuple[str, str]) -> list[str]:
+    return [f"{key[1]} on {key[0]}, {told}" for told in results.failed(*key)]
+
+
+def cells_of(measure: Measure) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Mean with deviation, and interval, as tables hold them."""
+    return measure.spread, measure.interval
