@@ -1,0 +1,159 @@
+"""Figures 1 and 4 of the paper, made from tracks and results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..evaluation import style
+from ..evaluation.ranking import micro_curve, step_sum
+from ..evaluation.repeated import Mean
+from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.units import items_of
+from ..predictions import Predictions
+from .bench import ALONE, TEST, Bench, bench_of, fullest
+from .figures import FEW, Bar, accuracy_bars, distribution, mean_curve, precision_recall
+from .opening import FOLDER as SHARED
+from .paper_curves import FOLDER, Curve, read_curves
+from .plan import AVERAGED, MODELS, make_model, protocol_models
+from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
+from .results import Results
+from .sources import LOGMEL, Data
+from .targets import Made, Request, Target
+from .work import Job, jobs_of
+
+PAPER_ACCURACY = {
+    **{name: value / 100 for name, value in zip(MODELS_1[:4], TABLE_1["1-9"], strict=False)},
+    **{name: value / 100 for name, value in ACCURACY_4.items()},
+}
+"""Accuracy of the paper's bars; of LR, KNN, SVM and MLP as its first table has them."""
+
+
+def curves_of(predictions: Mapping[str, Predictions]) -> Curve:
+    """Mean micro-flattened curve of repeats, each track under its own label."""
+    parts = {id(some): items_of(some, unit="spread") for some in predictions.values()}
+    return mean_curve([micro_curve(i.values, i.truth) for i in parts.values()])
+
+
+def _part(model: str) -> str:
+    return TEST if "+" in model or model == AVERAGED else ALONE
+
+
+def _set(model: str, feature_set: str) -> str:
+    return LOGMEL if "CRNN" in model else feature_set
+
+
+def ap_table(
+    bench: Bench, paper: Mapping[str, Curve], *, feature_set: str, notes: Sequence[str] = ()
+) -> Table:
+    """Average precision and accuracy of every model of figure 4 beside the paper's."""
+    columns = (
+        Column("model"),
+        Column("unit"),
+        Column("repeats", "int"),
+        Column("n", "int"),
+        Column("micro AP", "share"),
+        Column("95 % of micro AP", "interval"),
+        Column("the paper's AP", "share"),
+        Column("accuracy", "share"),
+        Column("95 % of accuracy", "interval"),
+        Column("the paper's accuracy", "share"),
+        Column("why it may differ"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    used: dict[str, None] = {}
+    for model in (*MODELS, AVERAGED):
+        row = bench.row(_set(model, feature_set), model, part=_part(model))
+        ap, accuracy = (
+            (row.mean("micro_ap"), row.mean("accuracy")) if row is not None else (Mean(), Mean())
+        )
+        theirs = step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
+        reasons = why_4(model) if model in MODELS else ()
+        used |= dict.fromkeys(reasons)
+        sizes: tuple[Cell, ...] = ("", None, None) if row is None else (row.unit, len(row), row.n)
+        measured = (ap.value, ap.interval, theirs, accuracy.value, accuracy.interval)
+        told = ", ".join(reasons) + ("" if row is not None else "; ours was not run")
+        rows.append((model, *sizes, *measured, PAPER_ACCURACY.get(model), told.strip("; ")))
+    explained = tuple(f"{name}: {WHY_NOT[name]}." for name in used)
+    return Table(
+        "Fig. 4: average precision and accuracy", columns, tuple(rows), (*explained, *notes)
+    )
+
+
+def _needs_4(data: Data, request: Request) -> tuple[Job, ...]:
+    there = data.logmel() is not None
+    names = [name for name in MODELS if there or "CRNN" not in name]
+    models = protocol_models(request.protocol, names, epochs=request.epochs)
+    control = make_model(AVERAGED, epochs=request.epochs)
+    return jobs_of((*models, control), [fullest(data.feature_sets)])
+
+
+def _make_4(results: Results, request: Request, folder: Path) -> Made:
+    data, feature_set = results.data, fullest(results.data.feature_sets)
+    bench = bench_of(results, rounds=request.rounds)
+    place = Path(os.environ.get(SHARED, "")) / FOLDER
+    paper = read_curves(place) if os.environ.get(SHARED) and place.is_dir() else {}
+    pictures: dict[str, Path] = {}
+    panels = {"figure_4a": [m for m in MODELS if "CRNN" not in m]}
+    panels["figure_4b"] = [m for m in MODELS if "CRNN" in m]
+    for name, models in panels.items():
+        ours = {}
+        for model in models:
+            found = bench.find(_set(model, feature_set), model, _part(model))
+            row = bench.row(_set(model, feature_set), model, part=_part(model))
+            if row is not None:
+                ours[model] = curves_of(found), row.mean("micro_ap").value
+        theirs = {model: paper[model] for model in models if model in paper}
+        if ours or theirs:
+            kind = "log-mels" if name == "figure_4b" else f"features {feature_set}"
+            pictures[name] = folder / f"{name}.png"
+            figure = precision_recall(ours, theirs, title=kind)
+            style.save(figure, pictures[name])
+    bars = []
+    for model in (*MODELS, AVERAGED):
+        row = bench.row(_set(model, feature_set), model, part=_part(model))
+        mean = Mean() if row is None else row.mean("accuracy")
+        bars.append(Bar(model, mean, PAPER_ACCURACY.get(model)))
+    pictures["figure_4c"] = folder / "figure_4c.png"
+    style.save(accuracy_bars(bars, unit="track, with its bag's prediction"), pictures["figure_4c"])
+    notes = [*data.notes, *data.logmel_notes]
+    if not paper:
+        notes.append("The paper's own curves are not at hand: only the area beneath them is told.")
+    table = ap_table(bench, paper, feature_set=feature_set, notes=notes)
+    return Made(tables={"figure_4": table}, pictures=pictures)
+
+
+def _needs_1(data: Data, request: Request) -> tuple[Job, ...]:
+    return ()
+
+
+def _make_1(results: Results, request: Request, folder: Path) -> Made:
+    tracks = results.divisions[0].tracks
+    path = folder / "figure_1.png"
+    style.save(distribution(tracks.train_counts, tracks.genres), path)
+    order = np.argsort(-tracks.train_counts, kind="stable")
+    test = tracks.take(tracks.split == "test").counts
+    columns = (
+        Column("genre"),
+        Column("training tracks", "int"),
+        Column("test tracks", "int"),
+        *(Column(f"below {few}", "flag") for few in FEW),
+    )
+    rows = tuple(
+        (
+            tracks.genres[g],
+            int(tracks.train_counts[g]),
+            int(test[g]),
+            *(bool(tracks.train_counts[g] < few) for few in FEW),
+        )
+        for g in order
+    )
+    table = Table("Fig. 1: genres by their training tracks", columns, rows, results.data.notes)
+    return Made(tables={"figure_1": table}, pictures={"figure_1": path})
+
+
+FIGURE_1 = Target("Fig. 1: distribution of genres", _needs_1, _make_1)
+FIGURE_4 = Target("Fig. 4: precision, recall and accuracy", _needs_4, _make_4)
