@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FEW = (100, 200)  # training tracks: the paper's two tails
 _GRID = np.linspace(0, 1, 401)  # recalls at which curves of repeats are averaged
 _MIDDLE = "#E69F00"  # orange of Okabe and Ito's palette
+_SMALL: dict[str, Any] = {"fontsize": 7.5, "handlelength": 1.4, "columnspacing": 1.0}
 # Colour and marker of each line of a panel; in grey, the markers tell them apart.
 _LOOKS = (
     ("#56B4E9", "o"),
@@ -57,21 +58,21 @@ def distribution(counts: NDArray[np.integer], genres: Sequence[str]) -> Figure:
         raise DataError(f"{len(counts)} counts for {len(genres)} genres; give one a genre")
     order = np.argsort(-counts, kind="stable")
     few, some = FEW
+    from matplotlib.patches import Patch
+
     with style.settings():
         figure, ax = style.axes(height=0.75 + 0.17 * len(genres), width=style.COLUMN)
         colours = [TAIL if c < few else _MIDDLE if c < some else COMMON for c in counts[order]]
         style.bar_values(ax, counts[order].tolist(), colours, ",", space=0.16)
-        for bar, count in zip(ax.patches, counts[order], strict=True):
-            bar.set_hatch("//////" if count < few else "...." if count < some else "")
-            bar.set_edgecolor("white")
         style.names(ax.yaxis, [genres[g] for g in order], counts[order] < few, most=26)
         ax.set_xlabel(f"training tracks (n = {counts.sum():,})")
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.locator_params(axis="x", nbins=4)
-        told = {COMMON: f"{some} or more", _MIDDLE: f"{few} to {some - 1}", TAIL: f"below {few}"}
+        told = {COMMON: f"{some} and more", _MIDDLE: f"{few}-{some - 1}", TAIL: f"below {few}"}
         used = {colour: text for colour, text in told.items() if colour in colours}
         if len(used) > 1:
-            style.legend(figure, used)
+            patches = [Patch(color=colour, label=text) for colour, text in used.items()]
+            figure.legend(handles=patches, loc="outside upper right", **_SMALL, ncols=len(used))
     return figure
 
 
@@ -114,15 +115,12 @@ def precision_recall(
                 _line(ax, paper[name], colour, marker, dotted=True)
         handles = []
         for name, (colour, marker) in zip(names, _LOOKS, strict=False):
-            told = ["", ""]
             if name in ours:
-                curve, ap = ours[name]
-                _line(ax, curve, colour, marker)
-                told[0] = _share(ap)
+                _line(ax, ours[name][0], colour, marker)
+            areas = [_share(ours[name][1]) if name in ours else "-"]
             if name in paper:
-                told[1] = f"paper {_share(step_sum(*paper[name]))}"
-                told[1] += "*" if name in INVALID else ""
-            label = f"{style.label(name, most=24)} ({', '.join(t for t in told if t)})"
+                areas.append(_share(step_sum(*paper[name])) + "*" * (name in INVALID))
+            label = f"{style.label(name, most=24)} {' / '.join(areas)}"
             handles += ax.plot(
                 *([], []), color=colour, marker=marker, markersize=4, label=label, linewidth=1.4
             )
@@ -131,23 +129,24 @@ def precision_recall(
         ax.set(xlabel="recall", ylabel="precision")
         ax.set_title(style.label(title), loc="left")
         ax.grid(color=FAINT, alpha=0.2, linewidth=0.6)
+        told = "AP: ours"
         if paper:
-            handles += ax.plot([], [], color=INK, linestyle=":", label="the paper's curves")
+            told += " / the paper's, dotted"
+            told += "; * invalid" if set(INVALID) & set(paper) else ""
         figure.legend(
-            handles=handles, loc="outside lower left", ncols=2, fontsize=7, columnspacing=1.0
+            handles=handles,
+            loc="outside lower left",
+            title=told,
+            title_fontsize=7.5,
+            alignment="left",
+            **{**_SMALL, "fontsize": 7, "handlelength": 2},
+            ncols=2,
         )
     return figure
 
 
-def accuracy_bars(bars: Sequence[Bar], *, unit: str) -> Figure:
-    """Fig. 4 (c): our accuracy with its 95 % interval, the paper's as a diamond.
-
-    Parameters
-    ----------
-    bars : sequence of Bar
-    unit : str
-        What an item is.
-    """
+def accuracy_bars(bars: Sequence[Bar]) -> Figure:
+    """Fig. 4 (c): our accuracy with its 95 % interval, the paper's as a diamond."""
     with style.settings():
         figure, ax = style.axes(height=0.8 + 0.22 * len(bars), width=style.COLUMN)
         for place, bar in enumerate(bars):
@@ -157,18 +156,18 @@ def accuracy_bars(bars: Sequence[Bar], *, unit: str) -> Figure:
                     ax.plot(bar.ours.interval, [place] * 2, color=INK, linewidth=1.2)
             if bar.paper is not None:
                 ax.plot(bar.paper, place, "D", color=TAIL, markersize=5, markeredgecolor="white")
-        style.names(ax.yaxis, [bar.name for bar in bars], most=34)
+        style.names(ax.yaxis, [bar.name for bar in bars], most=20)
         ax.set_ylim(len(bars) - 0.5, -0.5)
         ax.set_xlim(0, 1)
         ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
-        ax.set_xlabel(style.label(f"accuracy ({unit})"))
+        ax.set_xlabel("accuracy")
         handles = [
             ax.barh([np.nan], [np.nan], color="#9CC9E3", edgecolor=COMMON, label="ours"),
             *ax.plot([], [], color=INK, linewidth=1.2, label="95 %"),
         ]
         if any(bar.paper is not None for bar in bars):
             handles += ax.plot([], [], "D", color=TAIL, markersize=5, label="paper")
-        figure.legend(handles=handles, loc="outside upper right", ncols=3, borderpad=0.1)
+        figure.legend(handles=handles, loc="outside upper right", **_SMALL, ncols=3)
     return figure
 
 
@@ -176,8 +175,8 @@ def _line(ax: Axes, curve: Curve, colour: str, marker: str, *, dotted: bool = Fa
     precision, recall = mean_curve([curve])
     reached = recall <= (curve[1].max() if len(curve[1]) else 0)
     look: dict[str, Any] = {"linestyle": ":", "linewidth": 1.1} if dotted else {"linewidth": 1.4}
-    if not dotted:
-        look |= {"marker": marker, "markersize": 3.5, "markevery": 50}
+    look |= {"marker": marker, "markersize": 3.5, "markevery": (25, 50) if dotted else 50}
+    look |= {"markerfacecolor": "white", "markeredgewidth": 0.7} if dotted else {}
     ax.plot(recall[reached], precision[reached], color=colour, **look)
 
 

@@ -60,8 +60,7 @@ def read_curves(folder: Path | str) -> dict[str, Curve]:
 
 def _read(path: Path) -> Curve:
     try:
-        opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-        with opened as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             text = file.read(_LARGEST + 1).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read ({error}); get the file again") from error
