@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from . import audit, compare, demo, describe, doctor, extract, fma, library, settings, training
+from . import (
+    audit,
+    compare,
+    demo,
+    describe,
+    doctor,
+    extract,
+    fma,
+    library,
+    reproduce,
+    settings,
+    training,
+)
 from .console import Output, outcome
 from .processes import check_command, follows
 
@@ -47,6 +59,7 @@ app.command("train")(training.train)
 app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
 app.command("compare")(compare.compare)
+app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)

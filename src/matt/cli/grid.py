@@ -67,7 +67,7 @@ def compare_grid(source: Path, grid: Path, out: Path, options: Options, output: 
             jobs=options.jobs,
             test=options.test,
             notes=found.notes,
-            progress=_Watcher(output, bars, options.jobs),
+            progress=Watcher(output, bars, options.jobs),
             file=str(grid),
             lost=failure_rows(failures),
         )
@@ -117,7 +117,7 @@ def _features(
     return stores, list(lost.values())
 
 
-class _Watcher:
+class Watcher:
     """A bar of cells; before it, what is there already and how long the rest takes."""
 
     def __init__(self, output: Output, bars: Bars, jobs: int) -> None:
@@ -126,6 +126,7 @@ class _Watcher:
         self._said = False
 
     def __call__(self, progress: Progress) -> None:
+        """Show how far an engine is."""
         if self._bar is None:
             self._bar = add_bar(self._bars, "fitting cells", progress.total)
             if progress.kept:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +52,19 @@ class Material:
         """The same, with arrays in files that processes map, so that they share one copy."""
         found = {key: _mapped(store, folder) for key, store in self.features.items()}
         return Material(self.divisions, found)
+
+
+@contextmanager
+def shared_arrays(material: Material, out: Path, jobs: int) -> Iterator[Material]:
+    """Material whose arrays are in files below ``out`` while several processes need them."""
+    if jobs == 1:
+        yield material
+        return
+    folder = out / "shared"
+    try:
+        yield material.mapped(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _mapped(store: FeatureStore, folder: Path) -> FeatureStore:

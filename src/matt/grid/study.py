@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,7 @@ from ..runs import Run, check_free
 from ..tracks import Tracks
 from .cells import Cell
 from .engine import Failure, Progress, Report, run_cells
-from .fitting import PARTS, Material, check_setups, fit_cell, make_cells
+from .fitting import PARTS, Material, check_setups, fit_cell, make_cells, shared_arrays
 from .protocol import Protocol
 from .ranking import (
     MAJORITY,
@@ -144,7 +142,7 @@ def compare(
         notes = [GIVEN, *notes]
     notes = [*notes, *grid.notes]
     cells = make_cells(grid.setups, material)
-    with _shared(material, run.path, jobs) as given:
+    with shared_arrays(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
     parts = PARTS if test else PARTS[:1]
     standings, reference = stand(grid.setups, _scores(grid.setups, cells, report, parts))
@@ -168,19 +166,6 @@ def _with_features(tracks: Tracks, features: Mapping[str, FeatureStore]) -> Trac
             f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
         )
     return tracks.take(there)
-
-
-@contextmanager
-def _shared(material: Material, out: Path, jobs: int) -> Any:
-    """Arrays in files while several processes need them."""
-    if jobs == 1:
-        yield material
-        return
-    folder = out / "shared"
-    try:
-        yield material.mapped(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _scores(

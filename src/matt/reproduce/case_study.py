@@ -18,12 +18,12 @@ from ..evaluation.repeats import spread_of
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.units import items_of
 from ..predictions import Predictions
+from .data import Data
 from .layout import notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, measure
 from .plan import AVERAGED, protocol_models
 from .published import AVERAGE_PRECISION_4, CASE_STUDY
 from .results import Results
-from .sources import Data
 from .targets import Made, Request
 from .work import Job, jobs_of
 

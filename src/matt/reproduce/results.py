@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..grid.cells import Cell
 from ..grid.engine import Progress, Report, run_cells
+from ..grid.fitting import Material, shared_arrays
 from ..grid.protocol import Division
-from ..grid.results import Result
+from ..grid.results import Result, find_result
 from ..predictions import Predictions
+from .data import Data
 from .measures import Sums
-from .sources import Data
 from .work import Job, make_cells, make_material, work
 
 Key = tuple[str, str]
@@ -113,6 +114,88 @@ class Results:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Jobs and their cells, before anything is run.
+
+    Attributes
+    ----------
+    data : Data
+    protocol : str
+    divisions : tuple of Division
+    jobs : dict of (str, str) to Job
+    cells : dict of (str, str) to tuple of Cell
+    material : Material
+        What all cells share.
+    """
+
+    data: Data
+    protocol: str
+    divisions: tuple[Division, ...]
+    jobs: Mapping[Key, Job]
+    cells: Mapping[Key, tuple[Cell, ...]]
+    material: Material
+
+    def every(self) -> list[Cell]:
+        """Each cell once: all models on the first split, then on the next."""
+        rounds = zip(*self.cells.values(), strict=True)
+        return list({cell.digest: cell for some in rounds for cell in some}.values())
+
+    def finished(self, out: Path) -> dict[str, float]:
+        """Seconds of the cells that are finished in a folder, by digest."""
+        found = ((cell, find_result(out, cell)) for cell in self.every())
+        return {cell.digest: result.seconds for cell, result in found if result is not None}
+
+
+def plan_jobs(
+    data: Data,
+    jobs: Sequence[Job],
+    divisions: Sequence[Division],
+    *,
+    protocol: str = "corrected",
+) -> Plan:
+    """Make the cells of jobs.
+
+    Parameters
+    ----------
+    data : Data
+    jobs : sequence of Job
+        Equal keys have to be equal jobs.
+    divisions : sequence of Division
+        See `Data.divisions`.
+    protocol : str
+        For people.
+    """
+    by_key = {job.key: job for job in jobs}
+    unique = list(by_key.values())
+    material = make_material(data, unique, divisions)
+    cells = make_cells(data, unique, divisions, material)
+    return Plan(data, protocol, tuple(divisions), by_key, cells, material)
+
+
+def run_plan(
+    plan: Plan,
+    out: Path | str,
+    *,
+    n_jobs: int = 1,
+    progress: Callable[[Progress], None] | None = None,
+) -> Results:
+    """Run what is not finished in the folder, and return all.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : path
+    n_jobs : int >= 1
+        Processes.
+    progress : callable, optional
+        See `run_cells`.
+    """
+    with shared_arrays(plan.material, Path(out), n_jobs) as shared:
+        report = run_cells(plan.every(), work, out, shared=shared, jobs=n_jobs, progress=progress)
+    return Results(plan.data, plan.protocol, plan.divisions, plan.jobs, plan.cells, report)
+
+
 def run_jobs(
     data: Data,
     jobs: Sequence[Job],
@@ -123,26 +206,6 @@ def run_jobs(
     n_jobs: int = 1,
     progress: Callable[[Progress], None] | None = None,
 ) -> Results:
-    """Run what is not finished in the folder, and return all.
-
-    Parameters
-    ----------
-    data : Data
-    jobs : sequence of Job
-        Equal keys have to be equal jobs.
-    divisions : sequence of Division
-        See `Data.divisions`.
-    out : path
-    protocol : str
-        For people.
-    n_jobs : int >= 1
-        Processes.
-    progress : callable, optional
-        See `run_cells`.
-    """
-    by_key = {job.key: job for job in jobs}
-    material = make_material(data, list(by_key.values()), divisions)
-    cells = make_cells(data, list(by_key.values()), divisions, material)
-    every = [cell for some in zip(*cells.values(), strict=True) for cell in some]
-    report = run_cells(every, work, out, shared=material, jobs=n_jobs, progress=progress)
-    return Results(data, protocol, tuple(divisions), by_key, cells, report)
+    """Plan jobs and run them."""
+    plan = plan_jobs(data, jobs, divisions, protocol=protocol)
+    return run_plan(plan, out, n_jobs=n_jobs, progress=progress)

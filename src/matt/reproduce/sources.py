@@ -1,131 +1,35 @@
-"""Where the tracks and features of a reproduction come from, by name or folder."""
+"""Where the data of a reproduction comes from: simulated, inside the package, or files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from .. import splits
-from ..datasets.fma import feature_sets as fma_sets
-from ..errors import ConfigError
+from ..datasets import table
+from ..datasets.embedded import fma_mfcc
+from ..datasets.fma import feature_sets as sets
+from ..datasets.fma.feature_loading import load_features
+from ..datasets.fma.loading import load_tracks
+from ..datasets.fma.parameters import MEDIUM
+from ..datasets.fma.simulate import simulate
+from ..datasets.table_settings import parse
+from ..errors import ConfigError, DataError, did_you_mean
+from ..features.kernels.summary import COLUMNS
 from ..features.store import FeatureStore
-from ..grid.protocol import Division, Protocol
-from ..settings import SplitSettings
 from ..tracks import Tracks
+from .data import MFCC, NAMES, SIMULATED, SMALL, TREE
+from .data import Data as Data
+from .logmels import MOST, SHAPE, simulated_logmels, some_tracks
 
-SIMULATED, SMALL, MFCC = "simulated", "fma-small-46", "fma-mfcc"
-NAMES = (SIMULATED, SMALL, MFCC)
-LOGMEL = "logmel"
-"""The feature set that the rows of CRNNs read."""
-
-# (feature set, faults) -> store
-Reader = Callable[[str, tuple[str, ...]], FeatureStore]
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Data:
-    """Tracks, and their features by feature set.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    real : bool
-        If not, every number of it has to be called simulated.
-    tracks : Tracks
-        With the official split, where there is one; else without splits.
-    bags : str
-        What a bag is, as in `Bags.from_tracks`.
-    feature_sets : tuple of str
-        In the order of their table.
-    notes : tuple of str
-        What has to be known wherever a number of this data is shown.
-    imbalance : float >= 1
-        Training tracks are cut to a tail of 1 to so many; 1 leaves them.
-    thinned : mapping of str to int
-        Training tracks that named genres keep, at most.
-    no_logmels : str
-        Why there are none, if there are none.
-    logmel_notes : tuple of str
-        What has to be known wherever a number of a row of CRNNs is shown.
-    """
-
-    name: str
-    real: bool
-    tracks: Tracks
-    bags: str
-    feature_sets: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    imbalance: float = 1.0
-    thinned: Mapping[str, int] = field(default_factory=dict)
-    no_logmels: str = "it has no audio, and so no log-mels"
-    logmel_notes: tuple[str, ...] = ()
-    read: Reader = field(repr=False)
-    read_logmel: Callable[[], FeatureStore | None] = field(default=lambda: None, repr=False)
-
-    @property
-    def official(self) -> bool:
-        """Whether the tracks come with a split."""
-        return bool((self.tracks.split != "").any())
-
-    def features(self, set_name: str, faults: Collection[str] = ()) -> FeatureStore:
-        """Features of one of `feature_sets`, or of `LOGMEL`.
-
-        Parameters
-        ----------
-        set_name : str
-        faults : collection of str
-            Of which ``"triple_chroma"`` counts, for the set "1-9" of FMA.
-
-        Raises
-        ------
-        ConfigError
-            If the set is unknown, or there are no log-mels.
-        """
-        if set_name == LOGMEL:
-            store = self.logmel()
-            if store is None:
-                raise ConfigError(
-                    f"{self.name}: {self.no_logmels}; the rows of CRNNs cannot be run"
-                )
-            return store
-        if set_name not in self.feature_sets:
-            raise ConfigError(
-                f"{self.name} has no features {set_name!r}; use {', '.join(self.feature_sets)}"
-            )
-        kept = tuple(f for f in faults if f == "triple_chroma" and set_name == fma_sets.ALL)
-        return self.read(set_name, kept)
-
-    def logmel(self) -> FeatureStore | None:
-        """Log-mels of some or all of the tracks, if there are any."""
-        return self.read_logmel()
-
-    def divisions(self, seeds: int, *, folds: int = 0, seed: int = 0) -> tuple[Division, ...]:
-        """Splits of the tracks: one a seed, or one a seed and fold.
-
-        Parameters
-        ----------
-        seeds : int >= 1
-        folds : int, 0 or >= 2
-            0: the official split or, where there is none, one artist-disjoint split a seed. Else
-            the official split is put aside, and each seed is a cross-validation of so many
-            artist-disjoint folds.
-        seed : int
-            The first.
-        """
-        tracks = self.tracks
-        if folds and self.official:
-            tracks = tracks.with_split(np.full(len(tracks), ""))
-        protocol = Protocol(repeats=seeds, folds=folds, imbalance=self.imbalance)
-        found = protocol.divide(tracks, SplitSettings(), seed=seed, by=self.bags)
-        if not self.thinned:
-            return tuple(found)
-        return tuple(
-            replace(d, tracks=splits.thin(d.tracks, self.thinned, by=self.bags, seed=d.seed))
-            for d in found
-        )
+FOLDER = "MATT_SHARED_DATA"
+LOGMELS = "logmel"  # folder of extracted log-mels below the folder of an FMA
+_SMALL_FILE = "fma_small_46.csv.gz"
+_TRACKS_FILE = "fma_medium_tracks.csv.gz"
+TAIL = {"Hip-Hop": 40}
 
 
 def open_data(
@@ -157,8 +61,175 @@ def open_data(
     ------
     ConfigError, DataError
     """
-    from . import opening
+    if name != SIMULATED and (n_tracks is not None or n_logmels is not None):
+        raise ConfigError(
+            f"the data {name} has as many tracks as it has; leave out the numbers, or use "
+            f"{SIMULATED}"
+        )
+    ratio = 1.0 if imbalance is None else imbalance
+    if name == SIMULATED:
+        return _simulated(n_tracks or MEDIUM, n_logmels or MOST, seed, ratio)
+    if name == SMALL:
+        return _small(ratio)
+    if name == MFCC:
+        return _mfcc(imbalance)
+    if Path(name).is_dir():
+        return _tree(Path(name), ratio)
+    raise ConfigError(f"no data {name!r}: neither a folder nor a name; {did_you_mean(name, NAMES)}")
 
-    return opening.open_named(
-        name, seed=seed, imbalance=imbalance, n_tracks=n_tracks, n_logmels=n_logmels
+
+def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Data:
+    if n_logmels > MOST:
+        raise ConfigError(f"{n_logmels:,} simulated log-mels are too many; use {MOST:,} or fewer")
+    tracks, features = simulate(n_tracks, seed)
+    heard = min(n_logmels, MOST, n_tracks)
+
+    @cache
+    def logmels() -> FeatureStore:
+        kept = some_tracks(tracks, heard, seed=seed)
+        return simulated_logmels(tracks.take(tracks.rows(kept)), seed=seed)
+
+    size = " x ".join(map(str, SHAPE))
+    return Data(
+        key=SIMULATED,
+        name=f"simulated FMA, {n_tracks:,} tracks",
+        real=False,
+        tracks=tracks,
+        bags="album",
+        feature_sets=sets.PAPER,
+        notes=("Simulated data: nothing about music follows from any number here.",),
+        imbalance=imbalance,
+        logmel_notes=(
+            (
+                f"Rows of CRNNs: simulated log-mels of {size} of about {heard:,} of the tracks, "
+                "where the paper has 96 x 1360 of 25,000; a run of that size needs a GPU."
+            ),
+        ),
+        read=_columns_of(features),
+        read_logmel=logmels,
     )
+
+
+def _columns_of(features: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+    """Feature sets as columns of all 518."""
+    names = np.array([name for name, _, _ in COLUMNS])
+    values, _ = features.read(features.track_ids)
+
+    @cache
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        wanted = sets.descriptors(set_name, faults=faults)
+        columns = np.concatenate([np.flatnonzero(names == name) for name in wanted])
+        name = f"simulated {sets.set_name(set_name, faults)}"
+        return FeatureStore.from_arrays(name, features.track_ids, values[:, columns])
+
+    return read
+
+
+def _tree(folder: Path, imbalance: float) -> Data:
+    tracks = load_tracks(folder, "medium")
+    simulated = bool(tracks.columns.get("simulated", np.zeros(1, bool)).any())
+    everything = load_features(folder, sets.ALL)
+    lost = everything.failures["track_id"]
+    notes = ["Simulated data: nothing about music follows from any number here."] * simulated
+    if len(lost):
+        notes.append(f"{len(lost):,} tracks have no features and are left out.")
+    place = folder / LOGMELS
+
+    @cache
+    def logmels() -> FeatureStore | None:
+        return FeatureStore.open(place) if (place / "spec.json").is_file() else None
+
+    @cache
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        return load_features(folder, set_name, faults=faults)
+
+    return Data(
+        key=TREE,
+        name=f"{'simulated ' * simulated}FMA-medium in {folder.name}",
+        real=not simulated,
+        tracks=tracks.drop(lost),
+        bags="album",
+        feature_sets=sets.PAPER,
+        notes=tuple(notes),
+        imbalance=imbalance,
+        no_logmels=f"{place} holds no log-mels; extract them with 'matt extract' (a full-size run "
+        "of the rows of CRNNs needs a GPU)",
+        read=read,
+        read_logmel=logmels,
+    )
+
+
+def _small(imbalance: float) -> Data:
+    folder = os.environ.get(FOLDER, "")
+    if not folder or not (Path(folder) / _SMALL_FILE).is_file():
+        where = f"{FOLDER} is {folder!r}" if folder else f"{FOLDER} is not set"
+        raise DataError(
+            f"{where}, but {_SMALL_FILE} and {_TRACKS_FILE} are needed; set it to their folder"
+        )
+    read = table.read(
+        parse(
+            {
+                "table": _SMALL_FILE,
+                "features": ["zcr_*", "spec_*", "mfcc_*"],
+                "log1p": "*_var*",
+                "genre": "genre_top",
+                "album": "artist_run",
+                "join": [{"table": _TRACKS_FILE}],
+            }
+        ),
+        folder,
+    )
+    if read.features is None:
+        raise DataError(f"{_SMALL_FILE} has no features; get the file again")
+    return Data(
+        key=SMALL,
+        name="FMA-small, 46 features",
+        real=True,
+        tracks=_unsplit(read.tracks),
+        bags="album",
+        feature_sets=("46",),
+        notes=(
+            "Bags are runs of neighbouring tracks of an artist: this file has no album ids.",
+            "Every split is drawn anew, artists whole; validation and test are never cut.",
+        ),
+        imbalance=imbalance,
+        usual_seeds=10,
+        read=_only("46", read.features),
+    )
+
+
+def _mfcc(imbalance: float | None) -> Data:
+    if imbalance is not None:
+        raise ConfigError(
+            f"the data {MFCC} has a tail of its own (Hip-Hop, 40 training tracks); leave out "
+            "--imbalance"
+        )
+    tracks, features = fma_mfcc()
+    return Data(
+        key=MFCC,
+        name="FMA, 2,000 tracks, 140 MFCC statistics",
+        real=True,
+        tracks=tracks,
+        bags="artist_run",
+        feature_sets=("mfcc",),
+        notes=(
+            "Rock against a Hip-Hop tail cut to 40 training tracks.",
+            "Bags are runs of neighbouring tracks of an artist.",
+            "Every split is drawn anew, artists whole.",
+        ),
+        thinned=TAIL,
+        read=_only("mfcc", features),
+    )
+
+
+def _unsplit(tracks: Tracks) -> Tracks:
+    return tracks.with_split(np.full(len(tracks), ""))
+
+
+def _only(name: str, store: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        if set_name != name:
+            raise ConfigError(f"there are no features {set_name!r}; use {name!r}")
+        return store
+
+    return read

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from ..evaluation.scores import majority
 from ..evaluation.tables import Cell, Column, Table
+from .data import Data
 from .layout import COUNTED, OURS, THEIRS, cells_of, notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, macro_f1, measure
 from .plan import AVERAGED, CONTROLS, TRACK, protocol_models
 from .published import MODELS_1, TABLE_1, why_1
 from .results import Results
-from .sources import Data
 from .targets import Made, Request
 from .work import Job, jobs_of
 

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from ..datasets.fma.checking import TYPED_TAILS
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tables import Cell as TableCell
+from .data import LOGMEL, Data
 from .layout import notes_of, runs_of, why, why_notes
 from .measures import NOTHING, Measure, Sums, measure
 from .plan import AVERAGED, protocol_models
 from .published import KS, MODELS_2, TABLE_2, THRESHOLDS, why_2
 from .results import Results
-from .sources import LOGMEL, Data
 from .targets import Made, Request
 from .work import Job, jobs_of
 

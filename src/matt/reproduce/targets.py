@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..evaluation.tables import Table
+from .data import Data
 from .results import Results
-from .sources import Data
 from .work import Job
 
 

@@ -19,8 +19,8 @@ from ..models.baseline_settings import BaselineSettings
 from ..models.classifier import GenreClassifier
 from ..predictions import Predictions
 from ..tracks import Tracks
+from .data import LOGMEL, Data
 from .plan import Model
-from .sources import LOGMEL, Data
 
 # What a fitted model predicts besides: (model, its row, features, tracks, by, seed) -> by name.
 Further = Callable[

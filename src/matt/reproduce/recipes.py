@@ -1,0 +1,194 @@
+"""Ways to train, on real tracks over repeated artist-disjoint splits, beside what was found before.
+
+Every row has one hidden layer of 128 units, AdamW with a rate and decay of 1e-3, at most 200
+epochs, and its best epoch chosen by the macro-F1 of validation in the unit that is scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..comparison import Row
+from ..evaluation.ranking import average_precision
+from ..evaluation.repeats import OverSplits, paired_over_splits, spread_of
+from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.units import items_of
+from .data import MFCC, SMALL, Data
+from .layout import notes_of, runs_of
+from .measures import Sums
+from .plan import Model
+from .recipe_rows import (
+    ADJUSTED,
+    BALANCED,
+    CONTROL,
+    LONG_TAIL,
+    MFCC_ROWS,
+    SMALL_ROWS,
+    TWO_GENRES,
+    Found,
+)
+from .results import Results
+from .targets import Made, Request
+from .work import Job, jobs_of
+
+TAIL_RATIO = 50.0
+SPLITS = {SMALL: 10, MFCC: 5}
+"""Artist-disjoint splits that were used."""
+
+
+def impossible(data: Data) -> str:
+    """Why these rows are not for some data."""
+    if data.key in SPLITS:
+        return ""
+    return f"these rows are of {SMALL} and {MFCC}, over repeated splits"
+
+
+def rows_of(data: Data) -> tuple[Row, ...]:
+    """The rows of the table of some data."""
+    return MFCC_ROWS if data.key == MFCC else SMALL_ROWS
+
+
+def found_of(data: Data) -> dict[str, Found]:
+    """What was found before on some data, by row; nothing for another tail."""
+    if data.key == MFCC:
+        return TWO_GENRES
+    return {1.0: BALANCED, TAIL_RATIO: LONG_TAIL}.get(data.imbalance, {})
+
+
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Every row on the only feature set."""
+    models = []
+    for row in rows_of(data):
+        if request.epochs is not None:
+            row = replace(row, training=replace(row.training, epochs=request.epochs))
+        models.append(Model(name=row.name, row=row))
+    return jobs_of(models, data.feature_sets)
+
+
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """Means over splits, paired differences to the control, and what was found before."""
+    data = results.data
+    (name,) = data.feature_sets
+    against = ADJUSTED if data.imbalance > 1 or data.key == MFCC else CONTROL
+    by_row = {row.name: _values(results, name, row) for row in rows_of(data)}
+    rows = [_row(results, row.name, by_row, against) for row in rows_of(data)]
+    columns = (
+        Column("training"),
+        Column("control", "flag"),
+        Column("accuracy", "spread"),
+        Column("macro-F1", "spread"),
+        Column("average precision", "spread"),
+        Column("few" if data.key == SMALL else "tail recall", "spread"),
+        Column("difference of macro-F1", "difference"),
+        Column("splits"),
+        Column("before: accuracy", "spread"),
+        Column("before: macro-F1", "spread"),
+        Column("before: few" if data.key == SMALL else "before: tail recall", "share"),
+        Column("before: difference", "difference"),
+        Column("verdict"),
+    )
+    notes = (
+        *notes_of(results, [(name, row.name) for row in rows_of(data)]),
+        "Unit: a bag over its tracks, each under its own label; of the row without bags, a track.",
+        "LA: the loss adds the log prior, as counted in the unit that is trained on.",
+        f"Differences are to: {against}; paired over splits, ± half the 95 % t interval.",
+        "few: mean recall of the three genres with the fewest training tracks."
+        if data.key == SMALL
+        else "tail recall: of Hip-Hop.",
+        *_verdict_notes(data),
+    )
+    title = f"Recipes on {data.name}"
+    return Made(tables={"recipes": Table(title, columns, tuple(rows), notes)})
+
+
+@dataclass(frozen=True)
+class _Values:
+    """Scores of a row by split."""
+
+    accuracy: dict[str, float]
+    macro_f1: dict[str, float]
+    ap: dict[str, float]
+    few: dict[str, float]
+
+
+def _values(results: Results, feature_set: str, row: Row) -> _Values:
+    made = _Values({}, {}, {}, {})
+    part = "alone" if row.lone and not row.average else "test"
+    for fit in results.fits(feature_set, row.name):
+        items = items_of(fit.predictions(part), unit="spread")
+        sums, one = Sums.of(items), np.ones((1, items.n_artists))
+        rarest = np.argsort(sums.train_counts, kind="stable")[: 3 if len(sums.genres) > 2 else 1]
+        few = np.isin(np.arange(len(sums.genres)), rarest)
+        made.accuracy[fit.split] = float(sums.accuracy(one)[0])
+        made.macro_f1[fit.split] = float(sums.macro_f1(one)[0])
+        made.few[fit.split] = float(sums.recall(few)(one)[0])
+        made.ap[fit.split] = average_precision(items.values, items.truth)
+    return made
+
+
+def _row(results: Results, name: str, by_row: dict[str, _Values], against: str) -> tuple[Cell, ...]:
+    ours, control = by_row[name], by_row[against]
+    paired = paired_over_splits(
+        [value - control.macro_f1[s] for s, value in ours.macro_f1.items() if s in control.macro_f1]
+    )
+    before = found_of(results.data).get(name)
+    (feature_set,) = results.data.feature_sets
+    same = name == against
+    return (
+        name,
+        name in (CONTROL, ADJUSTED),
+        *(_spread(some) for some in (ours.accuracy, ours.macro_f1, ours.ap, ours.few)),
+        None if same else (paired.mean, paired.half_width),
+        runs_of(results, feature_set, name),
+        *_before(before, same=same),
+        "" if before is None else _verdict(before, ours, paired, same=same),
+    )
+
+
+def _spread(values: dict[str, float]) -> tuple[float, float]:
+    found = spread_of(values.values())
+    return found.mean, found.sd
+
+
+def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
+    if found is None:
+        return None, None, None, None
+    nan = float("nan")
+    return (
+        (found.accuracy, found.accuracy_sd or nan),
+        (found.macro_f1, found.macro_f1_sd or nan),
+        found.more,
+        None if same else found.difference,
+    )
+
+
+def _verdict(found: Found, ours: _Values, paired: OverSplits, *, same: bool) -> str:
+    """Whether what was found before is found again."""
+    if not ours.macro_f1:
+        return "not run"
+    if found.difference is not None and not same:
+        apart, half = paired.mean - found.difference[0], found.difference[1]
+    else:
+        mine = spread_of(ours.macro_f1.values())
+        apart, half = mine.mean - found.macro_f1, found.macro_f1_sd or mine.sd
+    inside = abs(apart) <= half
+    return f"within {half:.3f}" if inside else f"off by {apart:+.3f}, more than {half:.3f}"
+
+
+def _verdict_notes(data: Data) -> tuple[str, ...]:
+    if not found_of(data):
+        return (f"Nothing was found before on a tail of 1 to {data.imbalance:g}.",)
+    what = (
+        "the difference to the control lies within the interval found before (of the control: "
+        "macro-F1 within a standard deviation over splits)"
+        if data.key == SMALL
+        else "macro-F1 lies within a standard deviation over splits of what was found before"
+    )
+    return (
+        f"before: an earlier implementation on {SPLITS[data.key]} splits of its own.",
+        "Splits, weights and batches are drawn otherwise here: small differences may be chance.",
+        f"verdict: {what}.",
+    )
