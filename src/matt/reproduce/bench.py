@@ -9,7 +9,11 @@ from typing import Any
 from ..evaluation.repeated import Repeated
 from ..evaluation.resampling import ROUNDS
 from ..predictions import Predictions
+from .data import Data
+from .plan import protocol_models
 from .results import Results
+from .targets import Request
+from .work import Job, jobs_of
 
 TEST, ALONE = "test", "alone"
 
@@ -111,3 +115,13 @@ def bench_of(results: Results, *, rounds: int = ROUNDS) -> Bench:
 def fullest(feature_sets: Sequence[str]) -> str:
     """Feature set on which models are compared: the last, which holds the most."""
     return feature_sets[-1]
+
+
+def models_on(data: Data, request: Request, names: Sequence[str]) -> tuple[Job, ...]:
+    """Named models on the fullest feature set, and on log-mels where there are any."""
+    models = protocol_models(
+        request.protocol, names, epochs=request.epochs, crnn_epochs=request.crnn_epochs
+    )
+    if data.logmel() is None:
+        models = tuple(model for model in models if not model.logmel)
+    return jobs_of(models, [fullest(data.feature_sets)])

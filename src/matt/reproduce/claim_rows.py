@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..tracks import Tracks
-from .bench import ALONE, Bench, bench_of, fullest
+from .bench import ALONE, Bench, bench_of, fullest, models_on
 from .claims import (
     CONTROL,
     METRICS,
@@ -21,11 +21,11 @@ from .claims import (
     of_bags,
     of_genres,
 )
-from .plan import AVERAGED, MODELS, TRACK, make_model, protocol_models
+from .data import LOGMEL, Data
+from .plan import AVERAGED, MODELS, TRACK
 from .results import Results
-from .sources import LOGMEL, Data
-from .targets import Made, Request, Target
-from .work import Job, jobs_of
+from .targets import Made, Request
+from .work import Job
 
 _BASES = ("MLP", "CRNN", "CRNN-TF")
 
@@ -178,15 +178,13 @@ def _best(bench: Bench, lines: Sequence[Line], metric: str) -> Line | None:
     return max(defined, key=defined.__getitem__, default=None)
 
 
-def _needs(data: Data, request: Request) -> tuple[Job, ...]:
-    there = data.logmel() is not None
-    names = [name for name in MODELS if there or "CRNN" not in name]
-    models = protocol_models(request.protocol, names, epochs=request.epochs)
-    controls = tuple(make_model(name, epochs=request.epochs) for name in (TRACK, AVERAGED))
-    return jobs_of((*models, *controls), [fullest(data.feature_sets)])
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Every model on all features and, where there are any, log-mels; and the controls."""
+    return models_on(data, request, (*MODELS, TRACK, AVERAGED))
 
 
-def _make(results: Results, request: Request, folder: Path) -> Made:
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """The table of answers; the sentences are notes as well."""
     data = results.data
     bench = bench_of(results, rounds=request.rounds)
     feature_set = fullest(data.feature_sets)
@@ -197,7 +195,3 @@ def _make(results: Results, request: Request, folder: Path) -> Made:
         tables={"claims": claim_table(made, notes=notes)},
         notes=tuple(f"{a.claim}: {a.verdict}. {a.sentence}" for a in made if a.how == PLAIN),
     )
-
-
-CLAIMS = Target("What the paper claims", _needs, _make)
-"""`matt reproduce --claims`."""

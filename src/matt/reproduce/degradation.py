@@ -14,10 +14,10 @@ from ..evaluation.repeated import ARTISTS, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from .bench import Bench, bench_of, difference, fullest
 from .damage import CONDITIONS, WHOLE, Condition, degrade
+from .data import Data
 from .plan import AVERAGED, make_model
 from .results import Results
-from .sources import Data
-from .targets import Made, Request, Target
+from .targets import Made, Request
 from .work import Job
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ def _effect(row: Repeated | None, metric: str) -> Cell:
     return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 
-def _needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Bag models and the control, which also predict damaged bags."""
     feature_set = fullest(data.feature_sets)
     models = (
         make_model(name, request.protocol, epochs=request.epochs, called=called(name))
@@ -143,7 +144,8 @@ def _needs(data: Data, request: Request) -> tuple[Job, ...]:
     return tuple(Job(feature_set=feature_set, model=model, further=degrade) for model in models)
 
 
-def _make(results: Results, request: Request, folder: Path) -> Made:
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """The table, and a picture for each kind of damage."""
     feature_set = fullest(results.data.feature_sets)
     bench = bench_of(results, rounds=request.rounds)
     made = curves(bench, MODELS, feature_set=feature_set)
@@ -155,7 +157,3 @@ def _make(results: Results, request: Request, folder: Path) -> Made:
             style.save(degradation_picture(made, kind), saved[f"damage_{kind}"])
     title = f"{table.title}, features {feature_set}"
     return Made(tables={"degradation": replace(table, title=title)}, pictures=saved)
-
-
-DEGRADATION = Target("Bags that lack tracks, tags or truth", _needs, _make)
-"""`matt reproduce --degradation`."""

@@ -12,8 +12,8 @@ from ..models.baseline_settings import BaselineSettings
 from ..models.settings import ModelSettings
 from ..models.training_settings import TrainingSettings
 from .bench import fullest
+from .data import Data
 from .plan import make_model
-from .sources import Data
 
 NETWORK, BASELINES = "MLP+MATT", ("LR", "SVM")
 CORRECTED, ALONE, ADDED, RELEASE = "corrected", "alone", "added", "release"

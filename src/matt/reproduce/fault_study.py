@@ -20,11 +20,11 @@ from ..evaluation.repeated import ARTISTS, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..faults import fault_texts
 from .bench import Bench, bench_of, difference, fullest
+from .data import Data
 from .fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, study
 from .plan import make_model
 from .results import Results
-from .sources import Data
-from .targets import Made, Request, Target
+from .targets import Made, Request
 from .work import Job
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
     return paired, mind
 
 
-def _needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Every step of the study, whatever the protocol is."""
     jobs: dict[str, Job] = {}
     for step in study(data):
         faults = "released" if step.how == RELEASE else step.fitted
@@ -177,7 +178,8 @@ def _needs(data: Data, request: Request) -> tuple[Job, ...]:
     return tuple(jobs.values())
 
 
-def _make(results: Results, request: Request, folder: Path) -> Made:
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """Differences as a table and a picture, and the scores that they are from."""
     steps, feature_set = study(results.data), fullest(results.data.feature_sets)
     bench = bench_of(results, rounds=request.rounds)
     made = effects(bench, steps, feature_set=feature_set)
@@ -201,7 +203,3 @@ def _part(step: Step) -> tuple[str, bool]:
 def _drawn(step: Step) -> str:
     sign = {ALONE: "", ADDED: "+ ", RELEASE: "= "}[step.how]
     return f"{step.model}: {sign}{step.fault}"
-
-
-FAULT_STUDY = Target("Faults, alone and one after the other", _needs, _make)
-"""`matt reproduce --faults`."""

@@ -1,4 +1,4 @@
-"""Figures 1 and 4 of the paper, made from tracks and results."""
+"""Figure 4: precision and recall of every model, and its accuracy, beside the paper's own."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from ..evaluation import style
 from ..evaluation.ranking import micro_curve, step_sum
 from ..evaluation.repeated import Mean
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.units import items_of
 from ..predictions import Predictions
-from .bench import ALONE, TEST, Bench, bench_of, fullest
-from .figures import FEW, Bar, accuracy_bars, distribution, mean_curve, precision_recall
-from .opening import FOLDER as SHARED
+from .bench import ALONE, TEST, Bench, bench_of, fullest, models_on
+from .data import LOGMEL, Data
+from .figures import Bar, accuracy_bars, mean_curve, precision_recall
 from .paper_curves import FOLDER, Curve, read_curves
-from .plan import AVERAGED, MODELS, make_model, protocol_models
+from .plan import AVERAGED, MODELS
 from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
 from .results import Results
-from .sources import LOGMEL, Data
-from .targets import Made, Request, Target
-from .work import Job, jobs_of
+from .sources import FOLDER as SHARED
+from .targets import Made, Request
+from .work import Job
 
 PAPER_ACCURACY = {
     **{name: value / 100 for name, value in zip(MODELS_1[:4], TABLE_1["1-9"], strict=False)},
@@ -86,15 +84,13 @@ def ap_table(
     )
 
 
-def _needs_4(data: Data, request: Request) -> tuple[Job, ...]:
-    there = data.logmel() is not None
-    names = [name for name in MODELS if there or "CRNN" not in name]
-    models = protocol_models(request.protocol, names, epochs=request.epochs)
-    control = make_model(AVERAGED, epochs=request.epochs)
-    return jobs_of((*models, control), [fullest(data.feature_sets)])
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Every model on all features and, where there are any, log-mels; and the control."""
+    return models_on(data, request, (*MODELS, AVERAGED))
 
 
-def _make_4(results: Results, request: Request, folder: Path) -> Made:
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """Both panels of curves, the bars, and their table."""
     data, feature_set = results.data, fullest(results.data.feature_sets)
     bench = bench_of(results, rounds=request.rounds)
     place = Path(os.environ.get(SHARED, "")) / FOLDER
@@ -127,36 +123,3 @@ def _make_4(results: Results, request: Request, folder: Path) -> Made:
         notes.append("The paper's own curves are not at hand: only the area beneath them is told.")
     table = ap_table(bench, paper, feature_set=feature_set, notes=notes)
     return Made(tables={"figure_4": table}, pictures=pictures)
-
-
-def _needs_1(data: Data, request: Request) -> tuple[Job, ...]:
-    return ()
-
-
-def _make_1(results: Results, request: Request, folder: Path) -> Made:
-    tracks = results.divisions[0].tracks
-    path = folder / "figure_1.png"
-    style.save(distribution(tracks.train_counts, tracks.genres), path)
-    order = np.argsort(-tracks.train_counts, kind="stable")
-    test = tracks.take(tracks.split == "test").counts
-    columns = (
-        Column("genre"),
-        Column("training tracks", "int"),
-        Column("test tracks", "int"),
-        *(Column(f"below {few}", "flag") for few in FEW),
-    )
-    rows = tuple(
-        (
-            tracks.genres[g],
-            int(tracks.train_counts[g]),
-            int(test[g]),
-            *(bool(tracks.train_counts[g] < few) for few in FEW),
-        )
-        for g in order
-    )
-    table = Table("Fig. 1: genres by their training tracks", columns, rows, results.data.notes)
-    return Made(tables={"figure_1": table}, pictures={"figure_1": path})
-
-
-FIGURE_1 = Target("Fig. 1: distribution of genres", _needs_1, _make_1)
-FIGURE_4 = Target("Fig. 4: precision, recall and accuracy", _needs_4, _make_4)
