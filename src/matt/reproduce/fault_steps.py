@@ -52,6 +52,11 @@ class Step:
         return f"{self.model} [{' + '.join(self.fitted) or CORRECTED}]"
 
     @property
+    def part(self) -> str:
+        """What is scored: bags, or of baselines, as the paper has it, lone tracks."""
+        return "alone" if self.model in BASELINES else "test"
+
+    @property
     def red(self) -> bool:
         """Whether scores are chosen by what they score."""
         return bool(fault_texts(self.faults, red=True))
@@ -87,7 +92,7 @@ def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[St
     steps = [Step(model=model, how=CORRECTED)]
     steps += [Step(model=model, how=ALONE, faults=(name,), fault=name) for name in there]
     chain = [name for name in there if name in PROTOCOLS["released"]]
-    for n in range(2, len(chain) + 1):
+    for n in range(1, len(chain) + 1) if len(chain) > 1 else ():
         faults = check_names(chain[:n])
         steps.append(Step(model=model, how=ADDED, faults=faults, fault=chain[n - 1]))
     if parts.baseline is None:

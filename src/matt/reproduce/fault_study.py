@@ -41,8 +41,8 @@ METRICS = {
 
 _HOW = {
     ALONE: "alone",
-    ADDED: "with all above",
-    RELEASE: "all of the release, and its optimiser and encoder",
+    ADDED: "added to the row above",
+    RELEASE: "all of the release, with its optimiser and encoder",
 }
 
 
@@ -74,8 +74,8 @@ def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[E
     made = []
     for step in (step for step in steps if step.how != CORRECTED):
         tail = TYPED_TAIL if "typed_tail" in step.faults else None
-        row = bench.row(feature_set, step.called, tail=tail)
-        reference = bench.row(feature_set, plain[step.model].called)
+        row = bench.row(feature_set, step.called, part=step.part, tail=tail)
+        reference = bench.row(feature_set, plain[step.model].called, part=step.part)
         found = difference(row, reference)
         missing = [name for name, r in ((step.called, row), ("corrected", reference)) if r is None]
         reason = "" if found is not None else f"no result of {', '.join(missing) or step.called}"
@@ -134,7 +134,7 @@ def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) ->
         columns += [Column(heading, "share"), Column(f"95 % of {heading}", "interval")]
     rows: list[tuple[Cell, ...]] = []
     for step in (step for step in steps if step.how == CORRECTED):
-        row = bench.row(feature_set, step.called)
+        row = bench.row(feature_set, step.called, part=step.part)
         if row is None:
             rows.append((step.model, "", None, None, *[None] * (2 * len(METRICS))))
             continue
@@ -158,7 +158,8 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
     paired = (
         "Mean of paired differences over repeats (seeds or splits) on the same test tracks, with "
         f"its 95 % interval over {over}. Below 0 the fault makes the score lower. Unit: each track "
-        "under its own label, with its bag's prediction."
+        "under its own label, with its bag's prediction or, of baselines, alone. Faults are added "
+        "in the order of the first rows; the first of them is added to the corrected model."
     )
     mind = (
         "A typed-in tail is another set of genres, so its differences in tail recall and Top@K "
