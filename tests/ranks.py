@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from matt.models.loading import network_arrays
+
 PATIENCE = 300  # seconds, after which a test fails: never waited for
 PROGRAM = """
 import importlib, sys
@@ -50,7 +52,7 @@ def launch(folder, module, function, *rest, size=2, backend="gloo"):
 
 def keep(model, path):
     """Write what a training came to."""
-    state = {name: value.cpu().numpy() for name, value in model._network.state_dict().items()}
+    state = network_arrays(model._networks)
     np.savez(path, **state)
     path.with_suffix(".json").write_text(json.dumps([model.history, list(model.notes)]))
 

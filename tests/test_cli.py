@@ -173,6 +173,23 @@ def test_predict_names_a_genre_for_every_album(library, run, tmp_path):
     assert [Path(row["path"]).is_file() for row in rows] == [a["n_tracks"] == 1 for a in albums]
 
 
+def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_path):
+    given = ("predict", library, "--model", run[0], "--json")
+    before, genres = document(matt(*given))["albums"], Predictions.load(run[0] / "predictions" / "test.parquet").genres  # fmt: skip
+    bar = sorted(album["probability"] for album in before)[len(before) // 2]
+    albums = document(matt(*given, "--abstain-below", bar))["albums"]
+    assert {album["unsure"] for album in albums} == {True, False}
+    for album in albums:
+        assert (album["genre"] is None) == album["unsure"]
+    shares = dict.fromkeys(genres, 0.0) | {genres[0]: 1.0}
+    (tmp_path / "shares.json").write_text(json.dumps(shares))
+    for prior in (json.dumps(shares), tmp_path / "shares.json"):
+        albums = document(matt(*given, "--prior", prior))["albums"]
+        assert {album["genre"] for album in albums} == {genres[0]}
+    estimated = document(matt(*given, "--prior", "estimate"))["albums"]
+    assert [a["probability"] for a in estimated] != [a["probability"] for a in before]
+
+
 def test_explanations_are_shown_beside_the_albums(library, run):
     result = matt("predict", library, "--model", run[0] / "model", "--explain", "--quiet")
     assert "attention" in result.stdout
@@ -198,7 +215,13 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["evaluate", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{run}", "--out", "x.txt"], "must end in .json, .csv"),
+        (["predict", "{music}", "--model", "{run}", "--prior", "evn"], "is no file and none of training"),
+        (["predict", "{music}", "--model", "{run}", "--prior", '{{"Polka": 1}}'], "unknown genre 'Polka'"),
+        (["predict", "{music}", "--model", "{run}", "--abstain-below", "2"], "must be above 0 and below 1"),
+        (["predict", "{music}", "--model", "{run}", "--accuracy", "0.9999"], "is not reached on the"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
+        (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown device 'gpu'"),
+        (["train", "{music}", "--out", "{empty}/r", "--precision", "float16"], "needs a CUDA device"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
         (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),

@@ -14,7 +14,7 @@ from matt.comparison import fit_row, predict_row
 from matt.evaluation.scores import score
 from matt.grid import study
 from matt.grid.cells import data_digest, features_digest
-from matt.grid.protocol import Protocol
+from matt.grid.protocol import RepeatedSplits
 from matt.grid.ranking import difference
 from matt.grid.setups import read_grid
 from matt.grid.study import compare
@@ -55,7 +55,7 @@ def compared(tmp_path, text=GRID, out="out", *, tracks=None, repeats=2, **option
     features = {setup.features.spec().digest: store for setup in grid.setups}
     return compare(
         here if tracks is None else tracks, features, grid, tmp_path / out,
-        protocol=Protocol(repeats=repeats), **options,
+        protocol=RepeatedSplits(repeats=repeats), **options,
     )  # fmt: skip
 
 
@@ -218,13 +218,13 @@ def test_tracks_that_come_with_splits_keep_them(tmp_path):
     found = compared(tmp_path, tracks=tracks)
     assert "repeats differ by seed alone" in " ".join(found.ranking.notes)
     with pytest.raises(DataError, match="come with splits, so there is nothing to fold"):
-        Protocol(folds=3).divide(tracks, SHARES, seed=0, by="album")
+        RepeatedSplits(folds=3).divide(tracks, SHARES, seed=0, by="album")
 
 
 @pytest.mark.parametrize("folds", [0, 5])
 def test_artists_are_whole_in_every_split(folds):
     tracks, _ = data()
-    found = Protocol(repeats=2, folds=folds).divide(tracks, SHARES, seed=7, by="album")
+    found = RepeatedSplits(repeats=2, folds=folds).divide(tracks, SHARES, seed=7, by="album")
     assert len(found) == 2 * max(folds, 1)
     assert len({data_digest(division.tracks, "album") for division in found}) == len(found)
     for division in found:
@@ -240,8 +240,8 @@ def test_artists_are_whole_in_every_split(folds):
 
 def test_an_artificial_tail_cuts_training_alone():
     tracks, _ = data()
-    (whole,) = Protocol(repeats=1).divide(tracks, SHARES, seed=0, by="album")
-    (cut,) = Protocol(repeats=1, imbalance=10).divide(tracks, SHARES, seed=0, by="album")
+    (whole,) = RepeatedSplits(repeats=1).divide(tracks, SHARES, seed=0, by="album")
+    (cut,) = RepeatedSplits(repeats=1, imbalance=10).divide(tracks, SHARES, seed=0, by="album")
     for part in ("validation", "test"):
         np.testing.assert_array_equal(
             cut.tracks.in_split(part).track_id, whole.tracks.in_split(part).track_id
@@ -256,16 +256,16 @@ def test_an_artificial_tail_cuts_training_alone():
 )  # fmt: skip
 def test_a_protocol_has_possible_numbers(wrong, told):
     with pytest.raises(ConfigError, match=told):
-        Protocol(**wrong)
+        RepeatedSplits(**wrong)
 
 
 def test_what_cannot_be_ranked_is_refused():
     tracks, _ = data(split=np.repeat(["training", "test"], N_ARTISTS * 3 // 2))
     with pytest.raises(DataError, match="no validation track has a known genre"):
-        Protocol().divide(tracks, SHARES, seed=0, by="album")
+        RepeatedSplits().divide(tracks, SHARES, seed=0, by="album")
     lone = tracks.with_split(np.where(tracks.labels == 0, "training", "test"))
     with pytest.raises(DataError, match="1 genre has labelled training tracks"):
-        Protocol().divide(lone, SHARES, seed=0, by="album")
+        RepeatedSplits().divide(lone, SHARES, seed=0, by="album")
 
 
 def test_differences_and_intervals_against_scipy():

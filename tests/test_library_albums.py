@@ -90,3 +90,24 @@ def test_tables_name_a_lone_track_by_its_title_or_file():
     rows[2]["album"] = None
     assert albums_table(rows).shown()[2][1] == "6.mp3"
     assert [line[0] for line in decided_table(rows[0]).shown()] == ["0.mp3", "1.mp3", "2.mp3"]
+
+
+def test_below_the_bar_no_genre_is_given_but_what_it_might_be(tmp_path):
+    said = predictions(RIGHT)
+    sure = said.probabilities.max(axis=1)  # .99 for Rock, then Folk, then Jazz
+    bar = float(np.sort(sure)[1])  # at the bar is not below it
+    rows = album_rows(said, bar=bar)
+    assert [row["genre"] for row in rows] == ["Folk", "Rock", None]
+    assert [row["unsure"] for row in rows] == [False, False, True]
+    assert rows[2]["top"][0]["genre"] == "Jazz"
+    shown = albums_table(rows).shown()
+    assert shown[2][4] == "(unsure)"
+    assert shown[2][6].startswith("Jazz ")
+    assert decided_table(rows[2]).title.startswith("c: (unsure), probability")
+    write_albums(tmp_path / "a.csv", rows)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [(row["genre"], row["unsure"]) for row in written] == [
+        ("Folk", "False"), ("Rock", "False"), ("", "True"),
+    ]  # fmt: skip
+    assert not any(row["unsure"] for row in album_rows(said))

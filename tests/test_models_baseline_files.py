@@ -42,7 +42,12 @@ def rewrite(folder, arrays=None, **changes):
         ({"train_counts": [10**30, 1, 1]}, "is damaged"),
         ({"link": "none"}, "is damaged .unknown link 'none'"),
         ({"spec_digest": "0"}, "is damaged .the digest of its spec differs"),
-        ({"genres": [], "train_counts": []}, "genres 0, 1, 2 of 0 are no genres that differ"),
+        (
+            {"genres": [], "train_counts": [], "prior": None},
+            "genres 0, 1, 2 of 0 are no genres that differ",
+        ),
+        ({"prior": {"bags": [1, 0, 0]}}, "is damaged .no 'segments'"),
+        ({"coverage": {"confidence": [1], "answered": [2], "right": [3], "n": 4}}, "out of order"),
     ],
 )
 def test_a_damaged_description_is_refused(saved, changes, message):

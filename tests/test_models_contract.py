@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from matt.bags import Bags
+from matt.calibration.coverage import coverage
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
 from matt.models.baseline_settings import BASELINE_NAMES, BaselineSettings
@@ -14,20 +15,46 @@ from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS
 from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.training_settings import (
+    HEAD_TUNINGS,
+    LOSS_NAMES,
+    SAMPLERS,
+    TrainingSettings,
+)
 from matt.tracks import Tracks
 
 F = 5
 GENRES = ("Rock", "Folk", "Noise", "Jazz")  # nothing is Jazz
-FAST = TrainingSettings(lr=0.02, epochs=12)
+FAST = TrainingSettings(lr=0.02, epochs=40)
 
 
 def baseline(name, **settings):
     return BaselineClassifier(BaselineSettings(classifier=name, n_neighbors=7, **settings))
 
 
+def neural(**training):
+    pooling = "shared" if "attention_entropy" in training else "mean"
+    return NeuralClassifier(ModelSettings(hidden=(11,), pooling=pooling), replace(FAST, **training))
+
+
+LONG_TAIL = {  # every loss, sampler, head and augmentation
+    "cross_entropy": {},
+    "class_balanced": {"loss": "class_balanced", "logit_adjustment": 0.0},  # either corrects
+    "focal": {"loss": "focal", "lr": 0.05},
+    "plain cross-entropy": {"logit_adjustment": 0.0},
+    **{f"{sampler} sampler": {"sampler": sampler} for sampler in SAMPLERS},
+    **{head: {"head_tuning": head} for head in HEAD_TUNINGS if head != "none"},
+    "mixing": {"mix": 0.4},
+    "segment dropout": {"segment_dropout": 0.5},
+    "attention entropy": {"attention_entropy": 0.1},
+    "three networks": {"n_networks": 3},
+}
+ONE_GENRE = ("class_balanced", "sqrt sampler", "balanced sampler", "crt", "tau_norm")
+
+assert {settings.get("loss", "cross_entropy") for settings in LONG_TAIL.values()} == {*LOSS_NAMES}
+
 CLASSIFIERS = {
-    "neural": lambda: NeuralClassifier(ModelSettings(hidden=(11,)), FAST),
+    **{name: lambda settings=settings: neural(**settings) for name, settings in LONG_TAIL.items()},
     **{name: lambda name=name: baseline(name) for name in BASELINE_NAMES},
     **{
         f"{name}, unscaled": lambda name=name: baseline(name, unscaled=True)
@@ -64,8 +91,13 @@ def of(tracks, split, by="album"):
 
 
 @pytest.fixture(params=CLASSIFIERS, scope="module")
-def make(request):
-    return CLASSIFIERS[request.param]
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def make(name):
+    return CLASSIFIERS[name]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +126,8 @@ def test_saved_and_loaded_it_predicts_equal_bits(fitted, store, tracks, tmp_path
     np.testing.assert_array_equal(after.logits, before.logits)
     for name in ("genres", "spec", "link", "notes"):
         assert getattr(loaded, name) == getattr(fitted, name)
+    assert loaded.prior.to_json() == fitted.prior.to_json()
+    assert loaded.coverage.to_json() == fitted.coverage.to_json()
     np.testing.assert_array_equal(loaded.train_counts, fitted.train_counts)
 
 
@@ -158,10 +192,11 @@ def test_what_cannot_be_learned_is_refused(make, store, tracks):
         make().fit(store, of(tracks, "training"), valid=of(tracks, "training"))
     values = store.blocks[0].copy()
     values[4] = np.nan
+    damaged, valid = replace(store, blocks=(values,)), of(tracks, "validation")
     with pytest.raises(
         DataError, match=r"NaN or infinite values for 1 training tracks \(first: 22\)"
     ):
-        make().fit(replace(store, blocks=(values,)), of(tracks, "training"))
+        make().fit(damaged, of(tracks, "training"), valid=valid)
 
 
 def test_features_that_do_not_fit_are_refused(fitted, store, tracks):
@@ -180,7 +215,36 @@ def test_an_unfitted_model_is_refused(make, store, tracks, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-def test_several_genres_a_bag_are_learned_or_refused(make, store, tracks, tmp_path):
+def test_another_prior_moves_the_shares_of_the_genres(fitted, store, tracks):
+    bags = of(tracks, "test")
+    said = fitted.predict(store, tracks, bags)
+    if fitted.prior.assumed is None:
+        with pytest.raises(DataError, match="the head was normalised"):
+            fitted.predict(store, tracks, bags, prior="uniform")
+        return
+    assumed = dict(zip(GENRES, fitted.prior.assumed, strict=True))
+    same = fitted.predict(store, tracks, bags, prior=assumed)
+    np.testing.assert_allclose(same.logits, said.logits, atol=1e-4)
+    noise = {"Rock": 0.05, "Folk": 0.05, "Noise": 0.85, "Jazz": 0.05}
+    most, least = (
+        fitted.predict(store, tracks, bags, prior=prior).probabilities[:, 2].mean()
+        for prior in (noise, noise | {"Rock": 0.85, "Noise": 0.05})
+    )
+    assert most >= said.probabilities[:, 2].mean() >= least
+    np.testing.assert_allclose(fitted.prior.bags.sum(), 1)
+    fitted.predict(store, tracks, bags, prior="estimate")
+    with pytest.raises(ConfigError, match="unknown genre 'Jaz'; did you mean 'Jazz'"):
+        fitted.predict(store, tracks, bags, prior=noise | {"Jaz": 0.0})
+
+
+def test_the_coverage_is_that_of_the_validation_bags(fitted, store, tracks):
+    bags = of(tracks, "validation")
+    ours, theirs = fitted.coverage, coverage(fitted.predict(store, tracks, bags))
+    np.testing.assert_allclose(ours.confidence, theirs.confidence, atol=1e-5)
+    np.testing.assert_array_equal(ours.right, theirs.right)
+
+
+def test_several_genres_a_bag_are_learned_or_refused(name, make, store, tracks, tmp_path):
     labels = np.eye(4, dtype=bool)[tracks.labels]
     labels[tracks.labels == 2, 0] = True  # Noise is Rock too
     several = replace(tracks, labels=labels)
@@ -189,7 +253,12 @@ def test_several_genres_a_bag_are_learned_or_refused(make, store, tracks, tmp_pa
         with pytest.raises(ConfigError, match=r"'svm' gives a bag one genre, .* use 'lr', 'knn'"):
             model.fit(store, of(several, "training"))
         return
+    if name in ONE_GENRE:
+        with pytest.raises(ConfigError, match=r"goes by the one genre of a bag, .* several; use"):
+            model.fit(store, of(several, "training"), valid=of(several, "validation"))
+        return
     model.fit(store, of(several, "training")).save(tmp_path)
+    assert model.coverage is None  # not just right or wrong
     bags = of(several, "test")
     predictions = GenreClassifier.load(tmp_path).predict(store, several, bags)
     assert predictions.link == "sigmoid"

@@ -34,6 +34,17 @@ CASES = {
     "clipped": (PLAIN, replace(BASE, optimizer="sgd", lr=0.3, clip_norm=0.1)),
     "capped": (PLAIN, replace(BASE, max_segments=3)),
     "fewer bags than ranks": (DOT, replace(BASE, max_bags=1, epochs=2)),
+    "long tail": (
+        DOT,
+        replace(
+            BASE, sampler="sqrt", loss="focal", segment_dropout=0.5, attention_entropy=0.1, lr=0.05
+        ),
+    ),
+    "retrained head": (PLAIN, replace(BASE, loss="class_balanced", head_tuning="crt")),
+    "several networks": (
+        replace(PLAIN, inputs="quantile"),
+        replace(BASE, n_networks=2, epochs=2),
+    ),
     "stops early": (PLAIN, replace(BASE, epochs=60, patience=2, lr=0.3)),
     "breaks down": (PLAIN, replace(BASE, optimizer="sgd", lr=0.02)),
 }

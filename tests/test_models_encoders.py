@@ -148,7 +148,7 @@ def test_a_narrow_log_mel_trains_and_survives_saving(name, tmp_path):
     model.save(tmp_path)
     loaded = NeuralClassifier.load(tmp_path)
     types = [
-        {key: value.dtype for key, value in one._network.state_dict().items()}
+        {key: value.dtype for key, value in one._networks[0].state_dict().items()}
         for one in (loaded, model)
     ]
     assert types[0] == types[1]

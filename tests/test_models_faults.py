@@ -119,7 +119,7 @@ def test_tanh_pooled_predicts_the_diagonal_of_a_softmax_per_query(store, tracks,
     fitted.save(tmp_path)
     model = NeuralClassifier.load(tmp_path)
     said = model.predict(store, tracks, bags, explain=True)
-    network = model._network
+    network = model._networks[0]
     values, _ = store.read(bags.track_ids)
     h = network.inputs(torch.from_numpy(values))
     with torch.no_grad():
@@ -179,7 +179,7 @@ def test_dropped_batch_leaves_out_what_does_not_fill_a_batch(store, bags, monkey
         seen.append(len(labels))
         return output.logits.square().mean()
 
-    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given, share: watch(*given))
+    monkeypatch.setattr(training.BagLoss, "__call__", lambda self, *given, **_: watch(*given))
     settings = TrainingSettings(max_bags=max_bags, epochs=2, sub_bags=False)
     run(store, bags, settings, model=ModelSettings())
     rest = len(bags) % max_bags

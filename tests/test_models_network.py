@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from matt.models.attention import ScalarQueries
-from matt.models.network import BagNetwork, Standardise, build_network, moment_shape
+from matt.models.inputs import Standardise, moment_shape
+from matt.models.network import BagNetwork, build_network
 from matt.models.pooling import (
     POOLINGS,
     GenreQueries,

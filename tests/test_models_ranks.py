@@ -16,6 +16,7 @@ from matt.models.losses import BagLoss
 from matt.models.network import build_network
 from matt.models.reading import Reader
 from matt.models.settings import ModelSettings
+from matt.models.training_settings import TrainingSettings
 
 CPU = torch.device("cpu")
 
@@ -49,7 +50,7 @@ def test_a_batch_is_dealt_whole_and_evenly(sizes, size, seed):
 def test_the_losses_of_shares_sum_to_that_of_the_batch():
     rng = np.random.default_rng(0)
     features, bags, _ = data()
-    objective = BagLoss.of(bags, np.ones(len(bags), np.int64), tau=1.0, segment_weight=0.5)
+    objective = BagLoss.of(bags, np.ones(len(bags), np.int64), TrainingSettings())
     network = build_network(DOT, (5,), 3)
 
     def loss(share):
@@ -77,7 +78,7 @@ def test_a_network_takes_no_bag_at_all(pooling, memory):
     none = bags.take([])
     ((x, track_offsets),) = reader.each([none.track_ids])
     output = network(x, torch.from_numpy(track_offsets[none.offsets]), torch.zeros(0))
-    objective = BagLoss.of(bags, bags.sizes, tau=1.0, segment_weight=0.5)
+    objective = BagLoss.of(bags, bags.sizes, TrainingSettings())
     loss = objective(output, torch.from_numpy(none.labels), torch.zeros(0, dtype=torch.int64))
     loss.backward()
     assert loss == 0

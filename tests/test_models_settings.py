@@ -7,7 +7,8 @@ from dataclasses import asdict
 import pytest
 
 from matt.errors import ConfigError
-from matt.models import settings
+from matt.models import settings, training_settings
+from matt.models.augmentation import POWERS
 from matt.models.encoders import ENCODERS
 from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
@@ -27,6 +28,8 @@ from matt.predictions import LINKS
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0; 0 switches it off"),
         ({"dropout": "0.3"}, "dropout must be a number, got '0.3'; give it without quotes"),
         ({"pooled_dropout": -0.1}, "pooled_dropout must be finite and at least 0, got -0.1"),
+        ({"block_dropout": 1}, r"block_dropout must be in \[0, 1\), got 1"),
+        ({"channel_dropout": "yes"}, "channel_dropout must be true or false, got 'yes'"),
         ({"hidden": ()}, r"hidden must be a list .*, got \(\); .* use encoder='identity'"),
         ({"hidden": 128}, "hidden must be a list"),
         ({"recurrent_units": 0}, "recurrent_units must be a whole number of at least 1, got 0"),
@@ -56,6 +59,15 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'adamw'"),
         ({"validate": "bag"}, "unknown validate 'bag'; did you mean 'bags'"),
         ({"lr": 0}, "lr must be above 0"),
+        ({"loss": "focl"}, "unknown loss 'focl'; did you mean 'focal'"),
+        ({"loss": "balanced_softmax"}, "use loss='cross_entropy' and logit_adjustment=1"),
+        ({"sampler": "root"}, "unknown sampler 'root'; known: balanced, natural, sqrt"),
+        ({"head_tuning": "ctr"}, "unknown head_tuning 'ctr'; did you mean 'crt'"),
+        ({"class_balanced_beta": 1}, r"class_balanced_beta must be in \[0, 1\), got 1"),
+        ({"segment_dropout": 1.0}, r"segment_dropout must be in \[0, 1\), got 1.0"),
+        ({"focal_gamma": -1}, "focal_gamma must be finite and at least 0, got -1"),
+        ({"mix": "0.2"}, "mix must be a number, got '0.2'"),
+        ({"attention_entropy": float("inf")}, "attention_entropy must be finite"),
         ({"lr": float("nan")}, "lr must be finite and at least 0, got nan"),
         ({"weight_decay": -1}, "weight_decay must be finite and at least 0, got -1"),
         ({"logit_adjustment": True}, "logit_adjustment must be a number, got True"),
@@ -73,6 +85,9 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"step_factor": 0}, "step_factor must be above 0 and at most 1, got 0"),
         ({"step_factor": 1.5}, "step_factor must be above 0 and at most 1, got 1.5"),
         ({"clip_norm": -1}, "clip_norm must be finite and at least 0, got -1"),
+        ({"max_segments": -1}, "max_segments must be a whole number of at least 0, got -1"),
+        ({"precision": "bf16"}, "unknown precision 'bf16'; did you mean 'bfloat16'"),
+        ({"deterministic": 1}, "deterministic must be true or false, got 1"),
         ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
     ],
 )
@@ -100,6 +115,7 @@ def test_every_attribute_is_documented():
 
 
 def test_names_are_those_that_exist():
+    assert set(training_settings.SAMPLERS) == set(POWERS)
     assert set(settings.ENCODER_NAMES) == set(ENCODERS)
     assert set(settings.POOLING_NAMES) == set(POOLINGS)
     assert set(settings.HEAD_NAMES) == set(HEADS)

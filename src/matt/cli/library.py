@@ -92,6 +92,26 @@ def predict(
     explain: Annotated[
         bool, typer.Option("--explain", help="Show which tracks decided each album.")
     ] = False,
+    prior: Annotated[
+        str | None,
+        typer.Option(
+            help="How frequent genres are here: training, uniform, estimate (from these albums), "
+            "or a JSON file or text of shares. By default as the model was trained to see them.",
+            show_default=False,
+        ),
+    ] = None,
+    abstain_below: Annotated[
+        float | None,
+        typer.Option(help="Give no genre below this probability.", show_default=False),
+    ] = None,
+    accuracy: Annotated[
+        float | None,
+        typer.Option(
+            help="Give no genre where so many would not be right, e.g. 0.8, going by the "
+            "validation albums of the model.",
+            show_default=False,
+        ),
+    ] = None,
     store: Store = None,
     salvage: Salvage = False,
     retry_failed: Retry = False,
@@ -106,8 +126,10 @@ def predict(
     """
     output = Output(json, quiet)
     with outcome(output):
+        from ..calibration.priors import read_prior
+        from ..calibration.shift import check_prior
         from ..library import albums
-        from ..library.predict import check_explains, predict_library, spec_of
+        from ..library.predict import bar_of, check_explains, predict_library, spec_of
         from .training import load_model
 
         if out is not None:
@@ -115,6 +137,10 @@ def predict(
         classifier = load_model(model)
         if explain:
             check_explains(classifier)
+        shares = None if prior is None else read_prior(prior)
+        if shares is not None:
+            check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
+        bar = bar_of(classifier, below=abstain_below, accuracy=accuracy, prior=shares)
         spec = spec_of(classifier)
         found = scan_folder(folder, output)
         place = store or default_store(folder, spec)
@@ -126,17 +152,21 @@ def predict(
                 found,
                 classifier,
                 place,
+                prior=shares,
                 progress=progress,
                 salvage=salvage,
                 retry_failed=retry_failed,
                 **workforce,
             )
-        rows = albums.album_rows(result.predictions)
+        rows = albums.album_rows(result.predictions, bar=bar)
         if out is not None:
             albums.write_albums(out, rows)
             output.note(f"written to {out}")
         decided = [albums.decided_table(row) for row in rows] if explain else []
         output.tables([albums.albums_table(rows), *decided])
+        n_unsure = sum(row["unsure"] for row in rows)
+        if bar is not None:
+            output.note(f"{n_unsure} of {len(rows)} albums are unsure: below {bar:.2f}, no genre")
         failures = lost_files(found, result.extraction)
         partial = result.extraction.partial
         tell_failures(failures, output)
@@ -144,6 +174,7 @@ def predict(
         output.document(
             {
                 "schema": albums.SCHEMA,
+                "bar": bar,
                 "albums": rows,
                 "failures": failure_rows(failures),
                 "partial": failure_rows(partial),

@@ -47,6 +47,12 @@ def train(
         ),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Train on it: cpu, auto, cuda, cuda:0, ..., mps.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Compute in float32, bfloat16 or, with CUDA, float16.")
+    ] = None,
     controls: Annotated[
         bool, typer.Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
@@ -68,7 +74,11 @@ def train(
     Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
     output = Output(json, quiet)
-    overrides = [*(override or []), *([] if seed is None else [f"seed={seed}"])]
+    given = {"seed": seed, "training.device": device, "training.precision": precision}
+    overrides = [
+        *(override or []),
+        *(f"{name}={value}" for name, value in given.items() if value is not None),
+    ]
     if follows():
         follow(source, out, config, overrides, controls=controls)
         return
@@ -102,6 +112,8 @@ def train(
             shown: dict[str, TaskID] = {}
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
+                if "network" in epoch:
+                    name = f"{name}, network {epoch['network']:.0f}"
                 if name not in shown:
                     shown[name] = add_bar(bars, name, settings.training.epochs)
                 score = epoch.get("valid_macro_f1")

@@ -128,7 +128,8 @@ def history(
     Parameters
     ----------
     rows : sequence of dict
-        One an epoch, with ``"epoch"`` and the columns named below.
+        One an epoch, with ``"epoch"`` and the columns named below. Where epochs start again there
+        is another line, of the next network of a model that has several.
     losses, scores : sequence of str
         Columns of the left panel and of the right one, whose axis runs from 0 to 1.
     best_epoch : int, optional
@@ -140,16 +141,18 @@ def history(
     for name in wanted if rows else ():
         if name not in rows[0]:
             raise DataError(f"history has no column {name!r}; {did_you_mean(name, rows[0])}")
-    epochs = [row["epoch"] for row in rows]
+    epochs = np.array([row["epoch"] for row in rows], np.float64)
+    starts = np.flatnonzero(np.diff(epochs) <= 0) + 1  # of the next network: a new line
     colours = (COMMON, TAIL, FOR, AGAINST, "#E69F00", "#56B4E9")
     with style.settings():
         figure, axes = style.panels(2, height=2.6)
         for ax, names, title in zip(axes, (losses, scores), ("loss", "score"), strict=True):
             for name, colour in zip(names, colours, strict=False):
                 marker = "o" if len(rows) == 1 else None
+                values = np.array([row[name] for row in rows], np.float64)
                 ax.plot(
-                    epochs,
-                    [row[name] for row in rows],
+                    np.insert(epochs, starts, np.nan),
+                    np.insert(values, starts, np.nan),
                     color=colour,
                     label=style.label(name),
                     marker=marker,

@@ -32,7 +32,7 @@ class Division:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class RepeatedSplits:
     """How often tracks are split, and how.
 
     Attributes

@@ -23,7 +23,7 @@ from ..tracks import Tracks
 from .cells import Cell
 from .engine import Failure, Progress, Report, run_cells
 from .fitting import PARTS, Material, check_setups, fit_cell, make_cells, shared_arrays
-from .protocol import Protocol
+from .protocol import RepeatedSplits
 from .ranking import (
     MAJORITY,
     Standing,
@@ -81,7 +81,7 @@ def compare(
     grid: Grid,
     out: Path | str,
     *,
-    protocol: Protocol,
+    protocol: RepeatedSplits,
     jobs: int = 1,
     test: bool = False,
     notes: Sequence[str] = (),
@@ -100,7 +100,7 @@ def compare(
         By the digest of the specification that cells ask for; see `Setup.features`.
     grid : Grid
     out : path
-    protocol : Protocol
+    protocol : RepeatedSplits
     jobs : int >= 1
         Processes.
     test : bool

@@ -24,10 +24,23 @@ _HOW_TO_READ = (
     "Margin: what the track added to the logit of the genre, against the mean of all genres. "
     "Effect: how much probability the genre would lose without the track."
 )
-_NAMES = ("artist", "album", "title", "path", "n_tracks", "tagged", "genre", "probability")
+_NAMES = (
+    "artist",
+    "album",
+    "title",
+    "path",
+    "n_tracks",
+    "tagged",
+    "genre",
+    "probability",
+    "unsure",
+)
+UNSURE = "(unsure)"  # on a screen, where a genre would be
 
 
-def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]]:
+def album_rows(
+    predictions: Predictions, *, top: int = 3, bar: float | None = None
+) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
     Parameters
@@ -37,6 +50,9 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
         part is known, and its attention, margin and effect are None.
     top : int >= 1
         How many genres are named, most likely first.
+    bar : float, optional
+        An album whose most likely genre has less probability is unsure: its genre is None, and
+        what it might be is named in ``top`` alone.
     """
     told = None if predictions.attention is None else explain(predictions)
     probabilities = predictions.probabilities
@@ -46,6 +62,7 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
         tracks = predictions.tracks.take(np.arange(here.start, here.stop))
         order = np.argsort(-probabilities[bag], kind="stable")[:top]
         best = int(order[0])
+        unsure = bar is not None and bool(probabilities[bag, best] < bar)
         label = -1 if predictions.bags.multi_label else int(predictions.labels[bag])
         rows.append(
             {
@@ -55,8 +72,9 @@ def album_rows(predictions: Predictions, *, top: int = 3) -> list[dict[str, Any]
                 "path": _place(tracks),
                 "n_tracks": len(tracks),
                 "tagged": predictions.genres[label] if label >= 0 else _tags(tracks),
-                "genre": predictions.genres[best],
+                "genre": None if unsure else predictions.genres[best],
                 "probability": round(float(probabilities[bag, best]), 4),
+                "unsure": unsure,
                 "top": [
                     {"genre": predictions.genres[g], "probability": round(float(p), 4)}
                     for g, p in zip(order, probabilities[bag, order], strict=True)
@@ -125,9 +143,10 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     )
     cells = []
     for row in rows:
-        following = ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in row["top"][1:])
+        rest = row["top"][0 if row["unsure"] else 1 :]
+        following = ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
         who = (row["artist"], _title(row), row["n_tracks"], row["tagged"])
-        cells.append((*who, row["genre"], row["probability"], following))
+        cells.append((*who, row["genre"] or UNSURE, row["probability"], following))
     return Table("Albums", columns, tuple(cells))
 
 
@@ -142,7 +161,7 @@ def decided_table(row: Mapping[str, Any]) -> Table:
     tracks = sorted(row["tracks"], key=lambda track: -(track["margin"] or 0))
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
     return Table(
-        f"{_title(row)}: {row['genre']}, probability {row['probability']:.2f}{tagged}",
+        f"{_title(row)}: {row['genre'] or UNSURE}, probability {row['probability']:.2f}{tagged}",
         columns,
         tuple((name_of(t), t["attention"], t["margin"], t["effect"]) for t in tracks),
         (_HOW_TO_READ,),

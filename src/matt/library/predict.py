@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..bags import Bags
+from ..calibration.coverage import check_share
+from ..calibration.priors import Prior
 from ..datasets.folder import Scan
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..features.extract import Progress, Report, extract
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -43,6 +45,7 @@ def predict_library(
     store: Path,
     *,
     by: str = "album",
+    prior: Prior | None = None,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> LibraryPrediction:
@@ -57,6 +60,8 @@ def predict_library(
         Where features are kept; what is there already is not extracted again.
     by : str
         What is classified together, as in `Bags.from_tracks`.
+    prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+        As in `GenreClassifier.predict`.
     progress : callable, optional
         Called during extraction.
     **options
@@ -82,16 +87,65 @@ def predict_library(
         )
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
-    return LibraryPrediction(predict_explained(model, features, tracks, bags), report)
+    said = predict_explained(model, features, tracks, bags, prior=prior)
+    return LibraryPrediction(said, report)
 
 
 def predict_explained(
-    model: GenreClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
+    model: GenreClassifier,
+    features: FeatureStore,
+    tracks: Tracks,
+    bags: Bags,
+    *,
+    prior: Prior | None = None,
 ) -> Predictions:
     """Predict bags, with attention and the logits of segments if the model is a network."""
     if isinstance(model, NeuralClassifier):
-        return model.predict(features, tracks, bags, explain=True)
-    return model.predict(features, tracks, bags)
+        return model.predict(features, tracks, bags, explain=True, prior=prior)
+    return model.predict(features, tracks, bags, prior=prior)
+
+
+def bar_of(
+    model: GenreClassifier, *, below: float | None, accuracy: float | None, prior: Prior | None
+) -> float | None:
+    """Probability that a genre needs to be given, or None if every album gets one.
+
+    Parameters
+    ----------
+    model : GenreClassifier
+    below : float, optional
+        That probability itself.
+    accuracy : float, optional
+        How often given genres shall be right: the bar is read off the model's coverage.
+    prior : optional
+        That the albums are predicted with.
+
+    Raises
+    ------
+    ConfigError
+        If both are given, one is no share, or the accuracy is asked for with a prior.
+    DataError
+        If the model knows no coverage, or the accuracy is not reached.
+    """
+    if below is not None:
+        check_share("abstain_below", below)
+        if accuracy is not None:
+            raise ConfigError("a bar and an accuracy are two bars; give abstain_below or accuracy")
+        return below
+    if accuracy is None:
+        return None
+    check_share("accuracy", accuracy)
+    if prior is not None:
+        raise ConfigError(
+            "the accuracy is known for albums as the model predicts them, not with another prior; "
+            "leave prior out, or give abstain_below instead of accuracy"
+        )
+    if model.coverage is None:
+        raise DataError(
+            "the model was not tried on validation albums of one genre each, so no accuracy can be "
+            "promised; train it with validation artists, or give abstain_below"
+        )
+    return model.coverage.bar(accuracy)
 
 
 def check_explains(model: GenreClassifier) -> None:

@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
+from ..calibration.coverage import Coverage, coverage_of
+from ..calibration.priors import Prior, TrainedPrior
+from ..calibration.shift import reprior
 from ..errors import ConfigError, DataError, first_few
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
-from ..predictions import Predictions
+from ..predictions import Predictions, probabilities_of
 from ..tracks import Tracks
 from .baseline_checks import faults
 from .baseline_settings import BaselineSettings
 from .checks import align, check_bags, fit_notes
 from .estimators import CERTAIN, ESTIMATORS
 from .fitted import described, restore, telling_damage
+from .priors import natural_prior
 from .reading import check_finite, parts_of, segment_counts
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
@@ -53,6 +57,10 @@ class BaselineClassifier:
     link : {"softmax", "sigmoid"}
         ``"sigmoid"`` if a bag may have several genres. Logits are log-probabilities, or log-odds;
         a probability of 0 has the logit -1000.
+    prior : TrainedPrior or None
+        How frequent genres were among the training tracks, which its outputs assume.
+    coverage : Coverage or None
+        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
         Empty: there are no epochs.
     notes : tuple of str
@@ -77,6 +85,8 @@ class BaselineClassifier:
         self.train_counts: NDArray[np.int64] = np.array([], np.int64)
         self.spec: FeatureSpec | None = None
         self.link = "softmax"
+        self.prior: TrainedPrior | None = None
+        self.coverage: Coverage | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._arrays: dict[str, NDArray[Any]] = {}
@@ -97,7 +107,7 @@ class BaselineClassifier:
         bags : Bags
             All labelled, of two genres or more; a genre without a bag has probability 0.
         valid : Bags, optional
-            Checked, but not used: nothing is chosen by them.
+            Nothing is chosen by them; they give the coverage.
         progress : callable, optional
             Not called: there are no epochs.
 
@@ -146,9 +156,16 @@ class BaselineClassifier:
         self.spec, self.link = features.spec, "sigmoid" if bags.multi_label else "softmax"
         self.notes = (*fit_notes(bags, [], 0), *told)
         self._arrays = {"seen": seen, "mean": mean, "scale": scale, **arrays}
+        self.prior = natural_prior(bags, segment_counts(features, bags.track_ids))
+        self.coverage = None
+        if valid is not None and not bags.multi_label:
+            said = probabilities_of(self._logits(features, valid), self.link)
+            self.coverage = coverage_of(said, valid.labels)
         return self
 
-    def predict(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> Predictions:
+    def predict(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, prior: Prior | None = None
+    ) -> Predictions:
         """Predict bags: each track alone, then the mean of the probabilities.
 
         Parameters
@@ -160,16 +177,27 @@ class BaselineClassifier:
         bags : Bags
             Labelled or not. Genres are matched by name; one that the model does not know becomes
             an unknown label.
+        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`.
 
         Raises
         ------
         DataError
             If the model is not fitted, or features are missing, not finite or of another
             specification.
+        ConfigError
+            If the prior names no shares of the model's genres.
         """
-        arrays, spec = self._fitted()
+        _, spec = self._fitted()
         check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
+        known = align(bags, self.genres, self.train_counts)
+        predictions = Predictions(known, rows, self._logits(features, bags), self.link)
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
+
+    def _logits(self, features: FeatureStore, bags: Bags) -> NDArray[np.float32]:
+        """Logits of bags, shape (b, G)."""
+        arrays, _ = self._fitted()
         settings, one_genre = self.settings.effective, self.link == "softmax"
         apply = ESTIMATORS[settings.classifier].scores
         x = (track_means(features, bags.track_ids) - arrays["mean"]) / arrays["scale"]
@@ -178,12 +206,7 @@ class BaselineClassifier:
             part = slice(start, start + _PART_TRACKS)
             scores[part, arrays["seen"]] = apply(settings, arrays, x[part], one_genre)
         logits = _mean_of(scores, bags.offsets, one_genre=one_genre)
-        return Predictions(
-            align(bags, self.genres, self.train_counts),
-            rows,
-            logits.clip(-CERTAIN, CERTAIN).astype(np.float32),
-            self.link,
-        )
+        return np.asarray(logits.clip(-CERTAIN, CERTAIN), np.float32)
 
     def save(self, path: Path | str) -> None:
         """Write a model folder: ``model.json`` and ``weights.safetensors``.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,14 @@ class State:
     best_epoch : int >= 0
         0 if there is none yet.
     best_weights : dict of str to Tensor
+    scaler : dict of str to float
+        State of the scaler of the loss, see `precision.scaler_state`.
     """
 
     history: list[dict[str, float]]
     best_epoch: int
     best_weights: dict[str, Tensor]
+    scaler: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Checkpoint:
         scales, the device and the versions that change results decide which training it is.
         """
         moments = hashlib.sha256()
-        for value in (network.inputs.mean, network.inputs.scale):
+        for value in network.inputs.buffers():
             moments.update(value.cpu().numpy().tobytes())
         identity = {
             "model": asdict(settings[0]),
@@ -119,6 +122,7 @@ class Checkpoint:
             "schema": SCHEMA,
             "identity": self.identity,
             "best_epoch": state.best_epoch,
+            "scaler": state.scaler,
             "columns": columns,
             "whole": [name for name in columns if isinstance(state.history[0][name], int)],
         }
@@ -155,6 +159,7 @@ class Checkpoint:
             best_epoch = int(head["best_epoch"])
             if not 0 <= best_epoch <= len(history) or not history:
                 raise ValueError(f"best epoch {best_epoch} of {len(history)}")
+            scaler = {str(name): float(value) for name, value in head["scaler"].items()}
             best = _part(arrays, "best.")
             # Both through load_state_dict, which knows the names and shapes.
             network.load_state_dict(best)
@@ -164,7 +169,8 @@ class Checkpoint:
             why = " ".join(str(error).split())  # torch writes a line for each of its weights
             raise DataError(f"{self.file} is damaged ({why}); {_REMEDY}") from error
         device = next(network.parameters()).device
-        return State(history, best_epoch, {name: value.to(device) for name, value in best.items()})
+        best = {name: value.to(device) for name, value in best.items()}
+        return State(history, best_epoch, best, scaler)
 
     def _content(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         from safetensors import SafetensorError, safe_open

@@ -12,6 +12,7 @@ from ..bags import Bags
 from ..columns import relabel
 from ..errors import ConfigError, DataError, first_few
 from .settings import ModelSettings
+from .training_settings import TrainingSettings
 
 
 def check_bags(bags: Bags, valid: Bags | None, model: ModelSettings) -> None:
@@ -69,6 +70,59 @@ def check_bags(bags: Bags, valid: Bags | None, model: ModelSettings) -> None:
         )
 
 
+def check_training(
+    bags: Bags,
+    valid: Bags | None,
+    model: ModelSettings,
+    training: TrainingSettings,
+    *,
+    n_processes: int = 1,
+) -> None:
+    """Refuse settings of training that these bags, or this model, cannot have.
+
+    Raises
+    ------
+    ConfigError
+        Naming every such setting.
+    """
+    problems = []
+    if bags.multi_label:
+        for name, wrong, use in (
+            ("loss", "class_balanced", "'cross_entropy' or 'focal'"),
+            ("sampler", "sqrt", "'natural'"),
+            ("sampler", "balanced", "'natural'"),
+            ("head_tuning", "crt", "'none'"),
+            ("head_tuning", "tau_norm", "'none'"),
+        ):
+            if getattr(training, name) == wrong:
+                problems.append(
+                    f"{name}={wrong!r} goes by the one genre of a bag, but these bags may have "
+                    f"several; use {name}={use}"
+                )
+    if training.head_tuning == "tau_norm" and valid is None:
+        problems.append(
+            "head_tuning='tau_norm' is chosen on validation bags, but there are none; give valid, "
+            "or use head_tuning='crt'"
+        )
+    if training.head_tuning != "none" and model.pooling == "max":
+        problems.append(
+            "pooling='max' reads the very head that head_tuning changes; use another pooling, or "
+            "head_tuning='none'"
+        )
+    if training.head_tuning != "none" and model.tanh_pooled:
+        problems.append(
+            "tanh_pooled makes no logits that a head could be tuned by; use tanh_pooled=false, or "
+            "head_tuning='none'"
+        )
+    if training.mix and n_processes > 1:
+        problems.append(
+            f"mix pairs the bags of a step, whichever of {n_processes} processes has them; use "
+            "mix=0, or one process"
+        )
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
 def link_of(bags: Bags, model: ModelSettings) -> str:
     """Link of a model that is fitted to labelled bags, see `Predictions`."""
     if model.tanh_pooled:
@@ -81,10 +135,11 @@ def fit_notes(
 ) -> tuple[str, ...]:
     """What is worth knowing of a fit: genres without a training bag, bags shown in part."""
     notes = []
-    absent = np.flatnonzero(bags_per_genre(bags) == 0)
-    if absent.size:
-        names = first_few(bags.genres[genre] for genre in absent)
-        notes.append(f"{absent.size} of {len(bags.genres)} genres have no training bag: {names}")
+    for many, text in ((0, "no training bag"), (1, "one training bag alone")):
+        those = np.flatnonzero(bags_per_genre(bags) == many)
+        if those.size:
+            names = first_few(bags.genres[genre] for genre in those)
+            notes.append(f"{those.size} of {len(bags.genres)} genres have {text}: {names}")
     capped = int(max((row["capped_bags"] for row in history), default=0))
     if capped:
         notes.append(

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol, Self, cast, runtime_checkable
 
 from ..bags import Bags
+from ..calibration.coverage import Coverage
+from ..calibration.priors import Prior, TrainedPrior
 from ..errors import DataError, did_you_mean
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -32,6 +34,12 @@ class GenreClassifier(Protocol):
         In the order of its probabilities; empty until it is fitted.
     spec : FeatureSpec or None
         Of the features it takes.
+    link : {"softmax", "sigmoid", "none"}
+        How its logits become probabilities.
+    prior : TrainedPrior or None
+        How frequent genres were in training, and what the outputs assume.
+    coverage : Coverage or None
+        Accuracy against the share answered, on the validation bags; None without any.
     history : list of dict
         One row an epoch; empty where there are no epochs.
     notes : tuple of str
@@ -40,6 +48,9 @@ class GenreClassifier(Protocol):
 
     genres: tuple[str, ...]
     spec: FeatureSpec | None
+    link: str
+    prior: TrainedPrior | None
+    coverage: Coverage | None
     history: list[dict[str, float]]
     notes: tuple[str, ...]
 
@@ -65,7 +76,9 @@ class GenreClassifier(Protocol):
         """
         ...
 
-    def predict(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> Predictions:
+    def predict(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, prior: Prior | None = None
+    ) -> Predictions:
         """Predict bags; a genre that the classifier does not know becomes an unknown label.
 
         Parameters
@@ -76,6 +89,8 @@ class GenreClassifier(Protocol):
             Holds at least the tracks of the bags.
         bags : Bags
             Labelled or not.
+        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`.
         """
         ...
 

@@ -2,7 +2,8 @@
 
 A block is a 3 x 3 convolution, batch normalisation, maximum pooling and an activation. The paper's
 networks pool last. As the activations never fall where their input rises, the maximum is the same
-before and after them, and before them it leaves fewer values to activate.
+before and after them, and before them it leaves fewer values to activate. The first block, whose
+maps are the largest, does more of that kind: see `matt.models.folding`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .folding import FoldedBlock
 
 CHANNELS = (64, 128, 128, 128)  # of the four blocks
 Pools = tuple[tuple[int, int], ...]  # rows and frames that become one, block by block
@@ -29,23 +31,39 @@ class ConvBlocks(nn.Module):
         Rows and frames that each block pools into one.
     activation : nn.Module
         Monotone, without parameters.
+    dropout : float, 0 <= dropout < 1
+        After each block.
+    by_channel : bool
+        Silence whole channels instead of values: a tenth of the random numbers' time, and what a
+        silenced value held cannot be read from its neighbours.
     """
 
-    def __init__(self, pools: Pools, activation: nn.Module) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        activation: nn.Module,
+        *,
+        dropout: float = 0.0,
+        by_channel: bool = False,
+    ) -> None:
         super().__init__()
-        blocks = []
+        blocks: list[nn.Module] = []
         for (n_in, n_out), pool in zip(pairwise((1, *CHANNELS)), pools, strict=True):
             convolution = nn.Conv2d(n_in, n_out, 3, padding=1)
             nn.init.xavier_uniform_(convolution.weight)
             nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
             norm = nn.BatchNorm2d(n_out, eps=_EPS)
-            blocks.append(nn.Sequential(convolution, norm, SamePool(pool), activation))
+            kind = nn.Sequential if blocks else FoldedBlock
+            blocks.append(kind(convolution, norm, SamePool(pool), activation))
         self.blocks = nn.Sequential(*blocks)
+        self.dropout = nn.Dropout2d(dropout) if by_channel else nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, 128, F', T')."""
         # Channels last in memory, (N, F, T, C), is faster on a CPU, and how cuDNN likes 16 bits.
-        maps: Tensor = self.blocks(x.contiguous()[..., None].permute(0, 3, 1, 2))
+        maps = x.contiguous()[..., None].permute(0, 3, 1, 2)  # (N, 1, F, T)
+        for block in self.blocks:
+            maps = self.dropout(block(maps))
         return maps
 
 
@@ -104,6 +122,16 @@ def pooled_shape(shape: Sequence[int], pools: Pools) -> tuple[int, int]:
     for rows, frames in pools:
         n_rows, n_frames = -(-n_rows // rows), -(-n_frames // frames)
     return n_rows, n_frames
+
+
+def block_floats(shape: Sequence[int], pools: Pools) -> int:
+    """Numbers that the blocks hold of a map in a training step, about.
+
+    Nearly all are those of the second block, whose maps are the largest that are kept: before and
+    after the convolution and the normalisation, and their gradients.
+    """
+    n_rows, n_frames = pooled_shape(shape, pools[:1])
+    return 5 * CHANNELS[1] * n_rows * n_frames
 
 
 def check_map(shape: Sequence[int], encoder: str) -> tuple[int, int]:

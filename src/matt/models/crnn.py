@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .convolution import CHANNELS, ConvBlocks, Pools, check_pools, pooled_shape
+from .convolution import CHANNELS, ConvBlocks, Pools, block_floats, check_pools, pooled_shape
 from .recurrent import last_states, start_as_keras
 
 CRNN_POOLS: Pools = ((2, 2), (3, 3), (4, 4), (4, 4))
@@ -38,6 +38,10 @@ class CRNN(nn.Module):
         Of each GRU; the embedding is the last state of the second. The paper's are 32.
     dropout : float, 0 <= dropout < 1
         Of the embedding; the paper's is 0.3.
+    block_dropout : float, 0 <= block_dropout < 1
+        After each convolution block; the paper's is 0.
+    by_channel : bool
+        Silence whole channels there, see `ConvBlocks`.
 
     Raises
     ------
@@ -45,15 +49,26 @@ class CRNN(nn.Module):
         If the feature is no map, or one too small to be pooled so often.
     """
 
-    def __init__(self, feature_shape: Sequence[int], *, units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        *,
+        units: int,
+        dropout: float,
+        block_dropout: float = 0.0,
+        by_channel: bool = False,
+    ) -> None:
         super().__init__()
         check_pools(feature_shape, CRNN_POOLS, "crnn")
         n_rows, _ = pooled_shape(feature_shape, CRNN_POOLS)
-        self.convolutions = ConvBlocks(CRNN_POOLS, nn.ReLU())
+        self.convolutions = ConvBlocks(
+            CRNN_POOLS, nn.ReLU(), dropout=block_dropout, by_channel=by_channel
+        )
         self.gru = nn.GRU(CHANNELS[-1] * n_rows, units, num_layers=2, batch_first=True)
         start_as_keras(self.gru)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim = units
+        self.segment_floats = block_floats(feature_shape, CRNN_POOLS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, D)."""
@@ -79,6 +94,8 @@ class CRNNTF(nn.Module):
         Of each GRU; the paper's are 32.
     dropout : float, 0 <= dropout < 1
         Before the last layer; the paper's is 0.5.
+    block_dropout, by_channel
+        As in `CRNN`.
 
     Raises
     ------
@@ -86,11 +103,21 @@ class CRNNTF(nn.Module):
         If the feature is no map, or one too small to be pooled so often.
     """
 
-    def __init__(self, feature_shape: Sequence[int], *, units: int, dropout: float) -> None:
+    def __init__(
+        self,
+        feature_shape: Sequence[int],
+        *,
+        units: int,
+        dropout: float,
+        block_dropout: float = 0.0,
+        by_channel: bool = False,
+    ) -> None:
         super().__init__()
         check_pools(feature_shape, CRNN_TF_POOLS, "crnn_tf")
         n_rows, n_frames = pooled_shape(feature_shape, CRNN_TF_POOLS)
-        self.convolutions = ConvBlocks(CRNN_TF_POOLS, nn.ELU())
+        self.convolutions = ConvBlocks(
+            CRNN_TF_POOLS, nn.ELU(), dropout=block_dropout, by_channel=by_channel
+        )
         self.over_rows = _both_ways(CHANNELS[-1] * n_frames, units)
         self.over_frames = _both_ways(CHANNELS[-1] * n_rows, units)
         self.dropout = nn.Dropout(dropout)
@@ -98,6 +125,7 @@ class CRNNTF(nn.Module):
         nn.init.xavier_uniform_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         self.embedding_dim = CRNN_TF_EMBEDDING
+        self.segment_floats = block_floats(feature_shape, CRNN_TF_POOLS)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, 64)."""

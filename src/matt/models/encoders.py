@@ -1,6 +1,7 @@
 """Encoders: one embedding per segment, (N, *feature_shape) -> (N, D).
 
-An encoder has an attribute ``embedding_dim`` and takes its inputs already standardised.
+An encoder has the attributes ``embedding_dim`` and ``segment_floats``, about as many numbers of a
+segment as are in memory at once in a training step, and takes its inputs already standardised.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ class MLP(nn.Module):
             layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.embedding_dim = sizes[-1]
+        self.segment_floats = 3 * sum(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *feature_shape) -> (N, D)."""
@@ -51,6 +53,7 @@ class Identity(nn.Module):
     def __init__(self, feature_shape: Sequence[int]) -> None:
         super().__init__()
         self.embedding_dim = math.prod(feature_shape)
+        self.segment_floats = 3 * max(1, self.embedding_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, *feature_shape) -> (N, D), D being the product of the shape."""
@@ -62,7 +65,19 @@ Encoder = MLP | Identity | CRNN | CRNNTF | FrameLSTM
 ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], Encoder]] = {
     "mlp": lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
     "identity": lambda shape, s: Identity(shape),
-    "crnn": lambda shape, s: CRNN(shape, units=s.recurrent_units, dropout=s.dropout),
-    "crnn_tf": lambda shape, s: CRNNTF(shape, units=s.recurrent_units, dropout=s.dropout),
+    "crnn": lambda shape, s: CRNN(
+        shape,
+        units=s.recurrent_units,
+        dropout=s.dropout,
+        block_dropout=s.block_dropout,
+        by_channel=s.channel_dropout,
+    ),
+    "crnn_tf": lambda shape, s: CRNNTF(
+        shape,
+        units=s.recurrent_units,
+        dropout=s.dropout,
+        block_dropout=s.block_dropout,
+        by_channel=s.channel_dropout,
+    ),
     "lstm": lambda shape, s: FrameLSTM(shape, units=s.recurrent_units, dropout=s.dropout),
 }

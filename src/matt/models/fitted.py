@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..calibration.coverage import Coverage
+from ..calibration.priors import TrainedPrior
 from ..errors import ConfigError, DataError
 from ..features.spec import FeatureSpec
 
@@ -22,6 +24,8 @@ class Fitted(Protocol):
     train_counts: NDArray[np.int64]
     spec: FeatureSpec | None
     link: str
+    prior: TrainedPrior | None
+    coverage: Coverage | None
     notes: tuple[str, ...]
 
 
@@ -40,6 +44,8 @@ def described(model: Fitted, spec: FeatureSpec, versions: Mapping[str, str]) -> 
         "genres": list(model.genres),
         "train_counts": model.train_counts.tolist(),
         "link": model.link,
+        "prior": None if model.prior is None else model.prior.to_json(),
+        "coverage": None if model.coverage is None else model.coverage.to_json(),
         "spec_digest": spec.digest,
         "spec": spec.to_json(),
         "notes": list(model.notes),
@@ -74,6 +80,10 @@ def restore(model: Fitted, content: Mapping[str, Any], *, links: Sequence[str]) 
         raise DataError("genres and training counts do not fit each other")
     if model.link not in links:
         raise DataError(f"unknown link {model.link!r}")
+    prior, coverage = content["prior"], content["coverage"]
+    n_genres = len(model.genres)
+    model.prior = None if prior is None else TrainedPrior.from_json(prior, n_genres=n_genres)
+    model.coverage = None if coverage is None else Coverage.from_json(coverage)
     return spec
 
 

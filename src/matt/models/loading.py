@@ -1,4 +1,4 @@
-"""A network from its saved weights."""
+"""Networks as saved weights, and back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,44 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError
 from .network import BagNetwork, build_network
 from .settings import ModelSettings
+
+
+def network_arrays(networks: Sequence[BagNetwork]) -> dict[str, NDArray[Any]]:
+    """Weights of networks by name; those of several have the number of theirs in front, from 1."""
+    return {
+        (name if len(networks) == 1 else f"{number}.{name}"): value.cpu().numpy()
+        for number, network in enumerate(networks, start=1)
+        for name, value in network.state_dict().items()
+    }
+
+
+def load_networks(
+    settings: ModelSettings,
+    feature_shape: Sequence[int],
+    n_genres: int,
+    arrays: Mapping[str, NDArray[Any]],
+    place: Path,
+    n_networks: int,
+) -> list[BagNetwork]:
+    """Build all networks of a saved model; see `load_network`.
+
+    Raises
+    ------
+    DataError
+        If the weights are not those of so many.
+    """
+    if n_networks == 1:
+        return [load_network(settings, feature_shape, n_genres, arrays, place)]
+    parts: list[dict[str, NDArray[Any]]] = [{} for _ in range(min(n_networks, len(arrays) + 1))]
+    for key, array in arrays.items():
+        number, _, name = key.partition(".")
+        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= len(parts)):
+            raise DataError(
+                f"the weights do not fit {place}: {key} is of none of its {n_networks} networks; "
+                "copy the model again, or train again"
+            )
+        parts[int(number) - 1][name] = array
+    return [load_network(settings, feature_shape, n_genres, part, place) for part in parts]
 
 
 def load_network(

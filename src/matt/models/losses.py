@@ -1,20 +1,29 @@
 """Losses: of bags and of their segments, with the prior of the genres taken into account.
 
-With **logit adjustment** the loss sees ``logits + tau * log prior`` while prediction uses the
+With **logit adjustment** [1]_ the loss sees ``logits + tau * log prior`` while prediction uses the
 logits alone. A genre that is rare in training then has to win by a larger margin there, and
 predictions are made as if (tau = 1) all genres were equally frequent. The prior is counted in the
-unit of the loss: bags for the loss of bags, segments for the loss of segments.
+unit of the loss: bags for the loss of bags, segments for the loss of segments. With tau = 1 and
+plain counts this is the balanced softmax of [2]_; here each count has one half more, so that a
+genre without a bag stays finite.
+
+The **class-balanced** loss [3]_ weighs a bag by how little its genre has of new things to show,
+(1 - beta) / (1 - beta^n) with n bags of the genre; the **focal** loss [4]_ by how badly it is
+predicted, (1 - p)^gamma with p the probability of its own genre.
 
 References
 ----------
 .. [1] Menon et al., "Long-tail learning via logit adjustment", ICLR 2021.
+.. [2] Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020.
+.. [3] Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
+.. [4] Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +32,71 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bags import Bags
+from ..calibration.priors import log_prior
+from .augmentation import expected_draws
 from .network import Output
+from .priors import genre_weights
+from .segments import segment_sum
+from .training_settings import TrainingSettings
+
+_TINY = 1e-12
+
+
+class Mix(NamedTuple):
+    """Which bag of the batch each one is mixed with.
+
+    Attributes
+    ----------
+    partner : int Tensor, shape (B,)
+    share : Tensor, shape (B,)
+        Of the bag itself, in [0, 1].
+    """
+
+    partner: Tensor
+    share: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """Loss of one unit, bags or segments.
+
+    Attributes
+    ----------
+    link : {"softmax", "sigmoid"}
+        A key of `LOSSES`.
+    shift : Tensor, shape (G,)
+        tau * log prior, added to logits.
+    weights : Tensor, shape (G,), or None
+        What an item of each genre counts; the mean over training items is 1.
+    gamma : float >= 0
+        Of the focal loss; 0 leaves it out.
+    """
+
+    link: str
+    shift: Tensor
+    weights: Tensor | None = None
+    gamma: float = 0.0
+
+    def __call__(self, logits: Tensor, labels: Tensor, mix: Mix | None = None) -> Tensor:
+        """Mean loss of logits (B, G) and labels (B,) or (B, G).
+
+        Mixed bags have mixed logits, and the loss of either label in the same proportion.
+        """
+        if mix is None:
+            return self._each(logits + self.shift, labels).mean()
+        own = mix.share[:, None]
+        mixed = own * logits + (1 - own) * logits[mix.partner] + self.shift
+        there = self._each(mixed, labels[mix.partner])
+        return (mix.share * self._each(mixed, labels) + (1 - mix.share) * there).mean()
+
+    def _each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = LOSSES[self.link](logits, labels, self.gamma)
+        return loss if self.weights is None else self.weights[labels] * loss
+
+    def to(self, device: torch.device) -> Term:
+        """Return the same term on a device."""
+        weights = None if self.weights is None else self.weights.to(device)
+        return Term(self.link, self.shift.to(device), weights, self.gamma)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +105,12 @@ class BagLoss:
 
     Attributes
     ----------
-    link : {"softmax", "sigmoid"}
-        A key of `LOSSES`.
-    bag_shift, segment_shift : Tensor, shape (G,)
-        tau * log prior, added to logits.
+    bags, segments : Term
     segment_weight : float >= 0
     """
 
-    link: str
-    bag_shift: Tensor
-    segment_shift: Tensor
+    bags: Term
+    segments: Term
     segment_weight: float
 
     def __call__(
@@ -51,6 +120,7 @@ class BagLoss:
         bag: Tensor,
         *,
         share: tuple[float, float] = (1.0, 1.0),
+        mix: Mix | None = None,
     ) -> Tensor:
         """Loss of a batch.
 
@@ -63,6 +133,8 @@ class BagLoss:
         share : (float, float)
             Of a batch that is dealt to several processes, how much of its bags and of its segments
             this is. The losses of all shares sum to the loss of the batch.
+        mix : Mix, optional
+            Mix the bags; segments stay as they are.
 
         Returns
         -------
@@ -71,18 +143,15 @@ class BagLoss:
         """
         if not len(labels):
             return output.logits.sum() + output.segment_logits.sum()
-        loss = LOSSES[self.link]
-        total = share[0] * loss(output.logits + self.bag_shift, labels)
+        total = share[0] * self.bags(output.logits, labels, mix)
         if self.segment_weight:
-            alone = loss(output.segment_logits + self.segment_shift, labels[bag])
+            alone = self.segments(output.segment_logits, labels[bag])
             total = total + self.segment_weight * share[1] * alone
         return total
 
     @classmethod
-    def of(
-        cls, bags: Bags, n_segments: NDArray[np.int64], *, tau: float, segment_weight: float
-    ) -> BagLoss:
-        """Loss with the priors of training bags.
+    def of(cls, bags: Bags, n_segments: NDArray[np.int64], settings: TrainingSettings) -> BagLoss:
+        """Loss with the priors of training bags, as often as the sampler shows them.
 
         Parameters
         ----------
@@ -90,67 +159,79 @@ class BagLoss:
             All labelled; with several genres a bag the link is sigmoid.
         n_segments : int array, shape (b,)
             Segments of each bag.
-        tau : float >= 0
-            Logit adjustment.
-        segment_weight : float >= 0
+        settings : TrainingSettings
+            Of the loss, its logit adjustment and the sampler.
         """
         link = "sigmoid" if bags.multi_label else "softmax"
-        one_each = np.ones(len(bags), np.int64)
-        shifts = [
-            tau * log_prior(bags.labels, weights, n_genres=len(bags.genres))
-            for weights in (one_each, n_segments)
-        ]
-        bag_shift, segment_shift = (torch.from_numpy(s.astype(np.float32)) for s in shifts)
-        return cls(link, bag_shift, segment_shift, segment_weight)
+        gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
+        terms = []
+        for each in (np.ones(len(bags)), n_segments):
+            shown = expected_draws(bags, settings.sampler) * each  # (b,)
+            prior = log_prior(bags.labels, shown, n_genres=len(bags.genres))
+            weights = genre_weights(bags, each, settings)
+            terms.append(
+                Term(
+                    link,
+                    torch.from_numpy((settings.logit_adjustment * prior).astype(np.float32)),
+                    None if weights is None else torch.from_numpy(weights.astype(np.float32)),
+                    gamma,
+                )
+            )
+        return cls(terms[0], terms[1], settings.segment_loss)
 
     def to(self, device: torch.device) -> BagLoss:
         """Return the same loss on a device."""
-        shifts = self.bag_shift.to(device), self.segment_shift.to(device)
-        return BagLoss(self.link, *shifts, self.segment_weight)
+        return BagLoss(self.bags.to(device), self.segments.to(device), self.segment_weight)
 
 
-def log_prior(
-    labels: NDArray[Any], weights: NDArray[np.int64], *, n_genres: int
-) -> NDArray[np.float64]:
-    """Log of how frequent each genre is, (count + 1/2) / sum; a genre without a bag stays finite.
+def attention_divergence(attention: Tensor, log_sizes: Tensor, offsets: Tensor) -> Tensor:
+    """How far attention is from one vote a track: its Kullback-Leibler divergence, in nats.
+
+    With one segment a track it is log n less the entropy of the attention, n tracks in the bag.
 
     Parameters
     ----------
-    labels : int array, shape (b,), or bool array, shape (b, G)
-    weights : int array, shape (b,)
-        What a bag counts.
-    n_genres : int
+    attention : Tensor, shape (N, K)
+    log_sizes : Tensor, shape (N,)
+        log n_k, the number of segments of each segment's track.
+    offsets : int Tensor, shape (B + 1,)
 
     Returns
     -------
-    array, shape (G,)
-        With several genres a bag: the log *odds* of each genre, which is what a logit is there.
+    Tensor, shape ()
+        Mean over bags and columns; 0 for the mean.
 
     Examples
     --------
-    >>> np.exp(log_prior(np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), n_genres=2))
-    array([0.7, 0.3])
+    >>> even, one_each = torch.tensor([[0.5], [0.5]]), torch.zeros(2)
+    >>> float(attention_divergence(even, one_each, torch.tensor([0, 2])))
+    0.0
     """
-    if labels.ndim == 2:
-        counts = (labels * weights[:, None]).sum(axis=0) + 0.5
-        odds: NDArray[np.float64] = np.log(counts / (weights.sum() + 1 - counts))
-        return odds
-    counts = np.bincount(labels, weights, minlength=n_genres) + 0.5
-    prior: NDArray[np.float64] = np.log(counts / counts.sum())
-    return prior
+    tracks = segment_sum((-log_sizes).exp(), offsets).log()  # (B,)
+    votes = -log_sizes - tracks.repeat_interleave(offsets.diff())  # (N,), logs that sum to 1
+    told = attention * (attention.clamp_min(_TINY).log() - votes[:, None])
+    return segment_sum(told, offsets).mean()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of logits (B, G) and genre indices (B,)."""
-    return functional.cross_entropy(logits, labels)
+def cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    """Cross-entropy (B,) of logits (B, G) and genre indices (B,), focal with gamma > 0."""
+    return _focal(functional.cross_entropy(logits, labels, reduction="none"), gamma)
 
 
-def binary_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over bags and genres of the binary cross-entropy of logits and labels, both (B, G)."""
-    return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+def binary_cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
+    """Mean over genres of the binary cross-entropy (B,) of logits and labels, both (B, G)."""
+    each = functional.binary_cross_entropy_with_logits(
+        logits, labels.to(logits.dtype), reduction="none"
+    )
+    return _focal(each, gamma).mean(1)
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+def _focal(loss: Tensor, gamma: float) -> Tensor:
+    """(1 - p)^gamma times a loss -log p; clamped, since the slope of a root at 0 is infinite."""
+    return loss * (-torch.expm1(-loss)).clamp_min(_TINY) ** gamma if gamma else loss
+
+
+LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "softmax": cross_entropy,
     "sigmoid": binary_cross_entropy,
 }

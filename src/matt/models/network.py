@@ -24,11 +24,10 @@ from torch import Tensor, nn
 from .attention import Pooling
 from .encoders import ENCODERS, Encoder
 from .heads import HEADS
+from .inputs import INPUTS
 from .pooling import POOLINGS
 from .segments import bag_index, segment_sum
 from .settings import ModelSettings
-
-CLIP = 10.0  # standard deviations: beyond it a value says "extreme", and nothing more
 
 
 class Output(NamedTuple):
@@ -49,46 +48,12 @@ class Output(NamedTuple):
     attention: Tensor
 
 
-class Standardise(nn.Module):
-    """Subtract the mean, divide by the standard deviation, clip: (N, *shape) -> the same, float32.
-
-    Mean and scale are buffers, so they are saved with the network.
-
-    Parameters
-    ----------
-    shape : sequence of int
-        Of one segment. A map (F, T) has one mean per band, (F, 1); a vector one per entry.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, shape: Sequence[int]) -> None:
-        super().__init__()
-        kept = moment_shape(shape)
-        self.mean = nn.Buffer(torch.zeros(kept))
-        self.scale = nn.Buffer(torch.ones(kept))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, *shape) -> (N, *shape), within ±10."""
-        return ((x.to(self.mean.dtype) - self.mean) / self.scale).clamp(-CLIP, CLIP)
-
-
-def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of mean and scale of features of that shape.
-
-    >>> moment_shape((140,)), moment_shape((96, 1360))
-    ((140,), (96, 1))
-    """
-    return (shape[0], *[1] * (len(shape) - 1)) if shape else ()
-
-
 class BagNetwork(nn.Module):
     """Encoder, classifier and attention: eq. (1)-(5) of the paper.
 
     Parameters
     ----------
-    inputs : Standardise
+    inputs : nn.Module
         Applied to features before the encoder.
     encoder : nn.Module
         (N, *feature_shape) -> (N, D).
@@ -110,7 +75,7 @@ class BagNetwork(nn.Module):
 
     def __init__(
         self,
-        inputs: Standardise,
+        inputs: nn.Module,
         encoder: nn.Module,
         pooling: Pooling,
         classifier: nn.Module,
@@ -190,8 +155,7 @@ class BagNetwork(nn.Module):
             values = _wide(values)
             if not self.pooled_first:
                 return segment_sum(attention * values, offsets), attention
-            pooled = [segment_sum(a[:, None] * values, offsets) for a in attention.unbind(1)]
-            return self._classify(torch.stack(pooled, dim=1), mask), attention
+            return self.classify(pool_embeddings(attention, values, offsets), mask), attention
 
     def segment_logits(self, values: Tensor) -> Tensor:
         """Logits (N, G) of the values of `segments`: what each says as a bag of its own."""
@@ -202,9 +166,9 @@ class BagNetwork(nn.Module):
         if not self.pooled_first:
             return _wide(self.classifier(h if mask is None else h * mask))
         with torch.autocast(h.device.type, enabled=False):
-            return self._classify(_wide(h)[:, None], mask)
+            return self.classify(_wide(h)[:, None], mask)
 
-    def _classify(self, pooled: Tensor, mask: Tensor | None) -> Tensor:
+    def classify(self, pooled: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, K, D) -> (B, G): each genre from the embedding of its own column, K being G or 1."""
         z = pooled.tanh() if self.tanh else pooled
         if mask is not None:
@@ -224,6 +188,12 @@ class BagNetwork(nn.Module):
             return scores  # (N, G or 1)
 
 
+def pool_embeddings(attention: Tensor, h: Tensor, offsets: Tensor) -> Tensor:
+    """Pooled embeddings, one for each column of attention: (N, K), (N, D) -> (B, K, D)."""
+    pooled = [segment_sum(a[:, None] * h, offsets) for a in attention.unbind(1)]
+    return torch.stack(pooled, dim=1)
+
+
 def build_network(
     settings: ModelSettings, feature_shape: Sequence[int], n_genres: int
 ) -> BagNetwork:
@@ -237,7 +207,7 @@ def build_network(
     encoder: Encoder = ENCODERS[settings.encoder](feature_shape, settings)
     dim = encoder.embedding_dim
     return BagNetwork(
-        Standardise(feature_shape),
+        INPUTS[settings.inputs](feature_shape),
         encoder,
         POOLINGS[settings.pooling](dim, n_genres, settings),
         HEADS[settings.head](dim, n_genres, settings),

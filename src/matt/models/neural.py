@@ -17,29 +17,35 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..bags import Bags
+from ..calibration.coverage import Coverage
+from ..calibration.priors import Prior, TrainedPrior
+from ..calibration.shift import reprior
 from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .checkpoint import Checkpoint
-from .checks import align, check_bags, fit_notes, link_of
-from .device import reproducible
+from .checks import align, check_bags, check_training, fit_notes, link_of
 from .distributed import current
 from .fitted import described, restore, telling_damage
-from .loading import load_network
+from .fitting import fit_networks
+from .loading import load_networks, network_arrays
+from .members import say
+from .memory import settled
 from .network import BagNetwork
-from .preparing import prepare
-from .reading import Reader, encode
+from .precision import check_precision
+from .reading import Reader
 from .saving import MODEL, read_model, read_weights, write_model
 from .settings import ModelSettings, read_settings
-from .training import train
 from .training_settings import TrainingSettings
 
 
 class NeuralClassifier:
     """Encoder, attention pooling and a linear classifier, trained on labelled bags.
+
+    With ``n_networks`` of the training there are several, which differ in their seeds and whose
+    probabilities are averaged.
 
     Parameters
     ----------
@@ -57,9 +63,14 @@ class NeuralClassifier:
     link : {"softmax", "sigmoid", "none"}
         ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
-        Logits are divided by it.
+        Logits are divided by it; fitted on the validation bags, 1 where there are none.
+    prior : TrainedPrior or None
+        How frequent genres were in training, and what the logits assume.
+    coverage : Coverage or None
+        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
-        One row an epoch, see `training.train`; not saved with the model.
+        One row an epoch, see `training.train`; not saved with the model. Of several networks one
+        after another, with the number of each in ``network``.
     notes : tuple of str
         What the last fit wants to be known, such as genres without a training bag.
 
@@ -86,9 +97,11 @@ class NeuralClassifier:
         self.spec: FeatureSpec | None = None
         self.link = "softmax"
         self.temperature = 1.0
+        self.prior: TrainedPrior | None = None
+        self.coverage: Coverage | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
-        self._network: BagNetwork | None = None
+        self._networks: list[BagNetwork] = []
 
     def fit(
         self,
@@ -134,36 +147,39 @@ class NeuralClassifier:
         ranks = current()
         with ranks.together():
             device = ranks.device(self.training.device)
+            check_precision(self.training.precision, device)
             check_bags(bags, valid, self.model)
-        self.history, self._network = [], None
-        with reproducible(self.training, device):
-            network, reader = prepare(features, bags, valid, self.model, device)
-            self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
-            self.spec, self.link = features.spec, link_of(bags, self.model)
-            self.temperature = 1.0
-            used = self.model, self.training
-            kept = Checkpoint.of(checkpoint or "", network, features.spec, bags, valid, used)
-            ranks.agree("training", kept.identity)
-            told: tuple[str, ...] = ()
-            try:
-                told = train(
-                    network,
-                    reader,
-                    bags,
-                    settings=self.training,
-                    history=self.history,
-                    valid=valid,
-                    true_query=self.model.query == "true",
-                    progress=progress,
-                    checkpoint=None if checkpoint is None else kept,
-                )
-            finally:
-                self._network = network if self.history else None
-                self.notes = told + fit_notes(bags, self.history, self.training.max_segments)
+            check_training(bags, valid, self.model, self.training, n_processes=ranks.size)
+        self.history, self._networks = [], []
+        self.temperature, self.prior, self.coverage = 1.0, None, None
+        self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
+        self.spec, self.link = features.spec, link_of(bags, self.model)
+        told: tuple[str, ...] = ()
+        try:
+            self.prior, self.temperature, self.coverage, told = fit_networks(
+                features,
+                bags,
+                valid,
+                (self.model, self.training),
+                device,
+                link=self.link,
+                networks=self._networks,
+                history=self.history,
+                progress=progress,
+                checkpoint=checkpoint,
+            )
+        finally:
+            self.notes = told + fit_notes(bags, self.history, self._most_segments())
         return self
 
     def predict(
-        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+        self,
+        features: FeatureStore,
+        tracks: Tracks,
+        bags: Bags,
+        *,
+        explain: bool = False,
+        prior: Prior | None = None,
     ) -> Predictions:
         """Predict bags of any size.
 
@@ -178,6 +194,9 @@ class NeuralClassifier:
             an unknown label.
         explain : bool
             Also return the attention and the logits of every segment.
+        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
+            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`; by
+            default as the loss left it.
 
         Returns
         -------
@@ -188,33 +207,26 @@ class NeuralClassifier:
         ------
         DataError
             If the model is not fitted, or features are missing or of another specification.
+        ConfigError
+            If the prior names no shares of the model's genres.
         """
-        network, spec = self._fitted()
+        networks, spec = self._fitted()
         check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
         rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
-        device = next(network.parameters()).device
+        device = next(networks[0].parameters()).device
         reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        scores, values, offsets = encode(
-            network, reader, bags.track_ids, max_segments=self.training.max_segments
-        )
-        with torch.no_grad():
-            whole = torch.from_numpy(offsets[bags.offsets]).to(device)
-            logits, attention = network.pool(scores, values, whole)
-            segment_logits = network.segment_logits(values)
-        predictions = Predictions(
-            align(bags, self.genres, self.train_counts),
-            rows,
-            self._said(logits),
-            self.link,
-        )
-        if not explain:
-            return predictions
-        return replace(
-            predictions,
-            segment_offsets=offsets,
-            attention=attention.cpu().numpy(),
-            segment_logits=self._said(segment_logits),
-        )
+        most = self._most_segments()
+        said = say(networks, reader, bags, link=self.link, max_segments=most)
+        bags = align(bags, self.genres, self.train_counts)
+        predictions = Predictions(bags, rows, self._said(said.logits), self.link)
+        if explain:
+            predictions = replace(
+                predictions,
+                segment_offsets=said.offsets,
+                attention=said.attention.cpu().numpy(),
+                segment_logits=self._said(said.segment_logits),
+            )
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def save(self, path: Path | str) -> None:
         """Write a model folder: ``model.json`` and ``weights.safetensors``.
@@ -224,15 +236,14 @@ class NeuralClassifier:
         DataError
             If the model is not fitted.
         """
-        network, spec = self._fitted()
+        networks, spec = self._fitted()
         content = {
             **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
             "model": asdict(self.model),
             "training": asdict(self.training),
         }
-        arrays = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-        write_model(path, "neural", content, arrays)
+        write_model(path, "neural", content, network_arrays(networks))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -261,15 +272,22 @@ class NeuralClassifier:
             if not model.temperature > 0:
                 raise DataError(f"the temperature {model.temperature} is not above 0")
         arrays = read_weights(path, content)
-        model._network = load_network(model.model, spec.shape, len(model.genres), arrays, place)
+        model._networks = load_networks(
+            model.model, spec.shape, len(model.genres), arrays, place, model.training.n_networks
+        )
         return model
+
+    def _most_segments(self) -> int:
+        """Segments that are encoded at once; 0 before any network is trained."""
+        networks = self._networks
+        return settled(self.training, networks[0]).max_segments if networks else 0
 
     def _said(self, logits: Tensor) -> NDArray[np.float32]:
         """Logits, or the scores in [0, 1] that the release calls its output."""
         said = logits.exp() if self.link == "none" else logits / self.temperature
         return np.asarray(said.cpu(), np.float32)
 
-    def _fitted(self) -> tuple[BagNetwork, FeatureSpec]:
-        if self._network is None or self.spec is None:
+    def _fitted(self) -> tuple[list[BagNetwork], FeatureSpec]:
+        if not self._networks or self.spec is None:
             raise DataError("this model is not fitted; call fit(...), or load a saved one")
-        return self._network, self.spec
+        return self._networks, self.spec

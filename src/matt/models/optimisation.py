@@ -50,14 +50,18 @@ def step(
     optimizer: torch.optim.Optimizer,
     *,
     clip_norm: float,
+    scaler: torch.amp.GradScaler,
 ) -> None:
     """Change the weights by the gradient of a loss, no longer than ``clip_norm`` unless it is 0.
 
-    Of several processes each gives the loss of its share, and the gradients are summed.
+    Of several processes each gives the loss of its share, and the gradients are summed. With a
+    scaler that is enabled, a step whose gradient overflows is left out.
     """
     optimizer.zero_grad()
-    torch.autograd.backward(loss)
+    torch.autograd.backward(scaler.scale(loss))
     current().sum_gradients(network)
     if clip_norm:
+        scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
-    optimizer.step()
+    scaler.step(optimizer)
+    scaler.update()

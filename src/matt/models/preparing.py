@@ -9,7 +9,7 @@ from ..bags import Bags
 from ..features.store import FeatureStore
 from .distributed import current
 from .network import BagNetwork, build_network
-from .reading import Reader, moments
+from .reading import Reader, moments, quantiles
 from .settings import ModelSettings
 
 
@@ -26,8 +26,8 @@ def prepare(
     ----------
     features : FeatureStore
     bags : Bags
-        To learn from. The network standardises by the mean and deviation of their segments, which
-        the first of several processes computes for all.
+        To learn from. What the network's inputs need to know of their segments, the first of
+        several processes computes for all.
     valid : Bags, optional
         What the training reads besides.
     model : ModelSettings
@@ -47,10 +47,11 @@ def prepare(
         network = build_network(model, features.spec.shape, len(bags.genres))
         network = ranks.adapt(network, device)
 
-    def compute() -> list[list[float]]:
-        return [value.tolist() for value in moments(reader, bags.track_ids)]
+    learn = quantiles if model.inputs == "quantile" else moments
 
-    mean, scale = ranks.first(compute)
-    network.inputs.mean.copy_(torch.tensor(mean, dtype=torch.float64))
-    network.inputs.scale.copy_(torch.tensor(scale, dtype=torch.float64))
+    def compute() -> list[list[float]]:
+        return [value.tolist() for value in learn(reader, bags.track_ids)]
+
+    for buffer, found in zip(network.inputs.buffers(), ranks.first(compute), strict=True):
+        buffer.copy_(torch.tensor(found, dtype=torch.float64))
     return network.to(device), reader

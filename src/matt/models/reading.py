@@ -14,9 +14,11 @@ from torch import Tensor
 from ..errors import DataError, first_few
 from ..features.store import FeatureStore
 from ..grouping import gather
-from .network import BagNetwork, moment_shape
+from .inputs import N_QUANTILES, moment_shape
+from .network import BagNetwork
 
 IN_MEMORY_BYTES = 2**30  # values below this are read once
+_QUANTILE_BYTES = 2**28  # values that are ranked, at most
 _PART_BYTES = 2**26  # read at once when values are only looked at
 
 
@@ -233,6 +235,41 @@ def moments(
     # Below the resolution of float32 there is only rounding left to divide by.
     constant = scale <= np.finfo(np.float32).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, scale)
+
+
+def quantiles(reader: Reader, track_ids: NDArray[np.int64]) -> tuple[NDArray[np.float64]]:
+    """Quantiles over segments, of each entry of a vector or each band of a map.
+
+    Parameters
+    ----------
+    reader : Reader
+    track_ids : int array, shape (n,)
+        One that occurs twice counts twice. Of more than 256 MB of values every k-th track counts.
+
+    Returns
+    -------
+    tuple of one array, shape (F, `N_QUANTILES`)
+        Each row rises from the smallest value to the largest.
+
+    Raises
+    ------
+    DataError
+        If a value is NaN or infinite.
+    """
+    spec = reader.features.spec
+    counts = segment_counts(reader.features, track_ids)
+    step = -(-int(counts.sum()) * spec.n_bytes // _QUANTILE_BYTES)
+    parts = [track_ids[part] for part in parts_of(counts, most=max(1, _PART_BYTES // spec.n_bytes))]
+    n_features = int(np.prod(moment_shape(spec.shape)))
+    kept = []
+    for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
+        x = values.cpu().double().numpy()
+        check_finite(x, ids, offsets, spec.name)
+        chosen, _ = gather(offsets, np.arange(0, len(ids), step))
+        rows = x[chosen].reshape(len(chosen), n_features, -1)
+        kept.append(np.moveaxis(rows, 1, 0).reshape(n_features, -1).astype(np.float32))
+    table = np.quantile(np.concatenate(kept, axis=1), np.linspace(0, 1, N_QUANTILES), axis=1)
+    return (np.maximum.accumulate(table.T.astype(np.float64), axis=1),)
 
 
 def check_finite(

@@ -71,11 +71,12 @@ class FrameLSTM(nn.Module):
 
     def __init__(self, feature_shape: Sequence[int], *, units: int, dropout: float) -> None:
         super().__init__()
-        n_rows, _ = check_map(feature_shape, "lstm")
+        n_rows, n_frames = check_map(feature_shape, "lstm")
         self.lstm = nn.LSTM(n_rows, units, batch_first=True, bidirectional=True)
         start_as_keras(self.lstm)
         self.dropout = nn.Dropout(dropout)
         self.embedding_dim = 2 * units
+        self.segment_floats = n_frames * (2 * n_rows + 17 * 2 * units)  # states, gates, gradients
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, D)."""

@@ -22,6 +22,7 @@ ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
 POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
 QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
 HEAD_NAMES = ("linear", "mlp")
+INPUT_NAMES = ("standard", "quantile")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
 
@@ -34,6 +35,9 @@ class ModelSettings:
 
     Attributes
     ----------
+    inputs : {"standard", "quantile"}
+        What features go through first: mean and deviation of the training segments, or their rank
+        among these as a normal score, which no outlier moves.
     encoder : {"mlp", "identity", "crnn", "crnn_tf", "lstm"}
         What turns a segment into an embedding; ``"identity"`` takes its features as they are. The
         last three read maps (F, T), such as log-mels.
@@ -46,6 +50,12 @@ class ModelSettings:
         Share of units silenced in training: after each layer of the MLP, of the embedding of
         ``"crnn"`` (0.3 in the paper) and ``"lstm"``, before the last layer of ``"crnn_tf"`` (0.5 in
         the paper).
+    block_dropout : float, 0 <= block_dropout < 1
+        Share of values silenced after each convolution block of ``"crnn"`` and ``"crnn_tf"``: 0 in
+        the paper's networks, 0.1 in the one that they go back to.
+    channel_dropout : bool
+        There silence whole channels of a segment instead of single values. Cheaper, as a random
+        number for every value takes longer than a convolution of 16 bits.
     pooling : {"mean", "max", "shared", "abmil", "dot", "additive", "scalar"}
         How the segments of a bag are weighed: all alike; the one with the highest logit of each
         genre; by one query, or one gated attention, for all genres; or by one query a genre, with
@@ -80,10 +90,13 @@ class ModelSettings:
         Naming the setting, its value and what would do.
     """
 
+    inputs: str = "standard"
     encoder: str = "mlp"
     hidden: tuple[int, ...] = (128,)
     recurrent_units: int = 32
     dropout: float = 0.3
+    block_dropout: float = 0.0
+    channel_dropout: bool = False
     pooling: str = "mean"
     query: str = "all"
     scale: str = "learned"
@@ -96,6 +109,7 @@ class ModelSettings:
 
     def __post_init__(self) -> None:
         check_all(
+            lambda: check_choice("inputs", self.inputs, INPUT_NAMES),
             lambda: check_choice("encoder", self.encoder, ENCODER_NAMES),
             lambda: check_choice("pooling", self.pooling, POOLING_NAMES),
             lambda: check_choice("query", self.query, QUERIES),
@@ -103,6 +117,8 @@ class ModelSettings:
             lambda: check_choice("head", self.head, HEAD_NAMES),
             lambda: check_whole("recurrent_units", self.recurrent_units, at_least=1),
             lambda: check_fraction("dropout", self.dropout),
+            lambda: check_fraction("block_dropout", self.block_dropout),
+            lambda: check_flag("channel_dropout", self.channel_dropout),
             lambda: check_fraction("pooled_dropout", self.pooled_dropout),
             lambda: check_whole("attention_dim", self.attention_dim, at_least=1),
             lambda: check_whole("head_hidden", self.head_hidden, at_least=1),

@@ -13,13 +13,15 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..errors import ConfigError, DataError
-from .augmentation import cap_bags, sub_bags
+from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .distributed import current
-from .losses import BagLoss
+from .losses import BagLoss, Mix, attention_divergence
+from .memory import room_notes, settled
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
 from .pooling import bag_index
+from .precision import autocast, make_scaler, restore_scaler, scaler_state
 from .reading import Reader, log_counts, segment_counts
 from .training_settings import TrainingSettings
 from .validation import validate
@@ -71,8 +73,9 @@ def train(
     Returns
     -------
     tuple of str
-        A note if training ended because the loss or a weight was no longer finite: in which epoch,
-        whose weights are kept, and what to try.
+        Notes: how many segments a step holds, if memory decided it; and if training ended because
+        the loss or a weight was no longer finite, in which epoch, whose weights are kept, and what
+        to try.
 
     Raises
     ------
@@ -82,29 +85,28 @@ def train(
     ConfigError
         If ``dropped_batch`` would leave no batch at all.
     """
+    notes = room_notes(settings, network)
+    settings = settled(settings, network)
     if settings.dropped_batch and len(bags) < settings.max_bags:
         raise ConfigError(
             f"dropped_batch leaves nothing of {len(bags)} training bags in batches of "
             f"{settings.max_bags}; lower max_bags"
         )
     counts = segment_counts(reader.features, bags.track_ids)
-    objective = BagLoss.of(
-        bags,
-        np.add.reduceat(counts, bags.offsets[:-1]),
-        tau=settings.logit_adjustment,
-        segment_weight=settings.segment_loss,
-    ).to(reader.device)
+    n_segments = np.add.reduceat(counts, bags.offsets[:-1])
+    objective = BagLoss.of(bags, n_segments, settings).to(reader.device)
     optimizer = make_optimizer(network, settings)
+    scaler = make_scaler(settings, reader.device)
     best_epoch, best_weights = 0, _copy(network)
     ranks = current()
     state = checkpoint.read(network, optimizer) if checkpoint is not None else None
     if state is not None:
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
+        restore_scaler(scaler, state.scaler)
     ranks.agree("checkpoint", len(history))
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
     judged = network, reader, valid, objective, settings, bags.train_counts
-    notes: tuple[str, ...] = ()
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if valid is not None and epoch - 1 - best_epoch >= settings.patience:
@@ -117,6 +119,7 @@ def train(
             objective,
             optimizer,
             settings,
+            scaler=scaler,
             epoch=epoch,
             true_query=true_query,
         )
@@ -136,13 +139,14 @@ def train(
                 _restore(network, best_weights)
                 with ranks.together():  # one message is enough
                     raise DataError(note)
-            notes = (note,)
+            notes += (note,)
             break
         history.append(row)
         if valid is None or _reached(row) > best:
             best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
         if checkpoint is not None and ranks.is_first:
-            checkpoint.write(network, optimizer, State(history, best_epoch, best_weights))
+            state = State(history, best_epoch, best_weights, scaler_state(scaler))
+            checkpoint.write(network, optimizer, state)
         if progress is not None and ranks.is_first:
             progress(row)
     _restore(network, best_weights)
@@ -162,6 +166,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
     *,
+    scaler: torch.amp.GradScaler,
     epoch: int,
     true_query: bool,
 ) -> tuple[float, int]:
@@ -171,14 +176,22 @@ def _epoch(
     """
     ranks = current()
     rng = np.random.default_rng([settings.seed, epoch])
-    shown = sub_bags(bags, rng) if settings.sub_bags else bags
-    counts = reader.features.counts(shown.track_ids)
+    shown = sample_bags(bags, settings.sampler, rng)
+    shown = sub_bags(shown, rng) if settings.sub_bags else shown
+    counts, count = reader.features.counts(shown.track_ids), reader.features.counts
     shown, n_capped = cap_bags(shown, counts, max_segments=settings.max_segments, rng=rng)
+    counts = count(shown.track_ids) if n_capped else counts
+    dropout = None
+    if settings.segment_dropout:
+        rate = settings.segment_dropout
+        dropout = SegmentDropout.draw(shown.track_ids, counts, rate=rate, rng=rng)
+        count = dropout.counts
+    mixed = draw_shares(len(shown), settings.mix, rng) if settings.mix else None
     batches = list(
         shown.batches(
             max_bags=settings.max_bags,
             max_segments=settings.max_segments,
-            counts=reader.features.counts(shown.track_ids) if n_capped else counts,
+            counts=counts,
             rng=rng,
         )
     )
@@ -188,16 +201,28 @@ def _epoch(
     torch.manual_seed(int(rng.integers(2**63)) + ranks.rank)
     network.train()
     total = torch.zeros((), dtype=torch.float64)
-    shares = [ranks.deal(batch, reader.features.counts) for batch in batches]
+    shares = [ranks.deal(batch, count) for batch in batches]
     values = reader.each([share.bags.track_ids for share in shares])
     for batch, share, (x, track_offsets) in zip(batches, shares, values, strict=True):
+        if dropout is not None:
+            rows, track_offsets = dropout.of(share.bags.track_ids)
+            x = x[torch.from_numpy(rows).to(reader.device)]
+        mix = None
+        if mixed is not None:  # bags are shuffled: the one before is as good as any
+            own, mixed = np.split(mixed, [len(batch)])
+            before = torch.arange(len(batch), device=reader.device).roll(1)
+            mix = Mix(before, torch.from_numpy(own).to(reader.device))
         offsets = torch.from_numpy(track_offsets[share.bags.offsets]).to(reader.device)
         labels = torch.from_numpy(share.bags.labels).to(reader.device)
         log_sizes = log_counts(track_offsets, reader.device)
-        output = network(x, offsets, log_sizes, genre=labels if true_query else None)
+        with autocast(settings, reader.device):
+            output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         shared = share.of_bags, share.of_segments
-        loss = objective(output, labels, bag_index(offsets), share=shared)
-        step(loss, network, optimizer, clip_norm=settings.clip_norm)
+        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix)
+        if settings.attention_entropy and len(labels):
+            apart = attention_divergence(output.attention, log_sizes, offsets)
+            loss = loss + settings.attention_entropy * share.of_bags * apart
+        step(loss, network, optimizer, clip_norm=settings.clip_norm, scaler=scaler)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ..bags import Bags
 from ..evaluation import metrics
@@ -48,20 +49,40 @@ def validate(
     """
     if valid is None:
         return dict.fromkeys(("valid_loss", "valid_macro_f1", "valid_tail_recall"), math.nan)
-    scores, values, track_offsets = encode(
-        network, reader, valid.track_ids, max_segments=settings.max_segments
-    )
+    encoded = encode(network, reader, valid.track_ids, max_segments=settings.max_segments)
+    return judge(network, encoded, valid, objective, settings, train_counts)
+
+
+@torch.no_grad()
+def judge(
+    network: BagNetwork,
+    encoded: tuple[Tensor, Tensor, NDArray[np.int64]],
+    valid: Bags,
+    objective: BagLoss,
+    settings: TrainingSettings,
+    train_counts: NDArray[np.int64],
+) -> dict[str, float]:
+    """Return what `validate` does, of tracks that are encoded already.
+
+    Parameters
+    ----------
+    network, valid, objective, settings, train_counts
+        As in `validate`.
+    encoded : tuple
+        What `encode` gave of the tracks of the bags.
+    """
+    scores, values, track_offsets = encoded
     lone = settings.validate == "average"
     unit = torch.from_numpy(track_offsets if lone else track_offsets[valid.offsets])
-    unit = unit.to(reader.device)
+    unit = unit.to(scores.device)
     truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
-    labels = torch.from_numpy(truth).to(reader.device)
+    labels = torch.from_numpy(truth).to(scores.device)
     logits, attention = network.pool(scores, values, unit)
     segment_logits = network.segment_logits(values)
     loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
     probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
     if lone:
-        bag_offsets = torch.from_numpy(valid.offsets).to(reader.device)
+        bag_offsets = torch.from_numpy(valid.offsets).to(scores.device)
         probabilities = segment_sum(probabilities, bag_offsets) / bag_offsets.diff()[:, None]
     rare = metrics.tail(train_counts)
     f1, recall = agreement(valid, probabilities.cpu().numpy(), rare)

@@ -19,7 +19,7 @@ from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.units import items_of
 from ..predictions import Predictions
 from .data import Data
-from .layout import notes_of, runs_of, why, why_notes
+from .layout import MAJORITY, notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, measure
 from .plan import AVERAGED, protocol_models
 from .published import AVERAGE_PRECISION_4, CASE_STUDY
@@ -98,6 +98,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     rows: list[tuple[Cell, ...]] = []
     for name in results.data.feature_sets:
         rows += [_row(results, name, line, request) for line in LINES]
+        rows.append(_constant(results, name, request))
     columns = (
         Column("features"),
         Column("model"),
@@ -144,6 +145,15 @@ def _row(results: Results, name: str, line: Line, request: Request) -> tuple[Cel
         line.paper_ap if first else None,
         told,
     )
+
+
+def _constant(results: Results, name: str, request: Request) -> tuple[Cell, ...]:
+    """Row of the majority genre."""
+    runs = results.majority(name)
+    found = measure(runs, accuracy, rounds=request.rounds)
+    sizes: tuple[Cell, ...] = (runs[0].n, runs[0].unit) if runs else (None, "")
+    scores: tuple[Cell, ...] = (found.spread, found.interval, None)
+    return (name, MAJORITY, *scores, f"{len(runs)}", *sizes, None, None, "")
 
 
 def _chosen(results: Results, name: str, line: Line) -> list[Predictions]:

@@ -11,7 +11,7 @@ from .. import splits
 from ..datasets.fma import feature_sets as fma_sets
 from ..errors import ConfigError
 from ..features.store import FeatureStore
-from ..grid.protocol import Division, Protocol
+from ..grid.protocol import Division, RepeatedSplits
 from ..settings import SplitSettings
 from ..tracks import Tracks
 
@@ -125,7 +125,7 @@ class Data:
         tracks = self.tracks
         if folds and self.official:
             tracks = tracks.with_split(np.full(len(tracks), ""))
-        protocol = Protocol(repeats=seeds, folds=folds, imbalance=self.imbalance)
+        protocol = RepeatedSplits(repeats=seeds, folds=folds, imbalance=self.imbalance)
         found = protocol.divide(tracks, SplitSettings(), seed=seed, by=self.bags)
         if not self.thinned:
             return tuple(found)

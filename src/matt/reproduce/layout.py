@@ -12,6 +12,7 @@ from .published import WHY_NOT
 from .results import Results
 
 SIMULATED = "simulated"
+MAJORITY = "majority genre"
 _WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
 OURS = (
     Column("accuracy", "spread"),

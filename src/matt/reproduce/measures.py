@@ -203,7 +203,8 @@ def measure(
     low, high = math.nan, math.nan
     if not same_items(runs):
         over = paired_over_splits(values)
-        low, high = over.low, over.high
+        # A mean of shares is one, however few splits there are.
+        low, high = (float(np.clip(end, 0, 1)) for end in (over.low, over.high))
     elif rounds and runs[0].n_artists > 1 and found.n:
         made = []
         for counts in draws(runs[0].n_artists, rounds, seed):

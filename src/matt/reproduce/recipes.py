@@ -6,6 +6,7 @@ epochs, and its best epoch chosen by the macro-F1 of validation in the unit that
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def _row(results: Results, name: str, by_row: dict[str, _Values], against: str) 
         None if same else (paired.mean, paired.half_width),
         runs_of(results, feature_set, name),
         *_before(before, same=same),
-        "" if before is None else _verdict(before, ours, paired, same=same),
+        "" if before is None else _verdict(results.data, before, ours, paired, same=same),
     )
 
 
@@ -165,30 +166,41 @@ def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
     )
 
 
-def _verdict(found: Found, ours: _Values, paired: OverSplits, *, same: bool) -> str:
-    """Whether what was found before is found again."""
-    if not ours.macro_f1:
-        return "not run"
+def _verdict(data: Data, found: Found, ours: _Values, paired: OverSplits, *, same: bool) -> str:
+    """Whether what was found before is found again, by both intervals."""
+    if len(ours.macro_f1) < 2:
+        return "too few splits"
     if found.difference is not None and not same:
-        apart, half = paired.mean - found.difference[0], found.difference[1]
+        apart, before = paired.mean - found.difference[0], found.difference[1]
+        mine = paired.half_width
     else:
-        mine = spread_of(ours.macro_f1.values())
-        apart, half = mine.mean - found.macro_f1, found.macro_f1_sd or mine.sd
-    inside = abs(apart) <= half
-    return f"within {half:.3f}" if inside else f"off by {apart:+.3f}, more than {half:.3f}"
+        one = paired_over_splits(list(ours.macro_f1.values()))
+        apart, mine = one.mean - found.macro_f1, one.half_width
+        before = mine
+        if found.macro_f1_sd is not None:
+            from scipy.stats import t
+
+            n = SPLITS[data.key]
+            before = float(t.ppf(0.975, n - 1)) * found.macro_f1_sd / math.sqrt(n)
+    most = math.hypot(mine, before)
+    return (
+        f"agrees: {apart:+.3f}, within {most:.3f}"
+        if abs(apart) <= most
+        else (f"differs: {apart:+.3f}, more than {most:.3f}")
+    )
 
 
 def _verdict_notes(data: Data) -> tuple[str, ...]:
     if not found_of(data):
         return (f"Nothing was found before on a tail of 1 to {data.imbalance:g}.",)
-    what = (
-        "the difference to the control lies within the interval found before (of the control: "
-        "macro-F1 within a standard deviation over splits)"
-        if data.key == SMALL
-        else "macro-F1 lies within a standard deviation over splits of what was found before"
+    n = SPLITS[data.key]
+    before = (
+        f"before: an earlier implementation on {n} splits of its own; splits, weights and batches "
+        "are drawn otherwise here."
     )
-    return (
-        f"before: an earlier implementation on {SPLITS[data.key]} splits of its own.",
-        "Splits, weights and batches are drawn otherwise here: small differences may be chance.",
-        f"verdict: {what}.",
+    verdict = (
+        "verdict: now less before, of the difference to the control where it was given, else of "
+        "macro-F1; and how much both 95 % intervals allow (root of the sum of squares of half "
+        "their widths)."
     )
+    return before, verdict

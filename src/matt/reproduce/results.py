@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from ..errors import DataError, first_few
+from ..evaluation.scores import majority
 from ..grid.cells import Cell
 from ..grid.engine import Progress, Report, run_cells
 from ..grid.fitting import Material, shared_arrays
 from ..grid.protocol import Division
 from ..grid.results import Result, find_result
 from ..predictions import Predictions
+from ..tracks import Tracks
 from .data import Data
 from .measures import Sums
 from .work import Job, make_cells, make_material, work
@@ -80,8 +85,18 @@ class Results:
     def predictions(
         self, feature_set: str, model: str, part: str = "test"
     ) -> tuple[Predictions, ...]:
-        """Predictions of the finished cells of a model."""
-        return tuple(fit.predictions(part) for fit in self.fits(feature_set, model))
+        """Predictions of the finished cells of a model.
+
+        Raises
+        ------
+        DataError
+            If a file holds predictions of other tracks, labels or genres: nothing of it is used.
+        """
+        made = []
+        for fit in self.fits(feature_set, model):
+            made.append(fit.predictions(part))
+            _check(made[-1], self.data.tracks, fit.result.path)
+        return tuple(made)
 
     def sums(
         self, feature_set: str, model: str, *, part: str = "test", unit: str = "spread"
@@ -92,6 +107,15 @@ class Results:
             made = self.predictions(feature_set, model, part)
             self._sums[key] = tuple(Sums.of(some, unit=unit) for some in made)
         return self._sums[key]
+
+    def majority(self, feature_set: str) -> tuple[Sums, ...]:
+        """What the counts of training alone say of every test track; one a split that differs."""
+        for key in self.cells:
+            made = self.predictions(*key, "alone") if key[0] == feature_set else ()
+            if made:
+                runs = tuple(Sums.of(majority(some), unit="track") for some in made)
+                return runs[:1] if self.data.official and self.data.imbalance == 1 else runs
+        return ()
 
     def failed(self, feature_set: str, model: str) -> tuple[str, ...]:
         """Which cells of a model failed, and why: ``"split 3: ..."``."""
@@ -112,6 +136,21 @@ class Results:
             for cells in self.cells.values()
             for cell in cells
         )
+
+
+def _check(predictions: Predictions, tracks: Tracks, path: Path) -> None:
+    """Refuse predictions of other data."""
+    ids = predictions.tracks.track_id
+    unknown = np.setdiff1d(ids, tracks.track_id)
+    wrong = ""
+    if predictions.genres != tracks.genres:
+        wrong = f"genres {first_few(predictions.genres)}, not {first_few(tracks.genres)}"
+    elif unknown.size:
+        wrong = f"{unknown.size} tracks that are not in the data (first: {first_few(unknown)})"
+    elif (tracks.labels[tracks.rows(ids)] != predictions.tracks.labels).any():
+        wrong = "other genres of some tracks than the data has"
+    if wrong:
+        raise DataError(f"{path} holds predictions of other data: {wrong}; delete it")
 
 
 @dataclass(frozen=True, eq=False)

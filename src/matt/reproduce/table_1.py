@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..evaluation.scores import majority
 from ..evaluation.tables import Cell, Column, Table
 from .data import Data
-from .layout import COUNTED, OURS, THEIRS, cells_of, notes_of, runs_of, why, why_notes
+from .layout import COUNTED, MAJORITY, OURS, THEIRS, cells_of, notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, macro_f1, measure
 from .plan import AVERAGED, CONTROLS, TRACK, protocol_models
 from .published import MODELS_1, TABLE_1, why_1
@@ -16,7 +15,7 @@ from .results import Results
 from .targets import Made, Request
 from .work import Job, jobs_of
 
-MAJORITY, SINGLES = "majority genre", "MLP+MATT, all tracks alone"
+SINGLES = "MLP+MATT, all tracks alone"
 
 
 @dataclass(frozen=True)
@@ -129,15 +128,8 @@ def _row(
 
 def _majority(results: Results, name: str, request: Request) -> tuple[Cell, ...]:
     """Row of what knows nothing but the counts of training."""
-    for line in LINES:
-        found = results.predictions(name, line.model, "alone")
-        if found:
-            runs = tuple(Sums.of(majority(some), unit="track") for some in found)
-            if results.data.official and results.data.imbalance == 1:
-                runs = runs[:1]
-            control = Line(MAJORITY, "", control=True)
-            return _row(name, control, runs, str(len(runs)), None, "", request)
-    return _row(name, Line(MAJORITY, "", control=True), (), "0", None, "", request)
+    runs = results.majority(name)
+    return _row(name, Line(MAJORITY, "", control=True), runs, f"{len(runs)}", None, "", request)
 
 
 def _paper(feature_set: str, model: str) -> float | None:

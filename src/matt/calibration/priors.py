@@ -1,0 +1,181 @@
+"""Priors: how frequent each genre is, was in training, or is taken to be by a model's outputs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ConfigError, did_you_mean, first_few
+
+NAMES = ("training", "uniform", "estimate")
+SMALLEST = 1e-12  # a share below it would be certainty, which no album could change
+_ROUNDED = 0.01  # how far from 1 rounded shares may sum
+Prior = str | Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedPrior:
+    """Priors that belong to a model.
+
+    Attributes
+    ----------
+    bags : array, shape (G,)
+        Share of each genre among the training bags, or tracks where those are learned alone.
+    segments : array, shape (G,)
+        Among their segments.
+    assumed : array, shape (G,), or None
+        What the outputs take for the share of each genre. After plain cross-entropy it is ``bags``;
+        with logit adjustment tau it goes like its power 1 - tau, so that with tau = 1 all genres
+        are alike. None if it cannot be known.
+    """
+
+    bags: NDArray[np.float64]
+    segments: NDArray[np.float64]
+    assumed: NDArray[np.float64] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain lists."""
+        assumed = None if self.assumed is None else self.assumed.tolist()
+        return {"bags": self.bags.tolist(), "segments": self.segments.tolist(), "assumed": assumed}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], *, n_genres: int) -> Self:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            If a share is missing or not in [0, 1].
+        """
+        lists = {name: content[name] for name in ("bags", "segments", "assumed")}
+        arrays = {n: None if v is None else np.array(v, np.float64) for n, v in lists.items()}
+        if arrays["bags"] is None or arrays["segments"] is None:
+            raise ValueError("the prior has no shares of bags and segments")
+        for name, shares in arrays.items():
+            if shares is None:
+                continue
+            if shares.shape != (n_genres,) or not ((shares >= 0) & (shares <= 1)).all():
+                raise ValueError(f"the prior {name!r} holds no {n_genres} shares in [0, 1]")
+        return cls(arrays["bags"], arrays["segments"], arrays["assumed"])
+
+
+def shares_of(
+    prior: Prior, genres: Sequence[str], *, link: str, trained: TrainedPrior | None
+) -> NDArray[np.float64]:
+    """Share of each genre, shape (G,), that a prior other than ``"estimate"`` names.
+
+    Parameters
+    ----------
+    prior, trained
+        As in `matt.calibration.shift.reprior`.
+    genres : sequence of str
+    link : {"softmax", "sigmoid"}
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown, a genre is unknown or left out, or a number is no share.
+    """
+    if isinstance(prior, str):
+        if prior not in NAMES:
+            raise ConfigError(f"unknown prior {prior!r}; {did_you_mean(prior, NAMES)}")
+        if prior == "training" and trained is not None:
+            return trained.bags
+        return np.full(len(genres), 1 / len(genres) if link == "softmax" else 0.5)
+    for genre, share in prior.items():
+        if genre not in genres:
+            raise ConfigError(
+                f"the prior names the unknown genre {genre!r}; {did_you_mean(genre, genres)}"
+            )
+        number = isinstance(share, (int, float)) and not isinstance(share, bool)
+        if not (number and math.isfinite(share) and 0 <= share <= 1):
+            raise ConfigError(f"the prior of {genre!r} is {share!r}; give a share in [0, 1]")
+    absent = [genre for genre in genres if genre not in prior]
+    if absent:
+        raise ConfigError(
+            f"the prior leaves out {len(absent)} of {len(genres)} genres ({first_few(absent)}); "
+            "give each a share, 0 for what cannot be"
+        )
+    shares = np.array([prior[genre] for genre in genres], np.float64)
+    if link == "softmax":
+        if abs(shares.sum() - 1) > _ROUNDED:
+            raise ConfigError(
+                f"the shares of the prior sum to {shares.sum():.4g}; they must sum to 1"
+            )
+        shares = shares / shares.sum()
+    return shares
+
+
+def read_prior(text: str) -> Prior:
+    """Read a prior as it is given on the command line: a name, JSON, or a file of JSON.
+
+    Raises
+    ------
+    ConfigError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> read_prior('{"Folk": 0.8, "Rock": 0.2}')
+    {'Folk': 0.8, 'Rock': 0.2}
+    """
+    if text in NAMES:
+        return text
+    where = "the prior"
+    if not text.lstrip().startswith("{"):
+        where, path = text, Path(text)
+        if not path.is_file():
+            raise ConfigError(
+                f"the prior {text!r} is no file and none of {', '.join(NAMES)}; give one of them, "
+                'or shares such as \'{"Folk": 0.8, "Rock": 0.2}\''
+            )
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{where} is not JSON ({error}); correct it") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{where} holds no shares; write it as " + "'{\"Folk\": 0.8, ...}'")
+    return content
+
+
+def log_prior(labels: NDArray[Any], weights: NDArray[Any], *, n_genres: int) -> NDArray[np.float64]:
+    """Log of how frequent each genre is, (count + 1/2) / sum; a genre without a bag stays finite.
+
+    Parameters
+    ----------
+    labels : int array, shape (b,), or bool array, shape (b, G)
+    weights : array, shape (b,)
+        What a bag counts.
+    n_genres : int
+
+    Returns
+    -------
+    array, shape (G,)
+        With several genres a bag: the log *odds* of each genre, which is what a logit is there.
+
+    Examples
+    --------
+    >>> np.exp(log_prior(np.array([0, 0, 0, 1]), np.array([1, 1, 1, 1]), n_genres=2))
+    array([0.7, 0.3])
+    """
+    if labels.ndim == 2:
+        counts = (labels * weights[:, None]).sum(axis=0) + 0.5
+        odds: NDArray[np.float64] = np.log(counts / (weights.sum() + 1 - counts))
+        return odds
+    counts = np.bincount(labels, weights, minlength=n_genres) + 0.5
+    prior: NDArray[np.float64] = np.log(counts / counts.sum())
+    return prior
+
+
+def as_logits(shares: NDArray[np.float64], link: str) -> NDArray[np.float64]:
+    """Logs of shares, or with the link ``"sigmoid"`` their log odds; finite for 0 and 1."""
+    shares = shares.clip(SMALLEST, 1 - SMALLEST)
+    return np.asarray(np.log(shares) - (np.log1p(-shares) if link == "sigmoid" else 0))

@@ -1,0 +1,103 @@
+"""Several networks in one classifier: the same settings, other seeds, and the mean probability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ..bags import Bags
+from .network import BagNetwork
+from .reading import Reader, encode
+from .training_settings import TrainingSettings
+
+
+class Said(NamedTuple):
+    """What networks say of bags together.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (b, G)
+    attention : Tensor, shape (N, G) or (N, 1)
+        The mean over the networks.
+    segment_logits : Tensor, shape (N, G)
+    offsets : int array, shape (n + 1,)
+        Where each track starts.
+    """
+
+    logits: Tensor
+    attention: Tensor
+    segment_logits: Tensor
+    offsets: NDArray[np.int64]
+
+
+def members(settings: TrainingSettings) -> list[TrainingSettings]:
+    """Return the settings of each network, which differ in their seeds.
+
+    The first has the seed itself, so it is the network that would be trained alone. The others'
+    are drawn from it, and are no other run's.
+
+    Examples
+    --------
+    >>> [one.seed == 3 for one in members(TrainingSettings(seed=3, n_networks=2))]
+    [True, False]
+    """
+    seeds = [settings.seed]
+    for number in range(1, settings.n_networks):
+        drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)
+        seeds.append(int(drawn[0]))
+    return [replace(settings, seed=seed) for seed in seeds]
+
+
+@torch.no_grad()
+def say(
+    networks: Sequence[BagNetwork], reader: Reader, bags: Bags, *, link: str, max_segments: int
+) -> Said:
+    """Predict bags with all networks and average.
+
+    Parameters
+    ----------
+    networks : sequence of BagNetwork
+        Set to evaluation by this.
+    reader : Reader
+        Of the tracks of the bags.
+    bags : Bags
+    link : {"softmax", "sigmoid", "none"}
+        How each network's logits become what is averaged.
+    max_segments : int >= 1
+        Encoded at once.
+    """
+    found = []
+    for network in networks:
+        scores, values, offsets = encode(network, reader, bags.track_ids, max_segments=max_segments)
+        whole = torch.from_numpy(offsets[bags.offsets]).to(scores.device)
+        found.append((*network.pool(scores, values, whole), network.segment_logits(values)))
+    logits, attention, alone = (torch.stack(parts) for parts in zip(*found, strict=True))
+    return Said(average(logits, link), attention.mean(0), average(alone, link), offsets)
+
+
+def average(logits: Tensor, link: str) -> Tensor:
+    """Logits (n, G) of the mean probability of several networks (K, n, G).
+
+    Examples
+    --------
+    One network says 1 : 1 and another one 3 : 1, so together 5 : 3:
+
+    >>> odds = torch.tensor([[[1.0, 1.0]], [[3.0, 1.0]]])
+    >>> average(odds.log(), "softmax").exp()
+    tensor([[0.6250, 0.3750]])
+    """
+    if len(logits) == 1:
+        return logits[0]
+    if link == "sigmoid":
+        yes, no = (logsigmoid(sign * logits).logsumexp(0) for sign in (1, -1))
+        return yes - no
+    said = logits.log_softmax(-1) if link == "softmax" else logits
+    return said.logsumexp(0) - math.log(len(logits))
