@@ -224,12 +224,12 @@ class Table:
 
     def to_markdown(self) -> str:
         """A table of GitHub's Markdown with the title above and the notes below."""
-        lines = [f"**{_escape(self.title)}**", ""]
-        lines.append(_line(_escape(column.name) for column in self.columns))
+        lines = [f"**{escape_markdown(self.title)}**", ""]
+        lines.append(_line(escape_markdown(column.name) for column in self.columns))
         lines.append("|" + "|".join("---:" if c.numeric else ":---" for c in self.columns) + "|")
-        lines += [_line(_escape(cell) for cell in row) for row in self.shown()]
+        lines += [_line(escape_markdown(cell) for cell in row) for row in self.shown()]
         for note in self.notes:
-            lines += ["", _escape(note)]
+            lines += ["", escape_markdown(note)]
         return "\n".join(lines) + "\n"
 
     def to_rich(self) -> Group:
@@ -279,8 +279,8 @@ def _json(column: Column, cell: Cell) -> Any:
     return cell
 
 
-def _escape(text: str) -> str:
-    """Text that Markdown shows as it is."""
+def escape_markdown(text: str) -> str:
+    """Text on one line that Markdown shows as it is."""
     return _MARKDOWN.sub(r"\\\1", plain(text))
 
 
