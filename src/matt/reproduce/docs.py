@@ -34,15 +34,15 @@ _NOTE = "<!-- Made by tools/write_reproduce.py from run files; do not edit. -->"
 _INTRODUCTION = """\
 # Reproduction
 
-What `matt reproduce` made of the paper, beside what the paper prints. The first table of each part
-is the one to read: every fault of the paper or of its released code, switched on alone and then one
-after the other, as a difference to the corrected model on the same test tracks. A number in brackets
-is the end of a 95 % interval. What a fault is, and which protocol has which, is said in
-[Method](method.md).
+What `matt reproduce` made of the paper, beside what the paper prints. The first table of each
+part is the one to read: every fault of the paper or of its released code, switched on alone and
+then one after the other, as a difference to the corrected model on the same test tracks. Numbers
+in brackets are the ends of a 95 % interval. [Method](method.md) says what each fault is, and which
+protocol has which.
 
-Parts whose title begins with **Simulated** are of a simulated FMA. They show that everything runs and what
-it costs; nothing about music follows from them. The others are of real features of the Free Music
-Archive.
+Parts whose title begins with **Simulated** are of a simulated FMA. They show that everything runs
+and what it costs; nothing about music follows from them. The others are of real features of the
+Free Music Archive.
 """
 
 
