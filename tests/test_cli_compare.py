@@ -110,7 +110,7 @@ def test_settings_of_all_cells_can_be_changed(source):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["compare", "x.toml"], "name what is to be compared: a grid file with --grid"),
+        (["compare", "x.toml"], "two runs or more, or a grid file with --grid"),
         (["compare", "x.toml", "--grid", "g.toml"], "name one with --out"),
         (["compare", "a", "b", "--grid", "g.toml", "--out", "o"], "run on one source, got 2"),
     ],

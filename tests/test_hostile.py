@@ -91,14 +91,20 @@ def check(result, *, as_json):
 
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
-@pytest.mark.parametrize("command", ["scan", "extract", "train", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    "command", ["scan", "extract", "train", "evaluate", "predict", "compare", "report", "score"]
+)
 def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, trained):
     music, out = attack[1], trained[0]
+    saved = out / "predictions" / "test.parquet"
     arguments = {
         "scan": [music],
         "extract": [music, "--duration", "0.5", "--short", "pad", "--workers", "1"],
         "train": [music, "--out", f"{out} again", "--no-controls", "--set", "training.epochs=1"],
         "evaluate": [out],
+        "compare": [out, saved, "--rounds", "0"],
+        "report": [out, "--out", attack[0] / f"report [red]\x1b[31m {as_json}", "--rounds", "0"],
+        "score": [saved, "--rounds", "0"],
         "predict": [music, "--model", out, "--explain", "--out", attack[0] / "genres.csv"],
     }[command]
     if command == "train" and not as_json:
@@ -109,10 +115,35 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
     else:
         result = run(attack, command, *arguments, *(["--json"] if as_json else []))
     check(result, as_json=as_json)
-    if not as_json and command == "evaluate":
+    if not as_json and command in ("evaluate", "score"):
         assert "=[red]House [31m<b>" in result.stdout
+    elif not as_json and command in ("compare", "report"):
+        assert "[31m" in result.stdout.replace("\ufffd", "")
     elif not as_json:  # shown, not obeyed
         assert f"{music}/[red]x[bold] :cat:.mp3: " in result.stderr
+
+
+def test_no_cell_of_a_report_is_a_formula(attack, trained):
+    out = attack[0] / "tables"
+    result = run(attack, "report", trained[0], "--out", out, "--rounds", "0", "--json")
+    assert result.exit_code == 0, result.output
+    cells = set()
+    for path in (out / "tables").iterdir():
+        with path.open(newline="", encoding="utf-8") as file:
+            cells |= {cell for row in csv.reader(file) for cell in row}
+    formulas = [cell for cell in cells if cell[:1] in tuple("=+-@") and not _is_number(cell)]
+    assert formulas == []
+    assert "'=[red]House [31m<b>" in cells
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert not STEERING.search(page.replace("\t", " "))
+
+
+def _is_number(text):
+    try:
+        return float(text) is not None
+    except ValueError:
+        return False
 
 
 def test_no_cell_of_a_table_of_albums_is_a_formula(attack, trained):

@@ -117,8 +117,9 @@ def test_maps_larger_than_memory_are_trained_batch_by_batch(tmp_path, monkeypatc
     assert read
     assert max(count for count, _ in read) == most
     assert max(n_bytes for _, n_bytes in read) == most * 6 * 30 * 2  # of 96 * 6 * 30 * 2
+    (network,), (other_network,) = mapped._networks, whole._networks
     for one, other in zip(
-        mapped._network.state_dict().values(), whole._network.state_dict().values(), strict=True
+        network.state_dict().values(), other_network.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
     assert not any(isinstance(block, np.ndarray) and not is_map(block) for block in store.blocks)

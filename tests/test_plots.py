@@ -13,8 +13,9 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from matt.errors import DataError
-from matt.evaluation import plots, style
+from matt.evaluation import curves, plots, probability, style
 from matt.evaluation.dots import Dots, dots
+from matt.evaluation.ranking import precision_recall, step_sum
 from matt.evaluation.tables import plain
 
 HOSTILE = [
@@ -67,6 +68,39 @@ FIGURES = {
     "one track": lambda: plots.contributions(
         ["Intro"], np.array([-0.3]), genre="Folk", title="Single", effects=np.array([np.nan])
     ),
+}
+
+
+def made_up(seed=0, n=31, n_genres=10):
+    """Items of which some are right."""
+    rng = np.random.default_rng(seed)
+    truth = np.eye(n_genres, dtype=bool)[rng.integers(n_genres, size=n)]
+    values = rng.dirichlet(np.ones(n_genres), size=n) + 0.3 * truth
+    return values / values.sum(axis=1, keepdims=True), truth
+
+
+def lines(draw, *, many=6):
+    return {name: draw(*made_up(i)) for i, name in enumerate(HOSTILE[:many])}
+
+
+def micro(values, truth):
+    return precision_recall(values.ravel(), truth.ravel())
+
+
+def panel(genre, *, models=2, n=7):
+    some = {f"m{i}": precision_recall(v[:, 0], t[:, 0]) for i in range(models)
+            for v, t in [made_up(i)]}  # fmt: skip
+    return curves.GenrePanel(genre, n, 0.1, some, rare=n < 9)
+
+
+FIGURES |= {
+    "micro curves": lambda: curves.micro_curves(lines(micro), chance=0.1, unit="bag", n=31),
+    "genre curves": lambda: curves.genre_curves([panel(g) for g in HOSTILE], unit="bag"),
+    "reliability": lambda: curves.reliability(lines(probability.reliability), unit="track"),
+    "coverage": lambda: curves.coverage(
+        {name: (np.array([0.5, 1.0]), np.array([1.0, 0.5])) for name in HOSTILE[:2]}, unit="x", n=2
+    ),
+    "no validation": lambda: plots.history(HISTORY, losses=["loss"], scores=[]),
 }
 
 
@@ -268,3 +302,43 @@ def test_dots_show_every_split_and_differences_with_their_interval():
         [-0.375, 0.125], [-0.125], [0.0625], [0, 0],
     ]  # fmt: skip
     assert [name.get_text() for name in left.get_yticklabels()] == ["one", r"two \$x\$", "three"]
+
+
+def test_curves_tell_models_apart_without_colour():
+    figure = FIGURES["micro curves"]()
+    drawn = figure.axes[0].get_lines()[:6]
+    patterns = {str(line._dash_pattern) for line in drawn}
+    assert len(patterns) == len({to_hex(line.get_color()) for line in drawn}) == 6
+
+
+def test_a_drawn_curve_has_the_area_that_its_name_says():
+    curve = micro(*made_up(4))
+    figure = curves.micro_curves({"one": curve}, chance=0.1, unit="bag", n=31)
+    (line,) = figure.axes[0].get_lines()[:1]
+    x, y = line.get_xdata(), line.get_ydata()
+    assert np.sum(np.diff(x) * y[1:]) == pytest.approx(step_sum(*curve))
+    assert f"one (AP {step_sum(*curve):.3f})".replace("0.", ".") in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
+
+
+def test_reliability_shows_every_bin_and_which_are_small():
+    values, truth = made_up(2, n=301)
+    found = probability.reliability(values, truth)
+    figure = curves.reliability({"m": found}, unit="bag")
+    top = figure.axes[0].get_lines()
+    np.testing.assert_array_equal(top[1].get_ydata(), found.share[found.n > 0])
+    full, hollow = top[2], top[3]
+    np.testing.assert_array_equal(full.get_xdata(), found.confidence[found.n >= curves.FEW])
+    small = (found.n > 0) & (found.n < curves.FEW)
+    assert small.any()
+    np.testing.assert_array_equal(hollow.get_xdata(), found.confidence[small])
+    assert hollow.get_markerfacecolor() == "white"
+
+
+def test_only_so_many_lines_and_panels_are_drawn():
+    with pytest.raises(DataError, match="7 lines in one picture; draw 1 to 6"):
+        curves.coverage(lines(micro, many=7), unit="bag", n=31)
+    many = [panel(f"g{i}", models=1) for i in range(curves.PANELS + 3)]
+    figure = curves.genre_curves(many, unit="bag")
+    assert sum(pane.get_visible() for pane in figure.axes) == curves.PANELS

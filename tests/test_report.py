@@ -1,12 +1,12 @@
 import base64
 import io
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
+from page import Page
 
 from matt.errors import DataError
 from matt.evaluation import plots
@@ -23,36 +23,6 @@ HOSTILE = [
     "<!-- -->&lt;&amp;",
     "http://example.org/x.png",
 ]
-
-
-class Page(HTMLParser):
-    """Elements, attributes and shown text of a page."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.attributes, self.texts, self.open = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert not self.open, "an element is not closed"
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append(tag)
-        self.attributes += [(tag, name, value) for name, value in attrs]
-        if tag not in ("meta", "img", "br"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, text):
-        if text.strip():
-            self.texts.append((self.open[-1], text))
-
-    def said(self, element):
-        return [text for where, text in self.texts if where == element]
-
-    def values(self, name):
-        return [value for _, attribute, value in self.attributes if attribute == name]
 
 
 def picture(caption="", alt=""):
@@ -176,3 +146,25 @@ def test_written_whole_and_alike(tmp_path):
     assert first == (tmp_path / "b.html").read_bytes()
     assert Page(first.decode("utf-8")).said("h1") == ["Björk 東京"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "b.html"]
+
+
+def test_headings_of_parts_stand_under_their_section():
+    page = Page(
+        render_report(title="t", sections=[Section("a", []), Section("b", [], 3), Section("c", [])])
+    )
+    assert [e for e in page.elements if e[0] == "h" and e[1:].isdigit()] == ["h1", "h2", "h3", "h2"]
+    assert (page.said("h2"), page.said("h3")) == (["a", "c"], ["b"])
+    assert page.said("a") == ["a", "b", "c"]
+    assert "nested" in page.values("class")
+    flat = Page(render_report(title="t", sections=[Section("a", []), Section("c", [])]))
+    assert "nested" not in flat.values("class")
+
+
+def test_long_texts_get_room_before_numbers():
+    table = Table("T", (Column("a"), Column("b"), Column("n", "int")), (("x" * 21, "x" * 20, 1),))
+    page = Page(render_report(title="t", sections=[Section("s", [table])]))
+    assert [v for t, n, v in page.attributes if (t, n) == ("td", "class")] == [
+        "text long",
+        "text",
+        "number",
+    ]

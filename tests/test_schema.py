@@ -12,7 +12,10 @@ from matt import ConfigError, config, schema
 from matt.settings import Settings
 
 EVERY = [setting for section in schema.sections() for setting in section.settings]
-NEEDS = {  # what a value needs beside it
+NEEDS = {
+    "training.precision": [
+        "training.device=cuda"
+    ],  # which float16 needs; looked for at the start  # what a value needs beside it
     "model.query": ["model.pooling=dot"],
     "features.short": ["features.kind=summary"],
     "features.frequencies": ["features.kind=summary"],

@@ -30,6 +30,7 @@ EVERY_KIND = {  # cell, as shown
     "signed": (0.184, "+0.18"),
     "spread": ((0.6834, 0.0209), ".683 ± .02"),
     "interval": ((0.612, 0.744), ".61-.74"),
+    "signed interval": ((-0.0184, 0.0052), "-.018 to +.005"),
     "difference": ((-0.0184, 0.013), "-.018 ± .013"),
 }
 UNDEFINED = {kind: None for kind in KINDS} | {"flag": False, "share": NAN, "spread": (NAN, NAN)}
@@ -52,7 +53,7 @@ def test_every_kind_is_shown():
     assert set(EVERY_KIND) == set(KINDS)
     first, second = every_kind().shown()
     assert first == [shown for _, shown in EVERY_KIND.values()]
-    assert second == ["-", "", "-", "-", "-", "-", "-", "-", "-"]
+    assert second == ["" if kind == "flag" else "-" for kind in EVERY_KIND]
     assert Column("F1", "spread").show((0.25, NAN)) == ".250"  # a single split
     assert Column("F1", "share").show(1.0) == "1.000"
     assert Column("gain", "difference").show((0.25, NAN)) == "+.250"
@@ -68,6 +69,7 @@ def test_json_survives_a_strict_writer():
     assert defined["share"] == 0.6826
     assert defined["spread"] == {"mean": 0.6834, "sd": 0.0209}
     assert defined["interval"] == {"low": 0.612, "high": 0.744}
+    assert defined["signed interval"] == {"low": -0.0184, "high": 0.0052}
     assert undefined == {kind: False if kind == "flag" else None for kind in KINDS}
     single = Table("", (Column("F1", "spread"),), (((0.5, NAN),),)).to_json()
     assert single["rows"] == [{"F1": {"mean": 0.5, "sd": None}}]
@@ -80,7 +82,7 @@ def test_csv_keeps_all_digits():
     assert (float(rows[0]["interval low"]), float(rows[0]["interval high"])) == (0.612, 0.744)
     assert rows[0]["int"] == "12345"
     assert {value for name, value in rows[1].items() if name != "flag"} == {""}
-    assert all(len(row) == len(KINDS) + 3 and None not in row for row in rows)
+    assert all(len(row) == len(KINDS) + 4 and None not in row for row in rows)
 
 
 @given(st.lists(st.text(), min_size=2, max_size=2))

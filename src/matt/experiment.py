@@ -15,12 +15,9 @@ from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
-from .evaluation.overview import overview
 from .evaluation.report import Picture, Section, write_report
-from .evaluation.resampling import ROUNDS
 from .evaluation.scores import score
 from .evaluation.summaries import files_table
-from .evaluation.tables import Table
 from .faults import fault_texts
 from .features.store import FeatureStore
 from .files import write_bytes, write_text
@@ -28,6 +25,10 @@ from .models.classifier import GenreClassifier
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
+from .reports.saved import NAMES as NAMES
+from .reports.saved import model_name as model_name
+from .reports.saved import saved as saved
+from .reports.saved import tables_of as tables_of
 from .runs import Run
 from .schema import to_toml
 from .settings import Settings
@@ -185,68 +186,6 @@ def run(
     )
     out.finish(notes=noted, untestable=list(untestable))
     return out
-
-
-NAMES = {
-    "test": BAG_MODEL,
-    "test-alone": f"{BAG_MODEL}, each track alone",
-    "control": "control: track model averaged over the bag",
-    "control-alone": "control: track model, each track alone",
-}
-
-
-def tables_of(
-    made: Mapping[str, Predictions],
-    *,
-    model: str = BAG_MODEL,
-    faults: Sequence[str] = (),
-    rounds: int = ROUNDS,
-    seed: int = 0,
-) -> dict[str, Table]:
-    """Tables of saved predictions, see `matt.evaluation.overview`.
-
-    Parameters
-    ----------
-    made : mapping of str to Predictions
-        Under the names that `run` saves.
-    model : str
-        What the model is called, see `model_name`.
-    faults : sequence of str
-        Of the run, by name; noted under the scores.
-    rounds, seed : int
-        Of the resamples for intervals; 0 rounds for none.
-    """
-    names = NAMES
-    if model != BAG_MODEL:  # a baseline sees lone tracks
-        alone = f"{model}, each track alone"
-        names = {**NAMES, "test": f"{model}, averaged over the bag", "test-alone": alone}
-    named = {names.get(name, name): predictions for name, predictions in made.items()}
-    tables = overview(named, model=model, rounds=rounds, seed=seed)
-    scores = tables["scores"]
-    return {**tables, "scores": replace(scores, notes=(*scores.notes, *fault_texts(faults)))}
-
-
-def saved(run: Run) -> dict[str, Predictions]:
-    """Predictions of a run under the names that `run` gave them.
-
-    Raises
-    ------
-    DataError
-        If the run is unfinished or of another kind.
-    """
-    if run.manifest["kind"] != "train":
-        raise DataError(
-            f"{run.path} is a run of 'matt {run.manifest['kind']}', whose tables are in its "
-            "scores.json; name a run folder of 'matt train'"
-        )
-    run.check_finished()
-    return {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
-
-
-def model_name(run: Run) -> str:
-    """What the tables of a run call its model: its baseline by name, or the bag model."""
-    settings = run.manifest["settings"].get("baseline")
-    return BAG_MODEL if settings is None else str(settings["classifier"])
 
 
 def draw(

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .bags import Bags
 from .errors import DataError, did_you_mean, first_few
 from .files import as_array, read_parquet, write_parquet
-from .score_files import read_scores
+from .score_files import places_of, read_scores
 from .tracks import Tracks
 
 LINKS = ("softmax", "sigmoid", "none")
@@ -240,32 +240,31 @@ class Predictions:
         return cls(bags, tracks, as_array(table["logits"])[first], meta["link"], **segments)
 
     @classmethod
-    def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str = "softmax") -> Predictions:
-        """Read anyone's predictions: a ``track_id`` column and one column of scores a genre.
+    def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str | None = None) -> Predictions:
+        """Read anyone's predictions, one row a track, schema ``matt.scores/1``.
 
         Parameters
         ----------
         path : path
-            CSV with a header. Genre columns are matched by name; further columns are ignored.
+            CSV with a header: ``track_id`` (or ``path``) and one column of scores a genre, matched
+            by name, or a column ``genre`` with the best alone. Further columns are ignored.
         tracks : Tracks
             Gives labels and training counts.
-        link : {"softmax", "sigmoid", "none"}
-            ``"softmax"`` and ``"sigmoid"`` read probabilities, ``"none"`` scores that are none.
+        link : {"softmax", "sigmoid", "none"}, optional
+            ``"softmax"`` (the default) and ``"sigmoid"`` read probabilities, ``"none"`` scores that
+            are none; a file that names genres alone has none.
 
         Raises
         ------
         DataError
-            If a genre column or a track is missing, or a value is no number or no probability; the
-            message names the line.
+            If a column or a track is missing, or a value is not what the link says; the message
+            names the line.
         """
-        _check_link(link)
-        ids, scores = read_scores(path, tracks.genres, probabilities=link != "none")
-        if link == "softmax":
-            scores = np.log(scores.clip(1e-12))
-        elif link == "sigmoid":
-            scores = np.log(scores.clip(1e-12) / (1 - scores).clip(1e-12))
-        chosen = tracks.take(tracks.rows(ids))
-        return cls(singletons(chosen, tracks), chosen, scores.astype(np.float32), link)
+        _check_link(link or "softmax")
+        read = read_scores(path, tracks.genres, link=link)
+        rows = places_of(read.keys, tracks.path) if read.by == "path" else tracks.rows(read.keys)
+        chosen = tracks.take(rows)
+        return cls(singletons(chosen, tracks), chosen, read.logits, read.link)
 
 
 def probabilities_of(logits: NDArray[Any], link: str) -> NDArray[np.float64]:

@@ -16,7 +16,9 @@ from . import (
     extract,
     fma,
     library,
+    report,
     reproduce,
+    score,
     settings,
     training,
 )
@@ -58,8 +60,10 @@ app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(settings.settings)
 app.command("evaluate")(training.evaluate)
+app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("reproduce")(reproduce.reproduce)
+app.command("report")(report.report)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(describe.describe)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from .probability import Reliability
 from .scores import Scores
 from .slices import ShotScores
@@ -126,6 +128,47 @@ def shot_table(
     )
     paper = "The last two are the tails of the paper, counted in training tracks."
     return Table(title, tuple(columns), tuple(cells), (means, paper))
+
+
+def pair_table(scores: Scores, *, title: str = "Most-confused pairs", most: int = 15) -> Table:
+    """Which genre was most often taken for which other.
+
+    Parameters
+    ----------
+    scores : Scores
+    title : str
+    most : int
+        Pairs that are shown, those with the most items.
+    """
+    columns = (
+        Column("true"),
+        Column("taken for"),
+        Column("n", "int"),
+        Column("of the true genre", "share"),
+        Column("training tracks of the true genre", "int"),
+        Column("of the other", "int"),
+    )
+    if scores.confusion is None:
+        return Table(title, columns, (), ("Undefined: an item may have several genres.",))
+    wrong = scores.confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    cells = [
+        (
+            scores.genres[g].genre,
+            scores.genres[h].genre,
+            int(wrong[g, h]),
+            float(wrong[g, h] / scores.genres[g].n),
+            scores.genres[g].train_tracks,
+            scores.genres[h].train_tracks,
+        )
+        for g, h in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[g, h]
+    ]
+    n = int(wrong.sum())
+    shown = sum(row[2] for row in cells)
+    note = f"{shown:,} of {n:,} mistakes among {scores.n:,} items (unit: {scores.unit})."
+    return Table(title, columns, tuple(cells), (note,))
 
 
 def calibration_table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..bags import Bags
 from ..predictions import Predictions
 from .detail import calibration_table, detail_table, shot_table, size_table
 from .probability import reliability_of
@@ -20,7 +21,13 @@ MAJORITY = "control: majority class"
 
 
 def overview(
-    made: Mapping[str, Predictions], *, model: str, rounds: int = ROUNDS, seed: int = 0
+    made: Mapping[str, Predictions],
+    *,
+    model: str,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    bags: Bags | None = None,
+    title: str = "Test split",
 ) -> dict[str, Table]:
     """Tables of predictions of the same test tracks.
 
@@ -34,6 +41,10 @@ def overview(
         Resamples of the artists for intervals; 0 for none.
     seed : int
         Of the resamples.
+    bags : Bags, optional
+        Whose sizes tell items apart; by default those of the first.
+    title : str
+        Of the table of scores: which tracks these are.
 
     Returns
     -------
@@ -52,26 +63,34 @@ def overview(
     constant = majority(first)
     rows += [
         (MAJORITY, score_with_intervals(constant, unit=unit, rounds=rounds, seed=seed))
-        for unit in ("bag", "spread")
+        for unit in (("bag", "spread") if (first.bags.sizes > 1).any() else ("bag",))
     ]
     spread = next(scores for name, scores in rows if scores.unit != "bag")
     sizes = [
-        (name, by_size(predictions, bags=first.bags, rounds=rounds, seed=seed))
+        (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
         for name, predictions in made.items()
     ]
     tables = {
-        "scores": score_table(rows, title="Test split"),
-        "detail": detail_table(rows, title="Test split: more metrics"),
+        "scores": score_table(rows, title=title),
+        "detail": detail_table(rows, title=f"{title}: more metrics"),
         "genres": genre_table(spread, title=f"{model[:1].upper()}{model[1:]} by genre"),
         "sizes": size_table(sizes),
         "shots": shot_table([(name, _shots(p, rounds, seed)) for name, p in made.items()]),
         "calibration": _calibration(first, model),
     }
-    note = _protocol(first)
-    if note:
-        scores = tables["scores"]
-        tables["scores"] = replace(scores, notes=(*scores.notes, note))
+    tables["scores"] = with_protocol(tables["scores"], first)
     return tables
+
+
+def with_protocol(table: Table, predictions: Predictions) -> Table:
+    """Return a table with a note where the test split is too small to rank models.
+
+    Nothing is said of tracks that are in no test split.
+    """
+    tracks = predictions.tracks
+    tested = (tracks.split == "test") & tracks.labelled
+    note = protocol_for(tracks).note if tested.any() else ""
+    return replace(table, notes=(*table.notes, note)) if note else table
 
 
 def _shots(predictions: Predictions, rounds: int, seed: int) -> tuple[ShotScores, ...]:
@@ -85,10 +104,3 @@ def _calibration(predictions: Predictions, model: str) -> Table:
     title, reason = f"Calibration: {model}", items.no_probabilities
     found = None if reason else reliability_of(predictions)
     return calibration_table(found, unit=items.unit, title=title, reason=reason)
-
-
-def _protocol(predictions: Predictions) -> str:
-    """Whether this split is too small, where the tracks say that they are of one."""
-    tracks = predictions.tracks
-    tested = (tracks.split == "test") & tracks.labelled
-    return protocol_for(tracks).note if tested.any() else ""

@@ -149,4 +149,7 @@ def _comparable(names: tuple[str, ...], one: Items, two: Items) -> dict[str, boo
 
 
 def _ranked(name: str, one: Items, two: Items) -> bool:
+    """Whether a metric ranks scores that have no order among each other, or none at all."""
+    if one.no_ranking or two.no_ranking:
+        return name in ("micro_ap", "macro_ap") or "top_" in name
     return name in ("micro_ap", "macro_ap") and one.link != two.link

@@ -131,7 +131,8 @@ def history(
         One an epoch, with ``"epoch"`` and the columns named below. Where epochs start again there
         is another line, of the next network of a model that has several.
     losses, scores : sequence of str
-        Columns of the left panel and of the right one, whose axis runs from 0 to 1.
+        Columns of the left panel and of the right one, whose axis runs from 0 to 1; a panel without
+        a column is left out.
     best_epoch : int, optional
         The epoch whose weights were kept; it is marked.
     """
@@ -145,8 +146,9 @@ def history(
     starts = np.flatnonzero(np.diff(epochs) <= 0) + 1  # of the next network: a new line
     colours = (COMMON, TAIL, FOR, AGAINST, "#E69F00", "#56B4E9")
     with style.settings():
-        figure, axes = style.panels(2, height=2.6)
-        for ax, names, title in zip(axes, (losses, scores), ("loss", "score"), strict=True):
+        shown = {title: names for title, names in (("loss", losses), ("score", scores)) if names}
+        figure, axes = style.panels(len(shown), height=2.6)
+        for ax, (title, names) in zip(axes, shown.items(), strict=True):
             for name, colour in zip(names, colours, strict=False):
                 marker = "o" if len(rows) == 1 else None
                 values = np.array([row[name] for row in rows], np.float64)
@@ -168,7 +170,8 @@ def history(
             ax.set(xlabel="epoch", title=title)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend()
-        axes[1].set_ylim(0, 1)
+            if title == "score":
+                ax.set_ylim(0, 1)
     return figure
 
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import write_text
 from .style import DPI, png
-from .tables import Table, plain
+from .tables import Column, Table, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_LONG = 20  # letters of a cell, from which on its column is a wide one
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -77,10 +78,13 @@ class Section:
     title : str
     parts : sequence of str, Table or Picture
         In this order. In a text, an empty line begins a new paragraph.
+    level : {2, 3}
+        Of the heading; 3 is a part of the last section of level 2.
     """
 
     title: str
     parts: Sequence[str | Table | Picture]
+    level: int = 2
 
 
 def render_report(
@@ -101,11 +105,17 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    sections = list(sections)
     return environment.get_template("report.html.jinja").render(
         title=plain(title),
+        nested=any(section.level > 2 for section in sections),
         lead=_paragraphs(lead),
         sections=[
-            {"title": plain(section.title), "parts": [_part(part) for part in section.parts]}
+            {
+                "title": plain(section.title),
+                "parts": [_part(part) for part in section.parts],
+                "level": section.level,
+            }
             for section in sections
         ],
         footer=_paragraphs(footer),
@@ -147,15 +157,15 @@ def write_report(
 def _part(part: str | Table | Picture) -> dict[str, Any]:
     """What the template shows of a part."""
     if isinstance(part, Table):
-        looks = {"text": "text", "flag": "flag", "alarm": "alarm"}
+        rows = part.shown()
         return {
             "kind": "table",
             "title": plain(part.title),
             "columns": [
-                {"name": plain(column.name), "look": looks.get(column.kind, "number")}
-                for column in part.columns
+                {"name": plain(column.name), "look": _look(column, [row[i] for row in rows])}
+                for i, column in enumerate(part.columns)
             ],
-            "rows": part.shown(),
+            "rows": rows,
             "notes": [plain(note) for note in part.notes],
         }
     if isinstance(part, Picture):
@@ -169,6 +179,13 @@ def _part(part: str | Table | Picture) -> dict[str, Any]:
             "alt": plain(part.alt or part.caption),
         }
     return {"kind": "text", "texts": _paragraphs(part)}
+
+
+def _look(column: Column, cells: Sequence[str]) -> str:
+    """Classes of a column; one with long texts gets room before the others."""
+    if column.kind == "text":
+        return "text long" if max(map(len, cells), default=0) > _LONG else "text"
+    return column.kind if column.kind in ("flag", "alarm") else "number"
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -150,7 +150,10 @@ def score_items(items: Items, *, fewer_than: int | None = None) -> Scores:
     """Score items as `score` does, e.g. those of bags of one size."""
     counts, n_genres, truth = items.train_counts, len(items.genres), items.truth
     rare = metrics.tail(counts, fewer_than=fewer_than)
-    ap = np.array([average_precision(items.values[:, g], truth[:, g]) for g in range(n_genres)])
+    ap, micro = np.full(n_genres, nan), nan
+    if not items.no_ranking:
+        micro = average_precision(items.values, truth)
+        ap = np.array([average_precision(items.values[:, g], truth[:, g]) for g in range(n_genres)])
     confusion = None
     if items.labels is not None:
         confusion = metrics.confusion_matrix(items.labels, items.best, n_genres)
@@ -165,7 +168,7 @@ def score_items(items: Items, *, fewer_than: int | None = None) -> Scores:
         balanced_accuracy=nan if confusion is None else metrics.balanced_accuracy(confusion),
         macro_f1=nan if confusion is None else metrics.macro_f1(confusion),
         tail_recall=nan if confusion is None else metrics.tail_recall(confusion, rare),
-        micro_ap=average_precision(items.values, truth),
+        micro_ap=micro,
         macro_ap=metrics.mean_defined(ap),
         tail_rule=metrics.tail_rule(counts, fewer_than=fewer_than),
         genres=_genre_scores(items, rare, confusion, ap),
@@ -195,7 +198,7 @@ def majority(predictions: Predictions) -> Predictions:
 
 
 def _top_k(items: Items, of_tail: NDArray[np.bool_]) -> dict[str, float]:
-    if items.labels is None or not len(items):
+    if items.labels is None or not len(items) or items.no_ranking:
         return {}
     rank = ranks(items.values, items.labels)
     found = {k: rank <= k for k in KS if k < len(items.genres)}
@@ -253,6 +256,13 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
     if items.no_probabilities:
         probable = ("log_loss", "brier", "calibration_error")
         reasons |= dict.fromkeys(probable, items.no_probabilities)
+    if items.no_ranking:
+        ranking = (
+            "micro_ap",
+            "macro_ap",
+            *(f"{tail}top_{k}" for tail in ("", "tail_") for k in KS),
+        )
+        reasons |= dict.fromkeys(ranking, items.no_ranking)
     if items.labels is None:
         ranked = {"micro_ap", "macro_ap", "log_loss", "brier", "calibration_error"}
         single = [name for name in HEADLINE if name not in ranked]
@@ -262,7 +272,7 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
         names = ("tail_recall", *(f"tail_top_{k}" for k in KS))
         reason = "no item has a rare genre" if rare.any() else "no genre is rare"
         reasons |= dict.fromkeys(names, reason)
-    for k in KS:
+    for k in () if items.no_ranking else KS:
         if k >= len(items.genres):
             reason = f"{k} guesses leave none of {len(items.genres)} genres out"
             reasons |= dict.fromkeys((f"top_{k}", f"tail_top_{k}"), reason)

@@ -165,9 +165,9 @@ def by_shot(
     tally = Tally.of(items)
     told = tally.metrics(np.ones((1, tally.n_artists)))
     ends = {} if resampled is None else resampled.intervals()
-    ap = np.array(
-        [average_precision(items.values[:, g], items.truth[:, g]) for g in range(len(items.genres))]
-    )
+    ap = np.full(len(items.genres), nan)
+    for g in () if items.no_ranking else range(len(ap)):
+        ap[g] = average_precision(items.values[:, g], items.truth[:, g])
     names = ("recall", *(f"top_{k}" for k in KS))
     found = []
     for name, chosen in shots(items.train_counts).items():

@@ -129,10 +129,30 @@ def panels(
     n: int, *, height: float, width: float = WIDTH, ratios: Sequence[float] | None = None
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure of panels side by side; sizes in inches."""
+    return _figure((1, n), (width, height), width_ratios=ratios)
+
+
+def stacked(
+    *, height: float, width: float = WIDTH, ratios: Sequence[float]
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of panels one above the other, as high as the ratios say."""
+    return _figure((len(ratios), 1), (width, height), height_ratios=ratios, sharex=True)
+
+
+def grid(
+    n_rows: int, n_columns: int, *, height: float, width: float = WIDTH
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure of equal panels, row by row."""
+    return _figure((n_rows, n_columns), (width, height))
+
+
+def _figure(
+    shape: tuple[int, int], size: tuple[float, float], **options: Any
+) -> tuple[Figure, list[Axes]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
-    panes: list[Axes] = list(figure.subplots(1, n, squeeze=False, width_ratios=ratios)[0])
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    panes: list[Axes] = list(figure.subplots(*shape, squeeze=False, **options).ravel())
     for pane in panes:
         pane.spines[["top", "right"]].set_visible(False)
         pane.tick_params(length=2.5, color=FAINT)

@@ -25,6 +25,7 @@ UNDEFINED = "-"
 _PAIRS = {
     "spread": ("mean", "sd"),
     "interval": ("low", "high"),
+    "signed interval": ("low", "high"),
     "difference": ("difference", "half width"),
     "effect": ("difference", "low", "high"),
 }
@@ -68,21 +69,22 @@ class Column:
     kind : str
         How its cells are read and written:
 
-        ============== ============================ =================
-        kind           cell                         written
-        ============== ============================ =================
-        ``text``       str                          as it is
-        ``flag``       bool                         the column's name, or nothing
-        ``alarm``      bool                         the same, in red where there is colour
-        ``int``        int                          12,345
-        ``number``     float                        three digits: 0.0123, 4.56
-        ``share``      float in [0, 1]              .683
-        ``signed``     float                        +0.18
-        ``spread``     (mean, standard deviation)   .683 ± .02
-        ``interval``   (low, high)                  .61-.74
-        ``difference`` (difference, half width)     +.018 ± .013
-        ``effect``     (difference, low, high)      +.018 [-.004, +.040]
-        ============== ============================ =================
+        =================== ============================ =================
+        kind                cell                         written
+        =================== ============================ =================
+        ``text``            str                          as it is
+        ``flag``            bool                         the column's name, or nothing
+        ``alarm``           bool                         the same, in red where there is colour
+        ``int``             int                          12,345
+        ``number``          float                        three digits: 0.0123, 4.56
+        ``share``           float in [0, 1]              .683
+        ``signed``          float                        +0.18
+        ``spread``          (mean, standard deviation)   .683 ± .02
+        ``interval``        (low, high)                  .61-.74
+        ``signed interval`` (low, high)                  -.012 to +.034
+        ``difference``      (difference, half width)     +.018 ± .013
+        ``effect``          (difference, low, high)      +.018 [-.004, +.040]
+        =================== ============================ =================
 
         None and NaN are undefined and written as a dash, in JSON as null, in CSV as nothing.
     """
@@ -117,6 +119,8 @@ class Column:
                 return _share(first, sign="+") + _bounds(*cell[1:])
             if self.kind == "interval":
                 return f"{_share(first, 2)}-{_share(second, 2)}"
+            if self.kind == "signed interval":
+                return f"{_share(first, sign='+')} to {_share(second, sign='+')}"
             if self.kind == "difference":
                 return _share(first, sign="+") + _plus_minus(second, 3)
             return _share(first) + _plus_minus(second, 2)

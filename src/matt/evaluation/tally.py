@@ -63,6 +63,7 @@ class Tally:
     def of(cls, items: Items, *, fewer_than: int | None = None) -> Tally:
         """Sum items by artist; genres of fewer training tracks than ``fewer_than`` are the tail."""
         n_artists, n_genres = items.n_artists, len(items.genres)
+        ranked = not items.no_ranking
         rows, genres = np.nonzero(items.truth)
         by_genre = _Sums(items.artist, n_artists, n_genres)
         sums = {"n_true": by_genre(rows, genres)}
@@ -72,16 +73,15 @@ class Tally:
             place = ranks(items.values, items.labels)
             sums["hits"] = by_genre(hits, items.labels[hits])
             sums["n_predicted"] = by_genre(every, items.best)
-            for k in (k for k in KS if k < n_genres):
+            for k in (k for k in KS if ranked and k < n_genres):
                 found = np.flatnonzero(place <= k)
                 sums[f"top_{k}"] = by_genre(found, items.labels[found])
         if items.probabilities is not None:
             sums |= _of_probabilities(items, items.probabilities)
         scores, artist = items.values, items.artist
-        flat = Ranking.of(scores.ravel(), items.truth.ravel(), artist.repeat(n_genres), n_artists)
-        alone = [
-            Ranking.of(scores[:, g], items.truth[:, g], artist, n_artists) for g in range(n_genres)
-        ]
+        truth = items.truth & ranked  # where nothing is true, average precision is undefined
+        flat = Ranking.of(scores.ravel(), truth.ravel(), artist.repeat(n_genres), n_artists)
+        alone = [Ranking.of(scores[:, g], truth[:, g], artist, n_artists) for g in range(n_genres)]
         rare = tail(items.train_counts, fewer_than=fewer_than)
         return cls(n_artists, sums, (flat, *alone), {"tail": rare} | shots(items.train_counts))
 

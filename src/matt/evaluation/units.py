@@ -86,6 +86,14 @@ class Items:
             return "a softmax shares one genre's probability, but an item may have several genres"
         return ""
 
+    @property
+    def no_ranking(self) -> str:
+        """Why scores cannot be ranked; nothing where they can."""
+        if self.link != "none" or not len(self):
+            return ""
+        hard = np.isin(self.values, (0, 1)).all() and (self.values.sum(axis=1) == 1).all()
+        return "one genre is named and no other ranked (hard labels)" if hard else ""
+
     def take(self, which: NDArray[Any]) -> Items:
         """Return the chosen items; the artists that are left are numbered anew."""
         return replace(

@@ -201,8 +201,8 @@ def telling_bags(predictions: Predictions, *, min_tracks: int = 3) -> dict[str, 
 
 
 def name_of(track: Mapping[str, Any]) -> str:
-    """Title of a track, or where it has none the name of its file."""
-    return str(track["title"] or Path(track["path"]).name)
+    """Title of a track, or where it has none the name of its file, or else its id."""
+    return str(track["title"] or Path(track["path"]).name or f"track {track['track_id']}")
 
 
 def _title(row: Mapping[str, Any]) -> str:

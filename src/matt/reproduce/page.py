@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..evaluation.markdown import render_markdown
 from ..evaluation.report import Picture, Section, write_report
-from ..evaluation.tables import Table, escape_markdown
 from ..faults import PROTOCOLS, fault_texts
 from ..files import write_text
 from ..provenance import made as made_by
@@ -111,45 +111,9 @@ def write_page(
         "footer": made_by(run.manifest),
     }
     write_report(folder / "report.html", sections=sections, **told)
-    pictures = [path.name for some in made.values() for path in some.pictures.values()]
-    write_text(folder / "report.md", markdown(sections, pictures, **told))
-
-
-def markdown(
-    sections: Iterable[Section],
-    pictures: Iterable[str],
-    *,
-    title: str,
-    lead: str = "",
-    warnings: Sequence[str] = (),
-    footer: str = "",
-) -> str:
-    """Write sections as Markdown.
-
-    Parameters
-    ----------
-    sections : iterable of Section
-    pictures : iterable of str
-        File of each picture, relative to the page, in the order in which they come.
-    title, lead, warnings, footer
-        As in `write_report`.
-    """
-    files = iter(pictures)
-    lines = [f"# {escape_markdown(title)}", "", *_paragraphs(lead)]
-    lines += [line for text in warnings for line in (f"**{escape_markdown(text)}**", "")]
-    for section in sections:
-        lines += [f"## {escape_markdown(section.title)}", ""]
-        for part in section.parts:
-            if isinstance(part, Table):
-                lines.append(part.to_markdown())
-            elif isinstance(part, Picture):
-                caption = escape_markdown(part.caption)
-                lines += [f"![{caption}]({next(files)})", "", caption, ""]
-            else:
-                lines += _paragraphs(part)
-    return "\n".join([*lines, *_paragraphs(footer)]).rstrip() + "\n"
-
-
-def _paragraphs(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split("\n\n")]
-    return [line for part in parts if part for line in (escape_markdown(part), "")]
+    files = {}
+    for some in made.values():
+        for path in some.pictures.values():
+            files[path.read_bytes()] = path.name
+    text = render_markdown(sections=sections, picture=lambda p: files[p.png], **told)
+    write_text(folder / "report.md", text)

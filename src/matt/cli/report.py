@@ -1,0 +1,122 @@
+"""The command ``report``, and ``compare`` of runs that are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .console import Json, Output, Quiet, outcome
+from .score import Grouped, Link, Rounds, Seed, Split, TracksOf, open_tracks
+from .sources import exit_if_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..reports.subjects import LeftOut, Subject
+
+
+def report(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RUNS",
+            help="Run folders of 'matt train', and files of predictions.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Name of the run that others are compared with; by default the first."),
+    ] = None,
+    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    tracks: TracksOf = None,
+    link: Link = None,
+    by: Grouped = "album",
+    split: Split = None,
+    rounds: Rounds = 1_000,
+    seed: Seed = 0,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write one page of one run or several: tables, curves, mistakes, albums, data, settings.
+
+    The HTML holds everything, opens offline and runs no script; Markdown, CSV, JSON and pictures
+    lie beside it. Example: [bold]matt report runs/mine runs/other --out report[/bold]
+    """
+    output = Output(json, quiet)
+    with outcome(output):
+        from ..reports.page import make_report
+        from ..reports.writing import check_out, write
+
+        check_out(out)
+        options = {"link": link, "by": by, "split": split}
+        subjects, left_out = opened(paths, tracks, output, options)
+        made = make_report(
+            subjects, left_out, title=title, baseline=baseline, rounds=rounds, seed=seed
+        )
+        write(made, out)
+        for problem in made.problems:
+            output.warn(problem)
+        if made.comparison is not None:
+            output.tables([made.comparison.ranking, made.comparison.differences])
+        output.say(f"report: {out / 'report.html'}")
+        output.document({"report": str(out / "report.html"), **made.to_json()})
+        exit_if_failed(len(made.problems))
+
+
+def compare_runs(
+    paths: Sequence[Path],
+    output: Output,
+    *,
+    tracks: Path | None,
+    baseline: str | None,
+    controls: bool,
+    unit: str,
+    rounds: int,
+    seed: int,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Rank runs and files of predictions that are there, on their test tracks."""
+    from ..reports.comparing import compare_subjects
+    from ..reports.page import make_report
+    from ..reports.writing import check_out, write
+
+    if out is not None:
+        check_out(out)
+    subjects, left_out = opened(paths, tracks, output, options)
+    settings: dict[str, Any] = {"baseline": baseline, "rounds": rounds, "seed": seed}
+    made = compare_subjects(subjects, controls=controls, unit=unit, **settings)
+    partial = {subject.name: subject.remark for subject in subjects if subject.remark}
+    for lost in left_out:
+        output.warn(f"{lost.path} is left out: {lost.reason}")
+    for name, remark in partial.items():
+        output.warn(f"{name}: {remark}")
+    output.tables([made.ranking, *([made.differences] if made.differences.rows else [])])
+    if out is not None:
+        write(make_report(subjects, left_out, **settings), out)
+        output.note(f"report: {out / 'report.html'}")
+    output.document(
+        {
+            "baseline": made.baseline,
+            "unit": made.standings[0].scores.unit,
+            "ranking": made.ranking.to_json(),
+            "differences": made.differences.to_json(),
+            "partial": partial,
+            "left_out": [{"path": str(lost.path), "reason": lost.reason} for lost in left_out],
+        }
+    )
+    exit_if_failed(len(left_out) + len(partial))
+
+
+def opened(
+    paths: Sequence[Path], tracks: Path | None, output: Output, options: dict[str, Any]
+) -> tuple[list[Subject], list[LeftOut]]:
+    """Runs and files, with the tracks of the files."""
+    from ..reports.subjects import open_subjects
+
+    known = None if tracks is None else open_tracks(tracks, output)
+    return open_subjects(paths, known, **options)

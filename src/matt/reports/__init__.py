@@ -1,0 +1,1 @@
+"""What runs and anyone's predictions come to: tables of one, comparison of several, one page."""
