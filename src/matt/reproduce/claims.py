@@ -22,7 +22,7 @@ from ..tracks import Tracks
 from .bench import TEST, Bench, difference
 
 HOLDS, FAILS, OPEN, UNKNOWN = "holds", "does not hold", "undecided", "cannot be answered"
-PLAIN, CONTROL = "as the paper compares", "against the control"
+PLAIN, CONTROL = "paper", "control"
 METRICS = {
     "accuracy": "accuracy",
     "micro_ap": "micro AP",
@@ -42,7 +42,7 @@ class Answer:
     claim : str
         What the paper says, and where.
     how : str
-        `PLAIN` or `CONTROL`.
+        `PLAIN`, as the paper compares, or `CONTROL`, against the control.
     sentence : str
         With the number, its interval, count and unit.
     verdict : str
@@ -233,26 +233,25 @@ def claim_table(made: Sequence[Answer], *, notes: Sequence[str] = ()) -> Table:
     columns = (
         Column("claim"),
         Column("compared"),
-        Column("answer"),
         Column("verdict"),
+        Column("answer"),
         Column("number", "number"),
         Column("low", "number"),
         Column("high", "number"),
         Column("n", "int"),
-        Column("unit"),
-        Column("repeats", "int"),
     )
     rows: list[tuple[Cell, ...]] = []
     before = ""
     for a in made:
         shown = a.claim if a.claim != before else ""
         before = a.claim
-        numbers = (a.value, a.low, a.high, a.n, a.unit, a.repeats)
-        rows.append((shown, a.how, a.sentence, a.verdict, *numbers))
+        numbers = (a.value, a.low, a.high, a.n)
+        rows.append((shown, a.how, a.verdict, a.sentence, *numbers))
     read = (
         "Differences are paired on equal test tracks and averaged over repeats. A claim holds, or "
-        "does not, where the 95 % interval lies on one side of 0; else it is undecided. The "
-        "control is the plain model of lone tracks averaged over the bag."
+        "does not, where the 95 % interval lies on one side of 0; else it is undecided. Compared: as "
+        "the paper does it, or with the control, the plain model of lone tracks averaged over the "
+        "bag."
     )
     return Table("The paper's claims", columns, tuple(rows), (read, *notes))
 

@@ -8,7 +8,7 @@ what is scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +18,11 @@ from ..evaluation import style
 from ..evaluation.forest import Interval, forest
 from ..evaluation.repeated import ARTISTS, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.tally import KS
 from ..faults import fault_texts
 from .bench import Bench, bench_of, difference, fullest
 from .data import Data
-from .fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, study
+from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
 from .plan import make_model
 from .results import Results
 from .targets import Made, Request
@@ -35,14 +36,14 @@ METRICS = {
     "macro_f1": "macro-F1",
     "micro_ap": "micro AP",
     "tail_recall": "tail recall",
-    "tail_top_3": "tail Top@3",
 }
+GUESSES = {f"tail_top_{k}": f"tail Top@{k}" for k in KS}
 """What is compared, with the headings."""
 
 _HOW = {
     ALONE: "alone",
-    ADDED: "added to the row above",
-    RELEASE: "all of the release, with its optimiser and encoder",
+    ADDED: "and above",
+    RELEASE: "all, release's settings",
 }
 
 
@@ -83,34 +84,44 @@ def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[E
     return tuple(made)
 
 
-def effect_table(made: Sequence[Effect], *, notes: Sequence[str] = ()) -> Table:
-    """One row a step: its differences with their intervals."""
+def effect_table(
+    made: Sequence[Effect],
+    metrics: Mapping[str, str] = METRICS,
+    *,
+    title: str = "Faults: differences to the corrected model",
+    notes: Sequence[str] = (),
+) -> Table:
+    """One row a step: its differences with their intervals.
+
+    Parameters
+    ----------
+    made : sequence of Effect
+    metrics : dict of str to str
+        With their headings.
+    title : str
+    notes : sequence of str
+    """
     columns = (
-        Column("model"),
         Column("fault"),
-        Column("switched on"),
-        Column("repeats", "int"),
-        Column("n", "int"),
-        *(Column(heading, "effect") for heading in METRICS.values()),
-        Column("chosen on the test split", "alarm"),
+        Column("on"),
+        *(Column(heading, "effect") for heading in metrics.values()),
+        Column("on test", "alarm"),
     )
     rows: list[tuple[Cell, ...]] = []
     for effect in made:
-        step, found = effect.step, effect.differences
-        sizes: tuple[Cell, ...] = (None, None) if found is None else (len(found), found.n)
-        cells = [_cell(effect.of(metric)) for metric in METRICS]
-        rows.append((step.model, step.fault, _HOW[step.how], *sizes, *cells, step.red))
-    told = dict.fromkeys(name for effect in made for name in effect.step.faults)
+        step = effect.step
+        cells = [_cell(effect.of(metric)) for metric in metrics]
+        rows.append((_named(step), _HOW[step.how], *cells, step.red))
     reasons = dict.fromkeys(
-        f"{effect.step.fault} ({_HOW[effect.step.how]}): {effect.reason}."
+        f"{_named(effect.step)} ({_HOW[effect.step.how]}): {effect.reason}."
         for effect in made
         if effect.reason
     )
     return Table(
-        "Faults: differences to the corrected model",
+        f"{title}{_sizes(made)}",
         columns,
         tuple(rows),
-        (*_how_read(made), *fault_texts(told), *reasons, *notes),
+        (*reasons, *notes),
     )
 
 
@@ -155,18 +166,23 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
         if all(row.method == ARTISTS for row in found)
         else "splits, which have other test tracks (t, widened as Nadeau & Bengio propose)"
     )
+    on = (
+        "On: alone; and above, which is added to the faults of the row above, in the order of the "
+        "first rows (the first is added to the corrected model); or all that the release has, with "
+        "its optimiser, learning rate and encoder, too. On test: chosen on the test split, so no "
+        "score at all."
+    )
     paired = (
-        "Mean of paired differences over repeats (seeds or splits) on the same test tracks, with "
+        f"Of {NETWORK}, where no other model is named. Mean of paired differences over repeats (seeds or splits) on the same test tracks, with "
         f"its 95 % interval over {over}. Below 0 the fault makes the score lower. Unit: each track "
-        "under its own label, with its bag's prediction or, of baselines, alone. Faults are added "
-        "in the order of the first rows; the first of them is added to the corrected model."
+        "under its own label, with its bag's prediction or, of baselines, alone."
     )
     mind = (
         "A typed-in tail is another set of genres, so its differences in tail recall and Top@K "
         "compare two sets of tracks. Average precision of scores that are no probabilities mixes "
         "bags."
     )
-    return paired, mind
+    return paired, on, mind
 
 
 def needs(data: Data, request: Request) -> tuple[Job, ...]:
@@ -184,9 +200,12 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     steps, feature_set = study(results.data), fullest(results.data.feature_sets)
     bench = bench_of(results, rounds=request.rounds)
     made = effects(bench, steps, feature_set=feature_set)
+    named = dict.fromkeys(name for effect in made for name in effect.step.faults)
+    told = (*_how_read(made), *fault_texts(named), *results.data.notes)
     drawn = [effect for effect in made if effect.differences is not None]
     tables = {
-        "faults": effect_table(made, notes=results.data.notes),
+        "faults": effect_table(made, notes=told),
+        "faults_top_k": effect_table(made, GUESSES, title="Faults: tail Top@K"),
         "faults_corrected": corrected_table(bench, steps, feature_set=feature_set),
     }
     saved = {}
@@ -197,10 +216,24 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     return Made(tables=tables, pictures=saved, notes=red)
 
 
+def _named(step: Step) -> str:
+    return step.fault if step.model == NETWORK else f"{step.model}: {step.fault}"
+
+
+def _sizes(made: Sequence[Effect]) -> str:
+    """How many items and repeats; of several sizes, from the least to the most."""
+    found = [effect.differences for effect in made if effect.differences is not None]
+    if not found:
+        return ""
+    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n, len))
+    told = [" to ".join(f"{x:,}" for x in dict.fromkeys((v[0], v[-1]))) for v in (n, repeats)]
+    return f" (n = {told[0]} tracks, repeats: {told[1]})"
+
+
 def _part(step: Step) -> tuple[str, bool]:
     return step.model, step.how == ALONE
 
 
 def _drawn(step: Step) -> str:
     sign = {ALONE: "", ADDED: "+ ", RELEASE: "= "}[step.how]
-    return f"{step.model}: {sign}{step.fault}"
+    return f"{sign}{_named(step)}"
