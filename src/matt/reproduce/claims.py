@@ -249,9 +249,9 @@ def claim_table(made: Sequence[Answer], *, notes: Sequence[str] = ()) -> Table:
         rows.append((shown, a.how, a.verdict, a.sentence, *numbers))
     read = (
         "Differences are paired on equal test tracks and averaged over repeats. A claim holds, or "
-        "does not, where the 95 % interval lies on one side of 0; else it is undecided. Compared: as "
-        "the paper does it, or with the control, the plain model of lone tracks averaged over the "
-        "bag."
+        "does not, where the 95 % interval lies on one side of 0; else it is undecided. Compared: "
+        "as the paper does it, or with the control, the plain model of lone tracks averaged over "
+        "the bag."
     )
     return Table("The paper's claims", columns, tuple(rows), (read, *notes))
 

@@ -173,9 +173,10 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
         "score at all."
     )
     paired = (
-        f"Of {NETWORK}, where no other model is named. Mean of paired differences over repeats (seeds or splits) on the same test tracks, with "
-        f"its 95 % interval over {over}. Below 0 the fault makes the score lower. Unit: each track "
-        "under its own label, with its bag's prediction or, of baselines, alone."
+        f"Of {NETWORK}, where no other model is named. Mean of paired differences over repeats "
+        f"(seeds or splits) on the same test tracks, with its 95 % interval over {over}. Below 0 "
+        "the fault makes the score lower. Unit: each track under its own label, with its bag's "
+        "prediction or, of baselines, alone."
     )
     mind = (
         "A typed-in tail is another set of genres, so its differences in tail recall and Top@K "
