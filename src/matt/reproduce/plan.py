@@ -31,7 +31,7 @@ _BASELINES = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
 _DETERMINISTIC = ("knn", "svm", "lr")
 _PLAIN: dict[str, Any] = {"logit_adjustment": 0.0, "sub_bags": False, "segment_loss": 0.0}
 # As many epochs as CRNN-TF's authors ran.
-_CRNN: dict[str, Any] = {"max_bags": 16, "max_segments": 16, "epochs": 30, "patience": 10}
+_CRNN: dict[str, Any] = {"max_bags": 16, "epochs": 30, "patience": 10}
 _ENCODERS = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
 _DROPOUT = {"mlp": 0.3, "crnn": 0.3, "crnn_tf": 0.5, "identity": 0.3}
 # What the release set, by model: learning rate and bags a step.

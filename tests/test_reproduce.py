@@ -1,0 +1,202 @@
+"""`matt reproduce` from nothing to its tables: small, resumed, partial, refused."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from matt.cli.app import app
+from matt.errors import ConfigError, DataError, MattError
+from matt.grid.results import find_result
+from matt.reproduce import results as results_module
+from matt.reproduce.data import MFCC, SIMULATED
+from matt.reproduce.forecast import forecast
+from matt.reproduce.registry import TARGETS
+from matt.reproduce.results import plan_jobs
+from matt.reproduce.run import reproduce
+from matt.reproduce.sources import open_data
+from matt.reproduce.targets import Request
+from matt.reproduce.work import work
+from matt.runs import Run
+
+QUICK = Request(epochs=2, crnn_epochs=1, rounds=20)
+SIZE = ("--n-tracks", "150", "--n-logmels", "60", "--epochs", "1", "--crnn-epochs", "1")
+
+
+@pytest.fixture(scope="module")
+def mfcc():
+    return open_data(MFCC)
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    return open_data(SIMULATED, n_tracks=150, n_logmels=60)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Everything, from the command line."""
+    out = tmp_path_factory.mktemp("whole") / "out"
+    arguments = ["--all", "--data", "simulated", *SIZE, "--seeds", "1", "--out", str(out)]
+    done = CliRunner().invoke(app, ["reproduce", *arguments, "--json", "--quiet"])
+    assert done.exit_code == 0, done.output
+    return out, json.loads(done.stdout)
+
+
+def test_everything_is_made_of_simulated_data(whole):
+    out, document = whole
+    assert document["schema"] == "matt.reproduce/1"
+    assert (document["status"], document["protocol"]) == ("finished", "corrected")
+    assert document["data"]["real"] is False
+    assert document["failures"] == []
+    assert "recipes" in document["skipped"]
+    for name in ("table_1", "table_1_wide", "table_2", "case_study"):
+        table = document["tables"][name]
+        assert json.loads((out / "corrected" / f"{name}.json").read_text("utf-8")) == table
+        assert (out / "corrected" / f"{name}.csv").read_text("utf-8").count("\n") > 12
+        assert "Simulated data" in " ".join(table["notes"])
+    rows = document["tables"]["table_2"]["rows"]
+    assert {row["model"] for row in rows} >= {"CRNN", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MATT"}
+    assert "simulated log-mels" in " ".join(document["tables"]["table_2"]["notes"])
+    assert Run.open(out).manifest["status"] == "finished"
+
+
+def test_tables_are_the_same_from_what_is_saved(whole, monkeypatch):
+    out, document = whole
+
+    def refuse(material, cell):
+        raise AssertionError("a finished cell was run again")
+
+    monkeypatch.setattr(results_module, "work", refuse)
+    request = Request(epochs=1, crnn_epochs=1)
+    data = open_data(SIMULATED, n_tracks=150, n_logmels=60)
+    again = reproduce(data, ["table 1", "case study"], out, request=request, seeds=1)
+    assert again.to_json()["tables"]["table_1"] == document["tables"]["table_1"]
+
+
+def test_a_finished_cell_is_not_run_again(tmp_path, mfcc, monkeypatch):
+    done = []
+
+    def counted(material, cell):
+        done.append(cell.name)
+        return work(material, cell)
+
+    monkeypatch.setattr(results_module, "work", counted)
+    forecasts = []
+    for seeds in (1, 2, 2):
+        reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=seeds, told=forecasts.append)
+    assert len(done) == len(set(done)) == 6
+    assert [(f.cells, f.kept) for f in forecasts] == [(3, 0), (6, 3), (6, 6)]
+    assert forecasts[0].seconds > 0
+    assert forecasts[2].seconds == 0
+
+
+def test_failed_cells_are_told_and_the_others_kept(tmp_path, mfcc, monkeypatch):
+    def broken(material, cell):
+        if cell.name.startswith("MLP+MATT"):
+            raise DataError("no luck; try again")
+        return work(material, cell)
+
+    monkeypatch.setattr(results_module, "work", broken)
+    made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
+    assert made.status == Run.open(tmp_path).manifest["status"] == "partial"
+    assert made.failures == ("MLP+MATT, mfcc (split 0): no luck; try again",)
+    assert "PARTIAL" in " ".join(made.made["case study"].tables["case_study"].notes)
+    monkeypatch.setattr(results_module, "work", work)
+    assert reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1).status == "finished"
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path, mfcc, simulated):
+    reproduce(mfcc, ["case study"], tmp_path / "mfcc", request=QUICK, seeds=1)
+    with pytest.raises(DataError, match=r"holds results of other data \(fma-mfcc, digest"):
+        reproduce(simulated, ["table 1"], tmp_path / "mfcc", request=QUICK)
+    Run.create(tmp_path / "train", kind="train", settings={}, seed=0)
+    with pytest.raises(DataError, match="holds a run of 'matt train'; choose another folder"):
+        reproduce(mfcc, ["case study"], tmp_path / "train", request=QUICK)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("x")
+    with pytest.raises(DataError, match="is not empty and is no run folder"):
+        reproduce(mfcc, ["case study"], tmp_path / "other", request=QUICK)
+
+
+def test_predictions_of_other_data_are_refused(tmp_path, mfcc):
+    made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
+    other = open_data(MFCC)
+    tracks = other.tracks.drop(other.tracks.track_id[-300:])
+    results = replace(made.results, data=replace(other, tracks=tracks), _sums={})
+    with pytest.raises(DataError, match=r"predictions of other data: .* not in the data"):
+        results.sums("mfcc", "MLP")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "facts", "message"),
+    [
+        (["table 3"], {}, "nothing is called 'table 3'; did you mean 'table 2'"),
+        (["table 1"], {}, "cannot be made of fma-mfcc: table 1: fma-mfcc has one set of features"),
+        ([], {"request": Request(protocol="papr")}, "unknown protocol 'papr'; did you mean 'paper"),
+        ([], {"seeds": 0}, "repeats must be at least 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tmp_path, mfcc, wanted, facts, message):
+    with pytest.raises(ConfigError, match=message):
+        reproduce(mfcc, wanted, tmp_path / "out", **facts)
+
+
+def test_equal_seeds_of_a_model_without_randomness_are_one_cell(simulated):
+    jobs = TARGETS["table 1"].needs(simulated, QUICK)
+    plan = plan_jobs(simulated, jobs, simulated.divisions(3))
+    assert len({cell.digest for cell in plan.cells["mfcc", "KNN"]}) == 1
+    assert len({cell.digest for cell in plan.cells["mfcc", "MLP"]}) == 3
+    # Under the corrected protocol the MLP of the paper is the track model: one fit serves both.
+    assert plan.cells["mfcc", "MLP"][0].digest == plan.cells["mfcc", "track model"][0].digest
+
+
+def test_a_forecast_knows_what_is_finished(tmp_path, mfcc):
+    jobs = TARGETS["case study"].needs(mfcc, QUICK)
+    plan = plan_jobs(mfcc, jobs, mfcc.divisions(2))
+    cells = plan.every()
+    assert plan.finished(tmp_path) == {}
+    assert find_result(tmp_path, cells[0]) is None
+    kept = {cell.digest: 7.0 for cell in cells if "split 0" in cell.name}
+    assert forecast(cells, kept, plan.material) == pytest.approx(3 * 7.0)
+    assert forecast(cells, kept, plan.material, n_jobs=3) == pytest.approx(7.0)
+    assert forecast(cells, {}, plan.material) > 0
+
+
+def test_a_run_without_validation_is_refused(tmp_path, mfcc):
+    tracks = mfcc.tracks
+    split = tracks.with_split(["test" if i % 3 == 0 else "training" for i in range(len(tracks))])
+    data = replace(mfcc, tracks=split)
+    with pytest.raises(MattError, match="no validation track has a known genre"):
+        reproduce(data, ["case study"], tmp_path / "out", request=QUICK)
+
+
+def test_the_command_names_what_is_wrong(tmp_path):
+    out = str(tmp_path / "out")
+    nothing = CliRunner().invoke(app, ["reproduce", "--out", out, "--json"])
+    assert nothing.exit_code == 2
+    assert "name what to make" in json.loads(nothing.stdout)["error"]
+    wrong = CliRunner().invoke(
+        app, ["reproduce", "--all", "--data", "simulatd", "--out", out, "--json"]
+    )
+    assert "did you mean 'simulated'" in json.loads(wrong.stdout)["error"]
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_same_tables(tmp_path, mfcc):
+    one = reproduce(mfcc, ["case study"], tmp_path / "one", request=QUICK, seeds=1)
+    arguments = ["--case-study", "--data", MFCC, "--seeds", "1", "--epochs", "2", "--jobs", "2"]
+    done = subprocess.run(
+        [sys.executable, "-m", "matt", "reproduce", *arguments, "--out", tmp_path / "two", "-q"],
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    table = json.loads((tmp_path / "two" / "corrected" / "case_study.json").read_text("utf-8"))
+    ours = one.made["case study"].tables["case_study"].to_json()
+    for mine, theirs in zip(ours["rows"], table["rows"], strict=True):
+        assert mine["accuracy"] == theirs["accuracy"]
+    assert not (tmp_path / "two" / "shared").exists()

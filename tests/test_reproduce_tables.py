@@ -1,0 +1,179 @@
+"""Tables of hand-made predictions: every number can be counted."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from reproduced import GENRES, data_of, results_of, said, tracks_of
+
+from matt.reproduce import case_study, recipes, table_1, table_2
+from matt.reproduce.plan import AVERAGED, TRACK
+from matt.reproduce.published import CASE_STUDY, TABLE_1, TABLE_2
+from matt.reproduce.recipe_rows import MFCC_ROWS
+from matt.reproduce.targets import Request
+
+# Ten test tracks on five albums: 0 has three tracks, one of another genre; 3 and 4 have one.
+ALBUMS = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4]
+BLUES, COUNTRY, INTERNATIONAL, ROCK, SPOKEN, FOLK, POP = range(len(GENRES))
+LABELS = [ROCK, ROCK, BLUES, ROCK, ROCK, ROCK, COUNTRY, COUNTRY, INTERNATIONAL, SPOKEN]
+OTHERS = [FOLK, POP, SPOKEN]  # behind the first guess
+BEST = [ROCK] * 6 + [POP, POP, INTERNATIONAL, ROCK]  # of bags
+LONE = [ROCK, POP, BLUES, ROCK, FOLK, FOLK, COUNTRY, POP, POP, SPOKEN]  # of lone tracks
+REQUEST = Request(rounds=50)
+
+
+def guesses(best):
+    """First guess, then the other genres in a fixed order."""
+    return [[b, *[g for g in [*OTHERS, *range(7)] if g != b][:4]] for b in best]
+
+
+@pytest.fixture(scope="module")
+def tracks():
+    return tracks_of(LABELS, ALBUMS)
+
+
+@pytest.fixture(scope="module")
+def parts(tracks):
+    test = said(tracks, guesses(BEST), by="album")
+    alone = said(tracks, guesses(LONE), by="track")
+    return {"every": {"test": test, "alone": alone}}
+
+
+def rows_of(table, **wanted):
+    names = [column.name for column in table.columns]
+    rows = [dict(zip(names, row, strict=True)) for row in table.rows]
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def test_table_1_counts_tracks_and_tracks_of_bags(tmp_path, tracks, parts):
+    data = data_of(tracks)
+    results = results_of(tmp_path, data, table_1.needs(data, REQUEST), parts, seeds=2)
+    table = table_1.make(results, REQUEST, tmp_path).tables["table_1"]
+    (bags,) = rows_of(table, features="mfcc", model="MLP+MIL")
+    # Rock is right in five tracks of bags 0 and 1 (the Blues track of bag 0 is not), and album 3.
+    assert bags["accuracy"] == pytest.approx((6 / 10, 0))
+    assert (bags["n"], bags["unit"], bags["runs"]) == (10, "bag over tracks", "2")
+    assert bags["paper"] == TABLE_1["mfcc"][4] / 100
+    assert bags["why it may differ"] == "test selection, bag unit, single run"
+    (lone,) = rows_of(table, features="1-9", model="LR")
+    assert lone["accuracy"][0] == pytest.approx(5 / 10)
+    assert np.isnan(lone["accuracy"][1])
+    assert (lone["unit"], lone["runs"]) == ("track", "1")
+    controls = [row["model"] for row in rows_of(table, features="mfcc", control=True)]
+    assert controls == [TRACK, AVERAGED, table_1.SINGLES, "majority genre"]
+    (constant,) = rows_of(table, features="mfcc", model="majority genre")
+    assert constant["accuracy"][0] == pytest.approx(5 / 10)  # Rock, of which the most were trained
+    low, high = bags["95 %"]
+    assert low <= 0.6 <= high
+    assert len(table.rows) == 2 * (6 + 4)
+    wide = table_1.make(results, REQUEST, tmp_path).tables["table_1_wide"]
+    assert rows_of(wide, features="mfcc")[0]["MLP+MIL"] == "60.0 (64.71)"
+
+
+def test_table_2_scores_both_tails_per_track_and_per_bag(tmp_path, tracks, parts):
+    data = data_of(tracks)
+    results = results_of(tmp_path, data, table_2.needs(data, REQUEST), parts)
+    table = table_2.make(results, REQUEST, tmp_path).tables["table_2"]
+    found = {
+        (row["tail"], row["fewer than"], row["unit"]): row
+        for row in rows_of(table, model="MLP+MATT")
+    }
+    # By counts below 100: Blues, Spoken; tracks 2 and 9. Bag 0 says Rock, Folk, Pop, Spoken;
+    # bag 4 Rock, Folk, Pop, Spoken: the fourth guess finds track 9.
+    by_counts = found["by counts", 100, "bag over tracks"]
+    assert by_counts["n"] == 2
+    assert [by_counts[f"top {k}"][0] for k in (2, 3)] == [0, 0]
+    # Below 200 Country is rare as well: its bag says Pop, Folk, Spoken, Blues, Country.
+    more = found["by counts", 200, "bag over tracks"]
+    assert more["n"] == 4
+    assert more["top 5"][0] >= by_counts["top 5"][0]
+    assert found["by counts", 200, "bag"]["n"] == 2  # bags 2 and 4 are Country and Spoken
+    # The typed-in list has International, whose bag is right at once.
+    typed = found["typed in", 100, "bag over tracks"]
+    assert typed["n"] == 3
+    assert typed["top 2"][0] == pytest.approx(1 / 3)
+    assert typed["paper 2"] == f"{TABLE_2['MLP+MATT'].paper[0]:.2f}"
+    assert by_counts["paper 2"] == found["typed in", 100, "bag"]["paper 2"] == ""
+    assert rows_of(table, model="LR", tail="typed in")[0]["paper 2"] == "<5"
+    assert "International (814)" in " ".join(table.notes)
+    assert "No rows of CRNNs" in " ".join(table.notes)
+    assert {row["unit"] for row in rows_of(table, model="LR")} == {"track"}
+    assert len(rows_of(table, model=table_2.SINGLES)) == len(table_2.TAILS)
+
+
+def test_a_tail_without_test_items_says_so(tmp_path):
+    tracks = tracks_of([ROCK, ROCK, FOLK], [0, 0, 1])
+    made = said(tracks, guesses([ROCK] * 3), by="track")
+    parts = {"every": {"test": said(tracks, guesses([ROCK] * 3), by="album"), "alone": made}}
+    data = data_of(tracks)
+    results = results_of(tmp_path, data, table_2.needs(data, REQUEST), parts)
+    table = table_2.make(results, REQUEST, tmp_path).tables["table_2"]
+    assert np.isnan(rows_of(table, model="LR", tail="by counts")[0]["top 2"][0])
+    assert "Blues (58), Spoken (94); no test track has such a genre" in " ".join(table.notes)
+
+
+def test_the_case_study_tells_lone_tracks_from_bags_of_one(tmp_path, tracks, parts):
+    data = data_of(tracks)
+    results = results_of(tmp_path, data, case_study.needs(data, REQUEST), parts)
+    table = case_study.make(results, REQUEST, tmp_path).tables["case_study"]
+    found = {row["model"]: row for row in rows_of(table, features="1-9")}
+    bags, alone = found["MLP+MATT, bags"], found["MLP+MATT, all tracks alone"]
+    assert (bags["accuracy"][0], bags["n"]) == (pytest.approx(0.6), 10)
+    assert (alone["accuracy"][0], alone["n"]) == (pytest.approx(0.5), 10)
+    single = found["MLP+MATT, bags that hold one track"]  # albums 3 and 4: right, and wrong
+    assert (single["accuracy"][0], single["n"]) == (pytest.approx(0.5), 2)
+    assert single["paper"] == pytest.approx(CASE_STUDY["MLP+MATT, alone"] / 100)
+    theirs = found["MLP, bags that hold one track"]  # alone: Pop for International, Spoken right
+    assert (theirs["accuracy"][0], theirs["n"]) == (pytest.approx(0.5), 2)
+    assert rows_of(table, features="mfcc")[0]["paper"] is None
+    assert 0 < bags["average precision"][0] < 1
+
+
+def test_no_bag_of_one_is_no_row_of_numbers(tmp_path):
+    tracks = tracks_of([ROCK, ROCK, FOLK, FOLK], [0, 0, 1, 1])
+    best = guesses([ROCK, ROCK, FOLK, ROCK])
+    parts = {
+        "every": {"test": said(tracks, best, by="album"), "alone": said(tracks, best, by="track")}
+    }
+    data = data_of(tracks)
+    results = results_of(tmp_path, data, case_study.needs(data, REQUEST), parts)
+    table = case_study.make(results, REQUEST, tmp_path).tables["case_study"]
+    (row,) = rows_of(table, features="1-9", model="MLP+MATT, bags that hold one track")
+    assert row["n"] is None
+    assert np.isnan(row["accuracy"][0])
+
+
+def test_failed_runs_are_named_and_what_is_there_is_marked_partial(tmp_path, tracks, parts):
+    data = data_of(tracks)
+    jobs = table_1.needs(data, REQUEST)
+    results = results_of(tmp_path, data, jobs, parts, failing=[("mfcc", "SVM")])
+    assert results.partial
+    assert results.failed("mfcc", "SVM") == ("split 0: it was made to fail",)
+    table = table_1.make(results, REQUEST, tmp_path).tables["table_1"]
+    (row,) = rows_of(table, features="mfcc", model="SVM")
+    assert row["runs"] == "0 of 1, partial"
+    assert np.isnan(row["accuracy"][0])
+    told = " ".join(table.notes)
+    assert "PARTIAL: 1 runs failed (SVM on mfcc, split 0: it was made to fail)" in told
+
+
+def test_recipes_are_compared_with_their_control_split_by_split(tmp_path):
+    data = replace(data_of(tracks_of(LABELS, ALBUMS), ("mfcc",)), key="fma-mfcc")
+    parts = {"every": {}}
+    for row in MFCC_ROWS:
+        best = LABELS if row.name == "the control + LA" else BEST
+        parts[row.name] = {
+            "test": said(data.tracks, guesses(best), by="album"),
+            "alone": said(data.tracks, guesses(LONE), by="track"),
+        }
+    results = results_of(tmp_path, data, recipes.needs(data, REQUEST), parts, seeds=3)
+    table = recipes.make(results, REQUEST, tmp_path).tables["recipes"]
+    assert [row["training"] for row in rows_of(table)] == [row.name for row in MFCC_ROWS]
+    (control,) = rows_of(table, training="the control + LA")
+    assert control["accuracy"][0] == pytest.approx(9 / 10)  # all but the Blues track of bag 0
+    assert control["difference of macro-F1"] is None
+    (mean,) = rows_of(table, training="+MIL (mean)")
+    apart = mean["macro-F1"][0] - control["macro-F1"][0]
+    assert mean["difference of macro-F1"] == pytest.approx((apart, 0))
+    assert mean["before: macro-F1"] == (0.463, 0.10)
+    assert rows_of(table, training="MLP per track")[0]["accuracy"][0] == pytest.approx(0.5)
