@@ -191,14 +191,14 @@ def compared(
     higher : bool
         Whether the claim is that the first scores higher; else that it scores lower.
     """
-    rows = {line.name: line.row(bench) for line in (first, second)}
+    one, two = first.row(bench), second.row(bench)
     what = f"{first.name} less {second.name}, {METRICS[metric]}"
-    missing = [name for name, row in rows.items() if row is None]
+    missing = [line.name for line, row in ((first, one), (second, two)) if row is None]
     if missing:
         told = f"{what}: there is no result of {' and '.join(missing)}."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
     try:
-        found = difference(*rows.values())
+        found = difference(one, two)
     except DataError:
         told = f"{what}: the two were tested on other tracks, so they cannot be compared."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
