@@ -105,10 +105,9 @@ def bench_of(results: Results, *, rounds: int = ROUNDS) -> Bench:
             found[division.name] = read[cell.digest, part]
         return found
 
-    tracks = results.divisions[0].tracks
-    labelled = max(int(tracks.labelled.sum()), 1)
+    tracks, every = results.divisions[0].tracks, results.data.tracks  # the first may be thinned
     tested = int((tracks.labelled & (tracks.split == "test")).sum())
-    share = min(max(tested / labelled, 0.01), 0.99)
+    share = min(max(tested / max(int(every.labelled.sum()), 1), 0.01), 0.99)
     return replace(Bench(find, rounds), test_share=share)
 
 

@@ -44,7 +44,7 @@ def answers(bench: Bench, tracks: Tracks, *, by: str, feature_set: str) -> tuple
         Of the models that read features.
     """
     lines = _Lines(feature_set)
-    return (
+    made = (
         *of_genres(tracks),
         *of_bags(tracks, by),
         *_of_mil(bench, lines),
@@ -53,6 +53,14 @@ def answers(bench: Bench, tracks: Tracks, *, by: str, feature_set: str) -> tuple
         *_of_best(bench, lines),
         *_of_singletons(bench, lines),
     )
+    by_claim: dict[str, list[Answer]] = {}
+    for answer in made:
+        by_claim.setdefault(answer.claim, []).append(answer)
+    # What cannot be answered in any way is said once.
+    known = (
+        some if any(a.verdict != UNKNOWN for a in some) else some[:1] for some in by_claim.values()
+    )
+    return tuple(answer for some in known for answer in some)
 
 
 @dataclass(frozen=True)

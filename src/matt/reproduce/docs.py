@@ -20,6 +20,7 @@ KIND = "reproduce"
 # In this order: tables, each with the pictures above it. The others are in a run's own page.
 SHOWN: dict[str, tuple[str, ...]] = {
     "faults": ("faults",),
+    "faults_top_k": (),
     "faults_corrected": (),
     "claims": (),
     "table_1_wide": (),

@@ -206,9 +206,10 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     drawn = [effect for effect in made if effect.differences is not None]
     tables = {
         "faults": effect_table(made, notes=told),
-        "faults_top_k": effect_table(made, GUESSES, title="Faults: tail Top@K"),
         "faults_corrected": corrected_table(bench, steps, feature_set=feature_set),
     }
+    if any(not math.isnan(effect.of(name).value) for effect in made for name in GUESSES):
+        tables["faults_top_k"] = effect_table(made, GUESSES, title="Faults: tail Top@K")
     saved = {}
     if drawn:
         saved["faults"] = folder / "faults.png"
