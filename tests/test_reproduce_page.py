@@ -113,7 +113,6 @@ def test_the_documentation_is_made_of_run_files(tmp_path):
     assert SIMULATED in simulated
     assert real.startswith("FMA, protocol corrected")
     assert SIMULATED not in real
-    assert "\\+.100" not in text
     assert "+.100 \\[-.050, +.200\\]" in text
     for link in re.findall(r"\]\((images/[^)]*)\)", text):
         assert (page.parent / link).read_bytes()[:4] == b"\x89PNG"
