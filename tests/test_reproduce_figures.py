@@ -243,3 +243,17 @@ def test_figure_1_counts_training_tracks(made):
     assert [row[0] for row in rows[-3:]] == ["Country", "Spoken", "Blues"]
     assert [row[3:] for row in rows[-3:]] == [(False, True), (True, True), (True, True)]
     assert found.pictures["figure_1"].is_file()
+
+
+def test_other_data_is_not_compared_with_the_paper(tmp_path):
+    folk = GENRES.index("Folk")
+    tracks = tracks_of([folk] * 8, range(8))
+    data = data_of(tracks, feature_sets=("mfcc",))
+    jobs = figure_4.needs(data, Request(epochs=1))
+    bags = said(tracks, [[folk]] * 8, by="album")
+    results = results_of(tmp_path, data, jobs, {"every": {"test": bags, "alone": bags}})
+    table = figure_4.make(results, Request(rounds=20), tmp_path).tables["figure_4"]
+    names = [column.name for column in table.columns]
+    for name in ("the paper's AP", "the paper's accuracy"):
+        assert {row[names.index(name)] for row in table.rows} == {None}
+    assert "not these" in " ".join(table.notes)

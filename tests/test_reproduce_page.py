@@ -12,7 +12,7 @@ from matt.evaluation import style
 from matt.evaluation.forest import Interval, forest
 from matt.evaluation.repeated import Mean
 from matt.evaluation.tables import Column, Table
-from matt.files import write_json, write_text
+from matt.files import write_text
 from matt.reproduce.docs import Part, shortened, table_of, write_docs
 from matt.reproduce.page import SIMULATED, write_page
 from matt.reproduce.targets import Made
@@ -64,8 +64,8 @@ def make_run(path, *, real=False, source="simulated", protocol="corrected", stat
         skipped={"recipes": "not <i> here"},
         failures=failures,
     )
-    write_json(folder / "faults.json", TABLE.to_json())
-    content = {"data": {"name": f"{'' if real else 'simulated '}FMA", "real": real}}
+    made = {"tables": {"faults": TABLE.to_json()}, "pictures": {"faults": str(picture)}}
+    content = {**made, "data": {"name": f"{'' if real else 'simulated '}FMA", "real": real}}
     run.save_scores({**content, "protocol": protocol})
     run.write(status=status)
     return run
@@ -117,6 +117,13 @@ def test_the_documentation_is_made_of_run_files(tmp_path):
     for link in re.findall(r"\]\((images/[^)]*)\)", text):
         assert (page.parent / link).read_bytes()[:4] == b"\x89PNG"
     assert "<script" not in text.replace("\\<", "")
+
+
+def test_what_an_earlier_run_left_in_the_folder_is_not_shown(tmp_path, run):
+    write_text(run.path / "corrected" / "table_2.json", json.dumps(TABLE.to_json()))
+    page = tmp_path / "reproduce.md"
+    write_docs([run.path], page)
+    assert page.read_text("utf-8").count("Faults: differences") == 1
 
 
 def test_a_partial_run_is_marked(tmp_path):

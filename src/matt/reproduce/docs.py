@@ -59,12 +59,18 @@ class Part:
     name : str
         Of its data.
     real : bool
+    tables : dict of str to object
+        As JSON, by name; files of an earlier run that lie in the folder are none of them.
+    pictures : tuple of str
+        Names.
     """
 
     run: Run
     folder: Path
     name: str
     real: bool
+    tables: Mapping[str, Any]
+    pictures: tuple[str, ...]
 
     @classmethod
     def open(cls, path: Path | str) -> Part:
@@ -81,8 +87,10 @@ class Part:
         content = read_json(run.path / "scores.json")
         try:
             data, protocol = content["data"], content["protocol"]
-            return cls(run, run.path / str(protocol), str(data["name"]), bool(data["real"]))
-        except (KeyError, TypeError) as error:
+            tables, pictures = dict(content["tables"]), tuple(content["pictures"])
+            folder, name = run.path / str(protocol), str(data["name"])
+            return cls(run, folder, name, bool(data["real"]), tables, pictures)
+        except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"{run.path}/scores.json is damaged; run the command again") from error
 
     @property
@@ -94,8 +102,7 @@ class Part:
 
     def table(self, name: str) -> Table | None:
         """One of its tables, if it is there."""
-        path = self.folder / f"{name}.json"
-        return table_of(read_json(path), path) if path.is_file() else None
+        return table_of(self.tables[name], self.run.path) if name in self.tables else None
 
 
 def write_docs(runs: Sequence[Path | str], page: Path | str) -> None:
@@ -180,7 +187,7 @@ def _part(part: Part, images: Path) -> list[str]:
             continue
         for picture in pictures:
             source = part.folder / f"{picture}.png"
-            if source.is_file():
+            if picture in part.pictures and source.is_file():
                 target = f"{part.key}-{picture}.png"
                 shutil.copyfile(source, images / target)
                 caption = escape_markdown(CAPTIONS[picture])

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..datasets.fma.feature_sets import ALL
 from ..evaluation import style
 from ..evaluation.ranking import micro_curve, step_sum
 from ..evaluation.repeated import Mean
@@ -48,9 +49,25 @@ def _set(model: str, feature_set: str) -> str:
 
 
 def ap_table(
-    bench: Bench, paper: Mapping[str, Curve], *, feature_set: str, notes: Sequence[str] = ()
+    bench: Bench,
+    paper: Mapping[str, Curve],
+    *,
+    feature_set: str,
+    comparable: bool = True,
+    notes: Sequence[str] = (),
 ) -> Table:
-    """Average precision and accuracy of every model of figure 4 beside the paper's."""
+    """Average precision and accuracy of every model of figure 4 beside the paper's.
+
+    Parameters
+    ----------
+    bench : Bench
+    paper : dict of str to curve
+        Where it is not at hand, the published area stands in.
+    feature_set : str
+    comparable : bool
+        Whether the paper's numbers are of such data at all.
+    notes : sequence of str
+    """
     columns = (
         Column("model"),
         Column("unit"),
@@ -72,12 +89,15 @@ def ap_table(
             (row.mean("micro_ap"), row.mean("accuracy")) if row is not None else (Mean(), Mean())
         )
         theirs = step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
+        accuracy_is = PAPER_ACCURACY.get(model)
         reasons = why_4(model) if model in MODELS else ()
+        if not comparable:
+            theirs, accuracy_is, reasons = None, None, ()
         used |= dict.fromkeys(reasons)
         sizes: tuple[Cell, ...] = ("", None, None) if row is None else (row.unit, len(row), row.n)
         measured = (ap.value, ap.interval, theirs, accuracy.value, accuracy.interval)
         told = ", ".join(reasons) + ("" if row is not None else "; ours was not run")
-        rows.append((model, *sizes, *measured, PAPER_ACCURACY.get(model), told.strip("; ")))
+        rows.append((model, *sizes, *measured, accuracy_is, told.strip("; ")))
     explained = tuple(f"{name}: {WHY_NOT[name]}." for name in used)
     return Table(
         "Fig. 4: average precision and accuracy", columns, tuple(rows), (*explained, *notes)
@@ -93,8 +113,10 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     """Both panels of curves, the bars, and their table."""
     data, feature_set = results.data, fullest(results.data.feature_sets)
     bench = bench_of(results, rounds=request.rounds)
+    comparable = feature_set == ALL  # else it is other data, to which the paper says nothing
     place = Path(os.environ.get(SHARED, "")) / FOLDER
-    paper = read_curves(place) if os.environ.get(SHARED) and place.is_dir() else {}
+    there = comparable and bool(os.environ.get(SHARED)) and place.is_dir()
+    paper = read_curves(place) if there else {}
     pictures: dict[str, Path] = {}
     panels = {"figure_4a": [m for m in MODELS if "CRNN" not in m]}
     panels["figure_4b"] = [m for m in MODELS if "CRNN" in m]
@@ -115,11 +137,15 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
         mean = Mean() if row is None else row.mean("accuracy")
-        bars.append(Bar(_SHORT.get(model, model), mean, PAPER_ACCURACY.get(model)))
+        theirs_is = PAPER_ACCURACY.get(model) if comparable else None
+        if row is not None or theirs_is is not None:
+            bars.append(Bar(_SHORT.get(model, model), mean, theirs_is))
     pictures["figure_4c"] = folder / "figure_4c.png"
     style.save(accuracy_bars(bars), pictures["figure_4c"])
     notes = [*data.notes, *data.logmel_notes]
-    if not paper:
+    if not comparable:
+        notes.append("The paper's numbers are of FMA-medium's genres and features: not these.")
+    elif not paper:
         notes.append("The paper's own curves are not at hand: only the area beneath them is told.")
-    table = ap_table(bench, paper, feature_set=feature_set, notes=notes)
+    table = ap_table(bench, paper, feature_set=feature_set, comparable=comparable, notes=notes)
     return Made(tables={"figure_4": table}, pictures=pictures)
