@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from matt import Bags, FeatureStore
@@ -33,11 +34,17 @@ CPU = torch.device("cpu")
 Logits = Callable[[BagNetwork, Tensor, Tensor], Tensor]
 
 
+def bag_sizes(n_bags: int, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+    """Tracks of each of the simulated bags."""
+    rng = np.random.default_rng(0) if rng is None else rng
+    return rng.geometric(1 / MEAN_SIZE, n_bags)
+
+
 @cache
 def data(n_bags: int) -> tuple[FeatureStore, Bags]:
     """Simulated bags of 6.7 tracks on average, most of them small; a segment each."""
     rng = np.random.default_rng(0)
-    sizes = rng.geometric(1 / MEAN_SIZE, n_bags)
+    sizes = bag_sizes(n_bags, rng)
     ids = np.arange(sizes.sum())
     values = rng.standard_normal((len(ids), N_FEATURES), dtype=np.float32)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
@@ -167,7 +174,7 @@ def claims() -> list[Claim]:
     """Steps at two sizes, an epoch, and memory."""
     found: list[Claim] = []
     for n_bags, goal, n_steps in ((160, 2.5, 20), (1_000, 5.0, 4)):
-        n = len(data(n_bags)[1].track_ids)
+        n = int(bag_sizes(n_bags).sum())
         step = f"attention forward and backward, {n_bags:,} bags, {n:,} segments, one thread"
         made: dict[str, Any] = {
             "ours": partial(steps, ours, n_bags, n_steps),
@@ -187,7 +194,7 @@ def claims() -> list[Claim]:
             ),
         ]
     n_bags = 3_000
-    n = len(data(n_bags)[1].track_ids)
+    n = int(bag_sizes(n_bags).sum())
     epochs = Claim(
         claim=f"an epoch of {n:,} tracks in {n_bags:,} bags, {N_FEATURES} features, one thread",
         peer="the same epoch with a Python loop over the bags",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .paired import Claim
 GENRES = tuple(f"genre {number}" for number in range(16))
 
 
+@cache
 def catalogue(n: int) -> Tracks:
     """Tracks of a made-up catalogue: four albums an artist, four tracks an album."""
     rng = np.random.default_rng(0)
@@ -28,10 +29,23 @@ def catalogue(n: int) -> Tracks:
     )
 
 
-def by_pandas(tracks: Tracks) -> Any:
+def made(*sizes: int) -> None:
+    """Make catalogues, unless they are there."""
+    for n in sizes:
+        catalogue(n)
+
+
+def bags(n: int, times: int = 1) -> None:
+    """Make the bags of the same tracks, several times."""
+    for _ in range(times):
+        Bags.from_tracks(catalogue(n))
+
+
+def by_pandas(n: int) -> Any:
     """The same groups and majority labels with pandas, ties left as they fall."""
     import pandas as pd
 
+    tracks = catalogue(n)
     table = pd.DataFrame(
         {"artist": tracks.artist_id, "album": tracks.album_id, "label": tracks.labels}
     )
@@ -41,32 +55,28 @@ def by_pandas(tracks: Tracks) -> Any:
     return group.argsort(), votes.reset_index().drop_duplicates("group")
 
 
-def repeatedly(tracks: Tracks, times: int) -> None:
-    """Make the bags of the same tracks several times."""
-    for _ in range(times):
-        Bags.from_tracks(tracks)
-
-
 def claims() -> list[Claim]:
     """A million tracks beside pandas; and that ten times the tracks cost ten times as much."""
-    small, middle, large = (catalogue(n) for n in (10_000, 100_000, 1_000_000))
+    small, middle, large = 10_000, 100_000, 1_000_000
     linear = [
         Claim(
-            claim=f"Bags.from_tracks of {len(more):,} tracks: cost a track as at {len(fewer):,}",
-            peer=f"ten times Bags.from_tracks of {len(fewer):,} tracks",
+            claim=f"Bags.from_tracks of {more:,} tracks: cost a track as at {fewer:,}",
+            peer=f"ten times Bags.from_tracks of {fewer:,} tracks",
             goal=0.5,  # a million no longer fits the caches
-            ours=partial(Bags.from_tracks, more),
-            theirs=partial(repeatedly, fewer, 10),
-            facts={"n": len(more)},
+            ours=partial(bags, more),
+            theirs=partial(bags, fewer, 10),
+            before=partial(made, fewer, more),
+            facts={"n": more},
         )
         for fewer, more in ((small, middle), (middle, large))
     ]
     beside = Claim(
-        claim=f"Bags.from_tracks of {len(large):,} tracks",
+        claim=f"Bags.from_tracks of {large:,} tracks",
         peer="pandas groupby and value_counts",
         goal=0.9,
-        ours=partial(Bags.from_tracks, large),
+        ours=partial(bags, large),
         theirs=partial(by_pandas, large),
-        facts={"n": len(large)},
+        before=partial(made, large),
+        facts={"n": large},
     )
     return [*linear, beside]

@@ -54,17 +54,23 @@ def each(work: Callable[[Any], Any], items: list[Any]) -> None:
             work(item)
 
 
-def peer() -> tuple[str, Callable[[Path], Any]]:
-    """Name and work of whom the 518 columns are compared with: decode a file and compute them.
+def peers_name() -> str:
+    """Whom the 518 columns are compared with.
 
     FMA's script where ``$MATT_FMA_SCRIPT`` says where it is, else our own transcription.
     """
+    return "FMA's features.py" if os.environ.get("MATT_FMA_SCRIPT") else "plain librosa"
+
+
+@cache
+def peer() -> Callable[[Path], Any]:
+    """Its work: decode a file and compute them."""
     script = os.environ.get("MATT_FMA_SCRIPT")
     if script:
-        return "FMA's features.py", _fmas_script(Path(script))
+        return _fmas_script(Path(script))
     from .plain_features import summary_of_file
 
-    return "plain librosa", summary_of_file
+    return summary_of_file
 
 
 def _fmas_script(path: Path) -> Callable[[Path], Any]:

@@ -6,7 +6,8 @@ otherwise a plain librosa transcription of ours.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from matt.features.computing import computed
 from matt.features.worker import extract_file
 
 from . import clips, plain_features
-from .paired import Claim, nothing
+from .paired import Claim, Work, nothing
 
 SUMMARY, LOG_MEL = FeatureSpec.summary(), FeatureSpec.logmel()
 FAST_LOG_MEL = FeatureSpec.logmel(precision="fast")
@@ -44,9 +45,14 @@ def log_mel_by_librosa(path: Path) -> Any:
     return plain_features.log_mel(y, int(sr))
 
 
-def both_by_peer(path: Path, summary: Any) -> Any:
+def summary_by_peer(path: Path) -> Any:
+    """The peer's 518 columns."""
+    return clips.peer()(path)
+
+
+def both_by_peer(path: Path) -> Any:
     """The peer's 518 columns, then librosa's log-mel: each decodes for itself."""
-    return summary(path), log_mel_by_librosa(path)
+    return summary_by_peer(path), log_mel_by_librosa(path)
 
 
 def decoded(path: Path) -> tuple[NDArray[np.float32], int]:
@@ -63,34 +69,52 @@ def at_12k(path: Path) -> NDArray[np.float32]:
     return segment.samples
 
 
+@cache
+def samples() -> list[NDArray[np.float32]]:
+    """Of all clips."""
+    return [at_12k(path) for path in clips.paths()]
+
+
+def log_mels(of: Callable[[NDArray[np.float32]], Any]) -> None:
+    """Log-mels of the clips, decoded before."""
+    clips.each(of, samples())
+
+
 def claims() -> list[Claim]:
     """The 518 columns, the log-mel, both, and what they cost beside decoding."""
     paths = clips.paths()
     if not paths:
         print("features: skipped, ../shared/data/fma_clips is not beside this checkout")
         return []
-    name, summary = clips.peer()
+    name = clips.peers_name()
     n = len(paths)
     clip = f"{n} clips of 30 s, one core"
     facts = {"n": n, "data": "FMA clips"}
-    samples = [at_12k(path) for path in paths]
 
-    def claim(text: str, against: str, goal: float, ours: Any, theirs: Any) -> Claim:
-        return Claim(f"{text}, {clip}", against, goal, ours, theirs, facts=facts)
+    def claim(
+        text: str, against: str, goal: float, ours: Any, theirs: Any, before: Work = nothing
+    ) -> Claim:
+        return Claim(f"{text}, {clip}", against, goal, ours, theirs, before=before, facts=facts)
 
     def log_mel(spec: FeatureSpec) -> Any:
-        return partial(clips.each, lambda y: computed(y, 12_000, spec), samples)
+        return partial(log_mels, lambda y: computed(y, 12_000, spec))
 
-    librosas = partial(clips.each, plain_features.log_mel, samples)
+    librosas = partial(log_mels, plain_features.log_mel)
     ours = partial(clips.each, partial(features_of, spec=SUMMARY), paths)
     return [
-        claim("518 features from MP3, exact", name, 5, ours, partial(clips.each, summary, paths)),
+        claim(
+            "518 features from MP3, exact",
+            name,
+            5,
+            ours,
+            partial(clips.each, summary_by_peer, paths),
+        ),
         claim(
             "518 features and log-mel from one decode of MP3, exact",
             f"{name}, then librosa.load and log-mel",
             5,
             partial(clips.each, both_of, paths),
-            partial(clips.each, partial(both_by_peer, summary=summary), paths),
+            partial(clips.each, both_by_peer, paths),
         ),
         claim(
             "log-mel from MP3, exact",
@@ -106,8 +130,17 @@ def claims() -> list[Claim]:
             partial(clips.each, partial(features_of, spec=FAST_LOG_MEL), paths),
             partial(clips.each, log_mel_by_librosa, paths),
         ),
-        claim("log-mel of decoded audio, exact", "librosa", 2.2, log_mel(LOG_MEL), librosas),
-        claim("log-mel of decoded audio, fast", "librosa", 2.2, log_mel(FAST_LOG_MEL), librosas),
+        claim(
+            "log-mel of decoded audio, exact", "librosa", 2.2, log_mel(LOG_MEL), librosas, samples
+        ),
+        claim(
+            "log-mel of decoded audio, fast",
+            "librosa",
+            2.2,
+            log_mel(FAST_LOG_MEL),
+            librosas,
+            samples,
+        ),
         claim(
             "518 features from MP3, at most 2.7 times the time of decoding alone, exact",
             "decoding alone, by soundfile",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +29,9 @@ def tree() -> Path:
     return root
 
 
-def from_index(root: Path) -> Any:
+def from_index() -> Any:
     """Tracks of medium and all 518 features of them."""
+    root = tree()
     tracks = fma.load_tracks(root, subset="medium")
     features = fma.load_features(root, "1-9", subset="medium")
     return features.read(tracks.track_id[:1])
@@ -46,13 +46,13 @@ CATEGORIES = [("track", "genre_top"), ("track", "license"), ("album", "type")]
 CATEGORIES += [("album", "information"), ("artist", "bio")]
 
 
-def by_pandas(root: Path) -> Any:
+def by_pandas() -> Any:
     """The same, read from the CSV files and parsed as FMA's loader does, then filtered."""
     import ast
 
     import pandas as pd
 
-    metadata = root / "fma_metadata"
+    metadata = tree() / "fma_metadata"
     tracks = pd.read_csv(metadata / "tracks.csv", index_col=0, header=[0, 1])
     for column in LISTS:
         tracks[column] = tracks[column].map(ast.literal_eval, na_action="ignore")
@@ -67,10 +67,9 @@ def by_pandas(root: Path) -> Any:
 
 def claims() -> list[Claim]:
     """Time and memory of medium's tracks and "1-9" out of 106,574 tracks."""
-    root = tree()
     facts = {"n": N_TRACKS, "data": "simulated"}
     what = f'FMA-medium tracks and "1-9" of {N_TRACKS:,} simulated tracks'
-    work = {"ours": partial(from_index, root), "theirs": partial(by_pandas, root)}
+    work = {"ours": from_index, "theirs": by_pandas, "before": tree}
     peer = "pandas.read_csv of tracks.csv and features.csv"
     return [
         Claim(claim=f"time to load {what}", peer=peer, goal=20, runs=3, facts=facts, **work),

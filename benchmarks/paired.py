@@ -42,7 +42,8 @@ class Claim:
     memory : bool
         Compare the peak of resident memory of fresh processes instead of wall time.
     before : callable
-        Done before each work and not measured, e.g. to empty a cache.
+        Done before each work and not measured: makes what the work is about, once, or empties a
+        cache.
     pair : callable, optional
         Measures ours and the peer's itself, instead of the work; then every pair counts.
     unit : str

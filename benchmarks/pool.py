@@ -22,7 +22,7 @@ _peer: Callable[[Path], Any]
 
 def _load() -> None:
     global _peer
-    _, _peer = clips.peer()
+    _peer = clips.peer()
 
 
 def _compute(path: str) -> None:
@@ -53,12 +53,11 @@ def claims() -> list[Claim]:
     if not clips.paths():
         print("pool: skipped, ../shared/data/fma_clips is not beside this checkout")
         return []
-    name, _ = clips.peer()
     return [
         Claim(
             claim=f"518 features of {soak.N_CLIPS} MP3 clips of 30 s on {os.cpu_count()} cores, "
             "as shipped, once under way, a clip",
-            peer=f"{name} in a pool of processes",
+            peer=f"{clips.peers_name()} in a pool of processes",
             goal=6.5,
             pair=lambda: (by_workers(), by_pool()),
             runs=2,

@@ -11,20 +11,21 @@ import os
 import tempfile
 from collections.abc import Callable
 from functools import cache, partial
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from matt import FeatureStore
 from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
-from matt.models.reading import Reader
 
 from .paired import Claim
+
+if TYPE_CHECKING:
+    import torch
 
 N_TRACKS, BAG, BATCH, BLOCK = 4_000, 5, 800, 250
 SHAPE = (96, 1360)
@@ -36,6 +37,8 @@ _kept: list[tempfile.TemporaryDirectory[str]] = []  # removed when the process e
 @cache
 def files() -> tuple[Path, Path]:
     """A store and an HDF5 file of the same values, both read once since they were written."""
+    import h5py
+
     _kept.append(tempfile.TemporaryDirectory(prefix="matt-bench-"))
     folder = Path(_kept[-1].name)
     store = create(folder / "store", FeatureSpec.embedding("made up", SHAPE, dtype="float16"))
@@ -78,6 +81,8 @@ def batches(order: str, size: int = BATCH) -> Batches:
 @cache
 def buffer() -> NDArray[np.float16]:
     """Memory of a tensor of one batch; touched once, so that it is there."""
+    import torch
+
     values: NDArray[np.float16] = torch.zeros((BATCH, *SHAPE), dtype=torch.float16).numpy()
     return values
 
@@ -91,6 +96,8 @@ def store() -> FeatureStore:
 @cache
 def data_set() -> Any:
     """The peer's, opened."""
+    import h5py
+
     return h5py.File(files()[1], "r")["values"].id
 
 
@@ -103,6 +110,8 @@ def ours(parts: Batches, epochs: int) -> None:
 
 def by_h5py(parts: Batches, epochs: int) -> None:
     """Read each run of rows with one call of the low-level interface, its quickest for this."""
+    import h5py
+
     data, out = data_set(), buffer()
     for _ in range(epochs):
         for rows in parts:
@@ -125,17 +134,23 @@ def forget() -> None:
 @cache
 def weights() -> torch.Tensor:
     """A matrix for the made-up training step."""
+    import torch
+
     return torch.ones(PRODUCT, PRODUCT)
 
 
 def step(values: torch.Tensor) -> torch.Tensor:
     """What stands for training: a product of matrices, about as long as reading from disk takes."""
+    import torch
+
     x = values.ravel()[: PRODUCT * PRODUCT].float().reshape(PRODUCT, PRODUCT)
     return torch.tanh(x @ weights())
 
 
 def on_one_core(epoch: Callable[[], None]) -> None:
     """Leave the other core to the reading thread."""
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -146,6 +161,10 @@ def on_one_core(epoch: Callable[[], None]) -> None:
 
 def ahead() -> None:
     """An epoch while a thread reads the next batch."""
+    import torch
+
+    from matt.models.reading import Reader
+
     ids = np.arange(N_TRACKS)
     reader = Reader.open(store(), ids, torch.device("cpu"), max_bytes=0)
     for values, _ in reader.each(batches("random", SMALL_BATCH)):
@@ -154,6 +173,8 @@ def ahead() -> None:
 
 def in_line() -> None:
     """An epoch that reads each batch when it needs it, into memory that is there."""
+    import torch
+
     for ids in batches("random", SMALL_BATCH):
         values, _ = store().read(ids, out=buffer())
         step(torch.from_numpy(values))
@@ -161,7 +182,7 @@ def in_line() -> None:
 
 def claims() -> list[Claim]:
     """Warm and cold, in plan order and with shuffled bags; and reading ahead."""
-    facts = {"h5py": h5py.__version__, "n": N_TRACKS, "data": "made up"}
+    facts = {"h5py": version("h5py"), "n": N_TRACKS, "data": "made up"}
     what = f"bags of {BAG} of {N_TRACKS:,} float16 log-mels {SHAPE}"
     found = [
         Claim(

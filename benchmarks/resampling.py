@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
@@ -30,10 +30,22 @@ def as_large_as_fma() -> Predictions:
     return Predictions(bags, tracks.take(tracks.rows(bags.track_ids)), logits.astype(np.float32))
 
 
-def by_scikit_learn(items: Items, rounds: int) -> None:
+@cache
+def resampled(unit: str) -> Items:
+    """What is drawn from them."""
+    return items_of(as_large_as_fma(), unit=unit)
+
+
+def ours(unit: str, rounds: int) -> None:
+    """Our bootstrap."""
+    bootstrap(resampled(unit), rounds=rounds)
+
+
+def by_scikit_learn(unit: str, rounds: int) -> None:
     """The same metrics with scikit-learn, resample by resample, weighted by how often it drew."""
     from sklearn import metrics as sk
 
+    items = resampled(unit)
     rng = np.random.default_rng(0)
     y, p, best, truth = items.labels, items.values, items.best, items.truth
     assert y is not None
@@ -64,18 +76,17 @@ def by_scikit_learn(items: Items, rounds: int) -> None:
 
 def claims() -> list[Claim]:
     """Equal rounds beside scikit-learn; and the full number of rounds beside scikit-learn's few."""
-    made = as_large_as_fma()
     facts = {"n_tracks": N_TRACKS, "n_bags": N_BAGS, "n_genres": N_GENRES}
     found = []
     for unit, n in (("bag", N_BAGS), ("spread", N_TRACKS)):
-        items = items_of(made, unit=unit)
         found.append(
             Claim(
                 claim=f"Bootstrap of all metrics over artists, {FEWER} rounds of {n:,} items",
                 peer="a loop with scikit-learn's metrics",
                 goal=10,
-                ours=partial(bootstrap, items, rounds=FEWER),
-                theirs=partial(by_scikit_learn, items, FEWER),
+                ours=partial(ours, unit, FEWER),
+                theirs=partial(by_scikit_learn, unit, FEWER),
+                before=partial(resampled, unit),
                 facts={**facts, "rounds": FEWER},
             )
         )
@@ -84,8 +95,9 @@ def claims() -> list[Claim]:
             claim=f"Bootstrap of all metrics over artists, {ROUNDS:,} rounds of {N_TRACKS:,} items",
             peer=f"{FEWER} rounds of a loop with scikit-learn's metrics",
             goal=1,
-            ours=partial(bootstrap, items_of(made, unit="spread"), rounds=ROUNDS),
-            theirs=partial(by_scikit_learn, items_of(made, unit="spread"), FEWER),
+            ours=partial(ours, "spread", ROUNDS),
+            theirs=partial(by_scikit_learn, "spread", FEWER),
+            before=partial(resampled, "spread"),
             facts={**facts, "rounds": ROUNDS, "rounds_of_peer": FEWER},
         )
     )

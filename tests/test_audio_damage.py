@@ -4,7 +4,7 @@ import soundfile as sf
 from audio_files import ENCODINGS, SR, cut, flip, make, music, without_length, write
 from mutagen.ogg import OggPage
 
-from matt.audio import inspect, quiet_decoders, read_blocks
+from matt.audio import inspect, mpeg, quiet_decoders, read_blocks
 from matt.audio.mpeg import parse_frame
 from matt.audio.ogg import checksum
 from matt.errors import AudioError
@@ -260,3 +260,22 @@ def test_libsndfile_would_hide_the_damage(tmp_path):
     path = flip(make(tmp_path, ".ogg", 10.0), 0.5, 50)
     samples, _ = sf.read(path)
     assert len(samples) < 10 * SR
+
+
+@pytest.mark.parametrize("size", [5, 418, 1_000, 4_099])
+def test_mpeg_frames_are_counted_wherever_a_read_ends(tmp_path, monkeypatch, size):
+    whole, short = make(tmp_path, ".mp3", 2.0), tmp_path / "short.mp3"
+    content = whole.read_bytes()
+    at = len(content) // 2
+    short.write_bytes(content[:at] + bytes(1_500) + content[at + 700 : -100])
+    at_once = [mpeg_structure(path) for path in (whole, short)]
+    assert at_once[0].completeness == "complete"
+    assert at_once[1].completeness == "truncated"
+    assert len(at_once[1].breaks) == 1
+    monkeypatch.setattr(mpeg, "CHUNK", size)
+    assert [mpeg_structure(path) for path in (whole, short)] == at_once
+
+
+def mpeg_structure(path):
+    with path.open("rb") as stream:
+        return mpeg.examine(stream, 0, path.stat().st_size)

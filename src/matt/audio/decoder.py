@@ -26,8 +26,9 @@ from .damage import Damage, OnDamage
 from .sndfile import Sndfile
 
 _PIECE = 4096  # samples decoded at a time: what an error costs when salvaging, at least
+_QUICK = 16 * _PIECE  # otherwise: each call costs, but longer ones leave the cache until mixed
 _MOST_PROBLEMS = 5  # told of one file
-_MOST_VALUES = 1 << 22  # in one block, however many channels a header claims: 16 MiB
+_MOST_VALUES = 1 << 22  # at a time, whatever rate and channels a header claims: 16 MiB
 _SALVAGE_REMEDY = "restore the file, or keep what decodes with --salvage"
 
 
@@ -123,13 +124,15 @@ class Decoder:
         reason = "; ".join(self._problems)
         return Damage(str(self.path), reason, self.kept / self.sr, stated, self.finished)
 
-    def blocks(self, *, seconds: float) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, *, seconds: float, lead: float = 0.0) -> Iterator[NDArray[np.float32]]:
         """Decode from the start, once: the mean of the channels, at the file's own rate.
 
         Parameters
         ----------
         seconds : float > 0
-            Length of a block; less where there are very many channels.
+            Length of a block; less where the sampling rate is absurd.
+        lead : float >= 0
+            Seconds by which the first block is longer.
 
         Yields
         ------
@@ -141,14 +144,15 @@ class Decoder:
         AudioError
             If a sample is not finite, nothing decodes, or there is damage and it is not salvaged.
         """
-        most = max(_PIECE, _MOST_VALUES // self.channels)
-        length = min(max(round(seconds * self.sr), 1), most)
-        buffer = np.empty((length, self.channels), dtype=np.float32)
+        length = self._samples(seconds + lead)
+        piece = _PIECE if self._salvage else min(_QUICK, max(_PIECE, _MOST_VALUES // self.channels))
+        buffer = np.empty((min(piece, length), self.channels), np.float32)
         while not self.finished:
-            filled = self._fill(buffer)
+            mono = np.empty(length, np.float32)
+            filled = self._fill(mono, buffer)
             if filled == 0:
                 break
-            mono = _mean_of_channels(buffer[:filled])
+            mono = mono[:filled]
             if not np.isfinite(mono).all():
                 raise self.error(
                     f"holds NaN or infinite samples after {self.kept / self.sr:.1f} s",
@@ -156,15 +160,19 @@ class Decoder:
                 )
             self.kept += filled
             yield mono
+            length = self._samples(seconds)
         self.finished = True
         self._check_length()
 
-    def _fill(self, buffer: NDArray[np.float32]) -> int:
-        """Decode into the buffer until it is full or the file ends; return the frames read."""
-        filled, piece = 0, _PIECE if self._salvage else 4 * _PIECE  # long ones are faster
-        while filled < len(buffer):
+    def _samples(self, seconds: float) -> int:
+        return min(max(round(seconds * self.sr), 1), _MOST_VALUES)
+
+    def _fill(self, mono: NDArray[np.float32], buffer: NDArray[np.float32]) -> int:
+        """Decode and mix until ``mono`` is full or the file ends; return the samples read."""
+        filled = 0
+        while filled < len(mono):
             try:
-                n = self._backend.read(buffer[filled : filled + piece])
+                n = self._backend.read(buffer[: len(mono) - filled])
             except Broken as error:
                 at = self._backend.position / self.sr
                 reason = f"the decoder failed after {at:.1f} s ({error})"
@@ -178,6 +186,7 @@ class Decoder:
                 break
             if n == 0:
                 break
+            _mean_of_channels(buffer[:n], mono[filled : filled + n])
             filled += n
         return filled
 
@@ -221,11 +230,14 @@ class Decoder:
         )
 
 
-def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean_of_channels(block: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     """(n, channels) -> (n,), column by column: far faster than a mean over a short axis."""
-    total = block[:, 0].copy()
+    n_channels = block.shape[1]
+    if n_channels <= 2:  # exact, as halving is
+        np.dot(block, np.full(n_channels, 1 / n_channels, np.float32), out=out)
+        return
+    out[:] = block[:, 0]
     with np.errstate(over="ignore", invalid="ignore"):  # not finite: the caller looks
-        for channel in range(1, block.shape[1]):
-            total += block[:, channel]
-        total *= np.float32(1 / block.shape[1])
-    return total
+        for channel in range(1, n_channels):
+            out += block[:, channel]
+        out *= np.float32(1 / n_channels)

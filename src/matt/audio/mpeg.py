@@ -164,20 +164,28 @@ def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
 
 def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
     """Follow the chain of frames to its end, over tags and over damage."""
-    known: dict[bytes, Frame] = {}
+    known: dict[bytes, int] = {}  # length by header
     breaks: list[str] = []
     spans: list[tuple[int, int]] = []
     n_frames, cut, begin = 0, False, position
+    window, base = b"", position
     while position + 4 <= stop:
-        header = read_at(stream, position, 4)
-        frame = known.get(header)
-        if frame is None and (parsed := parse_frame(header)) and parsed.same == first.same:
-            known[header] = frame = parsed
-        if frame is not None:
-            if position + frame.length > stop:
+        if not base <= position <= base + len(window) - 4:
+            window, base = read_at(stream, position, CHUNK), position
+        at, end = position - base, min(stop - base, len(window))
+        # Nearly all frames of a sound file pass here.
+        while (length := known.get(window[at : at + 4], 0)) and at + length <= end:
+            n_frames, at = n_frames + 1, at + length
+        position, header = base + at, window[at : at + 4]
+        if position + 4 > stop or (at and len(header) < 4):
+            continue
+        if header not in known and (parsed := parse_frame(header)) and parsed.same == first.same:
+            known[header] = parsed.length
+        if header in known:
+            if position + known[header] > stop:
                 cut = True
                 break
-            n_frames, position = n_frames + 1, position + frame.length
+            n_frames, position = n_frames + 1, position + known[header]
             continue
         if (tag := leading_tag(stream, position, stop)) > 0:  # files joined end to end
             position += tag

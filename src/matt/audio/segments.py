@@ -16,7 +16,8 @@ from .decoder import Decoder
 from .policy import Cut, SegmentPolicy
 
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
-_BLOCK_SECONDS = 5.0
+_BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
+_LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,7 @@ _Watched = tuple[NDArray[np.float32] | None, Damage | None]
 
 def _watched(decoder: Decoder) -> Iterator[_Watched]:
     """Blocks of a file with the damage that is known after each, then the damage at the end."""
-    for block in decoder.blocks(seconds=_BLOCK_SECONDS):
+    for block in decoder.blocks(seconds=_BLOCK_SECONDS, lead=_LEAD):
         yield block, decoder.damage
     yield None, decoder.damage
 

@@ -26,6 +26,23 @@ LONG_BYTES = 2**16  # tracks above this: longer runs are not quicker, and leave 
 
 
 @dataclass(frozen=True, eq=False)
+class Mapped:
+    """Values of a block, mapped.
+
+    Attributes
+    ----------
+    values : array, shape (rows, *spec.shape)
+    seen : bool array, shape (rows,)
+        Where runs began that were read before. What comes from a disk is read, which is quicker
+        than to have it fetched page by page; what was read is in memory by then, and the map is
+        quicker.
+    """
+
+    values: NDArray[Any]
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Rows that follow one another in a block and in the result.
 
@@ -47,7 +64,11 @@ class Runs:
         """Rows that the block must have."""
         return int((self.source + self.length).max())
 
-    def take(self, which: slice | NDArray[np.intp]) -> Runs:
+    def short(self, n_bytes: int) -> bool:
+        """Whether they are so short that one call for each would take longer than to copy them."""
+        return int(self.length.sum()) * n_bytes < SHORT_BYTES * len(self.length)
+
+    def take(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Runs:
         """Some of them."""
         return Runs(self.source[which], self.target[which], self.length[which])
 
@@ -106,11 +127,25 @@ def copy_tracks(
         elif len(blocks) > MAPS:
             _from_file(values, spec, here, out)
         else:
-            _from_array(_mapped(values, spec, here), spec.n_bytes, here, out)
+            _from_map(values, spec, here, out)
+
+
+def _from_map(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> None:
+    mapped = _map(path, spec, *_stamp(path))
+    with intact(path):
+        check_rows(len(mapped.values), runs.end)
+    if not runs.short(spec.n_bytes):
+        new = ~mapped.seen[runs.source]
+        if new.any():
+            _from_file(path, spec, runs.take(new), out)
+            mapped.seen[runs.source] = True
+            runs = runs.take(~new)
+    if len(runs.length):
+        _from_array(mapped.values, spec.n_bytes, runs, out)
 
 
 def _from_array(values: NDArray[Any], n_bytes: int, runs: Runs, out: NDArray[Any]) -> None:
-    if runs.length.sum() * n_bytes >= SHORT_BYTES * len(runs.length):
+    if not runs.short(n_bytes):
         for source, target, length in runs:
             out[target : target + length] = values[source : source + length]
         return
@@ -121,13 +156,6 @@ def _from_array(values: NDArray[Any], n_bytes: int, runs: Runs, out: NDArray[Any
         np.take(values, rows, axis=0, out=whole, mode="clip")
     else:
         out[target] = values[rows]
-
-
-def _mapped(path: Path, spec: FeatureSpec, runs: Runs) -> NDArray[Any]:
-    values = _map(path, spec, *_stamp(path))
-    with intact(path):
-        check_rows(len(values), runs.end)
-    return values
 
 
 def _from_file(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> None:
@@ -156,8 +184,9 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=MAPS)
-def _map(path: Path, spec: FeatureSpec, *stamp: int) -> NDArray[Any]:
-    return np.asarray(map_values(path, spec))  # a slice of a memmap takes longer to make
+def _map(path: Path, spec: FeatureSpec, *stamp: int) -> Mapped:
+    values = np.asarray(map_values(path, spec))  # a slice of a memmap takes longer to make
+    return Mapped(values, np.zeros(len(values), np.bool_))
 
 
 @lru_cache(maxsize=2**14)

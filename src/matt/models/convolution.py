@@ -34,8 +34,8 @@ class ConvBlocks(nn.Module):
     dropout : float, 0 <= dropout < 1
         After each block.
     by_channel : bool
-        Silence whole channels instead of values: a tenth of the random numbers' time, and what a
-        silenced value held cannot be read from its neighbours.
+        Silence whole channels instead of values: nearly free, and stronger, as what a silenced
+        value held cannot be read from its neighbours.
     """
 
     def __init__(

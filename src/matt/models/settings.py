@@ -54,8 +54,8 @@ class ModelSettings:
         Share of values silenced after each convolution block of ``"crnn"`` and ``"crnn_tf"``: 0 in
         the paper's networks, 0.1 in the one that they go back to.
     channel_dropout : bool
-        There silence whole channels of a segment instead of single values. Cheaper, as a random
-        number for every value takes longer than a convolution of 16 bits.
+        There silence whole channels of a segment instead of single values: cheaper, without a
+        random number for every value, but a stronger regulariser.
     pooling : {"mean", "max", "shared", "abmil", "dot", "additive", "scalar"}
         How the segments of a bag are weighed: all alike; the one with the highest logit of each
         genre; by one query, or one gated attention, for all genres; or by one query a genre, with

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import splits
 from ..datasets.fma import feature_sets as fma_sets
@@ -71,6 +74,12 @@ class Data:
     logmel_notes: tuple[str, ...] = ()
     read: Reader = field(repr=False)
     read_logmel: Callable[[], FeatureStore | None] = field(default=lambda: None, repr=False)
+
+    @cached_property
+    def known(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """Track ids, sorted, and their labels."""
+        order = np.argsort(self.tracks.track_id)
+        return self.tracks.track_id[order], self.tracks.labels[order]
 
     @property
     def official(self) -> bool:

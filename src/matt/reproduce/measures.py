@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -207,13 +208,19 @@ def measure(
         low, high = (float(np.clip(end, 0, 1)) for end in (over.low, over.high))
     elif rounds and runs[0].n_artists > 1 and found.n:
         made = []
-        for counts in draws(runs[0].n_artists, rounds, seed):
+        for counts in _draws(runs[0].n_artists, rounds, seed):
             made.append(np.mean([some(counts) for some in weighted], axis=0))
         defined = np.concatenate(made)
         defined = defined[~np.isnan(defined)]
         if defined.size:
             low, high = (float(end) for end in np.quantile(defined, (0.025, 0.975)))
     return Measure(found.mean, found.sd, low, high, len(runs))
+
+
+@lru_cache(maxsize=8)
+def _draws(n_artists: int, rounds: int, seed: int) -> tuple[NDArray[np.float64], ...]:
+    """Draws of artists; every row of a table has the same, and they take longer than the rest."""
+    return tuple(draws(n_artists, rounds, seed))
 
 
 def same_items(runs: Sequence[Sums]) -> bool:

@@ -16,7 +16,6 @@ from ..grid.fitting import Material, shared_arrays
 from ..grid.protocol import Division
 from ..grid.results import Result, find_result
 from ..predictions import Predictions
-from ..tracks import Tracks
 from .data import Data
 from .measures import Sums
 from .work import Job, make_cells, make_material, work
@@ -95,7 +94,7 @@ class Results:
         made = []
         for fit in self.fits(feature_set, model):
             made.append(fit.predictions(part))
-            _check(made[-1], self.data.tracks, fit.result.path)
+            _check(made[-1], self.data, fit.result.path)
         return tuple(made)
 
     def sums(
@@ -138,16 +137,18 @@ class Results:
         )
 
 
-def _check(predictions: Predictions, tracks: Tracks, path: Path) -> None:
+def _check(predictions: Predictions, data: Data, path: Path) -> None:
     """Refuse predictions of other data."""
-    ids = predictions.tracks.track_id
-    unknown = np.setdiff1d(ids, tracks.track_id)
+    ids, labels = data.known
+    found = predictions.tracks.track_id
+    place = np.searchsorted(ids, found).clip(max=len(ids) - 1)
+    unknown = found[ids[place] != found]
     wrong = ""
-    if predictions.genres != tracks.genres:
-        wrong = f"genres {first_few(predictions.genres)}, not {first_few(tracks.genres)}"
+    if predictions.genres != data.tracks.genres:
+        wrong = f"genres {first_few(predictions.genres)}, not {first_few(data.tracks.genres)}"
     elif unknown.size:
         wrong = f"{unknown.size} tracks that are not in the data (first: {first_few(unknown)})"
-    elif (tracks.labels[tracks.rows(ids)] != predictions.tracks.labels).any():
+    elif (labels[place] != predictions.tracks.labels).any():
         wrong = "other genres of some tracks than the data has"
     if wrong:
         raise DataError(f"{path} holds predictions of other data: {wrong}; delete it")

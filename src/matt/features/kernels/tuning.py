@@ -101,7 +101,7 @@ class Peaks:
         pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
         semitones = 12 * np.log2(pitch / np.float32(440 / 16))
         residual = (semitones - np.floor(semitones)).astype(np.float64)
-        residual[residual >= 0.5] -= 1
+        residual -= residual >= 0.5
         counts, edges = np.histogram(residual, bins=CENTS, range=(-0.5, 0.5))
         return float(edges[counts.argmax()])
 
@@ -117,7 +117,7 @@ def _pitched(n_fft: int, sr: int) -> tuple[int, int]:
 def _median(values: NDArray[np.float32]) -> np.float32:
     """As numpy's, which looks for NaN besides."""
     middle = len(values) // 2
-    ordered = np.partition(values, (max(middle - 1, 0), middle))
+    ordered = np.partition(values, middle)
     if len(values) % 2:
         return np.float32(ordered[middle])
-    return np.float32(ordered[middle - 1 : middle + 1].mean())
+    return np.float32((ordered[:middle].max() + ordered[middle]) / 2)
