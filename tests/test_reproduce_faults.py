@@ -170,7 +170,9 @@ def test_what_the_data_cannot_show_is_left_out():
     found = steps_of("MLP+MATT", genres=("Rock", "Folk"), feature_set="mfcc")
     told = {name for step in found for name in step.faults}
     assert not told & {"typed_tail", "triple_chroma"}
-    assert "true_query" in told
+    assert {"true_query", "dropped_batch"} < told
+    few = steps_of("MLP+MATT", genres=("Rock", "Folk"), feature_set="mfcc", n_bags=31)
+    assert not any("dropped_batch" in step.faults for step in few)
 
 
 def test_steps_that_are_fitted_alike_share_their_cells():

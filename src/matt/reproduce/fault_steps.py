@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..bags import Bags
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.feature_sets import ALL
 from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
@@ -62,7 +63,9 @@ class Step:
         return bool(fault_texts(self.faults, red=True))
 
 
-def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[Step, ...]:
+def steps_of(
+    model: str, *, genres: Sequence[str], feature_set: str, n_bags: int | None = None
+) -> tuple[Step, ...]:
     """Rows of one model: corrected, each fault alone, then one added to the other.
 
     Faults are added in the order of `FAULTS`, without those that the release does not have, so that
@@ -75,6 +78,8 @@ def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[St
         Of the data: the typed-in tail needs those that it names.
     feature_set : str
         The tripled chroma needs ``"1-9"``.
+    n_bags : int, optional
+        Of training, where it is known: a batch that is dropped must not be the only one.
 
     Examples
     --------
@@ -89,6 +94,8 @@ def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[St
         there.remove("typed_tail")
     if feature_set != ALL and "triple_chroma" in there:
         there.remove("triple_chroma")
+    if n_bags is not None and n_bags < parts.training.max_bags and "dropped_batch" in there:
+        there.remove("dropped_batch")
     steps = [Step(model=model, how=CORRECTED)]
     steps += [Step(model=model, how=ALONE, faults=(name,), fault=name) for name in there]
     chain = [name for name in there if name in PROTOCOLS["released"]]
@@ -102,9 +109,13 @@ def steps_of(model: str, *, genres: Sequence[str], feature_set: str) -> tuple[St
 
 def study(data: Data) -> tuple[Step, ...]:
     """Rows of the network and of the baselines on some data."""
-    genres, feature_set = data.tracks.genres, fullest(data.feature_sets)
-    models = (NETWORK, *BASELINES)
-    every = (steps_of(model, genres=genres, feature_set=feature_set) for model in models)
+    genres, feature_set, n_bags = data.tracks.genres, fullest(data.feature_sets), None
+    if data.official:
+        n_bags = len(Bags.from_tracks(data.tracks, by=data.bags, split="training"))
+    every = (
+        steps_of(model, genres=genres, feature_set=feature_set, n_bags=n_bags)
+        for model in (NETWORK, *BASELINES)
+    )
     return tuple(step for steps in every for step in steps)
 
 

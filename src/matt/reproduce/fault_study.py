@@ -19,7 +19,7 @@ from ..evaluation.forest import Interval, forest
 from ..evaluation.repeated import ARTISTS, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS
-from ..faults import fault_texts
+from ..faults import FAULTS, fault_texts
 from .bench import Bench, bench_of, difference, fullest
 from .data import Data
 from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
@@ -190,8 +190,13 @@ def needs(data: Data, request: Request) -> tuple[Job, ...]:
     """Every step of the study, whatever the protocol is."""
     jobs: dict[str, Job] = {}
     for step in study(data):
-        faults = "released" if step.how == RELEASE else step.fitted
-        model = make_model(step.model, faults, epochs=request.epochs, called=step.called)
+        model = make_model(
+            step.model,
+            step.fitted,
+            released=step.how == RELEASE,
+            epochs=request.epochs,
+            called=step.called,
+        )
         jobs[step.called] = Job(feature_set=fullest(data.feature_sets), model=model)
     return tuple(jobs.values())
 
@@ -202,7 +207,9 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     bench = bench_of(results, rounds=request.rounds)
     made = effects(bench, steps, feature_set=feature_set)
     named = dict.fromkeys(name for effect in made for name in effect.step.faults)
-    told = (*_how_read(made), *fault_texts(named), *results.data.notes)
+    lacking = [name for name in FAULTS if name not in named]
+    left_out = (f"This data cannot show: {', '.join(lacking)}.",) if lacking else ()
+    told = (*_how_read(made), *fault_texts(named), *left_out, *results.data.notes)
     drawn = [effect for effect in made if effect.differences is not None]
     tables = {
         "faults": effect_table(made, notes=told),
