@@ -30,6 +30,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "degradation": ("damage_cut", "damage_missing", "damage_wrong"),
     "recipes": (),
 }
+_DRAWN = ("degradation",)  # whose tables are too long here
 _LONG = 40  # rows: of longer tables those of the last feature set are shown
 _NOTE = "<!-- Made by tools/write_reproduce.py from run files; do not edit. -->"
 _INTRODUCTION = """\
@@ -180,6 +181,9 @@ def _part(part: Part, images: Path) -> list[str]:
     if manifest.get("status") != "finished":
         lines += ["**PARTIAL: cells failed, and what needs them is missing.**", ""]
     notes = [str(note) for note in manifest.get("data_notes", ())]
+    ratio = settings.get("imbalance", 1) if isinstance(settings, Mapping) else 1
+    if ratio != 1:
+        notes.append(f"Training tracks are cut to a tail of 1 to {ratio}, by whole bags.")
     lines += [line for note in notes for line in (escape_markdown(note), "")]
     for name, pictures in SHOWN.items():
         table = part.table(name)
@@ -192,7 +196,8 @@ def _part(part: Part, images: Path) -> list[str]:
                 shutil.copyfile(source, images / target)
                 caption = escape_markdown(CAPTIONS[picture])
                 lines += [f"![{caption}](images/reproduce/{target})", "", f"*{caption}*", ""]
-        lines.append(shortened(table).to_markdown())
-    seeds = settings.get("seeds") if isinstance(settings, Mapping) else None
-    lines += [escape_markdown(f"Seeds or splits: {seeds}. {made_by(manifest)}"), ""]
-    return lines
+        if name not in _DRAWN:
+            lines.append(shortened(table).to_markdown())
+    asked = settings if isinstance(settings, Mapping) else {}
+    told = f"Seeds or splits: {asked.get('seeds')}. {made_by(manifest)}"
+    return [*lines, escape_markdown(told), ""]
