@@ -27,7 +27,7 @@ def test_a_single_repeat_is_the_bootstrap_of_it():
         mean = found.mean(metric)
         assert mean.value == known.estimates[metric]
         assert (mean.low, mean.high) == known.interval(metric)
-    assert (found.n, found.unit, found.method) == (known.n, known.unit, ARTISTS)
+    assert (found.n_items, found.unit, found.method) == (known.n, known.unit, ARTISTS)
 
 
 def test_a_difference_of_single_repeats_is_the_paired_bootstrap():

@@ -137,7 +137,7 @@ class Repeated:
         return ARTISTS if len(set(self.tests.values())) == 1 else SPLITS
 
     @property
-    def n(self) -> int:
+    def n_items(self) -> int:
         """Items of a repeat; of several splits, their mean, rounded."""
         return round(sum(part.n for part in self.parts.values()) / max(len(self), 1))
 

@@ -211,7 +211,7 @@ def compared(
     ends = "" if mean.interval is None else f" [{_signed(mean.low)}, {_signed(mean.high)}]"
     each = "" if mean.interval is not None else ", no interval"
     sentence = (
-        f"{what}: {_signed(mean.value)}{ends} (n = {found.n:,}, each track under its own label, "
+        f"{what}: {_signed(mean.value)}{ends} (n = {found.n_items:,}, each track under its own label, "
         f"{_times(len(found))}, {'95 % over ' + found.method if not each else 'no interval'})."
     )
     return Answer(
@@ -222,7 +222,7 @@ def compared(
         value=mean.value,
         low=mean.low,
         high=mean.high,
-        n=found.n,
+        n=found.n_items,
         unit=found.unit,
         repeats=len(found),
     )

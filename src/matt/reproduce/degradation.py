@@ -85,7 +85,7 @@ def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Ta
                 found = Mean() if row is None else row.mean(metric)
                 lost = None if condition is None else difference(row, curve.whole)
                 cells += [found.value, found.interval, _effect(lost, metric)]
-            sizes = (None, None) if row is None else (len(row), row.n)
+            sizes = (None, None) if row is None else (len(row), row.n_items)
             rows.append((_named(condition), curve.model, *sizes, *cells))
     rowed = [curve.whole for curve in made if curve.whole is not None]
     over = "artists" if all(row.method == ARTISTS for row in rowed) else "splits"

@@ -151,7 +151,7 @@ def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) ->
             continue
         means = [row.mean(metric) for metric in METRICS]
         cells: list[Cell] = [part for mean in means for part in (mean.value, mean.interval)]
-        rows.append((step.model, row.unit, len(row), row.n, *cells))
+        rows.append((step.model, row.unit, len(row), row.n_items, *cells))
     return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
 
 
@@ -234,7 +234,7 @@ def _sizes(made: Sequence[Effect]) -> str:
     found = [effect.differences for effect in made if effect.differences is not None]
     if not found:
         return ""
-    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n, len))
+    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n_items, len))
     told = [" to ".join(f"{x:,}" for x in dict.fromkeys((v[0], v[-1]))) for v in (n, repeats)]
     return f" (n = {told[0]} tracks, repeats: {told[1]})"
 

@@ -94,7 +94,9 @@ def ap_table(
         if not comparable:
             theirs, accuracy_is, reasons = None, None, ()
         used |= dict.fromkeys(reasons)
-        sizes: tuple[Cell, ...] = ("", None, None) if row is None else (row.unit, len(row), row.n)
+        sizes: tuple[Cell, ...] = (
+            ("", None, None) if row is None else (row.unit, len(row), row.n_items)
+        )
         measured = (ap.value, ap.interval, theirs, accuracy.value, accuracy.interval)
         told = ", ".join(reasons) + ("" if row is not None else "; ours was not run")
         rows.append((model, *sizes, *measured, accuracy_is, told.strip("; ")))
