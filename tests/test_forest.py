@@ -7,16 +7,16 @@ from matplotlib.colors import to_hex
 from matt.errors import DataError
 from matt.evaluation import style
 from matt.evaluation.forest import RED, Interval, along, forest
-from matt.evaluation.repeated import Mean
+from matt.evaluation.repeated import OverRepeats
 
 HOSTILE = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
-MEAN = Mean(0.1, -0.05, 0.2, (0.05, 0.15))
+MEAN = OverRepeats(0.1, -0.05, 0.2, (0.05, 0.15))
 
 
 def panels():
     rows = [Interval(name, MEAN, i == 1, i == 2) for i, name in enumerate(HOSTILE)]
-    nothing = [Interval(name, Mean()) for name in HOSTILE]
-    bare = [Interval(name, Mean(0.3)) for name in HOSTILE]
+    nothing = [Interval(name, OverRepeats()) for name in HOSTILE]
+    bare = [Interval(name, OverRepeats(0.3)) for name in HOSTILE]
     return {"accuracy": rows, "undefined": nothing, "without": bare}
 
 
@@ -46,7 +46,7 @@ def test_panels_with_other_rows_are_refused():
 
 def test_lines_are_told_apart_without_colour():
     names = HOSTILE[:5]
-    means = [Mean(0.5, 0.4, 0.6), Mean(0.4), Mean()]
+    means = [OverRepeats(0.5, 0.4, 0.6), OverRepeats(0.4), OverRepeats()]
     figure = along(dict.fromkeys(names, means), ["1", "2", "all"], label="left", score="accuracy")
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
     looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}

@@ -6,7 +6,7 @@ from scored import GENRES, catalogue, predictions
 
 from matt.errors import DataError
 from matt.evaluation.paired import paired_bootstrap
-from matt.evaluation.repeated import ARTISTS, SPLITS, Mean, Repeated, with_tail
+from matt.evaluation.repeated import ARTISTS, SPLITS, OverRepeats, Repeated, with_tail
 from matt.evaluation.repeats import paired_over_splits
 from matt.evaluation.resampling import bootstrap
 from matt.evaluation.units import items_of
@@ -114,7 +114,7 @@ def test_what_is_undefined_has_no_interval():
     mean = row.mean("tail_recall")
     assert np.isnan(mean.value)
     assert mean.interval is None
-    assert Mean().sign == 0
+    assert OverRepeats().sign == 0
     with pytest.raises(DataError, match="no repeat was predicted"):
         Repeated.of({})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DataError
 from . import style
-from .repeated import Mean
+from .repeated import OverRepeats
 from .style import AGAINST, COMMON, FAINT, FOR, INK, TAIL
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Interval:
     Attributes
     ----------
     name : str
-    mean : Mean
+    mean : OverRepeats
         Nothing is drawn where it is NaN, and no bar where it has no interval.
     red : bool
         Drawn in red and as a cross: a number that is not to be trusted.
@@ -42,7 +42,7 @@ class Interval:
     """
 
     name: str
-    mean: Mean
+    mean: OverRepeats
     red: bool = False
     rule: bool = False
 
@@ -94,13 +94,13 @@ def forest(panels: Mapping[str, Sequence[Interval]], *, label: str) -> Figure:
 
 
 def along(
-    lines: Mapping[str, Sequence[Mean]], ticks: Sequence[str], *, label: str, score: str
+    lines: Mapping[str, Sequence[OverRepeats]], ticks: Sequence[str], *, label: str, score: str
 ) -> Figure:
     """Scores along a condition, one line a model, with intervals.
 
     Parameters
     ----------
-    lines : dict of str to sequence of Mean
+    lines : dict of str to sequence of OverRepeats
         By the name of the model, one a tick; at most five.
     ticks : sequence of str
         Of the condition, at equal distances.

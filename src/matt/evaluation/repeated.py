@@ -26,7 +26,7 @@ _TYPED = 100  # between the counts that `with_tail` makes up
 
 
 @dataclass(frozen=True)
-class Mean:
+class OverRepeats:
     """A metric, or a difference of two rows, over repeats.
 
     Attributes
@@ -146,20 +146,20 @@ class Repeated:
         """What an item is."""
         return next((part.unit for part in self.parts.values()), "")
 
-    def mean(self, name: str) -> Mean:
+    def mean(self, name: str) -> OverRepeats:
         """Mean of a metric over repeats."""
         parts = list(self.parts.values())
         each = [part.estimates[name] for part in parts]
         value = spread_of(each).mean
         if self.method == SPLITS:
             found = paired_over_splits(each, test_share=self.test_share)
-            return Mean(value, found.low, found.high, tuple(each))
+            return OverRepeats(value, found.low, found.high, tuple(each))
         used = [part.rounds[name] for part in parts if not math.isnan(part.estimates[name])]
         if not used:
-            return Mean(value, each=tuple(each))
+            return OverRepeats(value, each=tuple(each))
         together: Mapping[str, NDArray[np.float64]] = {name: np.mean(used, axis=0)}
         low, high = replace(parts[0], estimates={name: value}, rounds=together).interval(name)
-        return Mean(value, low, high, tuple(each))
+        return OverRepeats(value, low, high, tuple(each))
 
     def less(self, other: Repeated) -> Repeated:
         """Differences to another row, repeat by repeat; repeats that one of them lacks are left

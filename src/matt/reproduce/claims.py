@@ -16,7 +16,7 @@ import numpy as np
 from ..bags import Bags
 from ..errors import DataError
 from ..evaluation.metrics import wilson
-from ..evaluation.repeated import Mean, Repeated
+from ..evaluation.repeated import OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..tracks import Tracks
 from .bench import TEST, Bench, difference
@@ -202,17 +202,17 @@ def compared(
     except DataError:
         told = f"{what}: the two were tested on other tracks, so they cannot be compared."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
-    mean = Mean() if found is None else found.mean(metric)
+    mean = OverRepeats() if found is None else found.mean(metric)
     if found is None or math.isnan(mean.value):
         told = f"{what}: undefined on these tracks."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
     sign = mean.sign if higher else -mean.sign
     verdict = {1: HOLDS, -1: FAILS, 0: OPEN}[sign]
     ends = "" if mean.interval is None else f" [{_signed(mean.low)}, {_signed(mean.high)}]"
-    each = "" if mean.interval is not None else ", no interval"
+    over = "no interval" if mean.interval is None else f"95 % over {found.method}"
     sentence = (
-        f"{what}: {_signed(mean.value)}{ends} (n = {found.n_items:,}, each track under its own label, "
-        f"{_times(len(found))}, {'95 % over ' + found.method if not each else 'no interval'})."
+        f"{what}: {_signed(mean.value)}{ends} (n = {found.n_items:,}, each track under its own "
+        f"label, {_times(len(found))}, {over})."
     )
     return Answer(
         claim=claim,

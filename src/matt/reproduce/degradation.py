@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluation import style
 from ..evaluation.forest import along
-from ..evaluation.repeated import ARTISTS, Mean, Repeated
+from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from .bench import Bench, bench_of, difference, fullest
 from .damage import CONDITIONS, WHOLE, Condition, degrade
@@ -82,7 +82,7 @@ def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Ta
             row = curve.whole if condition is None else curve.parts[condition]
             cells: list[Cell] = []
             for metric in METRICS:
-                found = Mean() if row is None else row.mean(metric)
+                found = OverRepeats() if row is None else row.mean(metric)
                 lost = None if condition is None else difference(row, curve.whole)
                 cells += [found.value, found.interval, _effect(lost, metric)]
             sizes = (None, None) if row is None else (len(row), row.n_items)
@@ -115,8 +115,8 @@ def degradation_picture(made: Sequence[Curve], kind: str, metric: str = "accurac
     lines = {}
     for curve in made:
         rows = [curve.parts[condition] for condition in some]
-        means = [Mean() if row is None else row.mean(metric) for row in rows]
-        whole = Mean() if curve.whole is None else curve.whole.mean(metric)
+        means = [OverRepeats() if row is None else row.mean(metric) for row in rows]
+        whole = OverRepeats() if curve.whole is None else curve.whole.mean(metric)
         lines[curve.model] = [*means, whole] if kind == "cut" else [whole, *means]
     ticks = [*ticks, "all"] if kind == "cut" else ["0 %", *ticks]
     return along(lines, ticks, label=label, score=METRICS[metric])
@@ -130,7 +130,7 @@ def _named(condition: Condition | None) -> str:
 
 
 def _effect(row: Repeated | None, metric: str) -> Cell:
-    mean = Mean() if row is None else row.mean(metric)
+    mean = OverRepeats() if row is None else row.mean(metric)
     return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ..datasets.fma.checking import TYPED_TAIL
 from ..evaluation import style
 from ..evaluation.forest import Interval, forest
-from ..evaluation.repeated import ARTISTS, Mean, Repeated
+from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS
 from ..faults import FAULTS, fault_texts
@@ -64,9 +64,9 @@ class Effect:
     differences: Repeated | None
     reason: str = ""
 
-    def of(self, metric: str) -> Mean:
+    def of(self, metric: str) -> OverRepeats:
         """Difference of a metric."""
-        return Mean() if self.differences is None else self.differences.mean(metric)
+        return OverRepeats() if self.differences is None else self.differences.mean(metric)
 
 
 def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[Effect, ...]:
@@ -155,7 +155,7 @@ def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) ->
     return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
 
 
-def _cell(mean: Mean) -> Cell:
+def _cell(mean: OverRepeats) -> Cell:
     return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 

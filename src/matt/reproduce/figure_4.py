@@ -9,7 +9,7 @@ from pathlib import Path
 from ..datasets.fma.feature_sets import ALL
 from ..evaluation import style
 from ..evaluation.ranking import micro_curve, step_sum
-from ..evaluation.repeated import Mean
+from ..evaluation.repeated import OverRepeats
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.units import items_of
 from ..predictions import Predictions
@@ -86,7 +86,9 @@ def ap_table(
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
         ap, accuracy = (
-            (row.mean("micro_ap"), row.mean("accuracy")) if row is not None else (Mean(), Mean())
+            (row.mean("micro_ap"), row.mean("accuracy"))
+            if row is not None
+            else (OverRepeats(), OverRepeats())
         )
         theirs = step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
         accuracy_is = PAPER_ACCURACY.get(model)
@@ -138,7 +140,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     bars = []
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
-        mean = Mean() if row is None else row.mean("accuracy")
+        mean = OverRepeats() if row is None else row.mean("accuracy")
         theirs_is = PAPER_ACCURACY.get(model) if comparable else None
         if row is not None or theirs_is is not None:
             bars.append(Bar(_SHORT.get(model, model), mean, theirs_is))

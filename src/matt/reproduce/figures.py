@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import DataError
 from ..evaluation import style
 from ..evaluation.ranking import step_sum
-from ..evaluation.repeated import Mean
+from ..evaluation.repeated import OverRepeats
 from ..evaluation.style import COMMON, FAINT, INK, TAIL
 from .paper_curves import INVALID, Curve
 from .plan import MODELS
@@ -41,7 +41,7 @@ class Bar:
     """One bar of the accuracy panel: ours with its interval, and the paper's."""
 
     name: str
-    ours: Mean
+    ours: OverRepeats
     paper: float | None = None
 
 
