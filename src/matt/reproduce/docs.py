@@ -183,7 +183,7 @@ def _part(part: Part, images: Path) -> list[str]:
     notes = [str(note) for note in manifest.get("data_notes", ())]
     ratio = settings.get("imbalance", 1) if isinstance(settings, Mapping) else 1
     if ratio != 1:
-        notes.append(f"Training tracks are cut to a tail of 1 to {ratio}, by whole bags.")
+        notes.append(f"Training tracks are cut to a tail of 1 to {ratio:g}, by whole bags.")
     lines += [line for note in notes for line in (escape_markdown(note), "")]
     for name, pictures in SHOWN.items():
         table = part.table(name)
