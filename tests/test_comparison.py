@@ -60,8 +60,10 @@ def test_lone_tracks_are_scored_alone(data):
 
 
 def test_the_control_is_plain_and_gets_the_same_loss():
-    row = track_model("control", TrainingSettings(logit_adjustment=0.7, lr=0.5), average=True)
+    given = TrainingSettings(logit_adjustment=0.7, lr=0.5, agreement=0.3, weight_average=0.9)
+    row = track_model("control", given, average=True)
     assert (row.training.sub_bags, row.training.segment_loss) == (False, 0.0)
+    assert (row.training.agreement, row.training.weight_average) == (0.0, 0.9)
     assert (row.training.logit_adjustment, row.training.lr) == (0.7, 0.5)
     assert row.training.validate == "average"
     assert row.training.max_bags == LONE_BATCH > TrainingSettings().max_bags

@@ -27,6 +27,7 @@ SETTINGS = TrainingSettings(lr=0.05, epochs=9, max_bags=7, threads=1, patience=9
 MODELS = {
     "dropout": ModelSettings(hidden=(11,), dropout=0.5),
     "queries": ModelSettings(hidden=(11,), pooling="dot"),
+    "input dropout": ModelSettings(hidden=(11,), input_dropout=0.3),
     "frozen": ModelSettings(hidden=(11,), pooling="dot", scale="fixed", frozen_queries=True),
 }
 PROGRAM = """
@@ -37,7 +38,7 @@ def die(row):
     if row["epoch"] == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
 
-more = {"optimizer": sys.argv[3], "schedule": sys.argv[5]}
+more = {"optimizer": sys.argv[3], "schedule": sys.argv[5], "weight_average": float(sys.argv[6])}
 here.fit(sys.argv[1], model=sys.argv[2], progress=die, **more)
 """
 
@@ -82,18 +83,22 @@ def rewrite(path, change):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize(
-    ("model", "optimizer", "epoch", "schedule"),
+    ("model", "optimizer", "epoch", "schedule", "average"),
     [
-        ("dropout", "adamw", 4, "cosine"),
-        ("queries", "sgd", 1, "step"),
-        ("frozen", "adamw", 9, "constant"),
+        ("dropout", "adamw", 4, "cosine", 0.0),
+        ("queries", "sgd", 1, "step", 0.0),
+        ("frozen", "adamw", 9, "constant", 0.0),
+        ("input dropout", "adamw", 3, "constant", 0.9),
     ],
 )
-def test_a_killed_training_goes_on_to_the_same_bytes(tmp_path, model, optimizer, epoch, schedule):
-    more = {"optimizer": optimizer, "schedule": schedule}
+def test_a_killed_training_goes_on_to_the_same_bytes(
+    tmp_path, model, optimizer, epoch, schedule, average
+):
+    more = {"optimizer": optimizer, "schedule": schedule, "weight_average": average}
+    given = [model, optimizer, str(epoch), schedule, str(average)]
     folder = tmp_path / "kept"
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(folder), model, optimizer, str(epoch), schedule],
+        [sys.executable, "-c", PROGRAM, str(folder), *given],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
         check=False,
     )
@@ -163,6 +168,13 @@ def _lose(head, arrays):
 
 def _exceed(head, arrays):
     head["best_epoch"] = 99
+
+
+def test_a_checkpoint_without_its_average_is_damaged(tmp_path):
+    fit(tmp_path, epochs=1, weight_average=0.9)
+    rewrite(tmp_path, lambda head, arrays: arrays.pop("average.steps"))
+    with pytest.raises(DataError, match=r"is damaged .* remove it to start from the first epoch"):
+        fit(tmp_path, epochs=1, weight_average=0.9)
 
 
 @pytest.mark.parametrize("change", [_forget, _misshape, _lose, _exceed])

@@ -34,7 +34,10 @@ def baseline(name, **settings):
 
 def neural(**training):
     pooling = "shared" if "attention_entropy" in training else "mean"
-    return NeuralClassifier(ModelSettings(hidden=(11,), pooling=pooling), replace(FAST, **training))
+    model = ModelSettings(
+        hidden=(11,), pooling=pooling, input_dropout=training.pop("input_dropout", 0.0)
+    )
+    return NeuralClassifier(model, replace(FAST, **training))
 
 
 LONG_TAIL = {  # every loss, sampler, head and augmentation
@@ -47,6 +50,9 @@ LONG_TAIL = {  # every loss, sampler, head and augmentation
     "mixing": {"mix": 0.4},
     "segment dropout": {"segment_dropout": 0.5},
     "attention entropy": {"attention_entropy": 0.1},
+    "agreement": {"agreement": 0.1},
+    "averaged weights": {"weight_average": 0.9},
+    "input dropout": {"input_dropout": 0.2},
     "three networks": {"n_networks": 3},
 }
 ONE_GENRE = ("class_balanced", "sqrt sampler", "balanced sampler", "crt", "tau_norm")

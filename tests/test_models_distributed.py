@@ -40,6 +40,10 @@ CASES = {
             BASE, sampler="sqrt", loss="focal", segment_dropout=0.5, attention_entropy=0.1, lr=0.05
         ),
     ),
+    "agreeing average": (
+        DOT,
+        replace(BASE, agreement=0.5, weight_average=0.9, max_bags=3),
+    ),
     "retrained head": (PLAIN, replace(BASE, loss="class_balanced", head_tuning="crt")),
     "several networks": (
         replace(PLAIN, inputs="quantile"),

@@ -51,10 +51,11 @@ def bags_of(tracks):
     return Bags.from_tracks(tracks, by="album")
 
 
-def fit(problem, *, pooling="mean", valid=True, **settings):
+def fit(problem, *, pooling="mean", input_dropout=0.0, valid=True, **settings):
     store, tracks, others = problem
-    model = NeuralClassifier(ModelSettings(hidden=(7,), pooling=pooling), replace(FAST, **settings))
-    return model.fit(store, bags_of(tracks), valid=bags_of(others) if valid else None)
+    model = ModelSettings(hidden=(7,), pooling=pooling, input_dropout=input_dropout)
+    classifier = NeuralClassifier(model, replace(FAST, **settings))
+    return classifier.fit(store, bags_of(tracks), valid=bags_of(others) if valid else None)
 
 
 CHANGES = [
@@ -65,6 +66,9 @@ CHANGES = [
     {"mix": 0.5},
     {"segment_dropout": 0.5},
     {"attention_entropy": 1.0},
+    {"agreement": 1.0},
+    {"weight_average": 0.9},
+    {"input_dropout": 0.5},
 ]
 
 
@@ -116,6 +120,18 @@ def test_the_entropy_weight_keeps_attention_near_one_vote_a_track(problem):
             ).item()
         )
     assert apart[1] < 0.2 * apart[0]
+
+
+def test_the_agreement_weight_draws_tracks_towards_their_bags(problem):
+    store, tracks, _ = problem
+    apart = []
+    for weight in (0.0, 10.0):
+        model = fit(problem, agreement=weight, epochs=40, valid=False, lr=0.05)
+        bags, lone = bags_of(tracks), Bags.from_tracks(tracks, by="track")
+        together, alone = (model.predict(store, tracks, some).logits for some in (bags, lone))
+        difference = alone - np.repeat(together, bags.sizes, axis=0)
+        apart.append(difference.var(axis=1).mean() / together.var(axis=1).mean())
+    assert apart[1] < 0.5 * apart[0]
 
 
 def test_the_fitted_temperature_never_raises_the_validation_loss(problem):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from matt.bags import Bags
-from matt.models.losses import BagLoss, Mix, Term, attention_divergence, log_prior
+from matt.models.losses import BagLoss, Mix, Term, attention_divergence, disagreement, log_prior
 from matt.models.network import Output
 from matt.models.pooling import bag_index
 from matt.models.training_settings import TrainingSettings
@@ -187,3 +187,27 @@ def test_divergence_with_one_segment_a_track_is_log_n_less_the_entropy():
     entropy = -(a * a.log()).sum()
     found = attention_divergence(a[:, None], torch.zeros(3), torch.tensor([0, 3]))
     torch.testing.assert_close(found, math.log(3) - entropy)
+
+
+def test_disagreement_is_worked_by_hand():
+    """A bag of two segments and a bag of one, which agrees with itself.
+
+    d is (2, -1, -1), centred as it is, with squares 4, 1, 1; and (1, 4, 4), centred (-2, 1, 1).
+    """
+    logits = torch.tensor([[1.0, 2.0, 3.0], [5.0, 0.0, 1.0]], requires_grad=True)
+    there = [[3.0, 1.0, 2.0], [2.0, 6.0, 7.0], [5.0, 0.0, 1.0]]
+    segments = torch.tensor(there, requires_grad=True)
+    found = disagreement(logits, segments, torch.tensor([0, 0, 1]))
+    assert found.item() == pytest.approx((6 + 6 + 0) / (3 * 3))
+    found.backward()
+    drawn = torch.tensor([[2.0, -1.0, -1.0], [-2.0, 1.0, 1.0], [0.0, 0.0, 0.0]]) * 2 / 9
+    torch.testing.assert_close(segments.grad, drawn)
+    torch.testing.assert_close(logits.grad, torch.stack([-drawn[:2].sum(0), -drawn[2]]))
+
+
+def test_what_all_genres_have_in_common_is_no_disagreement():
+    out, bag = output(), bag_index(OFFSETS)
+    shifted = out.segment_logits + torch.arange(7.0)[:, None]
+    torch.testing.assert_close(
+        disagreement(out.logits, shifted, bag), disagreement(out.logits, out.segment_logits, bag)
+    )

@@ -264,3 +264,19 @@ def test_inputs_are_standardised_and_clipped():
     x = torch.tensor([[[1.0, 3.0, -1.0], [5.0, 99.0, -99.0]]], dtype=torch.float16)
     expected = torch.tensor([[[0.0, 1.0, -1.0], [5.0, 10.0, -10.0]]])
     torch.testing.assert_close(inputs(x), expected)
+
+
+@pytest.mark.parametrize("encoder", ["mlp", "identity"])
+def test_input_dropout_silences_entries_in_training_alone(encoder):
+    seen = []
+    network = build_network(ModelSettings(encoder=encoder, input_dropout=0.75), (F,), G)
+    network.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    x, offsets = torch.full((400, F), 2.0), torch.tensor([0, 100, 400])
+    torch.manual_seed(0)
+    for mode in (True, False):
+        network.train(mode)(x, offsets, torch.zeros(400))
+    silenced = seen[0] == 0
+    torch.testing.assert_close(seen[0][~silenced], torch.tensor(8.0).expand((~silenced).sum()))
+    assert silenced.float().mean().item() == pytest.approx(0.75, abs=0.05)
+    assert len(silenced.unique(dim=0)) > 2  # each segment has its own
+    torch.testing.assert_close(seen[1], x)

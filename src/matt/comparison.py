@@ -84,6 +84,7 @@ def track_model(
         training,
         sub_bags=False,
         segment_loss=0.0,
+        agreement=0.0,
         dropped_batch=False,
         max_bags=max(training.max_bags, LONE_BATCH),
         validate="average" if average else "bags",

@@ -1,9 +1,9 @@
 """The state of a training after its last whole epoch, kept so that a killed one can go on.
 
-One safetensors file, replaced after every epoch, holds the weights, the state of the optimiser, the
-best weights and the history; JSON in its header says of which training it is. Nothing is pickled.
-States of random generators are not in it because there are none to keep: everything random in an
-epoch comes from the seed and the number of the epoch.
+One safetensors file, replaced after every epoch, holds the weights and their average, the state of
+the optimiser, the best weights and the history; JSON in its header says of which training it is.
+Nothing is pickled. States of random generators are not in it because there are none to keep:
+everything random in an epoch comes from the seed and the number of the epoch.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..bags import Bags
 from ..errors import DataError, first_few
 from ..features.spec import FeatureSpec
 from ..files import remove_leftovers, write_bytes
+from .averaging import WeightAverage
 from .network import BagNetwork
 from .settings import ModelSettings
 from .training_settings import TrainingSettings
@@ -36,7 +37,7 @@ _REMEDY = "remove it to start from the first epoch"
 
 @dataclass(frozen=True)
 class State:
-    """What was read besides the weights and the optimiser, which are put in their places.
+    """What was read besides weights, average and optimiser, which are put in their places.
 
     Attributes
     ----------
@@ -107,12 +108,19 @@ class Checkpoint:
         """The one file."""
         return self.folder / FILE
 
-    def write(self, network: BagNetwork, optimizer: torch.optim.Optimizer, state: State) -> None:
+    def write(
+        self,
+        network: BagNetwork,
+        optimizer: torch.optim.Optimizer,
+        average: WeightAverage,
+        state: State,
+    ) -> None:
         """Replace the checkpoint by the state after an epoch; whole or not at all."""
         from safetensors.numpy import save
 
         arrays = {f"network.{name}": value for name, value in network.state_dict().items()}
         arrays |= {f"best.{name}": value for name, value in state.best_weights.items()}
+        arrays |= {f"average.{name}": value for name, value in average.state().items()}
         for index, values in optimizer.state_dict()["state"].items():
             for name, value in values.items():
                 if isinstance(value, Tensor):  # the rest is None: plain SGD has no momentum
@@ -133,8 +141,10 @@ class Checkpoint:
         content["history"] = np.array([list(row.values()) for row in state.history], np.float64)
         write_bytes(self.file, save(content, metadata={"matt": json.dumps(head)}))
 
-    def read(self, network: BagNetwork, optimizer: torch.optim.Optimizer) -> State | None:
-        """Put weights and optimiser back as they were; None if there is no checkpoint yet.
+    def read(
+        self, network: BagNetwork, optimizer: torch.optim.Optimizer, average: WeightAverage
+    ) -> State | None:
+        """Put weights, optimiser and average back as they were; None if there is no checkpoint yet.
 
         Raises
         ------
@@ -161,9 +171,10 @@ class Checkpoint:
                 raise ValueError(f"best epoch {best_epoch} of {len(history)}")
             scaler = {str(name): float(value) for name, value in head["scaler"].items()}
             best = _part(arrays, "best.")
-            # Both through load_state_dict, which knows the names and shapes.
+            # All through load_state_dict, which knows the names and shapes.
             network.load_state_dict(best)
             network.load_state_dict(_part(arrays, "network."))
+            average.restore(_part(arrays, "average."))
             _restore_optimizer(optimizer, _part(arrays, "optimizer."))
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             why = " ".join(str(error).split())  # torch writes a line for each of its weights

@@ -213,6 +213,34 @@ def attention_divergence(attention: Tensor, log_sizes: Tensor, offsets: Tensor) 
     return segment_sum(told, offsets).mean()
 
 
+def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor) -> Tensor:
+    """How far segments alone are from their bags: the mean of (d_kg - mean_g d_kg)^2.
+
+    d_kg = l_kg - o_g, the logit of a segment less that of its bag. What all genres have in common
+    changes no softmax, so it is left out. The gradient goes through both.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, G)
+    segment_logits : Tensor, shape (N, G)
+    bag : int Tensor, shape (N,)
+        Bag of each segment.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Mean over segments and genres; 0 where each bag has one segment.
+
+    Examples
+    --------
+    >>> two = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
+    >>> float(disagreement(two.mean(0, keepdim=True), two, torch.tensor([0, 0])))
+    0.25
+    """
+    apart = segment_logits - logits[bag]  # (N, G)
+    return apart.var(1, correction=0).mean()
+
+
 def cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
     """Cross-entropy (B,) of logits (B, G) and genre indices (B,), focal with gamma > 0."""
     return _focal(functional.cross_entropy(logits, labels, reduction="none"), gamma)

@@ -71,6 +71,8 @@ class BagNetwork(nn.Module):
     pooled_dropout : float, 0 <= pooled_dropout < 1
         Dropout of the pooled embedding. As pooling is linear, that is one mask a bag on the way
         from h to the logits, but not on the way to the scores.
+    input_dropout : float, 0 <= input_dropout < 1
+        Dropout of the inputs: on the way to the logits and to the scores.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class BagNetwork(nn.Module):
         pooled_first: bool = False,
         tanh: bool = False,
         pooled_dropout: float = 0.0,
+        input_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -92,6 +95,7 @@ class BagNetwork(nn.Module):
         self.pooled_first = pooled_first
         self.tanh = tanh
         self.pooled_dropout = pooled_dropout
+        self.input_dropout = input_dropout
 
     def forward(
         self, x: Tensor, offsets: Tensor, log_sizes: Tensor, *, genre: Tensor | None = None
@@ -114,7 +118,10 @@ class BagNetwork(nn.Module):
         Output
         """
         bag = bag_index(offsets)  # (N,)
-        h: Tensor = self.encoder(self.inputs(x))  # (N, D)
+        x = self.inputs(x)
+        if self.training and self.input_dropout:
+            x = nn.functional.dropout(x, self.input_dropout)
+        h: Tensor = self.encoder(x)  # (N, D)
         mask = None
         if self.training and self.pooled_dropout:
             ones = h.new_ones(len(offsets) - 1, h.shape[1])  # (B, D)
@@ -214,6 +221,7 @@ def build_network(
         pooled_first=settings.head != "linear" or settings.tanh_pooled,
         tanh=settings.tanh_pooled,
         pooled_dropout=settings.pooled_dropout,
+        input_dropout=settings.input_dropout,
     )
 
 

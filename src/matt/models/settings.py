@@ -19,6 +19,7 @@ from .setting_checks import (
 )
 
 ENCODER_NAMES = ("mlp", "identity", "crnn", "crnn_tf", "lstm")
+MAP_ENCODERS = ("crnn", "crnn_tf", "lstm")  # those that read (F, T)
 POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
 QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
 HEAD_NAMES = ("linear", "mlp")
@@ -38,6 +39,9 @@ class ModelSettings:
     inputs : {"standard", "quantile"}
         What features go through first: mean and deviation of the training segments, or their rank
         among these as a normal score, which no outlier moves.
+    input_dropout : float, 0 <= input_dropout < 1
+        Share of the entries of each segment that are silenced in training, behind ``inputs`` and
+        before ``"mlp"`` or ``"identity"``; the other encoders have none.
     encoder : {"mlp", "identity", "crnn", "crnn_tf", "lstm"}
         What turns a segment into an embedding; ``"identity"`` takes its features as they are. The
         last three read maps (F, T), such as log-mels.
@@ -91,6 +95,7 @@ class ModelSettings:
     """
 
     inputs: str = "standard"
+    input_dropout: float = 0.0
     encoder: str = "mlp"
     hidden: tuple[int, ...] = (128,)
     recurrent_units: int = 32
@@ -110,6 +115,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         check_all(
             lambda: check_choice("inputs", self.inputs, INPUT_NAMES),
+            lambda: check_fraction("input_dropout", self.input_dropout),
             lambda: check_choice("encoder", self.encoder, ENCODER_NAMES),
             lambda: check_choice("pooling", self.pooling, POOLING_NAMES),
             lambda: check_choice("query", self.query, QUERIES),
@@ -127,7 +133,7 @@ class ModelSettings:
             self._check_hidden,
         )
         object.__setattr__(self, "hidden", tuple(self.hidden))
-        check_all(self._check_query, self._check_frozen)
+        check_all(self._check_query, self._check_frozen, self._check_inputs)
 
     def _check_hidden(self) -> None:
         if not isinstance(self.hidden, (tuple, list)) or (
@@ -139,6 +145,13 @@ class ModelSettings:
             )
         for size in self.hidden:
             check_whole("hidden", size, at_least=1)
+
+    def _check_inputs(self) -> None:
+        if self.input_dropout and self.encoder in MAP_ENCODERS:
+            raise ConfigError(
+                f"input_dropout silences entries of vectors, but encoder {self.encoder!r} reads "
+                "maps; use input_dropout=0, or encoder='mlp' or 'identity'"
+            )
 
     def _check_query(self) -> None:
         if self.query == "true" and self.pooling not in QUERY_POOLINGS:

@@ -14,9 +14,10 @@ from torch import Tensor
 from ..bags import Bags
 from ..errors import ConfigError, DataError
 from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
+from .averaging import WeightAverage
 from .checkpoint import Checkpoint, State
 from .distributed import current
-from .losses import BagLoss, Mix, attention_divergence
+from .losses import BagLoss, Mix, attention_divergence, disagreement
 from .memory import room_notes, settled
 from .network import BagNetwork
 from .optimisation import learning_rate, make_optimizer, set_learning_rate, step
@@ -46,7 +47,8 @@ def train(
 
     The best epoch has the highest macro-F1 of the validation bags, each counting as many times as
     it has tracks; of equals, the lowest validation loss. Without validation bags nothing is chosen:
-    training runs for all epochs and the last one counts.
+    training runs for all epochs and the last one counts. With ``weight_average`` it is the average
+    of the weights that is judged and kept.
 
     Parameters
     ----------
@@ -98,15 +100,16 @@ def train(
     optimizer = make_optimizer(network, settings)
     scaler = make_scaler(settings, reader.device)
     best_epoch, best_weights = 0, _copy(network)
+    average = WeightAverage(network, decay=settings.weight_average)
     ranks = current()
-    state = checkpoint.read(network, optimizer) if checkpoint is not None else None
+    state = None if checkpoint is None else checkpoint.read(network, optimizer, average)
     if state is not None:
         history += state.history
         best_epoch, best_weights = state.best_epoch, state.best_weights
         restore_scaler(scaler, state.scaler)
     ranks.agree("checkpoint", len(history))
     best = _reached(history[best_epoch - 1]) if best_epoch else (-math.inf, -math.inf)
-    judged = network, reader, valid, objective, settings, bags.train_counts
+    judged = average.network, reader, valid, objective, settings, bags.train_counts
     started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
     for epoch in range(len(history) + 1, settings.epochs + 1):
         if valid is not None and epoch - 1 - best_epoch >= settings.patience:
@@ -119,16 +122,19 @@ def train(
             objective,
             optimizer,
             settings,
+            average=average,
             scaler=scaler,
             epoch=epoch,
             true_query=true_query,
         )
         row = {"epoch": epoch, "loss": loss}
         row |= ranks.first(partial(validate, *judged))
-        row |= {"scale": _scale(network), "capped_bags": n_capped}
+        row |= {"scale": _scale(average.network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
         broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
-        if broken or not all(bool(value.isfinite().all()) for value in network.parameters()):
+        if broken or not all(
+            bool(value.isfinite().all()) for value in average.network.parameters()
+        ):
             kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
             note = (
                 f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
@@ -143,10 +149,10 @@ def train(
             break
         history.append(row)
         if valid is None or _reached(row) > best:
-            best, best_epoch, best_weights = _reached(row), epoch, _copy(network)
+            best, best_epoch, best_weights = _reached(row), epoch, _copy(average.network)
         if checkpoint is not None and ranks.is_first:
             state = State(history, best_epoch, best_weights, scaler_state(scaler))
-            checkpoint.write(network, optimizer, state)
+            checkpoint.write(network, optimizer, average, state)
         if progress is not None and ranks.is_first:
             progress(row)
     _restore(network, best_weights)
@@ -166,6 +172,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
     *,
+    average: WeightAverage,
     scaler: torch.amp.GradScaler,
     epoch: int,
     true_query: bool,
@@ -222,7 +229,11 @@ def _epoch(
         if settings.attention_entropy and len(labels):
             apart = attention_divergence(output.attention, log_sizes, offsets)
             loss = loss + settings.attention_entropy * share.of_bags * apart
+        if settings.agreement and len(labels):
+            apart = disagreement(output.logits, output.segment_logits, bag_index(offsets))
+            loss = loss + settings.agreement * share.of_segments * apart
         step(loss, network, optimizer, clip_norm=settings.clip_norm, scaler=scaler)
+        average.update(network)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
 

@@ -82,6 +82,12 @@ class TrainingSettings:
     attention_entropy : float >= 0
         Weight, in the loss, of how far attention is from one vote a track, in nats. A pooling that
         learns no attention has nothing of it.
+    agreement : float >= 0
+        Weight, in the loss, of how far the logits of each segment alone are from those of its bag,
+        squared: it draws tracks towards what their bag says, so that one network serves both.
+    weight_average : float, 0 <= weight_average < 1
+        Decay, a step, of an exponential average of the weights, which is what is validated and
+        kept; in the first steps it is lower. 0 keeps the weights themselves.
     segment_loss : float >= 0
         Weight of the loss of every segment alone against its bag's label, beside the bag's loss.
     validate : {"bags", "average"}
@@ -134,6 +140,8 @@ class TrainingSettings:
     segment_dropout: float = 0.0
     mix: float = 0.0
     attention_entropy: float = 0.0
+    agreement: float = 0.0
+    weight_average: float = 0.0
     segment_loss: float = 0.5
     validate: str = "bags"
     n_networks: int = 1
@@ -156,7 +164,7 @@ class TrainingSettings:
                 "loss='cross_entropy' and logit_adjustment=1"
             )
         check_choice("loss", self.loss, LOSS_NAMES)
-        for name in ("class_balanced_beta", "segment_dropout"):
+        for name in ("class_balanced_beta", "segment_dropout", "weight_average"):
             check_fraction(name, getattr(self, name))
         check_number("lr", self.lr)
         if self.lr == 0:
@@ -168,7 +176,7 @@ class TrainingSettings:
             )
         for name in ("clip_norm", "weight_decay", "logit_adjustment", "segment_loss"):
             check_number(name, getattr(self, name))
-        for name in ("focal_gamma", "mix", "attention_entropy"):
+        for name in ("focal_gamma", "mix", "attention_entropy", "agreement"):
             check_number(name, getattr(self, name))
         for name in ("max_bags", "epochs", "patience", "step_epochs", "n_networks"):
             check_whole(name, getattr(self, name), at_least=1)

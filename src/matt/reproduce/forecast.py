@@ -17,13 +17,9 @@ from .work import Job
 _FULL = 20_000  # training tracks of the measurements
 _AT_LEAST = 0.3  # seconds of any cell
 # (seconds, seconds a feature) of a baseline; of a network they are an epoch's.
-_BASELINES = {
-    "lr": (3.0, 0.25),
-    "knn": (3.0, 0.02),
-    "svm": (60.0, 0.9),
-    "mlp_sklearn": (60.0, 0.3),
-}
-_EPOCHS = (0.12, 0.0001)  # of bags
+_BASELINES = {"lr": (2.0, 0.022), "knn": (2.0, 0.005), "svm": (60.0, 0.3), "mlp_sklearn": (20.0, 0)}
+_POWER = {"svm": 2.0}  # of the number of tracks; 1 otherwise
+_EPOCHS = (0.18, 0.0001)  # of bags
 _LONE = 1.0  # epochs of lone tracks are longer, and fewer
 _STOPPED = 0.35  # of the epochs that are allowed, as early stopping ends them
 _MAPS = 35.0  # seconds of an epoch of 1,000 log-mels of 96 x 128
@@ -71,7 +67,8 @@ def _guess(cell: Cell, material: Material) -> float:
         size *= length
     if isinstance(row.model, BaselineSettings):
         fixed, each = _BASELINES[row.model.classifier]
-        return max(_AT_LEAST, (fixed + each * size) * n_train / _FULL)
+        power = _POWER.get(row.model.classifier, 1.0)
+        return max(_AT_LEAST, (fixed + each * size) * float((n_train / _FULL) ** power))
     epochs = row.training.epochs
     stopped = epochs if epochs <= row.training.patience else max(30.0, _STOPPED * epochs)
     if job.model.logmel:
