@@ -14,7 +14,7 @@ from ..evaluation.tables import Cell, Column, Table, escape_markdown
 from ..files import read_json, write_text
 from ..provenance import made as made_by
 from ..runs import Run
-from .page import CAPTIONS, SIMULATED
+from .page import CAPTIONS, SIMULATED, cut_short
 
 KIND = "reproduce"
 # In this order: tables, each with the pictures above it. The others are in a run's own page.
@@ -178,6 +178,7 @@ def _part(part: Part, images: Path) -> list[str]:
     lines = [f"## {escape_markdown(title)}, protocol {part.folder.name}", ""]
     if not part.real:
         lines += [f"**{SIMULATED}**", ""]
+    lines += [line for text in cut_short(manifest) for line in (f"**{escape_markdown(text)}**", "")]
     if manifest.get("status") != "finished":
         lines += ["**PARTIAL: cells failed, and what needs them is missing.**", ""]
     notes = [str(note) for note in manifest.get("data_notes", ())]

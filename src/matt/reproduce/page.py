@@ -69,6 +69,23 @@ def sections_of(
     return sections
 
 
+def cut_short(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """Say that trainings were cut short, where the run asked for it.
+
+    >>> cut_short({"settings": {"request": {"epochs": None, "crnn_epochs": 3}}})
+    ('CUT SHORT: CRNNs were trained for at most 3 epochs, so their rows say little.',)
+    """
+    settings = manifest.get("settings")
+    request = settings.get("request") if isinstance(settings, Mapping) else None
+    asked = request if isinstance(request, Mapping) else {}
+    names = {"epochs": "networks of features", "crnn_epochs": "CRNNs"}
+    return tuple(
+        f"CUT SHORT: {name} were trained for at most {asked[key]} epochs, so their rows say little."
+        for key, name in names.items()
+        if asked.get(key) is not None
+    )
+
+
 def write_page(
     run: Run,
     folder: Path,
@@ -101,6 +118,7 @@ def write_page(
     """
     sections = sections_of(made, titles, skipped=skipped or {}, failures=failures)
     warnings = [] if real else [SIMULATED]
+    warnings += cut_short(run.manifest)
     warnings += fault_texts(PROTOCOLS[protocol], red=True)
     if failures:
         warnings.append(f"PARTIAL: {len(failures)} cells failed, see the end of the page.")
