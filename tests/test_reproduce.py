@@ -53,6 +53,9 @@ def test_everything_is_made_of_simulated_data(whole):
     assert document["data"]["real"] is False
     assert document["failures"] == []
     assert "recipes" in document["skipped"]
+    assert (out / "corrected" / "report.html").stat().st_size > 100_000
+    for name in ("faults", "claims", "figure_1", "figure_4", "degradation"):
+        assert document["tables"][name]["rows"]
     for name in ("table_1", "table_1_wide", "table_2", "case_study"):
         table = document["tables"][name]
         assert json.loads((out / "corrected" / f"{name}.json").read_text("utf-8")) == table

@@ -24,6 +24,7 @@ NAN = float("nan")
 EVERY_KIND = {  # cell, as shown
     "text": ("Rock", "Rock"),
     "flag": (True, "flag"),
+    "alarm": (True, "alarm"),
     "int": (12345, "12,345"),
     "number": (0.012345, "0.0123"),
     "share": (0.6826, ".683"),
@@ -32,8 +33,14 @@ EVERY_KIND = {  # cell, as shown
     "interval": ((0.612, 0.744), ".61-.74"),
     "signed interval": ((-0.0184, 0.0052), "-.018 to +.005"),
     "difference": ((-0.0184, 0.013), "-.018 ± .013"),
+    "effect": ((-0.0184, -0.0412, 0.0052), "-.018 [-.041, +.005]"),
 }
-UNDEFINED = {kind: None for kind in KINDS} | {"flag": False, "share": NAN, "spread": (NAN, NAN)}
+FLAGS = ("flag", "alarm")
+UNDEFINED = {
+    **{kind: None for kind in KINDS},
+    **{kind: False for kind in FLAGS},
+    **{"share": NAN, "spread": (NAN, NAN), "effect": (NAN, NAN, NAN)},
+}
 
 
 def every_kind():
@@ -53,7 +60,8 @@ def test_every_kind_is_shown():
     assert set(EVERY_KIND) == set(KINDS)
     first, second = every_kind().shown()
     assert first == [shown for _, shown in EVERY_KIND.values()]
-    assert second == ["" if kind == "flag" else "-" for kind in EVERY_KIND]
+    assert second == ["" if kind in FLAGS else "-" for kind in EVERY_KIND]
+    assert Column("gain", "effect").show((0.25, NAN, NAN)) == "+.250"
     assert Column("F1", "spread").show((0.25, NAN)) == ".250"  # a single split
     assert Column("F1", "share").show(1.0) == "1.000"
     assert Column("gain", "difference").show((0.25, NAN)) == "+.250"
@@ -64,13 +72,14 @@ def test_json_survives_a_strict_writer():
     document = json.loads(json.dumps(every_kind().to_json(), allow_nan=False))
     assert document["title"] == "All"
     assert document["notes"] == ["A note."]
-    assert document["columns"][4] == {"name": "share", "kind": "share"}
+    assert document["columns"][5] == {"name": "share", "kind": "share"}
     defined, undefined = document["rows"]
     assert defined["share"] == 0.6826
     assert defined["spread"] == {"mean": 0.6834, "sd": 0.0209}
     assert defined["interval"] == {"low": 0.612, "high": 0.744}
     assert defined["signed interval"] == {"low": -0.0184, "high": 0.0052}
-    assert undefined == {kind: False if kind == "flag" else None for kind in KINDS}
+    assert defined["effect"] == {"difference": -0.0184, "low": -0.0412, "high": 0.0052}
+    assert undefined == {kind: False if kind in FLAGS else None for kind in KINDS}
     single = Table("", (Column("F1", "spread"),), (((0.5, NAN),),)).to_json()
     assert single["rows"] == [{"F1": {"mean": 0.5, "sd": None}}]
 
@@ -81,8 +90,9 @@ def test_csv_keeps_all_digits():
     assert (float(rows[0]["spread mean"]), float(rows[0]["spread sd"])) == (0.6834, 0.0209)
     assert (float(rows[0]["interval low"]), float(rows[0]["interval high"])) == (0.612, 0.744)
     assert rows[0]["int"] == "12345"
-    assert {value for name, value in rows[1].items() if name != "flag"} == {""}
-    assert all(len(row) == len(KINDS) + 4 and None not in row for row in rows)
+    assert float(rows[0]["effect low"]) == -0.0412
+    assert {value for name, value in rows[1].items() if name not in FLAGS} == {""}
+    assert all(len(row) == len(KINDS) + 6 and None not in row for row in rows)
 
 
 @given(st.lists(st.text(), min_size=2, max_size=2))

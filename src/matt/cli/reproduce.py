@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TableNumber = Annotated[
     list[int] | None, typer.Option("--table", help="Table 1 or 2 of the paper.", min=1, max=2)
 ]
+FigureNumber = Annotated[
+    list[int] | None, typer.Option("--figure", help="Figure 1 or 4 of the paper.")
+]
 
 
 def reproduce(
@@ -28,6 +31,16 @@ def reproduce(
         ),
     ] = "simulated",
     table: TableNumber = None,
+    figure: FigureNumber = None,
+    faults: Annotated[
+        bool, typer.Option("--faults", help="What each fault changes, alone and added up.")
+    ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="Each claim of the paper, answered with a number.")
+    ] = False,
+    degradation: Annotated[
+        bool, typer.Option("--degradation", help="Bags that lack tracks, tags or truth.")
+    ] = False,
     case_study: Annotated[
         bool, typer.Option("--case-study", help="Tracks without their album.")
     ] = False,
@@ -81,10 +94,12 @@ def reproduce(
         from ..reproduce.targets import Request
 
         wanted = [f"table {number}" for number in table or ()]
+        wanted += [f"figure {number}" for number in figure or ()]
+        wanted += ["faults"] * faults + ["claims"] * claims + ["degradation"] * degradation
         wanted += ["case study"] * case_study + ["recipes"] * recipes
         if not wanted and not everything:
             raise ConfigError(
-                "name what to make: --table 1, --table 2, --case-study, ..., or --all"
+                "name what to make: --table 1, --figure 4, --faults, --claims, ..., or --all"
             )
         found = open_data(
             data, seed=seed, imbalance=imbalance, n_tracks=n_tracks, n_logmels=n_logmels

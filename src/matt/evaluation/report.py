@@ -185,7 +185,7 @@ def _look(column: Column, cells: Sequence[str]) -> str:
     """Classes of a column; one with long texts gets room before the others."""
     if column.kind == "text":
         return "text long" if max(map(len, cells), default=0) > _LONG else "text"
-    return "flag" if column.kind == "flag" else "number"
+    return column.kind if column.kind in ("flag", "alarm") else "number"
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 6.3  # inches, the text width of A4 and letter pages
+COLUMN = 3.5  # inches, a column of a paper in two columns
 COMMON, TAIL = "#0072B2", "#D55E00"  # blue and vermilion of Okabe and Ito's palette
 FOR, AGAINST = "#009E73", "#CC79A7"  # its green and purple
 INK, FAINT = "#222222", "#767676"

@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 UNDEFINED = "-"
-# Kinds whose cells hold two numbers, and what these are called where they stand alone.
+# Kinds whose cells hold several numbers, and what these are called where they stand alone.
 _PAIRS = {
     "spread": ("mean", "sd"),
     "interval": ("low", "high"),
     "signed interval": ("low", "high"),
     "difference": ("difference", "half width"),
+    "effect": ("difference", "low", "high"),
 }
-KINDS = ("text", "flag", "int", "number", "share", "signed", *_PAIRS)
+KINDS = ("text", "flag", "alarm", "int", "number", "share", "signed", *_PAIRS)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
 
-Cell = str | bool | int | float | tuple[float, float] | None
+Cell = str | bool | int | float | tuple[float, ...] | None
 
 
 def plain(text: object) -> str:
@@ -73,6 +74,7 @@ class Column:
         =================== ============================ =================
         ``text``            str                          as it is
         ``flag``            bool                         the column's name, or nothing
+        ``alarm``           bool                         the same, in red where there is colour
         ``int``             int                          12,345
         ``number``          float                        three digits: 0.0123, 4.56
         ``share``           float in [0, 1]              .683
@@ -81,6 +83,7 @@ class Column:
         ``interval``        (low, high)                  .61-.74
         ``signed interval`` (low, high)                  -.012 to +.034
         ``difference``      (difference, half width)     +.018 ± .013
+        ``effect``          (difference, low, high)      +.018 [-.004, +.040]
         =================== ============================ =================
 
         None and NaN are undefined and written as a dash, in JSON as null, in CSV as nothing.
@@ -98,7 +101,7 @@ class Column:
     @property
     def numeric(self) -> bool:
         """Whether cells are aligned to the right."""
-        return self.kind not in ("text", "flag")
+        return self.kind not in ("text", "flag", "alarm")
 
     def show(self, cell: Cell) -> str:
         """Write one cell for people.
@@ -106,12 +109,14 @@ class Column:
         >>> Column("macro-F1", "spread").show((0.6834, 0.021))
         '.683 ± .02'
         """
-        if self.kind == "flag":
+        if self.kind in ("flag", "alarm"):
             return plain(self.name) if cell else ""
         if _undefined(cell):
             return UNDEFINED
         if isinstance(cell, tuple):
-            first, second = cell
+            first, second = cell[:2]
+            if self.kind == "effect":
+                return _share(first, sign="+") + _bounds(*cell[1:])
             if self.kind == "interval":
                 return f"{_share(first, 2)}-{_share(second, 2)}"
             if self.kind == "signed interval":
@@ -183,7 +188,7 @@ class Table:
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``json.dumps(..., allow_nan=False)``: one object a row, by column name.
 
-        Cells of two numbers are objects: mean and sd, or low and high.
+        Cells of several numbers are objects: mean and sd, or low and high.
         """
         return {
             "title": self.title,
@@ -199,7 +204,7 @@ class Table:
         }
 
     def to_csv(self) -> str:
-        """All digits, for programs; cells of two numbers become two columns.
+        """All digits, for programs; cells of several numbers become as many columns.
 
         Text is put on one line and else left alone; mind that a spreadsheet takes text that begins
         with ``=`` for a formula.
@@ -216,8 +221,8 @@ class Table:
         for row in self.rows:
             cells: list[Cell] = []
             for column, cell in zip(self.columns, row, strict=True):
-                pair = column.kind in _PAIRS
-                cells += cell if isinstance(cell, tuple) else (cell, None)[: 1 + pair]
+                n = len(_PAIRS.get(column.kind, ("",)))
+                cells += cell if isinstance(cell, tuple) else (cell, *[None] * (n - 1))
             writer.writerow([_csv(cell) for cell in cells])
         return out.getvalue()
 
@@ -249,6 +254,12 @@ def _share(value: float, digits: int = 3, sign: str = "-") -> str:
 
 def _plus_minus(value: float, digits: int) -> str:
     return "" if math.isnan(value) else f" ± {_share(value, digits)}"
+
+
+def _bounds(low: float, high: float) -> str:
+    if math.isnan(low):
+        return ""
+    return f" [{_share(low, sign='+')}, {_share(high, sign='+')}]"
 
 
 def _undefined(cell: Cell) -> bool:

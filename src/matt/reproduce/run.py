@@ -15,6 +15,7 @@ from ..grid.engine import Progress
 from ..runs import Run, check_free
 from .data import Data
 from .forecast import forecast
+from .page import write_page
 from .registry import TARGETS
 from .results import Plan, Results, plan_jobs, run_plan
 from .targets import Made, Request
@@ -179,6 +180,18 @@ def reproduce(
             write_text(folder / f"{called}.md", table.to_markdown())
             write_json(folder / f"{called}.json", table.to_json())
     failures = tuple(f"{f.cell.name}: {f.reason}" for f in results.report.failures)
+    write_page(
+        run,
+        folder,
+        made,
+        {name: target.title for name, target in TARGETS.items()},
+        data=data.name,
+        real=data.real,
+        protocol=request.protocol,
+        notes=data.notes,
+        skipped=skipped,
+        failures=failures,
+    )
     done = Reproduction(
         run=run,
         results=results,

@@ -1,0 +1,159 @@
+"""How scores fall as bags lose tracks, tracks lose their album or artist, or tags are wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..evaluation import style
+from ..evaluation.forest import along
+from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
+from ..evaluation.tables import Cell, Column, Table
+from .bench import Bench, bench_of, difference, fullest
+from .damage import CONDITIONS, WHOLE, Condition, degrade
+from .data import Data
+from .plan import AVERAGED, make_model
+from .results import Results
+from .targets import Made, Request
+from .work import Job
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODELS = ("MLP+MIL", "MLP+MATT", AVERAGED)
+METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+_KINDS = {
+    "cut": ("tracks left of each bag, at most", "{}"),
+    "missing": ("tracks without album or artist", "{} %"),
+    "wrong": ("tracks with the tags of another", "{} %"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One model under every condition.
+
+    Attributes
+    ----------
+    model : str
+    whole : Repeated, or None
+        Undamaged bags.
+    parts : dict of Condition to Repeated, or None
+    """
+
+    model: str
+    whole: Repeated | None
+    parts: dict[Condition, Repeated | None]
+
+
+def called(model: str) -> str:
+    """Name of the model that also predicts damaged bags."""
+    return f"{model} [damaged bags]"
+
+
+def curves(bench: Bench, models: Sequence[str], *, feature_set: str) -> tuple[Curve, ...]:
+    """Scores of each model under every condition, on equal tracks."""
+    made = []
+    for model in models:
+        name = called(model)
+        parts = {
+            condition: bench.row(feature_set, name, part=condition.part, like=WHOLE)
+            for condition in CONDITIONS
+        }
+        made.append(Curve(model, bench.row(feature_set, name, part=WHOLE, like=WHOLE), parts))
+    return tuple(made)
+
+
+def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Table:
+    """One row a condition and model: scores, and what the damage cost."""
+    columns = [Column("damage"), Column("model"), Column("repeats", "int"), Column("n", "int")]
+    for heading in METRICS.values():
+        columns += [
+            Column(heading, "share"),
+            Column(f"95 % of {heading}", "interval"),
+            Column(f"{heading} less whole bags", "effect"),
+        ]
+    rows: list[tuple[Cell, ...]] = []
+    for condition in (None, *CONDITIONS):
+        for curve in made:
+            row = curve.whole if condition is None else curve.parts[condition]
+            cells: list[Cell] = []
+            for metric in METRICS:
+                found = OverRepeats() if row is None else row.mean(metric)
+                lost = None if condition is None else difference(row, curve.whole)
+                cells += [found.value, found.interval, _effect(lost, metric)]
+            sizes = (None, None) if row is None else (len(row), row.n_items)
+            rows.append((_named(condition), curve.model, *sizes, *cells))
+    rowed = [curve.whole for curve in made if curve.whole is not None]
+    over = "artists" if all(row.method == ARTISTS for row in rowed) else "splits"
+    read = (
+        "Every condition scores the same test tracks, each under its own label with the prediction "
+        "of the bag that it lies in; the damage is drawn anew for each repeat. A cut bag still "
+        f"speaks for all its tracks. Intervals: 95 %, over {over}. {AVERAGED[:1].upper()}"
+        f"{AVERAGED[1:]} is the control."
+    )
+    chance = "Tracks with the tags of another swap their places at random; bags keep their sizes."
+    return Table("Damaged bags", tuple(columns), tuple(rows), (read, chance, *notes))
+
+
+def degradation_picture(made: Sequence[Curve], kind: str, metric: str = "accuracy") -> Figure:
+    """Scores of each model under one kind of damage, from whole bags on.
+
+    Parameters
+    ----------
+    made : sequence of Curve
+    kind : {"cut", "missing", "wrong"}
+    metric : str
+        One of `METRICS`.
+    """
+    label, layout = _KINDS[kind]
+    some = [condition for condition in CONDITIONS if condition.kind == kind]
+    ticks = [layout.format(condition.level) for condition in some]
+    lines = {}
+    for curve in made:
+        rows = [curve.parts[condition] for condition in some]
+        means = [OverRepeats() if row is None else row.mean(metric) for row in rows]
+        whole = OverRepeats() if curve.whole is None else curve.whole.mean(metric)
+        lines[curve.model] = [*means, whole] if kind == "cut" else [whole, *means]
+    ticks = [*ticks, "all"] if kind == "cut" else ["0 %", *ticks]
+    return along(lines, ticks, label=label, score=METRICS[metric])
+
+
+def _named(condition: Condition | None) -> str:
+    if condition is None:
+        return "none: whole bags"
+    label, layout = _KINDS[condition.kind]
+    return f"{label}: {layout.format(condition.level)}"
+
+
+def _effect(row: Repeated | None, metric: str) -> Cell:
+    mean = OverRepeats() if row is None else row.mean(metric)
+    return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
+
+
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Bag models and the control, which also predict damaged bags."""
+    feature_set = fullest(data.feature_sets)
+    models = (
+        make_model(name, request.protocol, epochs=request.epochs, called=called(name))
+        for name in MODELS
+    )
+    return tuple(Job(feature_set=feature_set, model=model, further=degrade) for model in models)
+
+
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """The table, and a picture for each kind of damage."""
+    feature_set = fullest(results.data.feature_sets)
+    bench = bench_of(results, rounds=request.rounds)
+    made = curves(bench, MODELS, feature_set=feature_set)
+    table = degradation_table(made, notes=results.data.notes)
+    saved = {}
+    if any(curve.whole is not None for curve in made):
+        for kind in _KINDS:
+            saved[f"damage_{kind}"] = folder / f"damage_{kind}.png"
+            style.save(degradation_picture(made, kind), saved[f"damage_{kind}"])
+    title = f"{table.title}, features {feature_set}"
+    return Made(tables={"degradation": replace(table, title=title)}, pictures=saved)

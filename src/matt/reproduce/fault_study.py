@@ -1,0 +1,248 @@
+"""Every fault alone, and one after the other: what each does to the scores, with intervals.
+
+The reference is the same model without any fault, on the same test tracks and with the same seeds.
+Faults of the model, its training or its features are fitted anew; the typed-in tail changes only
+what is scored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..datasets.fma.checking import TYPED_TAIL
+from ..evaluation import style
+from ..evaluation.forest import Interval, forest
+from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
+from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.tally import KS
+from ..faults import FAULTS, fault_texts
+from .bench import Bench, bench_of, difference, fullest
+from .data import Data
+from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
+from .plan import make_model
+from .results import Results
+from .targets import Made, Request
+from .work import Job
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+METRICS = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_ap": "micro AP",
+    "tail_recall": "tail recall",
+}
+GUESSES = {f"tail_top_{k}": f"tail Top@{k}" for k in KS}
+"""What is compared, with the headings."""
+
+_HOW = {
+    ALONE: "alone",
+    ADDED: "and above",
+    RELEASE: "all, release's settings",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Effect:
+    """What a step changes, metric by metric.
+
+    Attributes
+    ----------
+    step : Step
+    differences : Repeated, or None
+        To the corrected model; None where it could not be computed.
+    reason : str
+        Why not.
+    """
+
+    step: Step
+    differences: Repeated | None
+    reason: str = ""
+
+    def of(self, metric: str) -> OverRepeats:
+        """Difference of a metric."""
+        return OverRepeats() if self.differences is None else self.differences.mean(metric)
+
+
+def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[Effect, ...]:
+    """Difference of every step to the corrected one of its model, which has no row itself."""
+    plain = {step.model: step for step in steps if step.how == CORRECTED}
+    made = []
+    for step in (step for step in steps if step.how != CORRECTED):
+        tail = TYPED_TAIL if "typed_tail" in step.faults else None
+        row = bench.row(feature_set, step.called, part=step.part, tail=tail)
+        reference = bench.row(feature_set, plain[step.model].called, part=step.part)
+        found = difference(row, reference)
+        missing = [name for name, r in ((step.called, row), ("corrected", reference)) if r is None]
+        reason = "" if found is not None else f"no result of {', '.join(missing) or step.called}"
+        made.append(Effect(step, found, reason))
+    return tuple(made)
+
+
+def effect_table(
+    made: Sequence[Effect],
+    metrics: Mapping[str, str] = METRICS,
+    *,
+    title: str = "Faults: differences to the corrected model",
+    notes: Sequence[str] = (),
+) -> Table:
+    """One row a step: its differences with their intervals.
+
+    Parameters
+    ----------
+    made : sequence of Effect
+    metrics : dict of str to str
+        With their headings.
+    title : str
+    notes : sequence of str
+    """
+    columns = (
+        Column("fault"),
+        Column("on"),
+        *(Column(heading, "effect") for heading in metrics.values()),
+        Column("on test", "alarm"),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for effect in made:
+        step = effect.step
+        cells = [_cell(effect.of(metric)) for metric in metrics]
+        rows.append((_named(step), _HOW[step.how], *cells, step.red))
+    reasons = dict.fromkeys(
+        f"{_named(effect.step)} ({_HOW[effect.step.how]}): {effect.reason}."
+        for effect in made
+        if effect.reason
+    )
+    return Table(
+        f"{title}{_sizes(made)}",
+        columns,
+        tuple(rows),
+        (*reasons, *notes),
+    )
+
+
+def effect_picture(made: Sequence[Effect]) -> Figure:
+    """Accuracy, macro-F1 and tail recall of the table; what is chosen on the test split is red."""
+    starts = [i for i, e in enumerate(made) if i and _part(e.step) != _part(made[i - 1].step)]
+    panels = {
+        METRICS[metric]: [
+            Interval(_drawn(effect.step), effect.of(metric), effect.step.red, i in starts)
+            for i, effect in enumerate(made)
+        ]
+        for metric in ("accuracy", "macro_f1", "tail_recall")
+    }
+    return forest(panels, label="difference to the corrected model, 95 %")
+
+
+def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> Table:
+    """Scores without any fault, from which the differences are taken."""
+    columns = [Column("model"), Column("unit"), Column("repeats", "int"), Column("n", "int")]
+    for heading in METRICS.values():
+        columns += [Column(heading, "share"), Column(f"95 % of {heading}", "interval")]
+    rows: list[tuple[Cell, ...]] = []
+    for step in (step for step in steps if step.how == CORRECTED):
+        row = bench.row(feature_set, step.called, part=step.part)
+        if row is None:
+            rows.append((step.model, "", None, None, *[None] * (2 * len(METRICS))))
+            continue
+        means = [row.mean(metric) for metric in METRICS]
+        cells: list[Cell] = [part for mean in means for part in (mean.value, mean.interval)]
+        rows.append((step.model, row.unit, len(row), row.n_items, *cells))
+    return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
+
+
+def _cell(mean: OverRepeats) -> Cell:
+    return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
+
+
+def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
+    found = [effect.differences for effect in made if effect.differences is not None]
+    over = (
+        "resamples of the artists of the test split"
+        if all(row.method == ARTISTS for row in found)
+        else "splits, which have other test tracks (t, widened as Nadeau & Bengio propose)"
+    )
+    on = (
+        "On: alone; and above, which is added to the faults of the row above, in the order of the "
+        "first rows (the first is added to the corrected model); or all that the release has, with "
+        "its optimiser, learning rate and encoder, too. On test: chosen on the test split, so no "
+        "score at all."
+    )
+    paired = (
+        f"Of {NETWORK}, where no other model is named. Mean of paired differences over repeats "
+        f"(seeds or splits) on the same test tracks, with its 95 % interval over {over}. Below 0 "
+        "the fault makes the score lower. Unit: each track under its own label, with its bag's "
+        "prediction or, of baselines, alone."
+    )
+    mind = (
+        "A typed-in tail is another set of genres, so its differences in tail recall and Top@K "
+        "compare two sets of tracks. Average precision of scores that are no probabilities mixes "
+        "bags."
+    )
+    return paired, on, mind
+
+
+def needs(data: Data, request: Request) -> tuple[Job, ...]:
+    """Every step of the study, whatever the protocol is."""
+    jobs: dict[str, Job] = {}
+    for step in study(data):
+        model = make_model(
+            step.model,
+            step.fitted,
+            released=step.how == RELEASE,
+            epochs=request.epochs,
+            called=step.called,
+        )
+        jobs[step.called] = Job(feature_set=fullest(data.feature_sets), model=model)
+    return tuple(jobs.values())
+
+
+def make(results: Results, request: Request, folder: Path) -> Made:
+    """Differences as a table and a picture, and the scores that they are from."""
+    steps, feature_set = study(results.data), fullest(results.data.feature_sets)
+    bench = bench_of(results, rounds=request.rounds)
+    made = effects(bench, steps, feature_set=feature_set)
+    named = dict.fromkeys(name for effect in made for name in effect.step.faults)
+    lacking = [name for name in FAULTS if name not in named]
+    left_out = (f"This data cannot show: {', '.join(lacking)}.",) if lacking else ()
+    told = (*_how_read(made), *fault_texts(named), *left_out, *results.data.notes)
+    drawn = [effect for effect in made if effect.differences is not None]
+    tables = {
+        "faults": effect_table(made, notes=told),
+        "faults_corrected": corrected_table(bench, steps, feature_set=feature_set),
+    }
+    if any(not math.isnan(effect.of(name).value) for effect in made for name in GUESSES):
+        tables["faults_top_k"] = effect_table(made, GUESSES, title="Faults: tail Top@K")
+    saved = {}
+    if drawn:
+        saved["faults"] = folder / "faults.png"
+        style.save(effect_picture(drawn), saved["faults"])
+    red = tuple(dict.fromkeys(text for e in made for text in fault_texts(e.step.faults, red=True)))
+    return Made(tables=tables, pictures=saved, notes=red)
+
+
+def _named(step: Step) -> str:
+    return step.fault if step.model == NETWORK else f"{step.model}: {step.fault}"
+
+
+def _sizes(made: Sequence[Effect]) -> str:
+    """How many items and repeats; of several sizes, from the least to the most."""
+    found = [effect.differences for effect in made if effect.differences is not None]
+    if not found:
+        return ""
+    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n_items, len))
+    told = [" to ".join(f"{x:,}" for x in dict.fromkeys((v[0], v[-1]))) for v in (n, repeats)]
+    return f" (n = {told[0]} tracks, repeats: {told[1]})"
+
+
+def _part(step: Step) -> tuple[str, bool]:
+    return step.model, step.how == ALONE
+
+
+def _drawn(step: Step) -> str:
+    sign = {ALONE: "", ADDED: "+ ", RELEASE: "= "}[step.how]
+    return f"{sign}{_named(step)}"

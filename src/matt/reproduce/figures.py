@@ -1,0 +1,184 @@
+"""Pictures of figures 1 and 4 of the paper, at the width of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DataError
+from ..evaluation import style
+from ..evaluation.ranking import step_sum
+from ..evaluation.repeated import OverRepeats
+from ..evaluation.style import COMMON, FAINT, INK, TAIL
+from .paper_curves import INVALID, Curve
+from .plan import MODELS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEW = (100, 200)  # training tracks: the paper's two tails
+_GRID = np.linspace(0, 1, 401)  # recalls at which curves of repeats are averaged
+_MIDDLE = "#E69F00"  # orange of Okabe and Ito's palette
+_SMALL: dict[str, Any] = {"fontsize": 7.5, "handlelength": 1.4, "columnspacing": 1.0}
+# Colour and marker of each line of a panel; in grey, the markers tell them apart.
+_LOOKS = (
+    ("#56B4E9", "o"),
+    ("#E69F00", "s"),
+    (INK, "^"),
+    ("#009E73", "D"),
+    (COMMON, "v"),
+    (TAIL, "P"),
+)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of the accuracy panel: ours with its interval, and the paper's."""
+
+    name: str
+    ours: OverRepeats
+    paper: float | None = None
+
+
+def distribution(counts: NDArray[np.integer], genres: Sequence[str]) -> Figure:
+    """Fig. 1: training tracks of each genre, from the most to the fewest, with both tails marked.
+
+    Parameters
+    ----------
+    counts : int array, shape (G,)
+    genres : sequence of str, length G
+    """
+    counts = np.asarray(counts)
+    if len(counts) != len(genres):
+        raise DataError(f"{len(counts)} counts for {len(genres)} genres; give one a genre")
+    order = np.argsort(-counts, kind="stable")
+    few, some = FEW
+    from matplotlib.patches import Patch
+
+    with style.settings():
+        figure, ax = style.axes(height=0.75 + 0.17 * len(genres), width=style.COLUMN)
+        colours = [TAIL if c < few else _MIDDLE if c < some else COMMON for c in counts[order]]
+        style.bar_values(ax, counts[order].tolist(), colours, ",", space=0.16)
+        style.names(ax.yaxis, [genres[g] for g in order], counts[order] < few, most=26)
+        ax.set_xlabel(f"training tracks (n = {counts.sum():,})")
+        ax.xaxis.set_major_formatter("{x:,.0f}")
+        ax.locator_params(axis="x", nbins=4)
+        told = {COMMON: f"{some} and more", _MIDDLE: f"{few}-{some - 1}", TAIL: f"below {few}"}
+        used = {colour: text for colour, text in told.items() if colour in colours}
+        if len(used) > 1:
+            patches = [Patch(color=colour, label=text) for colour, text in used.items()]
+            figure.legend(handles=patches, loc="outside upper right", **_SMALL, ncols=len(used))
+    return figure
+
+
+def mean_curve(curves: Sequence[Curve]) -> Curve:
+    """Mean precision of several curves at equal recalls.
+
+    Parameters
+    ----------
+    curves : sequence of (precision, recall)
+        From the highest threshold down; at a recall, a curve has the precision of the first
+        threshold that reaches it, as in its average precision.
+    """
+    made = []
+    for precision, recall in curves:
+        place = np.searchsorted(recall, _GRID, side="left").clip(max=len(recall) - 1)
+        made.append(precision[place])
+    return np.mean(made, axis=0), _GRID
+
+
+def precision_recall(
+    ours: Mapping[str, tuple[Curve, float]], paper: Mapping[str, Curve], *, title: str
+) -> Figure:
+    """Fig. 4 (a) and (b): our curves solid, the paper's own dotted beneath in the same colour.
+
+    Parameters
+    ----------
+    ours : dict of str to (curve, average precision)
+        By model, at most six with the paper's together.
+    paper : dict of str to curve
+    title : str
+    """
+    names = [name for name in MODELS if name in ours or name in paper]
+    names += [name for name in ours if name not in names]
+    if len(names) > len(_LOOKS) or not names:
+        raise DataError(f"{len(names)} models in one picture; draw 1 to {len(_LOOKS)}")
+    with style.settings():
+        figure, ax = style.axes(height=3.9, width=style.COLUMN)
+        for name, (colour, marker) in zip(names, _LOOKS, strict=False):
+            if name in paper:
+                _line(ax, paper[name], colour, marker, dotted=True)
+        handles = []
+        for name, (colour, marker) in zip(names, _LOOKS, strict=False):
+            if name in ours:
+                _line(ax, ours[name][0], colour, marker)
+            areas = [_share(ours[name][1]) if name in ours else "-"]
+            if name in paper:
+                areas.append(_share(step_sum(*paper[name])) + "*" * (name in INVALID))
+            label = f"{style.label(name, most=24)} {' / '.join(areas)}"
+            handles += ax.plot(
+                *([], []), color=colour, marker=marker, markersize=4, label=label, linewidth=1.4
+            )
+        ax.set_xlim(0, 1)
+        ax.set_ylim(0, 1.02)
+        ax.set(xlabel="recall", ylabel="precision")
+        ax.set_title(style.label(title), loc="left")
+        ax.grid(color=FAINT, alpha=0.2, linewidth=0.6)
+        told = "AP: ours"
+        if paper:
+            told += " / the paper's, dotted"
+            told += "; * invalid" if set(INVALID) & set(paper) else ""
+        figure.legend(
+            handles=handles,
+            loc="outside lower left",
+            title=told,
+            title_fontsize=7.5,
+            alignment="left",
+            **{**_SMALL, "fontsize": 7, "handlelength": 2},
+            ncols=2,
+        )
+    return figure
+
+
+def accuracy_bars(bars: Sequence[Bar]) -> Figure:
+    """Fig. 4 (c): our accuracy with its 95 % interval, the paper's as a diamond."""
+    with style.settings():
+        figure, ax = style.axes(height=0.8 + 0.22 * len(bars), width=style.COLUMN)
+        for place, bar in enumerate(bars):
+            if bar.ours.value == bar.ours.value:
+                ax.barh(place, bar.ours.value, color="#9CC9E3", edgecolor=COMMON, height=0.7)
+                if bar.ours.interval is not None:
+                    ax.plot(bar.ours.interval, [place] * 2, color=INK, linewidth=1.2)
+            if bar.paper is not None:
+                ax.plot(bar.paper, place, "D", color=TAIL, markersize=5, markeredgecolor="white")
+        style.names(ax.yaxis, [bar.name for bar in bars], most=20)
+        ax.set_ylim(len(bars) - 0.5, -0.5)
+        ax.set_xlim(0, 1)
+        ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
+        ax.set_xlabel("accuracy")
+        handles = [
+            ax.barh([np.nan], [np.nan], color="#9CC9E3", edgecolor=COMMON, label="ours"),
+            *ax.plot([], [], color=INK, linewidth=1.2, label="95 %"),
+        ]
+        if any(bar.paper is not None for bar in bars):
+            handles += ax.plot([], [], "D", color=TAIL, markersize=5, label="paper")
+        figure.legend(handles=handles, loc="outside upper right", **_SMALL, ncols=3)
+    return figure
+
+
+def _line(ax: Axes, curve: Curve, colour: str, marker: str, *, dotted: bool = False) -> None:
+    precision, recall = mean_curve([curve])
+    reached = recall <= (curve[1].max() if len(curve[1]) else 0)
+    look: dict[str, Any] = {"linestyle": ":", "linewidth": 1.1} if dotted else {"linewidth": 1.4}
+    look |= {"marker": marker, "markersize": 3.5, "markevery": (25, 50) if dotted else 50}
+    look |= {"markerfacecolor": "white", "markeredgewidth": 0.7} if dotted else {}
+    ax.plot(recall[reached], precision[reached], color=colour, **look)
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
