@@ -1,19 +1,21 @@
-"""``python -m benchmarks.longtail OUT``: what helps rare genres, on all data at hand.
+"""``python -m benchmarks.longtail OUT [WORD ...]``: what helps rare genres, on all data at hand.
 
 Runs ``experiments/grid_longtail.toml`` (and, on one of the data sets,
 ``experiments/grid_longtail_more.toml``) on repeated artist-disjoint splits, resumable in the folder
-OUT, and writes docs/longtail.md with its picture from the runs. The real FMA files are in the
-folder that the environment variable MATT_SHARED_DATA names.
+OUT; of all data sets, or of those whose name holds a word. Then it writes docs/longtail.md, with a
+picture, from all runs that are finished there. The real FMA files are in the folder that the
+environment variable MATT_SHARED_DATA names.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.progress import Progress as Bars
 
 from matt.evaluation import style
@@ -27,21 +29,24 @@ from matt.grid.setups import read_grid
 from matt.grid.study import Study, compare
 from matt.provenance import versions
 from matt.reproduce.sources import open_data
+from matt.runs import Run
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "longtail.md"
 PICTURE = ROOT / "docs" / "images" / "longtail.png"
 RECIPES, MORE = (ROOT / "experiments" / f"grid_longtail{end}.toml" for end in ("", "_more"))
-DEFAULT = "default"
 DRAWN = {
     "paper": "MATT as in the paper",
-    "control: paper/mil": "track model, averaged",
-    "control: matt/default/attention": "the same with logit adjustment",
-    DEFAULT: "default",
+    "control: paper/mil": "control",
+    "control: matt/default": "control + logit adjustment",
+    "default": "default",
+    "agreed": "agreed",
 }
+LOOKS = ("o-", "s--", "v-.", "^-", "D:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +122,7 @@ def run(setting: Setting, out: Path, jobs: int) -> Study:
     protocol = RepeatedSplits(
         repeats=setting.repeats, imbalance=setting.imbalance, keep=setting.keep
     )
-    tracks = data.tracks.with_split([""] * len(data.tracks))
+    tracks = data.tracks.with_split(np.full(len(data.tracks), ""))
     with Bars(transient=True) as bars:
         bar = bars.add_task(setting.name)
         return compare(
@@ -165,10 +170,10 @@ def table_of(setting: Setting, study: Study) -> Table:
         )
     scored = [s.n for row in study.standings for s in row.scores["test"] if s is not None]
     rule = next(s for s in control.scores["test"] if s is not None).tail_rule
+    of_tail = f"{rule[:1].upper()}{rule[1:]}"
     notes = (
-        f"{setting.repeats} splits, {min(scored):,} to {max(scored):,} test tracks. "
-        f"{rule[:1].upper()}{rule[1:]}. Rows are ordered by macro-F1 of validation; best control: "
-        f"{control.name!r}.",
+        f"{setting.repeats} splits, {min(scored):,} to {max(scored):,} test tracks. {of_tail}.",
+        f"Rows are ordered by macro-F1 of validation; the best control is {control.name!r}.",
     )
     return Table(setting.name, COLUMNS, tuple(rows), notes)
 
@@ -186,84 +191,88 @@ COLUMNS = (
 
 def picture(studies: Mapping[str, Study]) -> Figure:
     """Tail recall against the training tracks of the tail, and against the imbalance."""
-    panels = (
-        (
-            [s for s in MFCC if s.folder in studies],
-            lambda s: s.keep["Hip-Hop"],
-            "training tracks of Hip-Hop",
-        ),
-        (
-            [s for s in SMALL if s.folder in studies and s.imbalance > 1],
-            lambda s: s.imbalance,
-            "largest genre against smallest",
-        ),
-    )
-    looks = zip(("-", "--", "-.", "-"), "sov^", strict=True)
-    styles = dict(zip(DRAWN, looks, strict=True))
     with style.settings():
-        figure, axes = style.panels(2, height=3.4)
-        for ax, (settings, number, label) in zip(axes, panels, strict=True):
-            for name, told in DRAWN.items():
-                found = [
-                    spread_of(
-                        next(r for r in studies[s.folder].standings if r.name == name).values(
-                            "tail_recall", "test"
-                        )
-                    )
-                    for s in settings
-                ]
-                line, mark = styles[name]
-                half = [2 * one.sd / one.n**0.5 for one in found]
-                ax.errorbar(
-                    [number(s) for s in settings],
-                    [one.mean for one in found],
-                    yerr=half,
-                    linestyle=line,
-                    marker=mark,
-                    markersize=4,
-                    capsize=2,
-                    label=told,
-                    color=style.TAIL if name == DEFAULT else None,
-                )
-            ax.set(xscale="log", xlabel=label, ylim=(0, 1), ylabel="tail recall")
-            ticks = [number(s) for s in settings]
-            ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            ax.minorticks_off()
-        axes[0].set_title("Rock and a Hip-Hop tail")
-        axes[1].set_title("FMA-small, eight genres")
-        axes[0].legend(fontsize=7.5, loc="lower right")
+        figure, (left, right) = style.panels(2, height=3.4)
+        few = [(s, s.keep["Hip-Hop"]) for s in MFCC if s.folder in studies]
+        _lines(left, few, studies)
+        left.set(title="Rock and a Hip-Hop tail", xlabel="training tracks of Hip-Hop")
+        cut = [(s, s.imbalance) for s in SMALL if s.folder in studies and s.imbalance > 1]
+        _lines(right, cut, studies)
+        right.set(title="FMA-small, eight genres", xlabel="largest genre against smallest")
+        left.legend(fontsize=7.5, loc="lower right")
     return figure
 
 
+def _lines(
+    ax: Axes, settings: Sequence[tuple[Setting, float]], studies: Mapping[str, Study]
+) -> None:
+    places = [place for _, place in settings]
+    for (name, told), look in zip(DRAWN.items(), LOOKS, strict=True):
+        rows = [_row(studies[setting.folder], name) for setting, _ in settings]
+        found = [spread_of(row.values("tail_recall", "test")) for row in rows]
+        means, halves = [one.mean for one in found], [2 * one.sd / one.n**0.5 for one in found]
+        ax.errorbar(places, means, yerr=halves, fmt=look, markersize=4, capsize=2, label=told)
+    ax.set(xscale="log", ylim=(0, 1), ylabel="tail recall")
+    ax.set_xticks(places, [f"{place:g}" for place in places])
+    ax.minorticks_off()
+
+
+def _row(study: Study, name: str) -> Standing:
+    return next(row for row in study.standings if row.name == name)
+
+
+ROWS = {
+    "paper": (
+        "MATT as the paper trains it: one query a genre, in training only the true one reads; "
+        "plain cross-entropy"
+    ),
+    "mil": "the mean, plain cross-entropy",
+    "matt": "one query a genre, all of them read; logit adjustment",
+    "default": (
+        "what `matt train` does: the mean, logit adjustment, random sub-bags, a loss of every "
+        "segment beside that of the bag"
+    ),
+    "quantile": "the default, its inputs by their ranks among the training tracks",
+    "averaged": "that, its weights averaged over steps (.99), learning rate 2e-3",
+    "agreed": "that, and segments drawn towards what their bag says (`training.agreement` 0.2)",
+    "agreed_dropout": "that, with a tenth of the inputs silenced in training",
+    "control": (
+        "the track model averaged over the bag, with the loss, inputs and training of the rows "
+        "that its name tells"
+    ),
+}
 TEXT = """\
 # The long tail: the evidence
 
 <!-- Written by `python -m benchmarks.longtail OUT`: change that, not this page. -->
 
-Which recipe is best where some genres are rare? Every table below is made from runs of
-`experiments/grid_longtail.toml` with `matt compare`: repeated artist-disjoint splits (70 / 10 / 20 % of the
-artists of each genre), the best epoch and the order of the rows chosen on validation, test scored once.
-Each number is the mean over splits ± its standard deviation; unit: each track under its own label, with the prediction
-of its bag. The last column is paired by split, ± half of the 95 % t interval. Splits share tracks, so true intervals are wider.
-
-![Tail recall against the number of tail tracks](images/longtail.png)
-
-*Tail recall on test: mean over splits, with twice its standard error. Left: training tracks of Hip-Hop cut to so
-many. Right: training tracks of eight genres cut exponentially, in an order that each split draws.*
-
-The rows: `paper` is MATT as the paper trains it (one query a genre, of which the true one reads in training), `mil` the mean,
-both with plain cross-entropy; `matt` has all queries and logit adjustment; `default` is what `matt train` does without a
-configuration; `attention` the same with one learned attention, `three` the same with three networks, at three times the cost.
-A control is the track model averaged over the bag, with the loss, inputs and number of networks of the rows that its name tells.
+Which recipe is best where some genres are rare? Every table is made from runs of
+`experiments/grid_longtail.toml` with `matt compare`: repeated artist-disjoint splits (70, 10, 20 %
+of the artists of each genre), the best epoch and the order of the rows chosen on validation, test
+scored once. A number is the mean over splits ± its standard deviation; unit: each track under its
+own label, with the prediction of its bag, or its own in the column of tracks alone. The last column
+is paired by split, on test, ± half of the 95 % t interval. Splits share tracks, so true intervals
+are wider.
 
 """
 
 
-def page(tables: Iterable[Table]) -> str:
+def page(tables: Iterable[Table], *, drawn: bool) -> str:
     """The text of docs/longtail.md."""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
     body = "\n".join(f"## {table.title}\n\n{_untitled(table)}" for table in tables)
-    return f"{TEXT}{body}\nMeasured with {used}.\n"
+    rows = "\n".join(f"| {name} | {told} |" for name, told in ROWS.items())
+    legend = f"| row | what it is |\n|---|---|\n{rows}\n\n"
+    return f"{TEXT}{legend}{CAPTION * drawn}{body}\nMeasured with {used}.\n"
+
+
+CAPTION = """\
+![Tail recall against the number of tail tracks](images/longtail.png)
+
+*Tail recall on test: mean over splits, with twice its standard error. Left: training tracks of
+Hip-Hop cut to so many. Right: eight genres, cut exponentially in an order that each split draws.*
+
+"""
 
 
 def _untitled(table: Table) -> str:
@@ -271,19 +280,31 @@ def _untitled(table: Table) -> str:
 
 
 def main() -> None:
-    """Run everything that is not there yet, then write page and picture."""
+    """Run what is asked for, then write page and picture from what is finished."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.longtail")
     parser.add_argument("out", type=Path)
+    parser.add_argument("words", metavar="WORD", nargs="*", type=str.lower)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
-    studies, tables = {}, []
-    for setting in (*MFCC, *SMALL, *OTHERS, TRIED):
-        studies[setting.folder] = run(setting, options.out, options.jobs)
-        tables.append(table_of(setting, studies[setting.folder]))
-        print(tables[-1].to_markdown(), flush=True)
-    style.save(picture(studies), PICTURE)
-    write_text(PAGE, page(tables))
+    every = (*MFCC, *SMALL, *OTHERS, TRIED)
+    for setting in every:
+        if not options.words or any(word in setting.name.lower() for word in options.words):
+            run(setting, options.out, options.jobs)
+    finished = [setting for setting in every if is_finished(options.out / setting.folder)]
+    studies = {s.folder: run(s, options.out, options.jobs) for s in finished}
+    drawn = all(setting.folder in studies for setting in MFCC)
+    if drawn:
+        style.save(picture(studies), PICTURE)
+    tables = [table_of(setting, studies[setting.folder]) for setting in finished]
+    write_text(PAGE, page(tables, drawn=drawn))
     print(f"written to {PAGE}")
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a comparison was finished in a folder."""
+    if not (folder / "run.json").exists():
+        return False
+    return bool(Run.open(folder).manifest["status"] == "finished")
 
 
 if __name__ == "__main__":
