@@ -1,8 +1,8 @@
 """``python -m benchmarks [--fma-script PATH] [WORD ...]``: measure the claims.
 
-All of them, or those whose text holds a word. The path is that of FMA's features.py, to measure
-beside it instead of a plain librosa transcription. What a claim measures is made when it is its
-turn.
+All of them, or those whose text holds a word; results.json keeps what others measured to earlier.
+The path is that of FMA's features.py, to measure beside it instead of a plain librosa
+transcription. What a claim measures is made when it is its turn.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from . import attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak
-from .paired import Claim, measure, show, write
+from .paired import Claim, measure, read, show, write
 
 MODULES = (attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak)
 RESULTS = Path(__file__).parent / "results.json"
@@ -24,7 +24,7 @@ def all_claims() -> list[Claim]:
 
 
 def main() -> None:
-    """Measure, print, and write results.json when everything was measured."""
+    """Measure, print, and write each result into results.json, in the order of the claims."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--fma-script", metavar="PATH")
     parser.add_argument("words", metavar="WORD", nargs="*", type=str.lower)
@@ -34,13 +34,11 @@ def main() -> None:
     words = options.words
     claims = all_claims()
     chosen = [c for c in claims if not words or any(w in c.claim.lower() for w in words)]
-    results = []
+    results = {result["claim"]: result for result in read(RESULTS)}
     for claim in chosen:
-        results.append(measure(claim))
-        print(show(results[-1]), flush=True)
-    if len(chosen) == len(claims):
-        write(RESULTS, results)
-        print(f"written to {RESULTS}")
+        results[claim.claim] = result = measure(claim)
+        print(show(result), flush=True)
+        write(RESULTS, [results[c.claim] for c in claims if c.claim in results])
 
 
 if __name__ == "__main__":

@@ -96,9 +96,7 @@ def network_row(name: str) -> dict[str, Any]:
     network = build_network(settings.model, spec.shape, N_GENRES)
     n_parameters = sum(value.numel() for value in network.parameters())
     optimizer = make_optimizer(network, settings.training)
-    objective = BagLoss.of(
-        bags, bags.sizes, tau=settings.training.logit_adjustment, segment_weight=0.0
-    )
+    objective = BagLoss.of(bags, bags.sizes, settings.training)
     genre = labels if settings.model.query == "true" else None
 
     def step() -> None:

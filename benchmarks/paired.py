@@ -150,6 +150,12 @@ def show(result: dict[str, Any]) -> str:
     )
 
 
-def write(path: Any, results: list[dict[str, Any]]) -> None:
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read results that were written, if there are any."""
+    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
+    return found
+
+
+def write(path: Path, results: list[dict[str, Any]]) -> None:
     """Write all results as JSON."""
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

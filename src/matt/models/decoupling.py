@@ -7,7 +7,7 @@ genres [1]_. Both remedies keep encoder and attention as they are:
   genre, which is what balanced sampling comes to. It is fitted to its optimum on the embeddings of
   all training bags, so nothing is drawn and no epoch is chosen; the weight of its L2 penalty is, by
   macro-F1 on the validation bags.
-- **tau-normalisation** takes from each genre's weights their length, M_g / |M_g|^tau, and the
+- **tau-normalisation** takes from each genre's weights their length, ``M_g / |M_g|^tau``, and the
   biases; tau is chosen on the validation bags, 0 leaving all as it was.
 
 References
@@ -112,7 +112,7 @@ def tune_head(
 
 
 def normalise(head: nn.Module, score: Callable[[], float]) -> tuple[float, float]:
-    """Scale the last layer's rows to M_g / |M_g|^tau, with the tau of the highest score.
+    """Scale the last layer's rows to ``M_g / |M_g|^tau``, with the tau of the highest score.
 
     Parameters
     ----------
