@@ -2,10 +2,12 @@
 
 import gzip
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from reproduced import GENRES, data_of, results_of, said, tracks_of
 
@@ -23,6 +25,7 @@ from matt.reproduce.figures import (
     mean_curve,
     precision_recall,
 )
+from matt.reproduce.layout import save_picture
 from matt.reproduce.paper_curves import FOLDER, read_curves
 from matt.reproduce.published import AVERAGE_PRECISION_4
 from matt.reproduce.targets import Request
@@ -261,3 +264,11 @@ def test_other_data_is_not_compared_with_the_paper(tmp_path):
     for name in ("the paper's AP", "the paper's accuracy"):
         assert {row[names.index(name)] for row in table.rows} == {None}
     assert "not these" in " ".join(table.notes)
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_a_picture_of_simulated_data_says_so_itself(tmp_path, real):
+    figure, data = Figure(), replace(data_of(tracks_of([0, 3], [0, 1])), real=real)
+    save_picture(figure, tmp_path / "picture.png", data)
+    assert (tmp_path / "picture.png").stat().st_size
+    assert [text.get_text() for text in figure.texts] == ([] if real else ["simulated"])

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..evaluation import style
 from ..evaluation.forest import along
 from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from .bench import Bench, bench_of, difference, fullest
 from .damage import CONDITIONS, WHOLE, Condition, degrade
 from .data import Data
+from .layout import save_picture
 from .plan import AVERAGED, make_model
 from .results import Results
 from .targets import Made, Request
@@ -154,6 +154,6 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     if any(curve.whole is not None for curve in made):
         for kind in _KINDS:
             saved[f"damage_{kind}"] = folder / f"damage_{kind}.png"
-            style.save(degradation_picture(made, kind), saved[f"damage_{kind}"])
+            save_picture(degradation_picture(made, kind), saved[f"damage_{kind}"], results.data)
     title = f"{table.title}, features {feature_set}"
     return Made(tables={"degradation": replace(table, title=title)}, pictures=saved)

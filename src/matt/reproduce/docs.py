@@ -195,7 +195,8 @@ def _part(part: Part, images: Path) -> list[str]:
             if picture in part.pictures and source.is_file():
                 target = f"{part.key}-{picture}.png"
                 shutil.copyfile(source, images / target)
-                caption = escape_markdown(CAPTIONS[picture])
+                simulated = "" if part.real else "Simulated data. "
+                caption = escape_markdown(simulated + CAPTIONS[picture])
                 lines += [f"![{caption}](images/reproduce/{target})", "", f"*{caption}*", ""]
         if name not in _DRAWN:
             lines.append(shortened(table).to_markdown())

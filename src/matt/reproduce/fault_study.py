@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.fma.checking import TYPED_TAIL
-from ..evaluation import style
 from ..evaluation.forest import Interval, forest
 from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
@@ -23,6 +22,7 @@ from ..faults import FAULTS, fault_texts
 from .bench import Bench, bench_of, difference, fullest
 from .data import Data
 from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
+from .layout import save_picture
 from .plan import make_model
 from .results import Results
 from .targets import Made, Request
@@ -220,7 +220,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     saved = {}
     if drawn:
         saved["faults"] = folder / "faults.png"
-        style.save(effect_picture(drawn), saved["faults"])
+        save_picture(effect_picture(drawn), saved["faults"], results.data)
     red = tuple(dict.fromkeys(text for e in made for text in fault_texts(e.step.faults, red=True)))
     return Made(tables=tables, pictures=saved, notes=red)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..evaluation import style
 from ..evaluation.tables import Column, Table
 from .data import Data
 from .figures import FEW, distribution
+from .layout import save_picture
 from .results import Results
 from .targets import Made, Request
 from .work import Job
@@ -24,7 +24,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     """The picture, and its numbers: of the first split, where each seed has one of its own."""
     tracks = results.divisions[0].tracks
     path = folder / "figure_1.png"
-    style.save(distribution(tracks.train_counts, tracks.genres), path)
+    save_picture(distribution(tracks.train_counts, tracks.genres), path, results.data)
     order = np.argsort(-tracks.train_counts, kind="stable")
     test = tracks.take(tracks.split == "test").counts
     columns = (

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..datasets.fma.feature_sets import ALL
-from ..evaluation import style
 from ..evaluation.ranking import micro_curve, step_sum
 from ..evaluation.repeated import OverRepeats
 from ..evaluation.tables import Cell, Column, Table
@@ -16,6 +15,7 @@ from ..predictions import Predictions
 from .bench import ALONE, TEST, Bench, bench_of, fullest, models_on
 from .data import LOGMEL, Data
 from .figures import Bar, accuracy_bars, mean_curve, precision_recall
+from .layout import save_picture
 from .paper_curves import FOLDER, Curve, read_curves
 from .plan import AVERAGED, MODELS
 from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
@@ -136,7 +136,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
             kind = "log-mels" if name == "figure_4b" else f"features {feature_set}"
             pictures[name] = folder / f"{name}.png"
             figure = precision_recall(ours, theirs, title=kind)
-            style.save(figure, pictures[name])
+            save_picture(figure, pictures[name], data)
     bars = []
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
@@ -145,7 +145,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
         if row is not None or theirs_is is not None:
             bars.append(Bar(_SHORT.get(model, model), mean, theirs_is))
     pictures["figure_4c"] = folder / "figure_4c.png"
-    style.save(accuracy_bars(bars), pictures["figure_4c"])
+    save_picture(accuracy_bars(bars), pictures["figure_4c"], data)
     notes = [*data.notes, *data.logmel_notes]
     if not comparable:
         notes.append("The paper's numbers are of FMA-medium's genres and features: not these.")

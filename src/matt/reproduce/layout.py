@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import first_few
+from ..evaluation import style
 from ..evaluation.tables import Column
 from ..faults import PROTOCOLS, fault_texts
+from .data import Data
 from .measures import Measure
 from .published import WHY_NOT
 from .results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SIMULATED = "simulated"
 MAJORITY = "majority genre"
@@ -33,6 +40,13 @@ def runs_of(results: Results, feature_set: str, model: str) -> str:
     wanted = len({cell.digest for cell in cells})
     there = len(results.fits(feature_set, model))
     return f"{there}" if there == wanted else f"{there} of {wanted}, partial"
+
+
+def save_picture(figure: Figure, path: Path, data: Data) -> None:
+    """Write a picture; one of simulated data says so itself, wherever it is taken."""
+    if not data.real:
+        figure.text(1, 1, "simulated", ha="right", va="top", fontsize=7.5, color=style.FAINT)
+    style.save(figure, path)
 
 
 def why(results: Results, keys: Iterable[str]) -> str:
