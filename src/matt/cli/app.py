@@ -23,7 +23,7 @@ from . import (
     training,
 )
 from .console import Output, outcome
-from .processes import check_command, follows
+from .processes import check_command, end_at_once, follows, n_processes
 
 app = typer.Typer(
     name="matt",
@@ -73,6 +73,15 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run the command line."""
+    try:
+        _main()
+    except SystemExit as done:
+        if n_processes() > 1:
+            end_at_once(done.code)
+        raise
+
+
+def _main() -> None:
     from .terminal import abandon, write_any_text
 
     write_any_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,19 @@ def check_command(name: str | None) -> None:
             f"'matt {name}' is work for one process, but the variable WORLD_SIZE counts "
             f"{n_processes()}; start it without torchrun"
         )
+
+
+def end_at_once(code: object) -> None:
+    """End one of several processes without tearing down torch's threads, if the code is one.
+
+    Now and then a thread of torch.distributed is still there when C++ destroys what it belongs to,
+    which aborts a process whose work is done, and with it all the others.
+    """
+    if code is None or isinstance(code, int):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os._exit(code or 0)
 
 
 @contextmanager
