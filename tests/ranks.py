@@ -12,7 +12,7 @@ from matt.models.loading import network_arrays
 
 PATIENCE = 300  # seconds, after which a test fails: never waited for
 PROGRAM = """
-import importlib, sys
+import importlib, os, sys
 import torch.distributed as dist
 
 backend, rank, size, place, module, function, *rest = sys.argv[1:]
@@ -21,6 +21,8 @@ dist.init_process_group(
 )
 getattr(importlib.import_module(module), function)(int(rank), *rest)
 dist.destroy_process_group()
+sys.stdout.flush()
+os._exit(0)  # as matt.cli ends: torch's threads abort some processes that tear them down
 """
 
 
