@@ -102,3 +102,24 @@ def test_other_commands_are_for_one_process():
     )
     follower = matt("scan", "--help", WORLD_SIZE="2", RANK="1")
     assert follower.stdout == ""
+
+
+@pytest.mark.parametrize(("processes", "torn_down"), [(1, True), (2, False)])
+@pytest.mark.parametrize(("option", "code"), [("--version", 0), ("--no-such-option", 2)])
+def test_one_of_several_processes_ends_at_once_with_its_code(processes, torn_down, option, code):
+    """What Python does at its end is left out, and what was written is there all the same."""
+    program = (
+        "import atexit, sys; from matt.cli import main; atexit.register(print, 'torn down');"
+        f"sys.argv = ['matt', '{option}']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "WORLD_SIZE": str(processes), "RANK": "0"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == code
+    assert ("torn down" in done.stdout) is torn_down
+    assert done.stdout.replace("torn down", "").strip() or done.stderr

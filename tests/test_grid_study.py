@@ -297,7 +297,7 @@ class Planned:
         return self.scores.tolist()
 
 
-def test_lone_tracks_of_test_are_predicted_by_the_same_model(tmp_path):
+def test_tracks_of_test_are_scored_alone_too_and_never_shown(tmp_path):
     found = compared(tmp_path, test=True)
     for row in found.standings:
         if row.name == "control: majority class":

@@ -128,12 +128,9 @@ def _of_tail(bench: Bench, lines: _Lines) -> list[Answer]:
         first, second = (_best(bench, some, metric) for some in (neural, features))
         if first is None or second is None:
             lacking = "log-mels" if first is None else "features"
-            told = f"There is no result of a model of {lacking} ({METRICS[metric]})."
-            made.append(Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN))
-            continue
-        made.append(compared(bench, first, second, metric, claim=claim))
-        control = lines.control("MLP")
-        made.append(compared(bench, first, control, metric, claim=claim, how=CONTROL))
+            made.append(_unknown(claim, f"a model of {lacking}", metric))
+        else:
+            made += _beside(bench, first, second, lines.control("MLP"), metric, claim)
     return made
 
 
@@ -146,13 +143,25 @@ def _of_best(bench: Bench, lines: _Lines) -> list[Answer]:
     for metric in ("accuracy", "micro_ap", "tail_recall"):
         second = _best(bench, others, metric)
         if second is None:
-            told = f"There is no result of another model ({METRICS[metric]})."
-            made.append(Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN))
-            continue
-        made.append(compared(bench, first, second, metric, claim=claim))
-        control = lines.control("CRNN-TF")
-        made.append(compared(bench, first, control, metric, claim=claim, how=CONTROL))
+            made.append(_unknown(claim, "another model", metric))
+        else:
+            made += _beside(bench, first, second, lines.control("CRNN-TF"), metric, claim)
     return made
+
+
+def _beside(
+    bench: Bench, first: Line, second: Line, control: Line, metric: str, claim: str
+) -> list[Answer]:
+    """Beside what the paper compares with, then beside the control."""
+    return [
+        compared(bench, first, second, metric, claim=claim),
+        compared(bench, first, control, metric, claim=claim, how=CONTROL),
+    ]
+
+
+def _unknown(claim: str, lacking: str, metric: str) -> Answer:
+    told = f"There is no result of {lacking} ({METRICS[metric]})."
+    return Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN)
 
 
 def _of_singletons(bench: Bench, lines: _Lines) -> list[Answer]:
