@@ -3,7 +3,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 from page import Page
@@ -31,7 +31,7 @@ def picture(caption="", alt=""):
 
 def page_of(text):
     """A page with one text in every place where a text can be."""
-    columns = (Column(text), Column("n", "int"), Column(f"{text} ", "flag"))
+    columns = (Column(text), Column(f"n {text}", "int"), Column(f"{text} ", "flag"))
     table = Table(text, columns, ((text, 3, True), (text, 4, False)), (text,))
     parts = [text, table, Picture(PNG, text, text), Picture(PNG, text)]
     return render_report(
@@ -78,6 +78,7 @@ def test_nothing_hostile_becomes_markup(text):
 
 
 @settings(max_examples=60, deadline=None)
+@example("n")
 @given(
     st.text(alphabet=st.characters(codec="utf-8"), min_size=1).filter(lambda s: plain(s).strip())
 )
