@@ -13,6 +13,7 @@ from .checkpoint import Checkpoint
 from .device import reproducible
 from .distributed import current
 from .finishing import Finished, finish
+from .inputs_once import inputs_once
 from .members import members
 from .network import BagNetwork
 from .preparing import prepare
@@ -61,17 +62,18 @@ def fit_networks(
             kept = Checkpoint.of(place, network, features.spec, bags, valid, (model, one))
             ranks.agree("training", kept.identity)
             try:
-                told = train(
-                    network,
-                    reader,
-                    bags,
-                    settings=one,
-                    history=rows,
-                    valid=valid,
-                    true_query=model.query == "true",
-                    progress=_named(progress, several),
-                    checkpoint=None if checkpoint is None else kept,
-                )
+                with inputs_once(network, reader) as ready:
+                    told = train(
+                        network,
+                        ready,
+                        bags,
+                        settings=one,
+                        history=rows,
+                        valid=valid,
+                        true_query=model.query == "true",
+                        progress=_named(progress, several),
+                        checkpoint=None if checkpoint is None else kept,
+                    )
             finally:
                 if rows:
                     networks.append(network)
