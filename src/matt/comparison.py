@@ -72,7 +72,7 @@ def bag_model(
 
 
 def track_model(
-    name: str, training: TrainingSettings, *, average: bool, model: ModelSettings | None = None
+    name: str, model: ModelSettings, training: TrainingSettings, *, average: bool
 ) -> Row:
     """The control: a plain network of lone tracks, with the same encoder, loss and budget.
 
@@ -89,13 +89,7 @@ def track_model(
         max_bags=max(training.max_bags, LONE_BATCH),
         validate="average" if average else "bags",
     )
-    network = replace(
-        model or ModelSettings(),
-        pooling="mean",
-        query="all",
-        frozen_queries=False,
-        tanh_pooled=False,
-    )
+    network = replace(model, pooling="mean", query="all", frozen_queries=False, tanh_pooled=False)
     return Row(name=name, model=network, training=plain, lone=True, average=average)
 
 
@@ -112,8 +106,8 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
     else:
         rows = [baseline(settings.baseline)]
     if controls:
-        name, training = "track model", settings.training
-        rows.append(track_model(name, training, average=True, model=settings.model))
+        model, training = settings.model, settings.training
+        rows.append(track_model("track model", model, training, average=True))
     return rows
 
 

@@ -14,6 +14,7 @@ from typing import Any, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from . import recipes
 from .errors import ConfigError, did_you_mean
 from .settings import Settings as Settings
 from .settings import SplitSettings as SplitSettings
@@ -80,7 +81,13 @@ def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
 
 def check(content: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """Settings of a nested dictionary, or else everything that is wrong with it."""
-    problems = list(_unknown_keys(Settings, content, ""))
+    problems: list[str] = []
+    try:
+        content = recipes.under(content)
+    except ConfigError as error:
+        problems.append(str(error))
+        content = {key: value for key, value in content.items() if key != "recipe"}
+    problems += _unknown_keys(Settings, content, "")
     content = _as_meant(Settings, content)
     if isinstance(content.get("faults"), str):
         content["faults"] = list(named_faults(content["faults"]))

@@ -11,8 +11,8 @@
     row = ["bags", "averaged"]                    # an axis: bags, or lone tracks
 
     [grid.loss]                                   # an axis with names: several settings at once
-    plain = { "training.logit_adjustment" = 0.0, "training.sub_bags" = false }
-    adjusted = { "training.logit_adjustment" = 1.0 }
+    plain = { recipe = "plain" }
+    adjusted = { recipe = "plain", "training.logit_adjustment" = 1.0 }
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..settings import Settings
 ROW = "row"
 ROWS = ("bags", "averaged", "alone")
 MOST = 10_000  # cells; more are a slip of the pen
-_SETTINGS = tuple(f.name for f in fields(Settings))
+_SETTINGS = (*(f.name for f in fields(Settings)), "recipe")
 _SECTIONS = ("features", "splits", "model", "training", "baseline")
 
 

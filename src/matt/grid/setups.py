@@ -183,8 +183,8 @@ def _setup(settings: Settings, kind: str, *, control: bool = False) -> Setup:
         faults = settings.present_faults
         row = bag_model("", settings.model, settings.training, faults=faults)
     else:
-        average = kind == "averaged"
-        row = track_model("", settings.training, average=average, model=settings.model)
+        model, training = settings.model, settings.training
+        row = track_model("", model, training, average=kind == "averaged")
     return Setup(row=row, bags=settings.bags, features=settings.features)
 
 

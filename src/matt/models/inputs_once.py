@@ -36,7 +36,7 @@ def inputs_once(network: BagNetwork, reader: Reader) -> Iterator[Reader]:
     inputs = network.inputs
     size = max(1, _PART // max(1, memory[:1].numel()))
     with torch.no_grad():
-        ready = torch.cat([inputs(part) for part in memory.split(size)])
+        ready = torch.cat([inputs(part) for part in torch.split(memory, size)])
     network.inputs = nn.Identity()
     try:
         yield replace(reader, memory=ready)

@@ -1,4 +1,4 @@
-"""The network: standardise, encode, one logit per segment and genre, pool.
+"""The network: inputs on one scale, encode, one logit per segment and genre, pool.
 
     l_kg = M_g . h_k + c_g                            logits of one segment        (N, G)
     a_kg = softmax over the bag of (e_kg - log n_k)   n_k: segments of k's track   (N, G) or (N, 1)
@@ -214,7 +214,7 @@ def build_network(
     encoder: Encoder = ENCODERS[settings.encoder](feature_shape, settings)
     dim = encoder.embedding_dim
     return BagNetwork(
-        INPUTS[settings.inputs](feature_shape),
+        INPUTS[settings.chosen_inputs](feature_shape),
         encoder,
         POOLINGS[settings.pooling](dim, n_genres, settings),
         HEADS[settings.head](dim, n_genres, settings),

@@ -47,7 +47,7 @@ def prepare(
         network = build_network(model, features.spec.shape, len(bags.genres))
         network = ranks.adapt(network, device)
 
-    learn = quantiles if model.inputs == "quantile" else moments
+    learn = quantiles if model.chosen_inputs == "quantile" else moments
 
     def compute() -> list[list[float]]:
         return [value.tolist() for value in learn(reader, bags.track_ids)]

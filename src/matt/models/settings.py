@@ -23,7 +23,7 @@ MAP_ENCODERS = ("crnn", "crnn_tf", "lstm")  # those that read (F, T)
 POOLING_NAMES = ("mean", "max", "shared", "abmil", "dot", "additive", "scalar")
 QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
 HEAD_NAMES = ("linear", "mlp")
-INPUT_NAMES = ("standard", "quantile")
+INPUT_NAMES = ("auto", "standard", "quantile")
 QUERIES = ("all", "true")
 SCALES = ("learned", "fixed")
 
@@ -36,9 +36,10 @@ class ModelSettings:
 
     Attributes
     ----------
-    inputs : {"standard", "quantile"}
-        What features go through first: mean and deviation of the training segments, or their rank
-        among these as a normal score, which no outlier moves.
+    inputs : {"auto", "standard", "quantile"}
+        What features go through first: ``"standard"`` takes mean and deviation of the training
+        segments away, of each band of a map; ``"quantile"`` makes a normal score of the rank among
+        them, which no outlier moves. ``"auto"`` takes ranks of vectors, and standardises maps.
     input_dropout : float, 0 <= input_dropout < 1
         Share of the entries of each segment that are silenced in training, behind ``inputs`` and
         before ``"mlp"`` or ``"identity"``; the other encoders have none.
@@ -94,7 +95,7 @@ class ModelSettings:
         Naming the setting, its value and what would do.
     """
 
-    inputs: str = "standard"
+    inputs: str = "auto"
     input_dropout: float = 0.0
     encoder: str = "mlp"
     hidden: tuple[int, ...] = (128,)
@@ -134,6 +135,17 @@ class ModelSettings:
         )
         object.__setattr__(self, "hidden", tuple(self.hidden))
         check_all(self._check_query, self._check_frozen, self._check_inputs)
+
+    @property
+    def chosen_inputs(self) -> str:
+        """What ``inputs`` comes to with this encoder.
+
+        >>> ModelSettings().chosen_inputs, ModelSettings(encoder="crnn").chosen_inputs
+        ('quantile', 'standard')
+        """
+        if self.inputs != "auto":
+            return self.inputs
+        return "standard" if self.encoder in MAP_ENCODERS else "quantile"
 
     def _check_hidden(self) -> None:
         if not isinstance(self.hidden, (tuple, list)) or (

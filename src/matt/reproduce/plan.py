@@ -13,6 +13,7 @@ from ..faults import PROTOCOLS
 from ..models.baseline_settings import BaselineSettings
 from ..models.settings import ModelSettings
 from ..models.training_settings import TrainingSettings
+from ..recipes import PLAIN
 from ..settings import Settings, named_faults
 
 MODELS = (
@@ -29,7 +30,6 @@ part ``"alone"`` of a bag model.
 
 _BASELINES = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
 _DETERMINISTIC = ("knn", "svm", "lr")
-_PLAIN: dict[str, Any] = {"logit_adjustment": 0.0, "sub_bags": False, "segment_loss": 0.0}
 # As many epochs as CRNN-TF's authors ran.
 _CRNN: dict[str, Any] = {"max_bags": 16, "epochs": 30, "patience": 10}
 _ENCODERS = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
@@ -121,7 +121,7 @@ def make_model(
     if "+" in name:
         row = bag_model(called, settings.model, settings.training, faults=settings.present_faults)
     else:
-        row = track_model(called, training, average=name == AVERAGED, model=model)
+        row = track_model(called, model, training, average=name == AVERAGED)
         row = replace(row, test_selection="test_selection" in wanted)
     return Model(name=called, row=row, logmel="CRNN" in name, faults=wanted)
 
@@ -144,8 +144,8 @@ def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSetti
     base, _, kind = name.partition("+")
     encoder = _ENCODERS.get(base, "mlp")
     pooling = "dot" if kind == "MATT" else "mean"
-    model = ModelSettings(encoder=encoder, pooling=pooling, dropout=_DROPOUT[encoder])
-    training = TrainingSettings(**_PLAIN, **(_CRNN if encoder != "mlp" else {}))
+    model = replace(PLAIN.model, encoder=encoder, pooling=pooling, dropout=_DROPOUT[encoder])
+    training = replace(PLAIN.training, **(_CRNN if encoder != "mlp" else {}))
     if not released or name not in _RELEASED:
         return model, training
     lr, most = _RELEASED[name]

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..comparison import Row, bag_model, track_model
-from ..models.settings import ModelSettings
-from ..models.training_settings import TrainingSettings
+from ..recipes import PLAIN
 
-_BEST = TrainingSettings()
-_PLAIN = replace(_BEST, logit_adjustment=0.0, sub_bags=False, segment_loss=0.0)
+_PLAIN = PLAIN.training
 _ADJUSTED = replace(_PLAIN, logit_adjustment=1.0)
 _SUB_BAGS = replace(_ADJUSTED, sub_bags=True)
-_MEAN, _DOT = ModelSettings(), ModelSettings(pooling="dot")
-_TRUE = ModelSettings(pooling="dot", query="true", scale="fixed")
-_SHARED = ModelSettings(pooling="shared")
+_SEGMENTS = replace(_SUB_BAGS, segment_loss=0.5)
+_MEAN = PLAIN.model
+_DOT, _SHARED = replace(_MEAN, pooling="dot"), replace(_MEAN, pooling="shared")
+_TRUE = replace(_DOT, query="true", scale="fixed")
 
 CONTROL, ADJUSTED = "control: MLP per track, averaged over the bag", "the control + LA"
 ALONE = "MLP per track"
@@ -24,18 +23,18 @@ _MIL = "+MIL (mean)"
 SMALL_ROWS: tuple[Row, ...] = (
     bag_model(_TRUE_QUERY, _TRUE, _PLAIN),
     bag_model(_MIL, _MEAN, _PLAIN),
-    track_model(ALONE, _PLAIN, average=False),
-    track_model(CONTROL, _PLAIN, average=True),
-    track_model(ADJUSTED, _ADJUSTED, average=True),
-    bag_model("mean + LA + random sub-bags + per-segment loss", _MEAN, _BEST),
-    bag_model("shared attention from the mean + the same", _SHARED, _BEST),
+    track_model(ALONE, _MEAN, _PLAIN, average=False),
+    track_model(CONTROL, _MEAN, _PLAIN, average=True),
+    track_model(ADJUSTED, _MEAN, _ADJUSTED, average=True),
+    bag_model("mean + LA + random sub-bags + per-segment loss", _MEAN, _SEGMENTS),
+    bag_model("shared attention from the mean + the same", _SHARED, _SEGMENTS),
 )
 MFCC_ROWS: tuple[Row, ...] = (
-    track_model(ALONE, _PLAIN, average=False),
-    track_model(CONTROL, _PLAIN, average=True),
+    track_model(ALONE, _MEAN, _PLAIN, average=False),
+    track_model(CONTROL, _MEAN, _PLAIN, average=True),
     bag_model(_MIL, _MEAN, _PLAIN),
     bag_model(_TRUE_QUERY, _TRUE, _PLAIN),
-    track_model(ADJUSTED, _ADJUSTED, average=True),
+    track_model(ADJUSTED, _MEAN, _ADJUSTED, average=True),
     bag_model("MATT, dot, all queries + LA", _DOT, _ADJUSTED),
     bag_model("mean + LA + random sub-bags", _MEAN, _SUB_BAGS),
     bag_model("shared attention + LA + random sub-bags", _SHARED, _SUB_BAGS),
