@@ -11,131 +11,38 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.progress import Progress as Bars
-
 from matt.evaluation import style
-from matt.evaluation.repeats import paired_over_splits, spread_of
+from matt.evaluation.repeats import OverSplits, paired_over_splits, spread_of
 from matt.evaluation.tables import Cell, Column, Table
 from matt.files import write_text
 from matt.grid.fitting import ALONE
-from matt.grid.protocol import RepeatedSplits
 from matt.grid.ranking import MAJORITY, Standing
-from matt.grid.setups import read_grid
-from matt.grid.study import Study, compare
+from matt.grid.study import Study
 from matt.provenance import versions
-from matt.reproduce.sources import open_data
 from matt.runs import Run
+
+from .longtail_data import MFCC, OTHERS, ROOT, SMALL, TRIED, Setting, run
+from .longtail_priors import priors_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "longtail.md"
 PICTURE = ROOT / "docs" / "images" / "longtail.png"
-RECIPES, MORE = (ROOT / "experiments" / f"grid_longtail{end}.toml" for end in ("", "_more"))
+DEFAULT = "default"
+OWN_CONTROL = "control: no_agreement/default"
 DRAWN = {
     "paper": "MATT as in the paper",
-    "control: paper/mil": "control",
-    "control: matt/default": "control + logit adjustment",
-    "default": "default",
-    "agreed": "agreed",
+    "control: paper/mil": "control, plain",
+    "control: matt/sub_bags": "control + logit adjustment",
+    OWN_CONTROL: "control, trained as the default",
+    DEFAULT: "default",
 }
-LOOKS = ("o-", "s--", "v-.", "^-", "D:")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A data set under one imbalance.
-
-    Attributes
-    ----------
-    name : str
-        In the text.
-    data : str
-        As `open_data` takes it.
-    repeats : int
-    imbalance : float
-    keep : dict of str to int
-    n_tracks : int, optional
-        Of simulated data.
-    grid : Path
-    """
-
-    name: str
-    data: str
-    repeats: int = 20
-    imbalance: float = 1.0
-    keep: Mapping[str, int] = field(default_factory=dict)
-    n_tracks: int | None = None
-    grid: Path = RECIPES
-
-    @property
-    def folder(self) -> str:
-        """Below OUT."""
-        kept = "".join(f"-{genre}-{n}" for genre, n in self.keep.items())
-        return f"{self.data}-{self.imbalance:g}{kept}-{self.grid.stem}".replace(" ", "-")
-
-
-SMALL = [
-    Setting(
-        name=f"FMA-small, 46 features, {how}", data="fma-small-46", imbalance=ratio, repeats=repeats
-    )
-    for ratio, how, repeats in (
-        (1, "balanced", 20),
-        (10, "training cut to 1:10", 10),
-        (50, "training cut to 1:50", 20),
-        (100, "training cut to 1:100", 10),
-    )
-]
-MFCC = [
-    Setting(
-        name=f"FMA, 140 MFCC statistics, Rock and {n} training tracks of Hip-Hop",
-        data="fma-mfcc",
-        keep={"Hip-Hop": n},
-        repeats=20 if n == 40 else 10,
-    )
-    for n in (10, 20, 40, 80, 160)
-]
-OTHERS = [
-    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=5),
-]
-TRIED = Setting(
-    name="What else was tried: FMA-small, training cut to 1:50",
-    data="fma-small-46",
-    imbalance=50,
-    repeats=10,
-    grid=MORE,
-)
-
-
-def run(setting: Setting, out: Path, jobs: int) -> Study:
-    """Run or resume one comparison."""
-    data = open_data(setting.data, n_tracks=setting.n_tracks)
-    grid = read_grid(setting.grid, [f"bags={data.bags}"])
-    (digest,) = {setup.features.spec().digest for setup in grid.setups}
-    protocol = RepeatedSplits(
-        repeats=setting.repeats, imbalance=setting.imbalance, keep=setting.keep
-    )
-    tracks = data.tracks.with_split(np.full(len(data.tracks), ""))
-    with Bars(transient=True) as bars:
-        bar = bars.add_task(setting.name)
-        return compare(
-            tracks,
-            {digest: data.features(data.feature_sets[-1])},
-            grid,
-            out / setting.folder,
-            protocol=protocol,
-            jobs=jobs,
-            test=True,
-            notes=data.notes,
-            progress=lambda now: bars.update(bar, total=now.total, completed=now.done),
-        )
+LOOKS = ("o-", "s--", "v-.", "^:", "D-")
 
 
 def best_control(study: Study) -> Standing:
@@ -143,13 +50,49 @@ def best_control(study: Study) -> Standing:
     return next(row for row in study.standings if row.control and row.name != MAJORITY)
 
 
-def difference(row: Standing, other: Standing, part: str = "test") -> tuple[float, float] | None:
-    """Paired difference of macro-F1 on test."""
+def difference(row: Standing, other: Standing, part: str = "test") -> OverSplits | None:
+    """Paired difference of macro-F1."""
     if row.name == other.name:
         return None
     pairs = zip(row.values(part=part), other.values(part=part), strict=True)
-    found = paired_over_splits([one - two for one, two in pairs])
-    return found.mean, found.half_width
+    return paired_over_splits([one - two for one, two in pairs])
+
+
+def told(found: OverSplits | None) -> Cell:
+    """A difference and half of its interval, for a table."""
+    return None if found is None else (found.mean, found.half_width)
+
+
+def overview(studies: Mapping[str, tuple[Setting, Study]]) -> Table:
+    """The default beside its controls, one line a data set."""
+    rows: list[tuple[Cell, ...]] = []
+    for setting, study in studies.values():
+        row, own = named(study, DEFAULT), named(study, OWN_CONTROL)
+        best = best_control(study)
+        tail = spread_of(row.values("tail_recall", "test"))
+        rows.append(
+            (
+                setting.name,
+                setting.repeats,
+                spread_of(row.values(part="test")).mean,
+                told(difference(row, best)),
+                told(difference(row, own)),
+                told(difference(row, own, ALONE)),
+                tail.mean if tail.n else None,
+            )
+        )
+    return Table("The default beside its controls", OVERVIEW, tuple(rows))
+
+
+OVERVIEW = (
+    Column("data"),
+    Column("splits", "int"),
+    Column("macro-F1", "number"),
+    Column("less best control", "difference"),
+    Column("less own control", "difference"),
+    Column("tracks alone, less own control alone", "difference"),
+    Column("tail recall", "number"),
+)
 
 
 def table_of(setting: Setting, study: Study) -> Table:
@@ -165,7 +108,7 @@ def table_of(setting: Setting, study: Study) -> Table:
                 row.name,
                 *((one.mean, one.sd) for one in found),
                 None if lone is None else (lone.mean, lone.sd),
-                difference(row, control),
+                told(difference(row, control)),
             )
         )
     scored = [s.n for row in study.standings for s in row.scores["test"] if s is not None]
@@ -208,7 +151,7 @@ def _lines(
 ) -> None:
     places = [place for _, place in settings]
     for (name, told), look in zip(DRAWN.items(), LOOKS, strict=True):
-        rows = [_row(studies[setting.folder], name) for setting, _ in settings]
+        rows = [named(studies[setting.folder], name) for setting, _ in settings]
         found = [spread_of(row.values("tail_recall", "test")) for row in rows]
         means, halves = [one.mean for one in found], [2 * one.sd / one.n**0.5 for one in found]
         ax.errorbar(places, means, yerr=halves, fmt=look, markersize=4, capsize=2, label=told)
@@ -217,7 +160,8 @@ def _lines(
     ax.minorticks_off()
 
 
-def _row(study: Study, name: str) -> Standing:
+def named(study: Study, name: str) -> Standing:
+    """The row of a name."""
     return next(row for row in study.standings if row.name == name)
 
 
@@ -228,14 +172,13 @@ ROWS = {
     ),
     "mil": "the mean, plain cross-entropy",
     "matt": "one query a genre, all of them read; logit adjustment",
-    "default": (
-        "what `matt train` does: the mean, logit adjustment, random sub-bags, a loss of every "
-        "segment beside that of the bag"
+    "sub_bags": (
+        "the mean, logit adjustment, random sub-bags, a loss of every segment beside that of the "
+        "bag; standardised features"
     ),
-    "quantile": "the default, its inputs by their ranks among the training tracks",
-    "averaged": "that, its weights averaged over steps (.99), learning rate 2e-3",
-    "agreed": "that, and segments drawn towards what their bag says (`training.agreement` 0.2)",
-    "agreed_dropout": "that, with a tenth of the inputs silenced in training",
+    "no_agreement": "that, of ranks as inputs, weights averaged over steps, learning rate 2e-3",
+    DEFAULT: "what `matt train` does: that, and segments drawn towards what their bag says",
+    "dropout": "that, with a tenth of the inputs silenced in training",
     "control": (
         "the track model averaged over the bag, with the loss, inputs and training of the rows "
         "that its name tells"
@@ -250,20 +193,45 @@ Which recipe is best where some genres are rare? Every table is made from runs o
 `experiments/grid_longtail.toml` with `matt compare`: repeated artist-disjoint splits (70, 10, 20 %
 of the artists of each genre), the best epoch and the order of the rows chosen on validation, test
 scored once. A number is the mean over splits ± its standard deviation; unit: each track under its
-own label, with the prediction of its bag, or its own in the column of tracks alone. The last column
-is paired by split, on test, ± half of the 95 % t interval. Splits share tracks, so true intervals
+own label, with the prediction of its bag, or its own in the column of tracks alone. Differences are
+paired by split, on test, ± half of the 95 % t interval. Splits share tracks, so true intervals
 are wider.
 
 """
+ABOUT = {
+    "The default beside its controls": (
+        "The best control is the one that validation ranks first; the default's own control has "
+        "its inputs, loss, schedule and averaged weights. Tail recall is of the genres with fewer "
+        "than 100 training tracks."
+    ),
+    TRIED.name: (
+        "Each row changes one setting of the default (`experiments/grid_longtail_more.toml`), and "
+        "has its own control with the same change. Tried in trials that are not kept, and "
+        "without a gain that would have earned its lines: label smoothing, whitened inputs, mixing "
+        "of inputs, two hidden layers, pseudo-bags, albums read in the context of their tracks, "
+        "contrastive losses, distillation from bags to tracks, sharpness-aware steps, weights of "
+        "bags by their size."
+    ),
+    "Other priors in prediction": (
+        "`predict(prior=...)` on the default. Estimating takes probabilities at their word, and "
+        "these are often wrong: see [priors](method.md#priors-and-probabilities)."
+    ),
+}
 
 
 def page(tables: Iterable[Table], *, drawn: bool) -> str:
     """The text of docs/longtail.md."""
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    body = "\n".join(f"## {table.title}\n\n{_untitled(table)}" for table in tables)
+    first, *rest = map(_section, tables)
     rows = "\n".join(f"| {name} | {told} |" for name, told in ROWS.items())
-    legend = f"| row | what it is |\n|---|---|\n{rows}\n\n"
-    return f"{TEXT}{legend}{CAPTION * drawn}{body}\nMeasured with {used}.\n"
+    legend = f"## Rows\n\n| row | what it is |\n|---|---|\n{rows}\n\n"
+    body = f"{CAPTION * drawn}{first}\n{legend}" + "\n".join(rest)
+    return f"{TEXT}{body}\nMeasured with {used}.\n"
+
+
+def _section(table: Table) -> str:
+    about = ABOUT.get(table.title, "")
+    return f"## {table.title}\n\n{about}{2 * chr(10) * bool(about)}{_untitled(table)}"
 
 
 CAPTION = """\
@@ -295,7 +263,9 @@ def main() -> None:
     drawn = all(setting.folder in studies for setting in MFCC)
     if drawn:
         style.save(picture(studies), PICTURE)
-    tables = [table_of(setting, studies[setting.folder]) for setting in finished]
+    recipes = {s.folder: (s, studies[s.folder]) for s in finished if s is not TRIED}
+    tables = [overview(recipes), *(table_of(s, studies[s.folder]) for s in finished)]
+    tables.append(priors_table([s for s in SMALL if s.imbalance in (1, 50)], options.out))
     write_text(PAGE, page(tables, drawn=drawn))
     print(f"written to {PAGE}")
 

@@ -41,7 +41,7 @@ def test_bags_are_predicted_whole_with_their_attention(data):
 
 
 def test_the_control_averages_the_probabilities_of_lone_tracks(data):
-    row = track_model("control", QUICK, average=True)
+    row = track_model("control", ModelSettings(), QUICK, average=True)
     model, predictions = fitted(row, data)
     tracks, features = data
     albums = Bags.from_tracks(tracks, by="album", split="test")
@@ -55,28 +55,26 @@ def test_the_control_averages_the_probabilities_of_lone_tracks(data):
 
 
 def test_lone_tracks_are_scored_alone(data):
-    _, predictions = fitted(track_model("tracks", QUICK, average=False), data)
+    _, predictions = fitted(track_model("tracks", ModelSettings(), QUICK, average=False), data)
     assert (predictions.bags.sizes == 1).all()
 
 
 def test_the_control_is_plain_and_gets_the_same_loss():
     given = TrainingSettings(logit_adjustment=0.7, lr=0.5, agreement=0.3, weight_average=0.9)
-    row = track_model("control", given, average=True)
+    row = track_model("control", ModelSettings(), given, average=True)
     assert (row.training.sub_bags, row.training.segment_loss) == (False, 0.0)
     assert (row.training.agreement, row.training.weight_average) == (0.0, 0.9)
     assert (row.training.logit_adjustment, row.training.lr) == (0.7, 0.5)
     assert row.training.validate == "average"
     assert row.training.max_bags == LONE_BATCH > TrainingSettings().max_bags
-    wide = track_model(
-        "control", QUICK, average=True, model=ModelSettings(hidden=(7, 5), pooling="dot")
-    )
+    wide = track_model("control", ModelSettings(hidden=(7, 5), pooling="dot"), QUICK, average=True)
     assert (wide.model.hidden, wide.model.pooling) == ((7, 5), "mean")
 
 
 def test_the_control_has_no_fault_of_the_model_beside_it():
     faulty = ModelSettings(pooling="dot", scale="fixed", frozen_queries=True, tanh_pooled=True)
     dropping = TrainingSettings(dropped_batch=True)
-    row = track_model("control", dropping, average=True, model=faulty)
+    row = track_model("control", faulty, dropping, average=True)
     flags = (row.model.frozen_queries, row.model.tanh_pooled, row.training.dropped_batch)
     assert flags == (False, False, False)
 

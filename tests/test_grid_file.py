@@ -100,9 +100,7 @@ def test_each_cell_has_its_control_with_the_same_inputs_encoder_and_loss(tmp_pat
     cell = found["pooling=dot, logit_adjustment=0"]
     assert cell.against == "control: logit_adjustment=0"
     control = controls[cell.against].row
-    assert control == track_model(
-        control.name, cell.row.training, average=True, model=cell.row.model
-    )
+    assert control == track_model(control.name, cell.row.model, cell.row.training, average=True)
     assert (control.lone, control.average, control.model.pooling) == (True, True, "mean")
 
 

@@ -10,10 +10,11 @@ from sklearn.preprocessing import QuantileTransformer
 from matt.bags import Bags
 from matt.errors import DataError
 from matt.features.store import FeatureStore
-from matt.models.inputs import INPUTS, N_QUANTILES, Quantiles
+from matt.models.inputs import INPUTS, N_QUANTILES, Quantiles, Standardise
+from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader, quantiles
-from matt.models.settings import INPUT_NAMES, ModelSettings
+from matt.models.settings import ENCODER_NAMES, INPUT_NAMES, MAP_ENCODERS, ModelSettings
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
@@ -90,10 +91,23 @@ def test_values_that_are_not_finite_are_refused():
 
 
 def test_names_are_those_that_exist():
-    assert set(INPUT_NAMES) == set(INPUTS)
+    assert set(INPUT_NAMES) == {"auto", *INPUTS}
 
 
-@pytest.mark.parametrize("inputs", INPUT_NAMES)
+@pytest.mark.parametrize("encoder", ENCODER_NAMES)
+def test_vectors_are_ranked_and_maps_standardised_unless_told_otherwise(encoder):
+    is_map = encoder in MAP_ENCODERS
+    shape = (96, 1366) if is_map else (7,)
+    found = build_network(ModelSettings(encoder=encoder), shape, 3).inputs
+    assert type(found) is (Standardise if is_map else Quantiles)
+    for name, kind in INPUTS.items():
+        assert (
+            type(build_network(ModelSettings(encoder=encoder, inputs=name), shape, 3).inputs)
+            is kind
+        )
+
+
+@pytest.mark.parametrize("inputs", INPUTS)
 def test_monotone_changes_of_a_feature_do_not_touch_ranks(inputs):
     """exp of every value: the same ranks, other deviations."""
     rng = np.random.default_rng(4)

@@ -66,7 +66,7 @@ def under(content: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(content)
     name = found.pop("recipe", "default")
-    if name not in RECIPES:
+    if not isinstance(name, str) or name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}; {did_you_mean(str(name), RECIPES)}")
     for section in ("model", "training"):
         changes = _changes(getattr(RECIPES[name], section), getattr(DEFAULT, section))

@@ -24,6 +24,11 @@ from .settings import Settings
 TOP = "run"
 """What the settings outside of any section are called."""
 
+_TOP_TEXT = (
+    'They stand before all sections. So does a line `recipe = "plain"`, which takes the plain '
+    "training of the paper's rows for the default, under whatever else is set."
+)
+
 _KINDS = {
     bool: "true or false",
     int: "whole number",
@@ -130,9 +135,7 @@ def sections() -> tuple[Section, ...]:
         else:
             found.append(_section(field.name, schema, absent=_default(field) is None))
     return (
-        Section(
-            name=TOP, text="They stand before all sections.", absent=False, settings=tuple(top)
-        ),
+        Section(name=TOP, text=_TOP_TEXT, absent=False, settings=tuple(top)),
         *found,
     )
 

@@ -51,6 +51,7 @@ ROWS = (
         replace(_DOT, query="true", scale="fixed"),
         _PLAIN,
     ),
+    track_model("control + LA", PLAIN.model, _ADJUSTED, average=True),
     bag_model("MATT, all queries + LA", _DOT, _ADJUSTED),
     track_model(CONTROL, DEFAULT.model, DEFAULT.training, average=True),
     bag_model(
@@ -58,7 +59,7 @@ ROWS = (
     ),
     bag_model("default", DEFAULT.model, DEFAULT.training),
 )
-SYNTHETIC_ROWS = (ROWS[0], ROWS[1], ROWS[5], ROWS[7])
+SYNTHETIC_ROWS = (ROWS[0], ROWS[1], ROWS[6], ROWS[8])
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ def inputs_once(network: BagNetwork, reader: Reader) -> Iterator[Reader]:
     """Reader of what the network's inputs make of the values, which it leaves out meanwhile.
 
     What the inputs have learned does not change in a training, so the weights that result are the
-    same. Ranks as normal scores take longer than the step of an MLP behind them.
+    same but for rounding. Ranks as normal scores take longer than the step of an MLP behind them.
 
     Parameters
     ----------

@@ -1,0 +1,140 @@
+"""The data that recipes for rare genres are compared on, each under an imbalance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress as Bars
+
+from matt.datasets.folder import scan
+from matt.datasets.synthetic import write_library
+from matt.features.extract import extract
+from matt.features.settings import FeatureSettings
+from matt.features.store import FeatureStore
+from matt.grid.protocol import RepeatedSplits
+from matt.grid.setups import read_grid
+from matt.grid.study import Study, compare
+from matt.reproduce.sources import open_data
+from matt.tracks import Tracks
+
+ROOT = Path(__file__).parents[1]
+RECIPES, MORE = (ROOT / "experiments" / f"grid_longtail{end}.toml" for end in ("", "_more"))
+SYNTHETIC = "synthetic"
+_HEARD = FeatureSettings(policy="middle", duration=8.0)  # of each synthetic track
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A data set under one imbalance.
+
+    Attributes
+    ----------
+    name : str
+        In the text.
+    data : str
+        As `open_data` takes it, or `SYNTHETIC`.
+    repeats : int
+    imbalance : float
+    keep : dict of str to int
+    n_tracks : int, optional
+        Of what is simulated or synthetic.
+    grid : Path
+    """
+
+    name: str
+    data: str
+    repeats: int = 20
+    imbalance: float = 1.0
+    keep: Mapping[str, int] = field(default_factory=dict)
+    n_tracks: int | None = None
+    grid: Path = RECIPES
+
+    @property
+    def folder(self) -> str:
+        """Below OUT."""
+        kept = "".join(f"-{genre}-{n}" for genre, n in self.keep.items())
+        return f"{self.data}-{self.imbalance:g}{kept}-{self.grid.stem}".replace(" ", "-")
+
+
+SMALL = [
+    Setting(
+        name=f"FMA-small, 46 features, {f'training cut to 1:{cut}' if cut > 1 else 'balanced'}",
+        data="fma-small-46",
+        imbalance=cut,
+    )
+    for cut in (1, 10, 50, 100)
+]
+MFCC = [
+    Setting(
+        name=f"FMA, 140 MFCC statistics, Rock and {n} training tracks of Hip-Hop",
+        data="fma-mfcc",
+        keep={"Hip-Hop": n},
+    )
+    for n in (10, 20, 40, 80, 160)
+]
+OTHERS = [
+    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=5),
+    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800, repeats=10),
+]
+TRIED = Setting(
+    name="What else was tried: FMA-small, training cut to 1:50",
+    data="fma-small-46",
+    imbalance=50,
+    repeats=10,
+    grid=MORE,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What a setting is run on."""
+
+    tracks: Tracks  # without splits
+    features: FeatureStore
+    bags: str
+    notes: tuple[str, ...]
+
+
+def load(setting: Setting, out: Path) -> Material:
+    """Open the data of a setting; the synthetic library is written and heard below OUT."""
+    if setting.data == SYNTHETIC:
+        return _synthetic(setting.n_tracks or 400, out)
+    data = open_data(setting.data, n_tracks=setting.n_tracks)
+    tracks = data.tracks.with_split(np.full(len(data.tracks), ""))
+    return Material(tracks, data.features(data.feature_sets[-1]), data.bags, data.notes)
+
+
+def _synthetic(n_tracks: int, out: Path) -> Material:
+    library, store = out / f"library-{n_tracks}", out / f"features-{n_tracks}"
+    write_library(library, tracks=n_tracks)
+    found = scan(library).tracks
+    extract(found, _HEARD.spec(), store)
+    features = FeatureStore.open(store)
+    kept = found.take(np.isin(found.track_id, features.track_ids))
+    return Material(kept, features, "album", ("Invented music: nothing about real music follows.",))
+
+
+def run(setting: Setting, out: Path, jobs: int) -> Study:
+    """Run or resume one comparison."""
+    data = load(setting, out)
+    grid = read_grid(setting.grid, [f"bags={data.bags}"])
+    (digest,) = {setup.features.spec().digest for setup in grid.setups}
+    protocol = RepeatedSplits(
+        repeats=setting.repeats, imbalance=setting.imbalance, keep=setting.keep
+    )
+    with Bars(transient=True) as bars:
+        bar = bars.add_task(setting.name)
+        return compare(
+            data.tracks,
+            {digest: data.features},
+            grid,
+            out / setting.folder,
+            protocol=protocol,
+            jobs=jobs,
+            test=True,
+            notes=data.notes,
+            progress=lambda now: bars.update(bar, total=now.total, completed=now.done),
+        )

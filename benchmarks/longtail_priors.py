@@ -1,0 +1,68 @@
+"""What another prior in prediction does to the default: known, or estimated from the test bags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matt.bags import Bags
+from matt.comparison import bag_model, fit_row
+from matt.evaluation.repeats import paired_over_splits, spread_of
+from matt.evaluation.scores import Scores, score
+from matt.evaluation.tables import Cell, Column, Table
+from matt.grid.protocol import RepeatedSplits
+from matt.recipes import DEFAULT
+from matt.settings import SplitSettings
+
+from .longtail_data import Setting, load
+
+PRIORS = {
+    "none given": None,
+    "training shares": "training",
+    "estimated from the test bags": "estimate",
+}
+COLUMNS = (
+    Column("data"),
+    Column("prior"),
+    Column("accuracy", "spread"),
+    Column("macro-F1", "spread"),
+    Column("tail recall", "spread"),
+    Column("macro-F1 less none given", "difference"),
+)
+REPEATS = 10
+
+
+def priors_table(settings: list[Setting], out: Path) -> Table:
+    """The default on some data sets, predicted with each prior."""
+    rows = [row for setting in settings for row in _rows(setting, out)]
+    notes = (f"{REPEATS} splits. The test artists are those of the data: they are never cut.",)
+    return Table("Other priors in prediction", COLUMNS, tuple(rows), notes)
+
+
+def _rows(setting: Setting, out: Path) -> list[tuple[Cell, ...]]:
+    scores = _scores(setting, out)
+    plain = [one.macro_f1 for one in scores["none given"]]
+    rows: list[tuple[Cell, ...]] = []
+    for name, found in scores.items():
+        columns = [[getattr(one, key) for one in found] for key in KEYS]
+        spreads = [spread_of(column) for column in columns]
+        apart = paired_over_splits([one.macro_f1 - two for one, two in zip(found, plain)])
+        less = None if name == "none given" else (apart.mean, apart.half_width)
+        rows.append((setting.name, name, *((s.mean, s.sd) if s.n else None for s in spreads), less))
+    return rows
+
+
+KEYS = ("accuracy", "macro_f1", "tail_recall")
+
+
+def _scores(setting: Setting, out: Path) -> dict[str, list[Scores]]:
+    data = load(setting, out)
+    protocol = RepeatedSplits(repeats=REPEATS, imbalance=setting.imbalance, keep=setting.keep)
+    row = bag_model("default", DEFAULT.model, DEFAULT.training)
+    found: dict[str, list[Scores]] = {name: [] for name in PRIORS}
+    for split in protocol.divide(data.tracks, SplitSettings(), seed=0, by=data.bags):
+        model = fit_row(row, data.features, split.tracks, by=data.bags, seed=split.seed)
+        test = Bags.from_tracks(split.tracks, by=data.bags, split="test")
+        for name, prior in PRIORS.items():
+            predictions = model.predict(data.features, split.tracks, test, prior=prior)
+            found[name].append(score(predictions, unit="spread"))
+    return found
