@@ -8,6 +8,7 @@ then the paper's equations bag after bag.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -18,18 +19,19 @@ from torch import Tensor, nn
 
 from matt import Bags, FeatureStore
 from matt.models.device import reproducible
+from matt.models.inputs_once import inputs_once
 from matt.models.network import BagNetwork, build_network
 from matt.models.reading import Reader
-from matt.models.settings import ModelSettings
 from matt.models.training import train
 from matt.models.training_settings import TrainingSettings
+from matt.recipes import PLAIN
 
 from .paired import Claim
 
 N_FEATURES, N_GENRES, MEAN_SIZE = 518, 16, 20_000 / 3_000
 GENRES = tuple(f"genre {number}" for number in range(N_GENRES))
 ENCODERS = {"mlp": "one hidden layer", "identity": "no hidden layer, as the paper's MLP+MATT"}
-EPOCH = TrainingSettings(epochs=1, sub_bags=False, segment_loss=0.0)
+EPOCH = replace(PLAIN.training, epochs=1)
 CPU = torch.device("cpu")
 Logits = Callable[[BagNetwork, Tensor, Tensor], Tensor]
 
@@ -57,7 +59,8 @@ def data(n_bags: int) -> tuple[FeatureStore, Bags]:
 def network(encoder: str = "mlp") -> BagNetwork:
     """A network in training, its scale away from where it starts."""
     torch.manual_seed(0)
-    made = build_network(ModelSettings(encoder=encoder, pooling="dot"), (N_FEATURES,), N_GENRES)
+    settings = replace(PLAIN.model, encoder=encoder, pooling="dot")
+    made = build_network(settings, (N_FEATURES,), N_GENRES)
     nn.init.ones_(made.pooling.scale)
     return made.train()
 
@@ -115,8 +118,13 @@ def held(n_bags: int) -> Reader:
 
 def epoch(n_bags: int, encoder: str) -> None:
     """An epoch of ours: gather, attention, loss, AdamW."""
-    reader, bags = held(n_bags), data(n_bags)[1]
-    one_thread(partial(train, network(encoder), reader, bags, settings=EPOCH, history=[]))
+    bags, net = data(n_bags)[1], network(encoder)
+
+    def work() -> None:
+        with inputs_once(net, held(n_bags)) as reader:
+            train(net, reader, bags, settings=EPOCH, history=[])
+
+    one_thread(work)
 
 
 def epoch_looped(n_bags: int, encoder: str) -> None:
