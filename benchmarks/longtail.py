@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "longtail.md"
 PICTURE = ROOT / "docs" / "images" / "longtail.png"
 DEFAULT = "default"
-OWN_CONTROL = "control: no_agreement/default"
+OWN_CONTROL = "control: no_agreement/no_spread/default"
 DRAWN = {
     "paper": "MATT as in the paper",
     "control: paper/mil": "control, plain",
@@ -177,8 +177,11 @@ ROWS = {
         "bag; standardised features"
     ),
     "no_agreement": "that, of ranks as inputs, weights averaged over steps, learning rate 2e-3",
-    DEFAULT: "what `matt train` does: that, and segments drawn towards what their bag says",
-    "dropout": "that, with a tenth of the inputs silenced in training",
+    "no_spread": "that, and segments drawn towards what their bag says",
+    DEFAULT: (
+        "what `matt train` does: that, and how far the tracks of a bag are apart read beside their "
+        "mean"
+    ),
     "control": (
         "the track model averaged over the bag, with the loss, inputs and training of the rows "
         "that its name tells"

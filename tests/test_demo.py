@@ -26,7 +26,13 @@ def test_the_demonstration_from_nothing_and_again(tmp_path):
     }
     assert Run.open(tmp_path / "demo").manifest["status"] == "finished"
     page = first.run.report.read_text()
-    for text in ("Real music", "synthetic", "control, trained as the default", "empty.flac", "truncated.mp3"):
+    for text in (
+        "Real music",
+        "synthetic",
+        "control, trained as the default",
+        "empty.flac",
+        "truncated.mp3",
+    ):
         assert text in page
     assert "<script" not in page
     second = run_demo(tmp_path / "demo", n_splits=1, n_tracks=60, workers=2)

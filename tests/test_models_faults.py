@@ -17,18 +17,19 @@ from matt.models.reading import Reader
 from matt.models.settings import QUERY_POOLINGS, ModelSettings
 from matt.models.training import train
 from matt.models.training_settings import TrainingSettings
+from matt.recipes import PLAIN
 from matt.tracks import Tracks
 
 CPU = torch.device("cpu")
 F, G = 5, 3
 SIZES = [2, 1, 4, 3, 1, 2, 1, 3, 2, 4]  # tracks of 10 bags
 RELEASED = ModelSettings(
-    encoder="identity", pooling="dot", query="true", scale="fixed", pooled_dropout=0.5,
+    inputs="standard", encoder="identity", pooling="dot", query="true", scale="fixed", pooled_dropout=0.5,
     frozen_queries=True, tanh_pooled=True,
 )  # fmt: skip
-RELEASED_TRAINING = TrainingSettings(
-    optimizer="sgd", lr=0.2, weight_decay=1e-5, max_bags=4, epochs=3, logit_adjustment=0.0,
-    sub_bags=False, segment_loss=0.0, dropped_batch=True,
+RELEASED_TRAINING = replace(
+    PLAIN.training, optimizer="sgd", lr=0.2, weight_decay=1e-5, max_bags=4, epochs=3,
+    dropped_batch=True,
 )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_the_network_is_whole_after_an_error():
     assert network.inputs is learned
 
 
-@pytest.mark.parametrize("shape, settings", [((5,), {}), ((8, 130), {"encoder": "lstm"})])
+@pytest.mark.parametrize(("shape", "settings"), [((5,), {}), ((8, 130), {"encoder": "lstm"})])
 def test_a_model_is_the_same_with_and_without(shape, settings, monkeypatch):
     tracks, store, bags = data(shape)
     model = ModelSettings(**settings, hidden=(7,), recurrent_units=3)

@@ -67,7 +67,7 @@ CHANGES = [
     {"segment_dropout": 0.5},
     {"attention_entropy": 1.0},
     {"agreement": 1.0},
-    {"weight_average": 0.9},
+    {"weight_average": 0.0},
     {"input_dropout": 0.5},
 ]
 

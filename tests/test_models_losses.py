@@ -205,6 +205,13 @@ def test_disagreement_is_worked_by_hand():
     torch.testing.assert_close(logits.grad, torch.stack([-drawn[:2].sum(0), -drawn[2]]))
 
 
+def test_of_a_sigmoid_every_logit_counts_as_it_is():
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    segments = torch.tensor([[3.0, 1.0, 2.0], [2.0, 6.0, 7.0]])
+    found = disagreement(logits, segments, torch.tensor([0, 0]), link="sigmoid")
+    assert found.item() == pytest.approx((4 + 1 + 1 + 1 + 16 + 16) / 6)
+
+
 def test_what_all_genres_have_in_common_is_no_disagreement():
     out, bag = output(), bag_index(OFFSETS)
     shifted = out.segment_logits + torch.arange(7.0)[:, None]

@@ -38,7 +38,7 @@ def bags():
 
 
 def build(**settings):
-    model = ModelSettings(hidden=(17, D), dropout=0.5, **settings)
+    model = ModelSettings(hidden=(17, D), dropout=0.5, inputs="standard", **settings)
     network = build_network(model, (F,), G).double()
     if getattr(network.pooling, "scale", None) is not None:
         torch.nn.init.constant_(network.pooling.scale, 1.3)  # at its start, 0, it is the mean
@@ -269,7 +269,8 @@ def test_inputs_are_standardised_and_clipped():
 @pytest.mark.parametrize("encoder", ["mlp", "identity"])
 def test_input_dropout_silences_entries_in_training_alone(encoder):
     seen = []
-    network = build_network(ModelSettings(encoder=encoder, input_dropout=0.75), (F,), G)
+    model = ModelSettings(inputs="standard", encoder=encoder, input_dropout=0.75)
+    network = build_network(model, (F,), G)
     network.encoder.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
     x, offsets = torch.full((400, F), 2.0), torch.tensor([0, 100, 400])
     torch.manual_seed(0)

@@ -16,8 +16,9 @@ from matt.models.training_settings import SCHEDULES, TrainingSettings
 
 __all__ = ["data"]  # a fixture
 PLAIN = replace(
-    FAST, optimizer="sgd", lr=0.1, weight_decay=0.0, epochs=1, max_bags=1000, sub_bags=False
-)
+    FAST, optimizer="sgd", lr=0.1, weight_decay=0.0, epochs=1, max_bags=1000, sub_bags=False,
+    weight_average=0.0,
+)  # fmt: skip
 MODEL = ModelSettings(hidden=(11,), dropout=0.0)
 
 

@@ -19,6 +19,7 @@ from matt.models.reading import Reader
 from matt.models.settings import ModelSettings
 from matt.models.training import train
 from matt.models.training_settings import TrainingSettings
+from matt.recipes import PLAIN
 
 CPU = torch.device("cpu")
 F, G = 5, 3
@@ -229,10 +230,9 @@ def test_the_validation_score_is_track_weighted_macro_f1(data):
 def test_plain_training_agrees_with_a_loop_over_bags(data):
     """One epoch of SGD, without dropout or sub-bags, written out bag by bag."""
     settings = replace(
-        FAST, optimizer="sgd", lr=0.1, weight_decay=0.0, epochs=1, max_bags=1000,
-        sub_bags=False, logit_adjustment=0.0, segment_loss=0.0,
-    )  # fmt: skip
-    model = ModelSettings(hidden=(11,), dropout=0.0)
+        PLAIN.training, optimizer="sgd", lr=0.1, weight_decay=0.0, epochs=1, max_bags=1000
+    )
+    model = replace(PLAIN.model, hidden=(11,), dropout=0.0)
     ours, _ = run(data, settings, model=model, valid=False)
     features, bags, _ = data
     with reproducible(settings, CPU):

@@ -89,7 +89,9 @@ def track_model(
         max_bags=max(training.max_bags, LONE_BATCH),
         validate="average" if average else "bags",
     )
-    network = replace(model, pooling="mean", query="all", frozen_queries=False, tanh_pooled=False)
+    network = replace(
+        model, pooling="mean", spread=False, query="all", frozen_queries=False, tanh_pooled=False
+    )
     return Row(name=name, model=network, training=plain, lone=True, average=average)
 
 

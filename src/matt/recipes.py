@@ -32,7 +32,7 @@ class Recipe:
 
 DEFAULT = Recipe(model=ModelSettings(), training=TrainingSettings())
 PLAIN = Recipe(
-    model=replace(DEFAULT.model, inputs="standard"),
+    model=replace(DEFAULT.model, inputs="standard", spread=False),
     training=replace(
         DEFAULT.training,
         lr=1e-3,
@@ -62,7 +62,7 @@ def under(content: Mapping[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> under({"recipe": "plain", "model": {"pooling": "dot"}})["model"]
-    {'inputs': 'standard', 'pooling': 'dot'}
+    {'inputs': 'standard', 'spread': False, 'pooling': 'dot'}
     """
     found = dict(content)
     name = found.pop("recipe", "default")

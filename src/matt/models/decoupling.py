@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -96,13 +97,15 @@ def tune_head(
             name = f"tau {tau:g}"
         else:
             before = score()
-            scores, h, track_offsets = encode(network, reader, bags.track_ids, max_segments=most)
+            known, track_offsets = encode(network, reader, bags.track_ids, max_segments=most)
             offsets = torch.from_numpy(track_offsets[bags.offsets]).to(reader.device)
-            pooled = pool_embeddings(network.pooling.attention(scores, offsets), h, offsets)
+            attention = network.pooling.attention(known.scores, offsets)
+            pooled = pool_embeddings(attention, known.values, offsets)
             labels = torch.from_numpy(bags.labels).to(reader.device)
-            alone = h[:, None], labels[bag_index(offsets)]  # (N, 1, D), (N,)
+            whole = Fixed(pooled, labels, network.spread_logits(known, offsets))
+            alone = Fixed(known.values[:, None], labels[bag_index(offsets)], 0.0)
             penalty, after = retrain(
-                network, (pooled, labels), alone, settings.segment_loss, score, seed=settings.seed
+                network, whole, alone, settings.segment_loss, score, seed=settings.seed
             )
             even = replace(settings, sampler="balanced", loss="cross_entropy", logit_adjustment=0.0)
             prior = trained_prior(bags, n_segments, even)
@@ -143,10 +146,27 @@ def _scale(last: nn.Linear, weight: Tensor, bias: Tensor, tau: float) -> None:
     last.bias.copy_(torch.zeros_like(bias) if tau else bias)
 
 
+class Fixed(NamedTuple):
+    """What a head is fitted to.
+
+    Attributes
+    ----------
+    embeddings : Tensor, shape (b, K, D)
+        Pooled ones of bags; (N, 1, D) of segments.
+    labels : int Tensor, shape (b,)
+    logits : Tensor, shape (b, G), or float
+        What is added to the head's logits, whatever it is: of the spread of a bag.
+    """
+
+    embeddings: Tensor
+    labels: Tensor
+    logits: Tensor | float
+
+
 def retrain(
     network: BagNetwork,
-    bags: tuple[Tensor, Tensor],
-    segments: tuple[Tensor, Tensor],
+    bags: Fixed,
+    segments: Fixed,
     segment_weight: float,
     score: Callable[[], float],
     *,
@@ -158,8 +178,7 @@ def retrain(
     ----------
     network : BagNetwork
         Of which the head alone changes.
-    bags, segments : tuple of Tensor
-        Pooled embeddings (B, K, D) or embeddings (N, 1, D), and labels.
+    bags, segments : Fixed
     segment_weight : float >= 0
         Of the loss of segments.
     score : callable
@@ -185,8 +204,8 @@ def retrain(
 
 def _fit(
     network: BagNetwork,
-    bags: tuple[Tensor, Tensor],
-    segments: tuple[Tensor, Tensor],
+    bags: Fixed,
+    segments: Fixed,
     segment_weight: float,
     penalty: float,
     seed: int,
@@ -201,9 +220,9 @@ def _fit(
 
     def closure() -> Tensor:
         solver.zero_grad()
-        loss = _balanced(network, *bags)
+        loss = _balanced(network, bags)
         if segment_weight:
-            loss = loss + segment_weight * _balanced(network, *segments)
+            loss = loss + segment_weight * _balanced(network, segments)
         loss = loss + penalty / 2 * torch.stack([value.square().sum() for value in weights]).sum()
         torch.autograd.backward(loss)
         return loss
@@ -212,11 +231,12 @@ def _fit(
     solver.zero_grad()
 
 
-def _balanced(network: BagNetwork, embeddings: Tensor, labels: Tensor) -> Tensor:
+def _balanced(network: BagNetwork, fixed: Fixed) -> Tensor:
     """Mean over the genres that are there of the mean loss of each."""
+    labels, logits = fixed.labels, network.classify(fixed.embeddings) + fixed.logits
     counts = torch.bincount(labels)
     share = 1 / (counts[labels] * (counts > 0).sum())  # (B,), sums to 1
-    return (share * LOSSES["softmax"](network.classify(embeddings), labels, 0.0)).sum()
+    return (share * LOSSES["softmax"](logits, labels, 0.0)).sum()
 
 
 def _restart(head: nn.Module, seed: int) -> None:

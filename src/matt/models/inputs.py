@@ -64,8 +64,9 @@ class Quantiles(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, *shape) -> (N, *shape), within about ±3."""
         wide = x.to(self.table.dtype)
-        rows = wide.reshape(len(x), self.n_features, -1).transpose(0, 1)  # (F, N, T)
-        flat = rows.reshape(self.n_features, -1).contiguous()  # (F, N T)
+        n, length = len(x), math.prod(x.shape[2:])
+        rows = wide.reshape(n, self.n_features, length).transpose(0, 1)  # (F, N, T)
+        flat = rows.reshape(self.n_features, n * length).contiguous()  # (F, N T)
         low = torch.searchsorted(self.table, flat)
         high = torch.searchsorted(self.table, flat, right=True)
         last = N_QUANTILES - 1

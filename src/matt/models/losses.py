@@ -213,11 +213,12 @@ def attention_divergence(attention: Tensor, log_sizes: Tensor, offsets: Tensor) 
     return segment_sum(told, offsets).mean()
 
 
-def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor) -> Tensor:
-    """How far segments alone are from their bags: the mean of (d_kg - mean_g d_kg)^2.
+def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor, term: Term) -> Tensor:
+    """How far segments alone are from their bags: the mean of (l'_kg - o'_g)^2.
 
-    d_kg = l_kg - o_g, the logit of a segment less that of its bag. What all genres have in common
-    changes no softmax, so it is left out. The gradient goes through both.
+    l' and o' are what the loss compares with labels: the logs of the probabilities of a segment and
+    of its bag, both with the prior of segments in them; with several genres a bag the logits
+    themselves. The gradient goes through both.
 
     Parameters
     ----------
@@ -225,6 +226,8 @@ def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor) -> Tensor:
     segment_logits : Tensor, shape (N, G)
     bag : int Tensor, shape (N,)
         Bag of each segment.
+    term : Term
+        Of the segments.
 
     Returns
     -------
@@ -233,12 +236,14 @@ def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> two = torch.tensor([[2.0, 0.0], [0.0, 0.0]])
-    >>> float(disagreement(two.mean(0, keepdim=True), two, torch.tensor([0, 0])))
-    0.25
+    >>> two, none = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), Term("sigmoid", torch.zeros(2))
+    >>> float(disagreement(two.mean(0, keepdim=True), two, torch.tensor([0, 0]), none))
+    0.5
     """
-    apart = segment_logits - logits[bag]  # (N, G)
-    return apart.var(1, correction=0).mean()
+    said = [one + term.shift for one in (segment_logits, logits)]
+    if term.link == "softmax":
+        said = [one.log_softmax(1) for one in said]
+    return (said[0] - said[1][bag]).square().mean()
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:

@@ -15,8 +15,11 @@ from torch.nn.functional import logsigmoid
 
 from ..bags import Bags
 from .network import BagNetwork
-from .reading import Reader, encode
+from .reading import Reader, encode, parts_of, segment_counts
+from .segments import bag_index
 from .training_settings import TrainingSettings
+
+_HELD = 2**16  # segments whose inputs are held at once, in whole bags
 
 
 class Said(NamedTuple):
@@ -28,6 +31,7 @@ class Said(NamedTuple):
     attention : Tensor, shape (N, G) or (N, 1)
         The mean over the networks.
     segment_logits : Tensor, shape (N, G)
+        With what the spread of its bag adds: attention times them sums to the bag's logits.
     offsets : int array, shape (n + 1,)
         Where each track starts.
     """
@@ -74,13 +78,26 @@ def say(
     max_segments : int >= 1
         Encoded at once.
     """
+    counts = segment_counts(reader.features, bags.track_ids)
+    parts = parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=_HELD)
     found = []
     for network in networks:
-        scores, values, offsets = encode(network, reader, bags.track_ids, max_segments=max_segments)
-        whole = torch.from_numpy(offsets[bags.offsets]).to(scores.device)
-        found.append((*network.pool(scores, values, whole), network.segment_logits(values)))
-    logits, attention, alone = (torch.stack(parts) for parts in zip(*found, strict=True))
+        some = (bags.take(np.arange(part.start, part.stop)) for part in parts)
+        said = [_of_one(network, reader, each, max_segments) for each in some]
+        found.append([torch.cat(column) for column in zip(*said, strict=True)])
+    logits, attention, alone = (torch.stack(each) for each in zip(*found, strict=True))
+    offsets = np.concatenate([[0], np.cumsum(counts)])
     return Said(average(logits, link), attention.mean(0), average(alone, link), offsets)
+
+
+def _of_one(
+    network: BagNetwork, reader: Reader, bags: Bags, max_segments: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, attention, and logits of each segment in its bag, as one network has them."""
+    encoded, offsets = encode(network, reader, bags.track_ids, max_segments=max_segments)
+    whole = torch.from_numpy(offsets[bags.offsets]).to(encoded.scores.device)
+    shared = network.spread_logits(encoded, whole).expand(len(bags), -1)[bag_index(whole)]
+    return *network.pool(encoded, whole), network.segment_logits(encoded.values) + shared
 
 
 def average(logits: Tensor, link: str) -> Tensor:

@@ -6,8 +6,10 @@
 
 -log n_k gives every *track* of a bag one vote before attention learns anything, however long it is.
 
-That needs a classifier that is linear in the embedding. Where it is not, with a hidden layer or
-with the release's tanh, embeddings are pooled first: the second and only other path,
+What `matt.models.spread` reads of how far the segments of a bag are apart is added to its logits.
+
+Pooling logits needs a classifier that is linear in the embedding. Where it is not, with a hidden
+layer or with the release's tanh, embeddings are pooled first: the second and only other path,
 
     z_bg = sum_k a_kg h_k      pooled embeddings, one for each column of attention   (B, G or 1, D)
     o_g  = head(z_bg)_g        logits of the bag                                     (B, G)
@@ -28,6 +30,7 @@ from .inputs import INPUTS
 from .pooling import POOLINGS
 from .segments import bag_index, segment_sum
 from .settings import ModelSettings
+from .spread import Spread
 
 
 class Output(NamedTuple):
@@ -46,6 +49,26 @@ class Output(NamedTuple):
     logits: Tensor
     segment_logits: Tensor
     attention: Tensor
+
+
+class Encoded(NamedTuple):
+    """What is kept of segments until they are pooled.
+
+    Attributes
+    ----------
+    scores : Tensor, shape (N, G) or (N, 1)
+    values : Tensor, shape (N, G) or (N, D)
+        Logits of each segment alone, or embeddings where those are pooled first.
+    inputs : Tensor, shape (N, F) or (N, 0)
+        What the spread of a bag is made of; nothing where the network reads none.
+    log_sizes : Tensor, shape (N,)
+        log n_k, the number of segments of each segment's track.
+    """
+
+    scores: Tensor
+    values: Tensor
+    inputs: Tensor
+    log_sizes: Tensor
 
 
 class BagNetwork(nn.Module):
@@ -73,6 +96,8 @@ class BagNetwork(nn.Module):
         from h to the logits, but not on the way to the scores.
     input_dropout : float, 0 <= input_dropout < 1
         Dropout of the inputs: on the way to the logits and to the scores.
+    spread : Spread, optional
+        Reads how far the segments of a bag are apart.
     """
 
     def __init__(
@@ -86,6 +111,7 @@ class BagNetwork(nn.Module):
         tanh: bool = False,
         pooled_dropout: float = 0.0,
         input_dropout: float = 0.0,
+        spread: Spread | None = None,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -96,6 +122,7 @@ class BagNetwork(nn.Module):
         self.tanh = tanh
         self.pooled_dropout = pooled_dropout
         self.input_dropout = input_dropout
+        self.spread = spread
 
     def forward(
         self, x: Tensor, offsets: Tensor, log_sizes: Tensor, *, genre: Tensor | None = None
@@ -118,7 +145,7 @@ class BagNetwork(nn.Module):
         Output
         """
         bag = bag_index(offsets)  # (N,)
-        x = self.inputs(x)
+        inputs = x = self.inputs(x)
         if self.training and self.input_dropout:
             x = nn.functional.dropout(x, self.input_dropout)
         h: Tensor = self.encoder(x)  # (N, D)
@@ -130,39 +157,47 @@ class BagNetwork(nn.Module):
         segment_logits = self._alone(h, of_segment)
         scores = self._scores(h, log_sizes, None if genre is None else genre[bag])
         values = h if self.pooled_first else segment_logits
-        logits, attention = self.pool(scores, values, offsets, mask=mask)
+        encoded = Encoded(scores, values, inputs, log_sizes)
+        logits, attention = self.pool(encoded, offsets, mask=mask)
         return Output(logits, segment_logits, attention)
 
-    def segments(self, x: Tensor, log_sizes: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (N, G or 1) and values of segments: all that `pool` needs of a bag.
-
-        Values are logits (N, G), or embeddings (N, D) where those are pooled first. A bag of any
-        size can so be read in parts.
-        """
-        h: Tensor = self.encoder(self.inputs(x))  # (N, D)
+    def segments(self, x: Tensor, log_sizes: Tensor) -> Encoded:
+        """All that `pool` needs of segments: a bag of any size can so be read in parts."""
+        x = self.inputs(x)
+        h: Tensor = self.encoder(x)  # (N, D)
         scores = self._scores(h, log_sizes, None)
-        return scores, _wide(h) if self.pooled_first else self._alone(h)
+        values = _wide(h) if self.pooled_first else self._alone(h)
+        inputs = x.new_empty(len(x), 0) if self.spread is None else x
+        return Encoded(scores, values, inputs, log_sizes)
 
     def pool(
-        self, scores: Tensor, values: Tensor, offsets: Tensor, *, mask: Tensor | None = None
+        self, encoded: Encoded, offsets: Tensor, *, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Logits of bags (B, G) and attention (N, G or 1), in at least float32.
 
         Parameters
         ----------
-        scores : Tensor, shape (N, G) or (N, 1)
-        values : Tensor, shape (N, G) or (N, D)
-            As `segments` gives them.
+        encoded : Encoded
+            As `segments` gives it.
         offsets : int Tensor, shape (B + 1,)
         mask : Tensor, shape (B, D), optional
             Factors of the pooled embeddings, where those are pooled first.
         """
+        scores, values = _wide(encoded.scores), _wide(encoded.values)
         with torch.autocast(scores.device.type, enabled=False):
-            attention = self.pooling.attention(_wide(scores), offsets)  # sums to 1 over each bag
-            values = _wide(values)
-            if not self.pooled_first:
-                return segment_sum(attention * values, offsets), attention
-            return self.classify(pool_embeddings(attention, values, offsets), mask), attention
+            attention = self.pooling.attention(scores, offsets)  # sums to 1 over each bag
+            if self.pooled_first:
+                logits = self.classify(pool_embeddings(attention, values, offsets), mask)
+            else:
+                logits = segment_sum(attention * values, offsets)
+            return logits + self.spread_logits(encoded, offsets), attention
+
+    def spread_logits(self, encoded: Encoded, offsets: Tensor) -> Tensor:
+        """What the spread of each bag adds to its logits, (B, G), or 0 as (1, 1)."""
+        if self.spread is None:
+            return encoded.log_sizes.new_zeros(1, 1)
+        found: Tensor = self.spread(_wide(encoded.inputs), encoded.log_sizes, offsets)
+        return found
 
     def segment_logits(self, values: Tensor) -> Tensor:
         """Logits (N, G) of the values of `segments`: what each says as a bag of its own."""
@@ -222,6 +257,7 @@ def build_network(
         tanh=settings.tanh_pooled,
         pooled_dropout=settings.pooled_dropout,
         input_dropout=settings.input_dropout,
+        spread=Spread(feature_shape[0], n_genres) if settings.reads_spread else None,
     )
 
 

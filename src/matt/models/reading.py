@@ -15,7 +15,7 @@ from ..errors import DataError, first_few
 from ..features.store import FeatureStore
 from ..grouping import gather
 from .inputs import N_QUANTILES, moment_shape
-from .network import BagNetwork
+from .network import BagNetwork, Encoded
 
 IN_MEMORY_BYTES = 2**30  # values below this are read once
 _QUANTILE_BYTES = 2**28  # values that are ranked, at most
@@ -165,31 +165,29 @@ def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
 @torch.no_grad()
 def encode(
     network: BagNetwork, reader: Reader, track_ids: NDArray[np.int64], *, max_segments: int
-) -> tuple[Tensor, Tensor, NDArray[np.int64]]:
-    """Scores and values of all segments of tracks, read and encoded in chunks.
+) -> tuple[Encoded, NDArray[np.int64]]:
+    """All segments of tracks, read and encoded in chunks.
 
     The network is set to evaluation; no gradient is kept. `BagNetwork.pool` makes bags of any size
     from the result, the same as if they had been encoded at once.
 
     Returns
     -------
-    scores : Tensor, shape (N, G) or (N, 1)
-    values : Tensor, shape (N, G) or (N, D)
-        Segment logits, or embeddings where those are pooled first; see `BagNetwork.segments`.
+    encoded : Encoded
     offsets : int array, shape (n + 1,)
         Where each track starts.
     """
     network.eval()
     counts = segment_counts(reader.features, track_ids)
     parts = parts_of(counts, most=max_segments)
-    done: list[tuple[Tensor, Tensor]] = []
+    done: list[Encoded] = []
     for x, offsets in reader.each([track_ids[part] for part in parts]):
         log_sizes = log_counts(offsets, reader.device)
         for start in range(0, len(x), max_segments):  # one track alone may hold more
             chunk = slice(start, start + max_segments)
             done.append(network.segments(x[chunk], log_sizes[chunk]))
-    scores, values = (torch.cat(column) for column in zip(*done, strict=True))
-    return scores, values, np.concatenate([[0], np.cumsum(counts)])
+    encoded = Encoded(*(torch.cat(column) for column in zip(*done, strict=True)))
+    return encoded, np.concatenate([[0], np.cumsum(counts)])
 
 
 def moments(

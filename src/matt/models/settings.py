@@ -73,6 +73,9 @@ class ModelSettings:
     scale : {"learned", "fixed"}
         The factor of all scores: learned from 0, so that training starts from the mean, or 1.
         ``"mean"``, ``"max"`` and ``"scalar"`` have none.
+    spread : bool
+        Read beside the pooled segments of a bag how far they are apart, see `matt.models.spread`.
+        Encoders of maps have none of it, nor has ``tanh_pooled``.
     attention_dim : int >= 1
         Hidden units of the scores of ``"abmil"`` and ``"additive"``.
     pooled_dropout : float, 0 <= pooled_dropout < 1
@@ -106,6 +109,7 @@ class ModelSettings:
     pooling: str = "mean"
     query: str = "all"
     scale: str = "learned"
+    spread: bool = True
     attention_dim: int = 128
     pooled_dropout: float = 0.0
     head: str = "linear"
@@ -126,6 +130,7 @@ class ModelSettings:
             lambda: check_fraction("dropout", self.dropout),
             lambda: check_fraction("block_dropout", self.block_dropout),
             lambda: check_flag("channel_dropout", self.channel_dropout),
+            lambda: check_flag("spread", self.spread),
             lambda: check_fraction("pooled_dropout", self.pooled_dropout),
             lambda: check_whole("attention_dim", self.attention_dim, at_least=1),
             lambda: check_whole("head_hidden", self.head_hidden, at_least=1),
@@ -146,6 +151,11 @@ class ModelSettings:
         if self.inputs != "auto":
             return self.inputs
         return "standard" if self.encoder in MAP_ENCODERS else "quantile"
+
+    @property
+    def reads_spread(self) -> bool:
+        """Whether there is a spread to be read with this encoder."""
+        return self.spread and self.encoder not in MAP_ENCODERS and not self.tanh_pooled
 
     def _check_hidden(self) -> None:
         if not isinstance(self.hidden, (tuple, list)) or (

@@ -131,10 +131,9 @@ def train(
         row |= ranks.first(partial(validate, *judged))
         row |= {"scale": _scale(average.network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
-        broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
-        if broken or not all(
-            bool(value.isfinite().all()) for value in average.network.parameters()
-        ):
+        every = (*network.parameters(), *average.network.parameters())
+        finite = math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
+        if not finite or not all(bool(value.isfinite().all()) for value in every):
             kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
             note = (
                 f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
@@ -230,7 +229,8 @@ def _epoch(
             apart = attention_divergence(output.attention, log_sizes, offsets)
             loss = loss + settings.attention_entropy * share.of_bags * apart
         if settings.agreement and len(labels):
-            apart = disagreement(output.logits, output.segment_logits, bag_index(offsets))
+            said = output.logits, output.segment_logits, bag_index(offsets)
+            apart = disagreement(*said, objective.segments)
             loss = loss + settings.agreement * share.of_segments * apart
         step(loss, network, optimizer, clip_norm=settings.clip_norm, scaler=scaler)
         average.update(network)

@@ -7,12 +7,11 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..bags import Bags
 from ..evaluation import metrics
 from .losses import BagLoss
-from .network import BagNetwork, Output
+from .network import BagNetwork, Encoded, Output
 from .pooling import bag_index, segment_sum
 from .reading import Reader, encode
 from .training_settings import TrainingSettings
@@ -56,7 +55,7 @@ def validate(
 @torch.no_grad()
 def judge(
     network: BagNetwork,
-    encoded: tuple[Tensor, Tensor, NDArray[np.int64]],
+    encoded: tuple[Encoded, NDArray[np.int64]],
     valid: Bags,
     objective: BagLoss,
     settings: TrainingSettings,
@@ -71,18 +70,18 @@ def judge(
     encoded : tuple
         What `encode` gave of the tracks of the bags.
     """
-    scores, values, track_offsets = encoded
+    segments, track_offsets = encoded
     lone = settings.validate == "average"
     unit = torch.from_numpy(track_offsets if lone else track_offsets[valid.offsets])
-    unit = unit.to(scores.device)
+    unit = unit.to(segments.scores.device)
     truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
-    labels = torch.from_numpy(truth).to(scores.device)
-    logits, attention = network.pool(scores, values, unit)
-    segment_logits = network.segment_logits(values)
+    labels = torch.from_numpy(truth).to(unit.device)
+    logits, attention = network.pool(segments, unit)
+    segment_logits = network.segment_logits(segments.values)
     loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
     probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
     if lone:
-        bag_offsets = torch.from_numpy(valid.offsets).to(scores.device)
+        bag_offsets = torch.from_numpy(valid.offsets).to(unit.device)
         probabilities = segment_sum(probabilities, bag_offsets) / bag_offsets.diff()[:, None]
     rare = metrics.tail(train_counts)
     f1, recall = agreement(valid, probabilities.cpu().numpy(), rare)
