@@ -28,7 +28,8 @@ def library(request):
     offsets = np.concatenate([[0], np.cumsum(SEGMENTS)])
     store = FeatureStore.from_arrays("toy", tracks.track_id, values, offsets)
     training = TrainingSettings(epochs=30, lr=0.02, logit_adjustment=0.0, sub_bags=False)
-    model = NeuralClassifier(ModelSettings(hidden=(5,), pooling=request.param), training)
+    settings = ModelSettings(hidden=(5,), pooling=request.param, spread=False)
+    model = NeuralClassifier(settings, training)
     model.fit(store, Bags.from_tracks(tracks, by="track"))
     return store, tracks, model
 

@@ -14,7 +14,7 @@ from matt.bags import Bags
 from matt.errors import ConfigError
 from matt.features.store import FeatureStore
 from matt.models import decoupling
-from matt.models.decoupling import normalise, retrain, tune_head
+from matt.models.decoupling import Fixed, normalise, retrain, tune_head
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader
@@ -102,7 +102,7 @@ def test_retraining_agrees_with_balanced_logistic_regression():
     z = np.eye(G, D)[labels] + rng.standard_normal((len(labels), D))
     network = build_network(ModelSettings(encoder="identity"), (D,), G).eval()
     network.pooled_first = True
-    given = torch.tensor(z, dtype=torch.float32)[:, None], torch.tensor(labels)
+    given = Fixed(torch.tensor(z, dtype=torch.float32)[:, None], torch.tensor(labels), 0.0)
     penalty, _ = retrain(network, given, given, 0.0, lambda: math.nan, seed=0)
     assert penalty == decoupling.USUAL_PENALTY
     # Theirs sums over bags, with weights of mean 1 over them.
@@ -127,7 +127,8 @@ def test_the_penalty_is_chosen_by_the_score():
         lengths.append(float(network.classifier.weight.detach().norm()))
         return {2: 0.8, 3: 0.8}.get(len(lengths) - 1, 0.2)
 
-    penalty, best = retrain(network, (z, labels), (z, labels), 0.0, score, seed=0)
+    given = Fixed(z, labels, 0.0)
+    penalty, best = retrain(network, given, given, 0.0, score, seed=0)
     assert (penalty, best) == (1e-2, 0.8)  # the stronger of two equals
     assert lengths[1:] == sorted(lengths[1:], reverse=True)
     assert float(network.classifier.weight.detach().norm()) == pytest.approx(lengths[3], rel=1e-3)

@@ -128,9 +128,10 @@ def test_the_agreement_weight_draws_tracks_towards_their_bags(problem):
     for weight in (0.0, 10.0):
         model = fit(problem, agreement=weight, epochs=40, valid=False, lr=0.05)
         bags, lone = bags_of(tracks), Bags.from_tracks(tracks, by="track")
-        together, alone = (model.predict(store, tracks, some).logits for some in (bags, lone))
-        difference = alone - np.repeat(together, bags.sizes, axis=0)
-        apart.append(difference.var(axis=1).mean() / together.var(axis=1).mean())
+        together, alone = (
+            model.predict(store, tracks, some).probabilities for some in (bags, lone)
+        )
+        apart.append(np.abs(alone - np.repeat(together, bags.sizes, axis=0)).mean())
     assert apart[1] < 0.5 * apart[0]
 
 

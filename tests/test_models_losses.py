@@ -192,29 +192,34 @@ def test_divergence_with_one_segment_a_track_is_log_n_less_the_entropy():
 def test_disagreement_is_worked_by_hand():
     """A bag of two segments and a bag of one, which agrees with itself.
 
-    d is (2, -1, -1), centred as it is, with squares 4, 1, 1; and (1, 4, 4), centred (-2, 1, 1).
+    With the prior 1 : 3 the bag says 1/2 : 1/2; its segments say 1/4 : 3/4 and 1/10 : 9/10.
     """
-    logits = torch.tensor([[1.0, 2.0, 3.0], [5.0, 0.0, 1.0]], requires_grad=True)
-    there = [[3.0, 1.0, 2.0], [2.0, 6.0, 7.0], [5.0, 0.0, 1.0]]
-    segments = torch.tensor(there, requires_grad=True)
-    found = disagreement(logits, segments, torch.tensor([0, 0, 1]))
-    assert found.item() == pytest.approx((6 + 6 + 0) / (3 * 3))
+    prior = torch.tensor([1.0, 3.0]).log()
+    said = torch.tensor([[1.0, 1.0], [4.0, 1.0]]).log() - prior
+    logits = said.clone().requires_grad_()
+    there = torch.tensor([[1.0, 3.0], [1.0, 9.0], [4.0, 1.0]]).log() - prior
+    segments = there.clone().requires_grad_()
+    found = disagreement(logits, segments, torch.tensor([0, 0, 1]), Term("softmax", prior))
+    to_a_half = [math.log(2 * share) ** 2 for share in (1 / 4, 3 / 4, 1 / 10, 9 / 10)]
+    assert found.item() == pytest.approx((sum(to_a_half) + 0) / (3 * 2))
     found.backward()
-    drawn = torch.tensor([[2.0, -1.0, -1.0], [-2.0, 1.0, 1.0], [0.0, 0.0, 0.0]]) * 2 / 9
-    torch.testing.assert_close(segments.grad, drawn)
-    torch.testing.assert_close(logits.grad, torch.stack([-drawn[:2].sum(0), -drawn[2]]))
+    assert segments.grad.abs().max() > 0.1 < logits.grad.abs().max()
+    torch.testing.assert_close(segments.grad[2], torch.zeros(2))
 
 
-def test_of_a_sigmoid_every_logit_counts_as_it_is():
+def test_of_several_genres_every_logit_counts_as_it_is():
     logits = torch.tensor([[1.0, 2.0, 3.0]])
     segments = torch.tensor([[3.0, 1.0, 2.0], [2.0, 6.0, 7.0]])
-    found = disagreement(logits, segments, torch.tensor([0, 0]), link="sigmoid")
+    term = Term("sigmoid", torch.tensor([-1.0, -2.0, 0.5]))
+    found = disagreement(logits, segments, torch.tensor([0, 0]), term)
     assert found.item() == pytest.approx((4 + 1 + 1 + 1 + 16 + 16) / 6)
 
 
 def test_what_all_genres_have_in_common_is_no_disagreement():
     out, bag = output(), bag_index(OFFSETS)
     shifted = out.segment_logits + torch.arange(7.0)[:, None]
+    term = Term("softmax", torch.zeros(out.logits.shape[1]))
     torch.testing.assert_close(
-        disagreement(out.logits, shifted, bag), disagreement(out.logits, out.segment_logits, bag)
+        disagreement(out.logits, shifted, bag, term),
+        disagreement(out.logits, out.segment_logits, bag, term),
     )

@@ -5,7 +5,7 @@ import torch
 
 from matt.models.attention import ScalarQueries
 from matt.models.inputs import Standardise, moment_shape
-from matt.models.network import BagNetwork, build_network
+from matt.models.network import BagNetwork, Encoded, build_network
 from matt.models.pooling import (
     POOLINGS,
     GenreQueries,
@@ -37,9 +37,11 @@ def bags():
     return x, torch.tensor([0, *SIZES]).cumsum(0), log_sizes
 
 
-def build(**settings):
-    model = ModelSettings(hidden=(17, D), dropout=0.5, inputs="standard", **settings)
+def build(*, spread=False, **settings):
+    model = ModelSettings(hidden=(17, D), dropout=0.5, inputs="standard", spread=spread, **settings)
     network = build_network(model, (F,), G).double()
+    if spread:
+        torch.nn.init.normal_(network.spread.weight)  # at its start, 0, it says nothing
     if getattr(network.pooling, "scale", None) is not None:
         torch.nn.init.constant_(network.pooling.scale, 1.3)  # at its start, 0, it is the mean
     network.inputs.mean.normal_()
@@ -55,6 +57,11 @@ def encoder(request):
 @pytest.fixture(params=POOLING_NAMES)
 def network(request, encoder):
     return build(encoder=encoder, pooling=request.param).eval()
+
+
+@pytest.fixture(params=POOLING_NAMES)
+def spreading(request, encoder):
+    return build(encoder=encoder, pooling=request.param, spread=True).eval()
 
 
 def test_shapes_and_attention_sums_to_one(network, bags):
@@ -84,20 +91,20 @@ def test_a_bag_does_not_see_its_neighbours(network, bags):
     torch.testing.assert_close(network(x, offsets, log_sizes).logits, torch.cat(alone))
 
 
-def test_a_single_segment_speaks_for_its_bag(network, bags):
-    out = network(*bags)
+def test_a_single_segment_speaks_for_its_bag(spreading, bags):
+    out = spreading(*bags)
     torch.testing.assert_close(out.logits[0], out.segment_logits[0])
     assert not torch.allclose(out.logits[1], out.segment_logits[1])
 
 
-def test_cutting_a_track_into_equal_copies_changes_nothing(network, bags):
+def test_cutting_a_track_into_equal_copies_changes_nothing(spreading, bags):
     x, offsets, log_sizes = bags
     copies = torch.tensor([1, 3, 1, 2, 1, 1, 4, 4, 1, 2, 5])  # of each of the 11 segments
     longer = torch.cat([torch.tensor([0]), copies.cumsum(0)])[offsets]
     sizes = (log_sizes + copies.log()).repeat_interleave(copies)
     torch.testing.assert_close(
-        network(x.repeat_interleave(copies, 0), longer, sizes).logits,
-        network(x, offsets, log_sizes).logits,
+        spreading(x.repeat_interleave(copies, 0), longer, sizes).logits,
+        spreading(x, offsets, log_sizes).logits,
     )
 
 
@@ -116,26 +123,26 @@ def test_equals_the_form_of_the_paper(network, bags):
             torch.testing.assert_close(logits[b, g], network.classifier(pooled)[g])
 
 
-def test_reading_segments_in_parts_and_pooling_them_equals_the_whole(network, bags):
+def test_reading_segments_in_parts_and_pooling_them_equals_the_whole(spreading, bags):
     x, offsets, log_sizes = bags
-    chunks = [network.segments(*c) for c in zip(x.split(2), log_sizes.split(2), strict=True)]
-    scores, segment_logits = (torch.cat(column) for column in zip(*chunks, strict=True))
-    logits, attention = network.pool(scores, segment_logits, offsets)
-    whole = network(x, offsets, log_sizes)
+    chunks = [spreading.segments(*c) for c in zip(x.split(2), log_sizes.split(2), strict=True)]
+    encoded = Encoded(*(torch.cat(column) for column in zip(*chunks, strict=True)))
+    logits, attention = spreading.pool(encoded, offsets)
+    whole = spreading(x, offsets, log_sizes)
     torch.testing.assert_close(logits, whole.logits)
     torch.testing.assert_close(attention, whole.attention)
 
 
-def test_every_parameter_learns(network, bags):
-    logits = network(*bags).logits
+def test_every_parameter_learns(spreading, bags):
+    logits = spreading(*bags).logits
     torch.nn.functional.cross_entropy(logits, torch.tensor([2, 0, 1, 2])).backward()
     still = {
         name
-        for name, p in network.named_parameters()
+        for name, p in spreading.named_parameters()
         if p.grad is None or p.grad.abs().max() < 1e-9
     }
     # The bias of eq. (1) to the letter is added to every score, so it cancels in the softmax.
-    assert still == ({"pooling.bias"} if isinstance(network.pooling, ScalarQueries) else set())
+    assert still == ({"pooling.bias"} if isinstance(spreading.pooling, ScalarQueries) else set())
 
 
 def test_evaluation_is_deterministic_and_training_is_not(encoder, bags):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt.models.attention import additive_scores
-from matt.models.network import build_network
+from matt.models.network import Encoded, build_network
 from matt.models.pooling import POOLINGS
 from matt.models.segments import segment_sum
 from matt.models.settings import ModelSettings
@@ -153,13 +153,13 @@ def test_reading_in_parts_equals_the_whole(network, step):
     x, offsets, log_sizes = ragged(SIZES)
     parts = zip(x.split(step), log_sizes.split(step), strict=True)
     read = [network.segments(*part) for part in parts]
-    scores, values = (torch.cat(column) for column in zip(*read, strict=True))
-    assert values.shape == (len(x), D if network.pooled_first else G)
-    logits, attention = network.pool(scores, values, offsets)
+    encoded = Encoded(*(torch.cat(column) for column in zip(*read, strict=True)))
+    assert encoded.values.shape == (len(x), D if network.pooled_first else G)
+    logits, attention = network.pool(encoded, offsets)
     whole = network(x, offsets, log_sizes)
     torch.testing.assert_close(logits, whole.logits)
     torch.testing.assert_close(attention, whole.attention)
-    torch.testing.assert_close(network.segment_logits(values), whole.segment_logits)
+    torch.testing.assert_close(network.segment_logits(encoded.values), whole.segment_logits)
 
 
 @pytest.mark.parametrize("training", [False, True])

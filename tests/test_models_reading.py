@@ -160,8 +160,8 @@ def test_chunked_encoding_is_the_whole(pooling, max_segments):
     assert not network.training
     values, offsets = store().read(IDS)
     whole = network.segments(torch.from_numpy(values), log_counts(offsets, CPU))
-    np.testing.assert_array_equal(chunked[2], OFFSETS)
-    for found, expected in zip(chunked[:2], whole, strict=True):
+    np.testing.assert_array_equal(chunked[1], OFFSETS)
+    for found, expected in zip(chunked[0], whole, strict=True):
         assert not found.requires_grad
         torch.testing.assert_close(found, expected.detach())
 

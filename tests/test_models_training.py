@@ -205,7 +205,8 @@ def test_evaluation_runs_without_dropout_and_gradients(data):
 
 
 def test_the_validation_score_is_track_weighted_macro_f1(data):
-    network, history = run(data, replace(FAST, epochs=1))
+    model = ModelSettings(hidden=(11,), spread=False)
+    network, history = run(data, replace(FAST, epochs=1), model=model)
     features, _, valid = data
     values, offsets = features.read(valid.track_ids)
     truth, said, shares = [], [], []
@@ -221,7 +222,7 @@ def test_the_validation_score_is_track_weighted_macro_f1(data):
         said += [logits.argmax().item()] * len(tracks)
     expected = metrics.macro_f1(metrics.confusion_matrix(np.array(truth), np.array(said), G))
     assert history[0]["valid_macro_f1"] == pytest.approx(expected)
-    _, history = run(data, replace(FAST, epochs=1, validate="average"))
+    _, history = run(data, replace(FAST, epochs=1, validate="average"), model=model)
     said = np.repeat(shares, valid.sizes)
     expected = metrics.macro_f1(metrics.confusion_matrix(np.array(truth), said, G))
     assert history[0]["valid_macro_f1"] == pytest.approx(expected)

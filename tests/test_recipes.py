@@ -17,7 +17,7 @@ def test_the_default_is_what_settings_are_by_themselves():
 
 def test_plain_is_the_cross_entropy_of_bags_alone_on_standardised_features():
     training = PLAIN.training
-    assert PLAIN.model == ModelSettings(inputs="standard")
+    assert PLAIN.model == ModelSettings(inputs="standard", spread=False)
     assert (training.loss, training.logit_adjustment, training.segment_loss) == (
         "cross_entropy", 0, 0,
     )  # fmt: skip

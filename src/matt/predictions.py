@@ -42,7 +42,9 @@ class Predictions:
     attention : float array, shape (N, G) or (N, 1), optional
         How much each segment counted; sums to 1 over each bag.
     segment_logits : float array, shape (N, G), optional
-        Logits of each segment alone.
+        Logits of each segment in its bag: attention times them sums to the bag's logits, unless
+        the model's head is not linear. They are what the segment says alone, plus what the bag's
+        spread adds, which its segments share.
 
     Raises
     ------

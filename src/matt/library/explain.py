@@ -13,6 +13,9 @@ so each track's part in it is known exactly. Two readings of it, both per track 
   attention). Both are summed over the others, not subtracted from the whole, of which nothing but
   rounding is left where one track has nearly all attention.
 
+A model that reads the spread of a bag adds what it says to all of the bag's segments alike; without
+a track the spread is taken to be what it was.
+
 Margins say who spoke for a genre; leave-one-out says who could not be missed.
 """
 

@@ -102,7 +102,7 @@ def tune_head(
             attention = network.pooling.attention(known.scores, offsets)
             pooled = pool_embeddings(attention, known.values, offsets)
             labels = torch.from_numpy(bags.labels).to(reader.device)
-            whole = Fixed(pooled, labels, network.spread_logits(known, offsets))
+            whole = Fixed(pooled, labels, network.spread_logits(known, offsets).detach())
             alone = Fixed(known.values[:, None], labels[bag_index(offsets)], 0.0)
             penalty, after = retrain(
                 network, whole, alone, settings.segment_loss, score, seed=settings.seed
