@@ -76,8 +76,8 @@ MFCC = [
     for n in (10, 20, 40, 80, 160)
 ]
 OTHERS = [
-    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=5),
-    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800, repeats=10),
+    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=10),
+    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800),
 ]
 TRIED = Setting(
     name="What else was tried: FMA-small, training cut to 1:50",
