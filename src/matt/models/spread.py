@@ -8,11 +8,11 @@ f of the inputs x, with one vote a track, u_k = 1 / n_k:
     o_g = sum_k a_kg l_kg + (50 / F) W_g . s                                   (B, G)
 
 That is the log of a standard deviation which is drawn towards v, as if c more tracks had been there
-and had differed so; of a lone segment it is 0. W starts at 0, so training starts from the mean; the factor has a step of it move logits as
-far whatever the number F of entries, for hundreds of them would otherwise be learned by heart. A
-standard deviation beside the mean is the statistics pooling of speaker recognition [1]_; that few
-tracks say little of it is what c and v are for. What is drawn towards v depends on the number of
-tracks, too.
+and had differed so; of a lone segment it is 0. W starts at 0, so training starts from the mean. The
+factor has its steps move logits as far whatever the number F of entries, for hundreds of them would
+otherwise be learned by heart. A standard deviation beside the mean is the statistics pooling of
+speaker recognition [1]_; that few tracks say little of it is what c and v are for. How far it is
+drawn depends on the number of tracks, so s says something of that, too.
 
 References
 ----------
