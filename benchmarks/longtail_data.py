@@ -64,6 +64,7 @@ SMALL = [
         name=f"FMA-small, 46 features, {f'training cut to 1:{cut}' if cut > 1 else 'balanced'}",
         data="fma-small-46",
         imbalance=cut,
+        repeats=40 if cut in (1, 50) else 20,
     )
     for cut in (1, 10, 50, 100)
 ]

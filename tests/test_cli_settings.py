@@ -48,7 +48,7 @@ def test_the_document_says_the_same():
     assert [section["name"] for section in told] == NAMES
     settings = {s["name"]: s for section in told for s in section["settings"]}
     lr = settings["training.lr"]
-    assert (lr["type"], lr["values"], lr["default"]) == ("number", "> 0", 0.001)
+    assert (lr["type"], lr["values"], lr["default"]) == ("number", "> 0", 0.002)
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,8 @@ def test_blocks_on_disk_read_as_one_array_mapped_or_in_memory(data, tmp_path_fac
     path = create(tmp_path_factory.mktemp("store"), SPEC)
     for block, here in enumerate(np.split(np.arange(len(ids)), cuts)):
         chosen, lengths = ids[here], np.array(sizes)[here]
-        write_block(path, 0, block, values_of(chosen, lengths), rows(chosen, lengths))
+        values = np.asarray(values_of(chosen, lengths), order="FC"[block % 2])
+        write_block(path, 0, block, values, rows(chosen, lengths))
     asked = np.array(data.draw(st.lists(st.sampled_from(list(ids)), min_size=1)))
     wanted = [sizes[list(ids).index(track_id)] for track_id in asked]
     for in_memory in (0, 2**30):
@@ -207,7 +208,8 @@ def damages(content):
     archive = io.BytesIO()
     np.savez(archive, np.zeros(3))
     yield archive.getvalue()
-    for array in (np.array([{}]), np.zeros((9, 4)), np.zeros((1, *SPEC.shape), SPEC.dtype)):
+    turned = np.zeros((9, *SPEC.shape), SPEC.dtype, order="F")
+    for array in (np.array([{}]), np.zeros((9, 4)), np.zeros((1, *SPEC.shape), SPEC.dtype), turned):
         other = io.BytesIO()
         np.save(other, array)
         yield other.getvalue()

@@ -226,4 +226,4 @@ def test_the_grid_of_the_documentation_can_be_read(tmp_path):
     page = (Path(__file__).parents[1] / "docs" / "compare.md").read_text(encoding="utf-8")
     found = rows(tmp_path, re.search(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1])
     assert "pooling=dot, large, plain" in found
-    assert len(found) == 27 + 6  # adjusted and default share their control
+    assert len(found) == 27 + 9  # adjusted and default share their control

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from matt.runs import Run
 from matt.settings import SplitSettings
 
 N_ARTISTS, GENRES = 40, ("A", "B")
+WIDTH = 5
 GRID = """
 training.epochs = 2
 training.lr = 0.02
@@ -40,7 +42,7 @@ def data(split=()):
     tracks = Tracks(
         np.arange(len(artist)), labels, GENRES, artist_id=artist, album_id=artist, split=split
     )
-    values = labels[:, None] + np.random.default_rng(0).normal(size=(len(artist), 5))
+    values = labels[:, None] + np.random.default_rng(0).normal(size=(len(artist), WIDTH))
     return tracks, FeatureStore.from_arrays("toy", tracks.track_id, values)
 
 
@@ -97,7 +99,12 @@ def test_scores_are_those_of_the_row_fitted_by_hand(tmp_path):
             assert found[setup.name][f"{before}macro-F1"]["mean"] == pytest.approx(np.mean(values))
 
 
-def test_jobs_change_nothing(tmp_path):
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_jobs_change_nothing(order, tmp_path, monkeypatch):
+    """Nor does how the values lie in memory, which the jobs read from a file."""
+    tracks, store = data()
+    lying = replace(store, blocks=(np.asarray(store.blocks[0], order=order),))
+    monkeypatch.setattr(sys.modules[__name__], "data", lambda: (tracks, lying))
     one, two = compared(tmp_path, out="one"), compared(tmp_path, out="two", jobs=2)
     assert one.ranking.to_json() == two.ranking.to_json()
     files = sorted(p.relative_to(one.run.path) for p in one.run.path.rglob("*.parquet"))

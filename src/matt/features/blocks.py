@@ -123,13 +123,19 @@ def write_block(
         Name of the two files, without suffix.
     """
     name = f"{plan:04d}-{block:05d}"
-    with replacing(path / f"{name}.npy") as temporary, temporary.open("wb") as file:
+    write_values(path / f"{name}.npy", values)
+    write_parquet(path / f"{name}.parquet", rows, schema=ROWS_SCHEMA)
+    return name
+
+
+def write_values(path: Path, values: NDArray[Any]) -> None:
+    """Write an array row by row, as it is read, however it lies in memory."""
+    values = np.ascontiguousarray(values)
+    with replacing(path) as temporary, temporary.open("wb") as file:
         header = np.lib.format.header_data_from_array_1_0(values)
         np.lib.format.write_array_header_1_0(file, header)
         # Not np.save: on a full disk it raises an error that does not say so.
-        file.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
-    write_parquet(path / f"{name}.parquet", rows, schema=ROWS_SCHEMA)
-    return name
+        file.write(values.reshape(-1).view(np.uint8).data)
 
 
 def read_rows(path: Path) -> dict[str, NDArray[Any]]:
@@ -159,7 +165,7 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     Raises
     ------
     DataError
-        If the file is missing or damaged, or holds arrays of another shape or type.
+        If the file is missing or damaged, or holds arrays of another shape, type or order.
     """
     with intact(path):
         # Not np.load: it would open archives and look for pickles.
@@ -168,6 +174,10 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
             raise DataError(
                 f"it holds {values.dtype} values of shape {values.shape}, but {spec.dtype} of "
                 f"shape (rows, {', '.join(map(str, spec.shape))}) belong there"
+            )
+        if not values.flags.c_contiguous:  # rows are read by their place in the file
+            raise DataError(
+                "it holds its values column by column, but they belong there row by row"
             )
     return values
 

@@ -94,6 +94,7 @@ class FeatureStore:
         values = np.asarray(values)
         if values.dtype != np.float16:
             values = values.astype(np.float32, copy=False)
+        values = np.ascontiguousarray(values)  # rows are read, never columns
         offsets = np.arange(len(ids) + 1) if offsets is None else np.asarray(offsets, np.int64)
         if not len(ids):
             raise DataError(f"feature {name!r} has no tracks; give it at least one")

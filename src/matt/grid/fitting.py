@@ -15,8 +15,8 @@ import numpy as np
 from ..bags import Bags
 from ..comparison import fit_row, predict_row
 from ..errors import ConfigError, MattError, first_few
+from ..features.blocks import write_values
 from ..features.store import FeatureStore
-from ..files import replacing
 from ..models.baseline_settings import BaselineSettings
 from ..models.checks import check_bags
 from ..models.device import find_device
@@ -73,8 +73,7 @@ def _mapped(store: FeatureStore, folder: Path) -> FeatureStore:
     for number, block in enumerate(store.blocks):
         if isinstance(block, np.ndarray):
             path = folder / f"{features_digest(store)}-{number}.npy"
-            with replacing(path) as temporary:
-                np.save(temporary, block, allow_pickle=False)
+            write_values(path, block)
             block = path
         blocks.append(block)
     return FeatureStore(

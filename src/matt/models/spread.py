@@ -58,9 +58,9 @@ def log_spread(x: Tensor, log_sizes: Tensor, offsets: Tensor) -> Tensor:
     Examples
     --------
     >>> x, alone = torch.tensor([[3.0], [0.0], [2.0]]), torch.zeros(3)
-    >>> log_spread(x, alone, torch.tensor([0, 1, 3])).exp() ** 2  # (0 + 1) / 1, (2 + 1) / 1.5
-    tensor([[1.],
-            [2.]])
+    >>> log_spread(x, alone, torch.tensor([0, 1, 3]))  # log of (0 + 1) / 1, of (2 + 1) / 1.5
+    tensor([[0.0000],
+            [0.3466]])
     """
     votes = (-log_sizes).exp()[:, None]  # (N, 1)
     n = segment_sum(votes, offsets)  # (B, 1)

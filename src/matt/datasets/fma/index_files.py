@@ -179,4 +179,4 @@ def _compare(
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, array, allow_pickle=False)
+        np.save(file, np.ascontiguousarray(array), allow_pickle=False)  # it is read row by row
