@@ -46,7 +46,7 @@ class Setting:
 
     name: str
     data: str
-    repeats: int = 20
+    repeats: int = 40
     imbalance: float = 1.0
     keep: Mapping[str, int] = field(default_factory=dict)
     n_tracks: int | None = None
@@ -64,7 +64,6 @@ SMALL = [
         name=f"FMA-small, 46 features, {f'training cut to 1:{cut}' if cut > 1 else 'balanced'}",
         data="fma-small-46",
         imbalance=cut,
-        repeats=40 if cut in (1, 50) else 20,
     )
     for cut in (1, 10, 50, 100)
 ]
@@ -77,8 +76,8 @@ MFCC = [
     for n in (10, 20, 40, 80, 160)
 ]
 OTHERS = [
-    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=10),
-    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800),
+    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=20),
+    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800, repeats=20),
 ]
 TRIED = Setting(
     name="What else was tried: FMA-small, training cut to 1:50",
