@@ -154,7 +154,7 @@ def picture(studies: Mapping[str, Study]) -> Figure:
         cut = [(s, s.imbalance) for s in SMALL if s.folder in studies and s.imbalance > 1]
         _lines(right, cut, studies)
         right.set(title="FMA-small, eight genres", xlabel="largest genre against smallest")
-        left.legend(fontsize=7.5, loc="lower right")
+        right.legend(fontsize=7.5, loc="upper right")
     return figure
 
 
