@@ -58,7 +58,7 @@ def write_page(
     compared = Picture.of(
         plots.comparison(
             {name: [s.macro_f1 for s in scores] for name, scores in real.items()},
-            label="macro-F1 on the test split: points are splits, bars the means",
+            label="macro-F1 on test: points are splits, bars means",
             highlight=["default"],
         ),
         "Real FMA features: macro-F1 of each row (unit as in the table).",
