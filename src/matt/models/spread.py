@@ -5,14 +5,14 @@ f of the inputs x, with one vote a track, u_k = 1 / n_k:
 
     m_f = sum_k u_k x_kf / n,    n = sum_k u_k                                 (B, F)
     s_f = 1/2 log( (sum_k u_k (x_kf - m_f)^2 + c v) / ((n - 1 + c) v) )        (B, F)
-    o_g = sum_k a_kg l_kg + (50 / F) W_g . s                                   (B, G)
+    o_g = sum_k a_kg l_kg + min(1, 50 / F) W_g . s                             (B, G)
 
 That is the log of a standard deviation which is drawn towards v, as if c more tracks had been there
 and had differed so; of a lone segment it is 0. W starts at 0, so training starts from the mean. The
-factor has its steps move logits as far whatever the number F of entries, for hundreds of them would
-otherwise be learned by heart. A standard deviation beside the mean is the statistics pooling of
-speaker recognition [1]_; that few tracks say little of it is what c and v are for. How far it is
-drawn depends on the number of tracks, so s says something of that, too.
+factor has its steps move logits no further for more entries, F, for hundreds of them would be
+learned by heart. A standard deviation beside the mean is the statistics pooling of speaker
+recognition [1]_; that few tracks say little of it is what c and v are for. How far it is drawn
+depends on the number of tracks, so s says something of that, too.
 
 References
 ----------
@@ -28,7 +28,7 @@ from .segments import bag_index, segment_sum
 
 USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between bags
 PRIOR_TRACKS = 2.0  # c
-GAIN = 50.0
+FEW = 50  # entries
 
 
 class Spread(nn.Module):
@@ -48,7 +48,7 @@ class Spread(nn.Module):
     def forward(self, x: Tensor, log_sizes: Tensor, offsets: Tensor) -> Tensor:
         """Inputs (N, F), log n_k (N,) and offsets (B + 1,) -> (B, G)."""
         s = log_spread(x, log_sizes, offsets)  # (B, F)
-        return s @ self.weight.T * (GAIN / max(1, s.shape[1]))
+        return s @ self.weight.T * min(1.0, FEW / s.shape[1])
 
 
 @torch.no_grad()
