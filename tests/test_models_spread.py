@@ -13,7 +13,7 @@ from matt.models import members
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import MAP_ENCODERS, ModelSettings
-from matt.models.spread import PRIOR_TRACKS, USUAL, Spread, log_spread
+from matt.models.spread import PRIOR_TRACKS, USUAL, BagSpread, log_spread
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
@@ -67,7 +67,7 @@ def test_where_a_bag_lies_and_the_order_of_its_tracks_are_no_matter():
 
 
 def test_no_bag_at_all_has_no_spread():
-    found = Spread(F, G)(torch.zeros(0, F), torch.zeros(0), torch.zeros(1, dtype=torch.int64))
+    found = BagSpread(F, G)(torch.zeros(0, F), torch.zeros(0), torch.zeros(1, dtype=torch.int64))
     assert found.shape == (0, G)
 
 

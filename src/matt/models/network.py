@@ -30,7 +30,7 @@ from .inputs import INPUTS
 from .pooling import POOLINGS
 from .segments import bag_index, segment_sum
 from .settings import ModelSettings
-from .spread import Spread
+from .spread import BagSpread
 
 
 class Output(NamedTuple):
@@ -96,7 +96,7 @@ class BagNetwork(nn.Module):
         from h to the logits, but not on the way to the scores.
     input_dropout : float, 0 <= input_dropout < 1
         Dropout of the inputs: on the way to the logits and to the scores.
-    spread : Spread, optional
+    spread : BagSpread, optional
         Reads how far the segments of a bag are apart.
     """
 
@@ -111,7 +111,7 @@ class BagNetwork(nn.Module):
         tanh: bool = False,
         pooled_dropout: float = 0.0,
         input_dropout: float = 0.0,
-        spread: Spread | None = None,
+        spread: BagSpread | None = None,
     ) -> None:
         super().__init__()
         self.inputs = inputs
@@ -257,7 +257,7 @@ def build_network(
         tanh=settings.tanh_pooled,
         pooled_dropout=settings.pooled_dropout,
         input_dropout=settings.input_dropout,
-        spread=Spread(feature_shape[0], n_genres) if settings.reads_spread else None,
+        spread=BagSpread(feature_shape[0], n_genres) if settings.reads_spread else None,
     )
 
 

@@ -31,7 +31,7 @@ PRIOR_TRACKS = 2.0  # c
 FEW = 50  # entries
 
 
-class Spread(nn.Module):
+class BagSpread(nn.Module):
     """Logits of how far the segments of each bag are apart.
 
     Parameters
