@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import DataError, first_few
+from ...features.blocks import write_values
 from ...features.kernels.summary import COLUMNS, SIZES
-from ...files import replacing, write_parquet
+from ...files import write_parquet
 from .tables import Source, read_names, read_table
 from .track_columns import RANKS, read_genres, read_tracks
 
@@ -139,13 +140,13 @@ def _write_features(
     of_track = np.where(ids[order[row]] == found, rank[order[row]], len(RANKS))  # strangers last
     rows = np.lexsort((found, of_track))
     rows = rows[of_track[rows] < len(RANKS)]
-    _save(place / feature_file("ids"), found[rows])
+    write_values(place / feature_file("ids"), found[rows])
     for descriptor in known:
         parts = [c for c in COLUMNS if c[0] == descriptor]
         matrix = np.empty((len(rows), len(parts)), np.float32)
         for i, part in enumerate(parts):
             matrix[:, i] = table["_".join(part)].to_numpy()[rows]
-        _save(place / feature_file(descriptor), matrix)
+        write_values(place / feature_file(descriptor), matrix)
     n = {name: int((of_track <= RANKS[name]).sum()) for name in RANKS}
     return {"descriptors": known, "feature_rows": {**n, "full": len(rows)}}
 
@@ -175,8 +176,3 @@ def _compare(
             told = f"{what} (first: {first_few(odd)})"
             listed = odd[:LISTED].tolist()
             unmatched.append({"what": told, "n": int(odd.size), "track_ids": listed})
-
-
-def _save(path: Path, array: NDArray[Any]) -> None:
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array), allow_pickle=False)  # it is read row by row
