@@ -131,9 +131,9 @@ def train(
         row |= ranks.first(partial(validate, *judged))
         row |= {"scale": _scale(average.network), "capped_bags": n_capped}
         row["seconds"] = time.perf_counter() - started
-        every = (*network.parameters(), *average.network.parameters())
-        finite = math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
-        if not finite or not all(bool(value.isfinite().all()) for value in every):
+        broken = not math.isfinite(loss + (0.0 if valid is None else row["valid_loss"]))
+        # Their average is finite as long as they have been.
+        if broken or not all(bool(value.isfinite().all()) for value in network.parameters()):
             kept = f"so the weights of epoch {best_epoch} are kept" if best_epoch else "the first"
             note = (
                 f"training broke down in epoch {epoch}, {kept} (loss {loss:g}, validation "
