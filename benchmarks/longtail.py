@@ -270,11 +270,12 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     every = (*MFCC, *SMALL, *OTHERS, TRIED)
+    studies = {}
     for setting in every:
-        if not options.words or any(word in setting.name.lower() for word in options.words):
-            run(setting, options.out, options.jobs)
+        wanted = not options.words or any(word in setting.name.lower() for word in options.words)
+        if wanted or is_finished(options.out / setting.folder):
+            studies[setting.folder] = run(setting, options.out, options.jobs)
     finished = [setting for setting in every if is_finished(options.out / setting.folder)]
-    studies = {s.folder: run(s, options.out, options.jobs) for s in finished}
     drawn = all(setting.folder in studies for setting in MFCC)
     if drawn:
         style.save(picture(studies), PICTURE)
