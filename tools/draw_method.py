@@ -47,7 +47,8 @@ def main() -> None:
             )
         )
     style.save(bag_example(albums), images / "bag.png")
-    network = NeuralClassifier(ModelSettings(pooling="dot"), TrainingSettings(epochs=60))
+    settings = ModelSettings(pooling="dot", spread=False)  # attention times logits is all there is
+    network = NeuralClassifier(settings, TrainingSettings(epochs=60))
     train = Bags.from_tracks(tracks, by="artist_run", split="training")
     valid = Bags.from_tracks(tracks, by="artist_run", split="validation")
     network.fit(features, train, valid=valid)

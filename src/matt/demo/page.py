@@ -26,8 +26,9 @@ REAL_TEXT = (
     "40 training tracks to make a long tail; validation and test are not cut. A bag is "
     "a run of neighbouring tracks of one artist, which stands in for the album. LA is logit "
     "adjustment, a loss that corrects for the training counts. Default is mean pooling with LA, "
-    "random sub-bags, a per-segment loss, tracks drawn towards their bag, averaged weights, and "
-    "ranks as inputs; the control beside it has all of that that a track model can have."
+    "random sub-bags, a per-segment loss, tracks drawn towards their bag, how far they are apart, "
+    "averaged weights, and ranks as inputs; the control beside it has all of that that a track "
+    "model can have."
 )
 SYNTHETIC_TEXT = (
     "Synthetic: the music and its tags are made by a program, so these numbers say nothing about "

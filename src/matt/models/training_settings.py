@@ -83,9 +83,9 @@ class TrainingSettings:
         Weight, in the loss, of how far attention is from one vote a track, in nats. A pooling that
         learns no attention has nothing of it.
     agreement : float >= 0
-        Weight, in the loss, of how far the logits of each segment alone are from those of its bag,
-        squared: it draws tracks towards what their bag says, so that one network serves both. A
-        loss that is much smaller, such as ``"focal"``, needs less of it.
+        Weight, in the loss, of how far the log probabilities of each segment alone are from those
+        of its bag, squared: it draws tracks towards what their bag says, so that one network serves
+        both. A loss that is much smaller, such as ``"focal"``, needs less of it.
     weight_average : float, 0 <= weight_average < 1
         Decay, a step, of an exponential average of the weights, which is what is validated and
         kept; in the first steps it is lower. 0 keeps the weights themselves.
