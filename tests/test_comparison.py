@@ -69,6 +69,7 @@ def test_the_control_is_plain_and_gets_the_same_loss():
     assert row.training.max_bags == LONE_BATCH > TrainingSettings().max_bags
     wide = track_model("control", ModelSettings(hidden=(7, 5), pooling="dot"), QUICK, average=True)
     assert (wide.model.hidden, wide.model.pooling) == ((7, 5), "mean")
+    assert not wide.model.spread  # a lone track has none
 
 
 def test_the_control_has_no_fault_of_the_model_beside_it():

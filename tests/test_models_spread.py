@@ -13,7 +13,7 @@ from matt.models import members
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import MAP_ENCODERS, ModelSettings
-from matt.models.spread import PRIOR_TRACKS, USUAL, BagSpread, log_spread
+from matt.models.spread import FEW, PRIOR_TRACKS, USUAL, BagSpread, log_spread
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
@@ -64,6 +64,16 @@ def test_where_a_bag_lies_and_the_order_of_its_tracks_are_no_matter():
     alone = torch.zeros(6, dtype=x.dtype)
     moved = x[[3, 1, 0, 2, 5, 4]] + torch.tensor([7.0, -2.0, 0.0, 1.0])
     torch.testing.assert_close(log_spread(moved, alone, offsets), log_spread(x, alone, offsets))
+
+
+@pytest.mark.parametrize(("n_features", "factor"), [(5, 1.0), (FEW, 1.0), (8 * FEW, 1 / 8)])
+def test_many_entries_move_logits_no_further_than_few(n_features, factor):
+    x = torch.randn(6, n_features, generator=torch.Generator().manual_seed(0))
+    offsets, alone = torch.tensor([0, 2, 6]), torch.zeros(6)
+    spread = BagSpread(n_features, G)
+    torch.nn.init.ones_(spread.weight)
+    expected = factor * log_spread(x, alone, offsets).sum(1, keepdim=True)
+    torch.testing.assert_close(spread(x, alone, offsets), expected.expand(-1, G))
 
 
 def test_no_bag_at_all_has_no_spread():
