@@ -1,14 +1,20 @@
 import os
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
 
-from matt import DataError
+from matt import ConfigError, DataError
 from matt.files import (
     as_array,
+    read_arrays,
     read_json,
     read_parquet,
+    read_toml,
     remove_leftovers,
     replacing,
     write_json,
@@ -80,3 +86,66 @@ def test_what_a_killed_process_left_is_removed_a_day_later_and_nothing_else(tmp_
             os.utime(tmp_path / name, (0, 0))
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"a.npy", *names[1:]}
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b"9" * 5000, b"", b"\x00"])
+@pytest.mark.parametrize(
+    ("reader", "kind"), [(read_json, "JSON"), (read_toml, "TOML")], ids=["json", "toml"]
+)
+def test_what_is_no_json_and_no_toml_is_told(tmp_path, reader, kind, text):
+    file = tmp_path / "a"
+    file.write_bytes(b"a = " + text if reader is read_toml else text)
+    error = DataError if reader is read_json else ConfigError
+    with pytest.raises(error, match=rf"a is not {kind}.*; (restore it|correct that line)"):
+        reader(file)
+
+
+@pytest.mark.parametrize(
+    ("reader", "error"),
+    [
+        (read_json, DataError),
+        (read_toml, ConfigError),
+        (lambda file: read_parquet(file, schema="test/1"), DataError),
+        (lambda file: read_arrays(file, remedy="make it again"), DataError),
+    ],
+    ids=["json", "toml", "parquet", "arrays"],
+)
+def test_what_is_no_file_is_told(tmp_path, reader, error):
+    with pytest.raises(error, match=r"nowhere does not exist; check the path"):
+        reader(tmp_path / "nowhere")
+    with pytest.raises(error, match=rf"{tmp_path.name}.*; (check it|make it again)"):
+        reader(tmp_path)
+
+
+@given(cut=st.floats(0, 1), flips=st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255))))
+def test_damaged_parquet_and_arrays_raise_nothing_but_ours(tmp_path_factory, cut, flips):
+    folder = tmp_path_factory.mktemp("damaged")
+    text = np.array(["Bänd", "", "Ünd"] * 7)
+    columns = {"id": np.arange(21), "name": text, "values": [[1.0, 2.0]] * 21}
+    write_parquet(folder / "a.parquet", columns, schema="test/1", genres=["Folk"])
+    save_file({"w": np.eye(3)}, folder / "a.safetensors", metadata={"matt": '{"epoch": 3}'})
+    for file, reader in [
+        (folder / "a.parquet", lambda file: read_parquet(file, schema="test/1", rows=("id", 5))),
+        (folder / "a.parquet", lambda file: read_parquet(file, schema="test/1")),
+        (folder / "a.safetensors", lambda file: read_arrays(file, remedy="train again")),
+    ]:
+        data = bytearray(file.read_bytes())
+        for place, mask in flips:
+            data[int(place * (len(data) - 1))] ^= mask
+        damaged = folder / f"b{file.suffix}"
+        damaged.write_bytes(data[: round(cut * len(data))])
+        with suppress(DataError):  # a flip of a value cannot be seen
+            found, note = reader(damaged)
+            assert isinstance(note, dict | None)
+            if file.suffix == ".parquet":
+                found.to_pylist()
+
+
+def test_arrays_come_back_with_their_note(tmp_path):
+    weights = {"w": np.arange(15, dtype=np.float32).reshape(3, 5), "n": np.array(7)}
+    save_file(weights, tmp_path / "a", metadata={"matt": '{"epoch": 3}'})
+    arrays, note = read_arrays(tmp_path / "a", remedy="train again")
+    assert note == {"epoch": 3}
+    assert arrays.keys() == weights.keys()
+    for name, array in weights.items():
+        np.testing.assert_array_equal(arrays[name], array)

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from . import recipes
 from .errors import ConfigError, did_you_mean
+from .files import read_toml
 from .settings import Settings as Settings
 from .settings import SplitSettings as SplitSettings
 from .settings import named_faults
@@ -51,24 +52,6 @@ def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Setti
     for text in overrides:
         override(content, text)
     return parse(content, where=where)
-
-
-def read_toml(path: Path | str) -> dict[str, Any]:
-    """Content of a TOML file, unchecked.
-
-    Raises
-    ------
-    ConfigError
-        If it cannot be read, or is not TOML.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}; check it") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not TOML: {error}; correct that line") from error
 
 
 def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:

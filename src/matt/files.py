@@ -1,4 +1,8 @@
-"""Files that are whole or absent: written under another name, synced, then renamed into place."""
+"""Files: written whole or not at all, and read with errors that say what to do.
+
+What is written has another name until it is synced, then takes its place. JSON, TOML, Parquet and
+safetensors have one reader each, which lets nothing but our own errors through.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import json
 import os
 import re
 import time
+import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import DataError, MattError
+from .errors import ConfigError, DataError, MattError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 _META = b"matt"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.\w+")
@@ -83,6 +89,39 @@ def write_json(path: Path | str, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+@contextmanager
+def reading(
+    path: Path | str, wrong: str, remedy: str, *, kind: type[MattError] = DataError
+) -> Iterator[None]:
+    """Let nothing but our own errors out of reading a file.
+
+    Parsers raise whatever they like on bytes that they did not expect, so all of it is caught: keep
+    the body short.
+
+    Parameters
+    ----------
+    path : path
+    wrong : str
+        What to say of a file that a parser refuses, e.g. ``"is not JSON ({})"``.
+    remedy : str
+        What to do about it.
+    kind : type of MattError
+        Which of our errors it becomes.
+    """
+    try:
+        yield
+    except MattError:
+        raise
+    except FileNotFoundError:
+        raise kind(f"{path} does not exist; check the path") from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:  # the file, not what it holds
+            what = error.strerror or error
+            raise kind(f"cannot read {path}: {what}; check it and its permissions") from error
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        raise kind(f"{path} {wrong.format(why)}; {remedy}") from error
+
+
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
@@ -91,14 +130,35 @@ def read_json(path: Path | str) -> Any:
     DataError
         If it is missing or is not JSON; the message names file and line.
     """
-    try:
+    with reading(path, "is not JSON ({})", "restore it or make it again"):
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}; check its permissions") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not JSON ({error}); restore it or make it again") from error
+
+
+def read_toml(path: Path | str) -> dict[str, Any]:
+    """Content of a TOML file, unchecked.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be read, or is not TOML; the message names file and line.
+    """
+    with reading(path, "is not TOML: {}", "correct that line", kind=ConfigError):
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def read_arrays(path: Path | str, *, remedy: str) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Arrays of a safetensors file by name, and the JSON that its metadata holds as ``"matt"``.
+
+    Raises
+    ------
+    DataError
+        If it is missing or damaged; ends in the remedy.
+    """
+    from safetensors import safe_open
+
+    with reading(path, "cannot be read ({})", remedy), safe_open(path, "numpy") as file:
+        note = json.loads((file.metadata() or {}).get(_META.decode(), "null"))
+        return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
 
 
 def write_parquet(path: Path | str, columns: dict[str, Any], *, schema: str, **meta: Any) -> None:
@@ -126,6 +186,33 @@ def write_parquet(path: Path | str, columns: dict[str, Any], *, schema: str, **m
             compression="zstd",
             row_group_size=_ROWS_IN_GROUP,
         )
+
+
+@contextmanager
+def open_parquet(
+    path: Path | str, *, remedy: str = "make it again", **options: Any
+) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, whoever wrote it; what goes wrong in the body is told, too.
+
+    Parameters
+    ----------
+    path : path
+    remedy : str
+        How to get another one.
+    **options
+        Of `pyarrow.parquet.ParquetFile`. (Not ``read_table``: it would take a folder name like
+        ``split=test`` for a column.)
+
+    Raises
+    ------
+    DataError
+        If the file is missing or damaged.
+    """
+    import pyarrow.parquet as pq
+
+    wrong = "is not a readable Parquet file ({})"
+    with reading(path, wrong, remedy), pq.ParquetFile(path, **options) as file:
+        yield file
 
 
 def read_parquet(
@@ -158,24 +245,15 @@ def read_parquet(
     DataError
         If the file is missing, is not Parquet, or has another schema.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
-    try:
-        # Not pq.read_table: it would take a folder name like `split=test` for a column.
-        with pq.ParquetFile(path) as file:
-            groups = _groups_with(file, rows) if rows else range(file.num_row_groups)
-            table = file.read_row_groups(list(groups), columns=columns)
+    with open_parquet(path) as file:
+        groups = _groups_with(file, rows) if rows else range(file.num_row_groups)
+        table = file.read_row_groups(list(groups), columns=columns)
         if rows:
             table = table.filter(pc.field(rows[0]) == rows[1])
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file ({error}); make it again"
-        ) from error
-    meta: dict[str, Any] = json.loads((table.schema.metadata or {}).get(_META, b"{}"))
+        table.validate(full=True)  # a damaged text would fail only later
+        meta = dict(json.loads((table.schema.metadata or {}).get(_META, b"{}")))
     if meta.get("schema") != schema:
         raise DataError(
             f"{path} holds {meta.get('schema', 'an unknown table')!r}, expected {schema!r}; "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .bags import Bags
 from .errors import DataError, did_you_mean, first_few
-from .files import as_array, read_parquet, write_parquet
+from .files import as_array, read_parquet, reading, write_parquet
 from .score_files import places_of, read_scores
 from .tracks import Tracks
 
@@ -210,36 +210,37 @@ class Predictions:
             If the file is missing or holds no predictions.
         """
         table, meta = read_parquet(path, schema=_SCHEMA)
-        genres = tuple(meta["genres"])
-        prefix = "track."
-        columns = {
-            name.removeprefix(prefix): as_array(table[name])
-            for name in table.column_names
-            if name.startswith(prefix)
-        }
-        first = np.flatnonzero(np.diff(as_array(table["bag"]), prepend=-1))
-        bags = Bags(
-            columns["track_id"],
-            np.append(first, len(table)),
-            as_array(table["bag_label"])[first],
-            genres,
-            np.array(meta["train_counts"], np.int64),
-        )
-        segments: dict[str, NDArray[Any]] = {}
-        for name, width in (("attention", None), ("segment_logits", len(genres))):
-            if name in table.column_names:
-                parts = table[name].combine_chunks()
-                lengths = np.diff(parts.offsets.to_numpy())
-                if name == "segment_logits":
-                    offsets = np.concatenate([[0], np.cumsum(lengths // len(genres))])
-                    segments["segment_offsets"] = offsets
-                flat = parts.flatten().to_numpy(zero_copy_only=False)
-                segments[name] = flat.reshape(-1, width or 1)
-        if "attention" in segments and "segment_logits" in segments:
-            n_segments = len(segments["segment_logits"])
-            segments["attention"] = segments["attention"].reshape(n_segments, -1)
-        tracks = Tracks.from_columns(columns, genres)
-        return cls(bags, tracks, as_array(table["logits"])[first], meta["link"], **segments)
+        with reading(path, "holds no predictions ({})", "make it again"):
+            genres = tuple(meta["genres"])
+            prefix = "track."
+            columns = {
+                name.removeprefix(prefix): as_array(table[name])
+                for name in table.column_names
+                if name.startswith(prefix)
+            }
+            first = np.flatnonzero(np.diff(as_array(table["bag"]), prepend=-1))
+            bags = Bags(
+                columns["track_id"],
+                np.append(first, len(table)),
+                as_array(table["bag_label"])[first],
+                genres,
+                np.array(meta["train_counts"], np.int64),
+            )
+            segments: dict[str, NDArray[Any]] = {}
+            for name, width in (("attention", None), ("segment_logits", len(genres))):
+                if name in table.column_names:
+                    parts = table[name].combine_chunks()
+                    lengths = np.diff(parts.offsets.to_numpy())
+                    if name == "segment_logits":
+                        offsets = np.concatenate([[0], np.cumsum(lengths // len(genres))])
+                        segments["segment_offsets"] = offsets
+                    flat = parts.flatten().to_numpy(zero_copy_only=False)
+                    segments[name] = flat.reshape(-1, width or 1)
+            if "attention" in segments and "segment_logits" in segments:
+                n_segments = len(segments["segment_logits"])
+                segments["attention"] = segments["attention"].reshape(n_segments, -1)
+            tracks = Tracks.from_columns(columns, genres)
+            return cls(bags, tracks, as_array(table["logits"])[first], meta["link"], **segments)
 
     @classmethod
     def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str | None = None) -> Predictions:

@@ -23,7 +23,7 @@ from .columns import MAX_ID as MAX_ID
 from .columns import check_ids, check_labels, check_lengths, check_whole, relabel
 from .columns import stable_id as stable_id
 from .errors import DataError, did_you_mean, first_few
-from .files import as_array, read_parquet, write_parquet
+from .files import as_array, read_parquet, reading, write_parquet
 
 SPLITS = ("training", "validation", "test")
 _SCHEMA = "matt.tracks/1"
@@ -267,5 +267,6 @@ class Tracks:
             If the file is missing or is no table of tracks.
         """
         table, meta = read_parquet(path, schema=_SCHEMA)
-        columns = {name: as_array(table[name]) for name in table.column_names}
-        return cls.from_columns(columns, meta["genres"])
+        with reading(path, "is no table of tracks ({})", "make it again"):
+            columns = {name: as_array(table[name]) for name in table.column_names}
+            return cls.from_columns(columns, meta["genres"])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, did_you_mean, first_few
+from ..files import reading
 
 NAMES = ("training", "uniform", "estimate")
 SMALLEST = 1e-12  # a share below it would be certainty, which no album could change
@@ -137,10 +138,8 @@ def read_prior(text: str) -> Prior:
                 'or shares such as \'{"Folk": 0.8, "Rock": 0.2}\''
             )
         text = path.read_text(encoding="utf-8", errors="replace")
-    try:
+    with reading(where, "is not JSON ({})", "correct it", kind=ConfigError):
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{where} is not JSON ({error}); correct it") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{where} holds no shares; write it as " + "'{\"Folk\": 0.8, ...}'")
     return content

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, first_few
+from ..files import open_parquet
 from .csv_lines import (
     NO_NUMBER,
     TO_READ_AGAIN,
@@ -36,7 +37,8 @@ def read_heading(path: Path, layout: Layout) -> Heading:
         If the file cannot be read, or names repeat.
     """
     if kind_of(path) == ".parquet":
-        heading = Heading(tuple(_parquet(path).schema_arrow.names), 0)
+        with open_parquet(path, remedy=TO_READ_AGAIN) as file:
+            heading = Heading(tuple(file.schema_arrow.names), 0)
     else:
         heading = csv_heading(path, layout)
     twice = sorted({name for name in heading.names if heading.names.count(name) > 1})
@@ -73,7 +75,10 @@ def read_columns(
     """
     heading = read_heading(path, layout)
     if kind_of(path) == ".parquet":
-        table, notes = _read_parquet(path), tuple[str, ...]()
+        notes: tuple[str, ...] = ()
+        with open_parquet(path, remedy=TO_READ_AGAIN) as file:
+            table = file.read()
+            table.validate(full=True)  # a damaged text would fail only later
     else:
         table, notes = _read_csv(path, layout, heading, text, numbers)
     if not table.num_rows:
@@ -137,22 +142,3 @@ def _read_csv(
         note = f"{path.name} does not end in a line break; compare its last row, it may be cut off"
         return table, (note,)
     return table, ()
-
-
-def _parquet(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise DataError(f"{path} does not exist; check the path") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"{path} is not a readable Parquet file ({error}); {TO_READ_AGAIN}"
-        ) from error
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    with named_faults(path, Layout()), _parquet(path) as file:
-        return file.read()

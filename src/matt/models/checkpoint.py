@@ -24,7 +24,7 @@ from .. import __version__
 from ..bags import Bags
 from ..errors import DataError, first_few
 from ..features.spec import FeatureSpec
-from ..files import remove_leftovers, write_bytes
+from ..files import read_arrays, remove_leftovers, write_bytes
 from .averaging import WeightAverage
 from .network import BagNetwork
 from .settings import ModelSettings
@@ -184,14 +184,7 @@ class Checkpoint:
         return State(history, best_epoch, best, scaler)
 
     def _content(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(self.file, "numpy") as file:
-                head = json.loads((file.metadata() or {}).get("matt", "null"))
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            raise DataError(f"{self.file} cannot be read ({error}); {_REMEDY}") from error
+        arrays, head = read_arrays(self.file, remedy=_REMEDY)
         schema = head.get("schema") if isinstance(head, dict) else None
         if schema != SCHEMA:
             raise DataError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
-from ..files import read_json, replacing, write_json
+from ..files import read_arrays, read_json, replacing, write_json
 
 SCHEMA = "matt.model/1"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
@@ -85,20 +85,14 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
     DataError
         If the file is missing, broken, or not the one that ``model.json`` was written for.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     file = Path(path) / WEIGHTS
     if not file.is_file():
         raise DataError(f"{path} has no {WEIGHTS}; copy the whole model folder, or train again")
-    data = file.read_bytes()
-    if hashlib.sha256(data).hexdigest() != content.get("weights_sha256"):
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != content.get("weights_sha256"):
         raise DataError(
             f"{file} is not the file that {MODEL} was written for; copy the whole model folder "
             "again, or train again"
         )
-    try:
-        arrays: dict[str, NDArray[Any]] = load(data)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); save the model again") from error
-    return arrays
+    return read_arrays(file, remedy="save the model again")[0]

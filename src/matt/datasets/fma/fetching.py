@@ -238,6 +238,6 @@ def _check_room(to: Path, path: Path, missing: int, growth: float) -> None:
 
 
 def _unpacked_from(folder: Path) -> str:
-    with suppress(DataError, KeyError, TypeError, OSError):
+    with suppress(DataError, KeyError, TypeError):
         return str(read_json(folder / UNPACKED)["sha1"])
     return ""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError
-from ...files import read_parquet
+from ...files import open_parquet, read_parquet
 from .genre_tree import Genre, GenreTree
 from .index_files import GENRES_SCHEMA, feature_file, tracks_file
 from .indexing import Index
@@ -105,17 +104,10 @@ def _read_matrix(path: Path, into: NDArray[np.float32], known: NDArray[np.bool_]
 
 def _read_parquet(path: Path, columns: list[str]) -> pa.Table:
     """As `files.read_parquet`, with less memory: one thread, one column after the other."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            table = file.read(columns=columns, use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); run 'matt fma index' again with --force"
-        ) from error
-    return table
+    with open_parquet(
+        path, remedy="run 'matt fma index' again with --force", pre_buffer=False
+    ) as file:
+        return file.read(columns=columns, use_threads=False)
 
 
 @contextmanager
