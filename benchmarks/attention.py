@@ -20,9 +20,8 @@ from torch import Tensor, nn
 
 from matt import Bags, FeatureStore
 from matt.models.device import reproducible
-from matt.models.inputs_once import inputs_once
 from matt.models.network import BagNetwork, build_network
-from matt.models.reading import Reader
+from matt.models.reading import Reader, inputs_once
 from matt.models.training import train
 from matt.models.training_settings import TrainingSettings
 from matt.recipes import PLAIN

@@ -26,13 +26,11 @@ from torch import Tensor, nn
 
 from matt import Bags, FeatureSpec, FeatureStore, Tracks
 from matt.audio.policy import SegmentPolicy
-from matt.models.convolution import CHANNELS, same_max_pool
-from matt.models.crnn import CRNN_POOLS
+from matt.models.crnn import CHANNELS, CRNN_POOLS, same_max_pool
 from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
-from matt.models.optimisation import make_optimizer, step
-from matt.models.precision import autocast, make_scaler
+from matt.models.optimisation import autocast, make_optimizer, make_scaler, step
 from matt.models.settings import ModelSettings
 from matt.models.training_settings import TrainingSettings
 from matt.splits import by_artist

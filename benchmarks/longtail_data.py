@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from matt.datasets.folder import scan
 from matt.datasets.synthetic import write_library
 from matt.features.extract import extract
-from matt.features.settings import FeatureSettings
+from matt.features.spec import FeatureSettings
 from matt.features.store import FeatureStore
 from matt.grid.protocol import RepeatedSplits
 from matt.grid.setups import read_grid

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from matt.features.kernels import banks, constantq, frames, logmel, summary, tuning
+from matt.features.kernels import chroma, frames, spectra
 
 from . import clips
 from .features import at_12k, decoded
@@ -81,23 +81,23 @@ class Stopwatch:
 
 
 def watched() -> Stopwatch:
-    """A watch on every stage of `matt.features.kernels.summary`, for the rest of the process."""
+    """A watch on every stage of `matt.features.kernels.frames`, for the rest of the process."""
     import soxr
 
     watch = Stopwatch()
     watch.watch_blocks(frames, "spectra", "spectra: window, transform, magnitude")
-    watch.watch(tuning.Peaks, "add", "tuning: find peaks")
-    watch.watch(tuning.Peaks, "tuning", "tuning: estimate, twice")
-    watch.watch(banks.MelBank, "apply", "mel")
+    watch.watch(chroma.Peaks, "add", "tuning: find peaks")
+    watch.watch(chroma.Peaks, "tuning", "tuning: estimate, twice")
+    watch.watch(spectra.MelBank, "apply", "mel")
     watch.watch(frames, "contrast", "spectral contrast")
     for name in ("group_moments", "rolloff", "centroid_and_bandwidth"):
         watch.watch(frames, name, "centroid, bandwidth, rolloff")
     watch.watch(soxr, "resample", "constant-Q: halve the rate")
-    watch.watch(constantq, "_respond", "constant-Q: respond")
+    watch.watch(chroma, "_respond", "constant-Q: respond")
     for name in ("fold", "cens", "normalised", "tonnetz"):
         watch.watch(frames, name, "chroma and tonnetz")
     watch.watch(frames, "zero_crossing_rate", "zero crossings")
-    watch.watch(summary, "statistics", "statistics")
+    watch.watch(frames, "statistics", "statistics")
     return watch
 
 
@@ -116,7 +116,7 @@ def log_mel_and_floor(samples: list[np.ndarray[Any, Any]]) -> tuple[float, float
         watch.spent.clear()
         for y in samples:
             watch.begin("log-mel")
-            logmel.logmel(y)
+            frames.logmel(y)
             watch.end()
             watch.begin(ALONE)
             transform_alone(y, 256)
@@ -134,7 +134,7 @@ def main() -> None:
         return
     rounds: dict[str, list[float]] = defaultdict(list)
     with clips.one_core():
-        summary.summary(*decoded(paths[0]))
+        frames.summary(*decoded(paths[0]))
         log_mel, its_own = log_mel_and_floor([at_12k(path) for path in paths])
         watch = watched()  # from here on
         for _ in range(ROUNDS):
@@ -144,7 +144,7 @@ def main() -> None:
                 y, sr = decoded(path)
                 watch.end()
                 watch.begin("all else")
-                summary.summary(y, sr)
+                frames.summary(y, sr)
                 watch.end()
                 watch.begin(ALONE)
                 transform_alone(y)

@@ -125,9 +125,9 @@ def by_h5py(parts: Batches, epochs: int) -> None:
 
 def forget() -> None:
     """Empty the cache of both; what is mapped would stay, so the store is opened anew."""
-    from matt.features import rows
+    from matt.features import blocks
 
-    rows._map.cache_clear()
+    blocks._map.cache_clear()
     empty_cache(files())
 
 

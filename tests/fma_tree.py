@@ -5,7 +5,7 @@ import io
 
 import numpy as np
 
-from matt.features.kernels.summary import COLUMNS
+from matt.features.kernels.frames import COLUMNS
 
 TRACK_COLUMNS = [
     ("album", "comments"),

@@ -17,7 +17,7 @@ from matt.audio import SegmentPolicy, decoder_version, read_segments
 from matt.cli.formats import try_formats
 from matt.datasets.folder import scan
 from matt.features.extract import extract
-from matt.features.kernels.logmel import logmel
+from matt.features.kernels.frames import logmel
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
 

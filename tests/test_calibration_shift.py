@@ -9,8 +9,15 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp, softmax
 
 from matt.bags import Bags
-from matt.calibration.priors import TrainedPrior, as_logits, log_prior, read_prior, shares_of
-from matt.calibration.shift import estimate_prior, reprior
+from matt.calibration.priors import (
+    TrainedPrior,
+    as_logits,
+    estimate_prior,
+    log_prior,
+    read_prior,
+    reprior,
+    shares_of,
+)
 from matt.errors import ConfigError, DataError
 from matt.predictions import Predictions
 from matt.tracks import Tracks

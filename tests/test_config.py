@@ -4,7 +4,7 @@ import pytest
 
 from matt import ConfigError, FeatureSpec, config
 from matt.config import Settings
-from matt.features.settings import FeatureSettings
+from matt.features.spec import FeatureSettings
 from matt.models.baseline_settings import BaselineSettings
 
 

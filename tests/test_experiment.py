@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from matt import DataError, FeatureStore, Tracks, config, experiment, provenance
+from matt.reports.subjects import NAMES, model_name, tables_of
+from matt.reports.subjects import saved as read_saved
 from matt.runs import Run
 
 SETTINGS = config.load(overrides=["training.epochs=3", "training.threads=1", "training.lr=0.02"])
@@ -25,9 +27,9 @@ def toy(n_albums=40, labels=None, split=()):
 def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
     tracks, features = toy()
     run = experiment.run(tracks, features, SETTINGS, tmp_path / "run")
-    saved = experiment.saved(Run.open(run.path))
-    assert set(saved) == set(experiment.NAMES)
-    again = {name: table.to_json() for name, table in experiment.tables_of(saved).items()}
+    saved = read_saved(Run.open(run.path))
+    assert set(saved) == set(NAMES)
+    again = {name: table.to_json() for name, table in tables_of(saved).items()}
     assert again == run.scores()
     units = {row["unit"] for row in again["scores"]["rows"]}
     assert units == {"bag", "bag over tracks", "track"}
@@ -55,10 +57,10 @@ def test_a_run_of_a_baseline_says_its_name_and_has_the_same_controls(tmp_path):
     tracks, features = toy()
     settings = config.load(overrides=["baseline.classifier=lr", "training.epochs=2"])
     run = Run.open(experiment.run(tracks, features, settings, tmp_path / "run").path)
-    saved = experiment.saved(run)
-    assert set(saved) == set(experiment.NAMES)
-    assert experiment.model_name(run) == "lr"
-    tables = experiment.tables_of(saved, model="lr")
+    saved = read_saved(run)
+    assert set(saved) == set(NAMES)
+    assert model_name(run) == "lr"
+    tables = tables_of(saved, model="lr")
     assert {name: table.to_json() for name, table in tables.items()} == run.scores()
     rows = {row["model"] for row in run.scores()["scores"]["rows"]}
     assert {"lr, averaged over the bag", "lr, each track alone"} < rows
@@ -72,7 +74,7 @@ def test_a_second_run_into_the_folder_keeps_nothing_of_the_first(tmp_path):
     tracks, features = toy()
     experiment.run(tracks, features, SETTINGS, tmp_path / "run")
     second = experiment.run(tracks, features, SETTINGS, tmp_path / "run", controls=False)
-    assert set(experiment.saved(second)) == {"test", "test-alone"}
+    assert set(read_saved(second)) == {"test", "test-alone"}
 
 
 def test_equal_seeds_give_equal_runs(tmp_path):
@@ -147,9 +149,9 @@ def test_what_cannot_be_trained_or_tested_is_explained(tmp_path):
 def test_an_unfinished_run_has_no_tables(tmp_path):
     run = Run.create(tmp_path / "run", kind="train", settings={}, seed=0)
     with pytest.raises(DataError, match="was not finished"):
-        experiment.saved(run)
+        read_saved(run)
     with pytest.raises(DataError, match="is a run of 'matt demo'"):
-        experiment.saved(Run.create(tmp_path / "demo", kind="demo", settings={}, seed=0))
+        read_saved(Run.create(tmp_path / "demo", kind="demo", settings={}, seed=0))
 
 
 def _other(features):

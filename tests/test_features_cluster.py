@@ -19,12 +19,10 @@ from typer.testing import CliRunner
 
 from matt import ConfigError, DataError, MattError
 from matt.cli.app import app
-from matt.features.cluster import connected, matt_block
+from matt.features.cluster import Needs, connected, matt_block
 from matt.features.extract import extract
-from matt.features.known import stamp_of
 from matt.features.limits import Limits
-from matt.features.needs import Needs
-from matt.features.planning import provenance
+from matt.features.plan import provenance, stamp_of
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and signals of POSIX")

@@ -10,7 +10,7 @@ from matt import ConfigError, DataError
 from matt.audio import SegmentPolicy
 from matt.features.computing import compute, computed, fitted
 from matt.features.kernels import frames
-from matt.features.kernels.summary import COLUMNS
+from matt.features.kernels.frames import COLUMNS
 from matt.features.spec import FeatureSpec
 
 SR, SECONDS = 22_050, 3.0

@@ -35,8 +35,7 @@ from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, read_segments
 from matt.features.computing import LOUDEST, computed, fitted
 from matt.features.extract import Limits, extract
-from matt.features.kernels.logmel import logmel
-from matt.features.kernels.summary import summary
+from matt.features.kernels.frames import logmel, summary
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
 from matt.features.worker import Outcome, extract_file, guarded

@@ -10,14 +10,16 @@ import scipy.fft
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matt.features.kernels.banks import contrast_bands, mel_bank
-from matt.features.kernels.chroma import cens, fold, normalised, tonnetz
-from matt.features.kernels.constantq import constant_q
-from matt.features.kernels.decibels import decibels
-from matt.features.kernels.frames import frame_features, zero_crossing_rate
-from matt.features.kernels.shapes import centroid_and_bandwidth, contrast, group_moments, rolloff
-from matt.features.kernels.spectra import BLOCK, spectra
-from matt.features.kernels.tuning import Peaks
+from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
+from matt.features.kernels.frames import (
+    centroid_and_bandwidth,
+    contrast,
+    frame_features,
+    group_moments,
+    rolloff,
+    zero_crossing_rate,
+)
+from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
 
 SR, N_FFT, HOP = 22_050, 2048, 512
 ROOM = 31  # zeros behind 1025 bins make groups of 32

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matt import ConfigError, DataError
-from matt.features.kernels.logmel import logmel
+from matt.features.kernels.frames import logmel
 from matt.features.spec import FeatureSpec
 
 SR = 12_000

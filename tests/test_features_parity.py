@@ -17,8 +17,7 @@ import scipy.signal
 import soxr
 
 from benchmarks import plain_features
-from matt.features.kernels.frames import SHORTEST
-from matt.features.kernels.summary import COLUMNS, SIZES, STATISTICS, summary
+from matt.features.kernels.frames import COLUMNS, SHORTEST, SIZES, STATISTICS, summary
 
 HIGHER = np.array([statistic in ("skew", "kurtosis") for _, statistic, _ in COLUMNS])
 FEATURE = np.array([feature for feature, _, _ in COLUMNS])

@@ -10,10 +10,15 @@ from hypothesis import strategies as st
 from matt import Tracks
 from matt.audio import SegmentPolicy
 from matt.features.blocks import create, write_block
-from matt.features.known import stamp_of
-from matt.features.plan import Plan
-from matt.features.planning import BLOCK_BYTES, BLOCK_TRACKS, _consecutive, draw_up
-from matt.features.room import expected_bytes
+from matt.features.plan import (
+    BLOCK_BYTES,
+    BLOCK_TRACKS,
+    Plan,
+    _consecutive,
+    draw_up,
+    expected_bytes,
+    stamp_of,
+)
 from matt.features.schedule import open_tasks
 from matt.features.spec import FeatureSpec
 

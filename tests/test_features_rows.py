@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matt import DataError, FeatureStore
 from matt.audio import SegmentPolicy
-from matt.features import rows
+from matt.features import blocks
 from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
 
@@ -75,9 +75,9 @@ def test_reading_equals_a_loop_over_tracks(
     expected = np.concatenate([np.zeros((0, *SPEC.shape)), *parts])
     given_out = OUTS[out](len(expected))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "MAPS", maps)
-        patch.setattr(rows, "SHORT_BYTES", short)
-        patch.setattr(rows, "LONG_BYTES", long)
+        patch.setattr(blocks, "MAPS", maps)
+        patch.setattr(blocks, "SHORT_BYTES", short)
+        patch.setattr(blocks, "LONG_BYTES", long)
         features.read(np.array(asked[::2], np.int64))  # below they are read once more
         values, offsets = features.read(np.array(asked, np.int64), out=given_out)
     np.testing.assert_array_equal(values, expected)
@@ -88,7 +88,7 @@ def test_reading_equals_a_loop_over_tracks(
 
 
 def test_a_store_of_many_blocks_leaves_no_file_open(tmp_path):
-    tracks = write_store(tmp_path, [{block: 1} for block in range(rows.MAPS + 2)])
+    tracks = write_store(tmp_path, [{block: 1} for block in range(blocks.MAPS + 2)])
     features = FeatureStore.open(tmp_path, in_memory=0)
     before = len(os.listdir("/dev/fd"))
     values, _ = features.read(np.array(list(tracks)))
@@ -99,17 +99,17 @@ def test_a_store_of_many_blocks_leaves_no_file_open(tmp_path):
 def test_at_most_so_many_files_are_mapped(tmp_path):
     before = len(os.listdir("/dev/fd"))
     for part in range(3):
-        n = rows.MAPS // 2 + 1
+        n = blocks.MAPS // 2 + 1
         tracks = write_store(tmp_path / str(part), [{block: 1} for block in range(n)])
         FeatureStore.open(tmp_path / str(part), in_memory=0).read(np.array(list(tracks)))
-    assert len(os.listdir("/dev/fd")) <= before + rows.MAPS
+    assert len(os.listdir("/dev/fd")) <= before + blocks.MAPS
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path, monkeypatch):
     tracks = write_store(tmp_path, [{3: 2, 5: 4}])
     features = FeatureStore.open(tmp_path, in_memory=0)
-    monkeypatch.setattr(rows, "MAPS", 0)
-    monkeypatch.setattr(rows, "_layout", lambda *looked_at_before: (128, 6))
+    monkeypatch.setattr(blocks, "MAPS", 0)
+    monkeypatch.setattr(blocks, "_layout", lambda *looked_at_before: (128, 6))
     file = tmp_path / "0000-00000.npy"
     file.write_bytes(file.read_bytes()[:-1])
     np.testing.assert_array_equal(features.read(np.array([3]))[0], tracks[3])

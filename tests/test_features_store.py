@@ -231,7 +231,7 @@ REMEDIES = {
 def test_a_damaged_file_is_named_with_the_remedy_or_does_no_harm(
     name, in_memory, maps, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("matt.features.rows.MAPS", maps)
+    monkeypatch.setattr("matt.features.blocks.MAPS", maps)
     path = small_store(tmp_path / "store")
     content = (path / name).read_bytes()
     ids, sizes = np.array([2, 3, 5, 11]), [1, 2, 4, 1]
@@ -277,7 +277,7 @@ def test_row_tables_that_contradict_themselves_are_refused(tmp_path, monkeypatch
     ]:
         write_block(path, 0, 0, values_of([2, 3], [1, 2]), columns)
         for in_memory, maps in [(0, 128), (0, 0), (2**30, 128)]:
-            monkeypatch.setattr("matt.features.rows.MAPS", maps)
+            monkeypatch.setattr("matt.features.blocks.MAPS", maps)
             with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; delete 0000"):
                 FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
 
@@ -307,7 +307,7 @@ def test_a_setting_that_was_changed_in_the_file_is_found_out(tmp_path):
 
 @pytest.mark.parametrize("maps", [128, 0], ids=["mapped", "read"])
 def test_a_store_that_was_made_anew_in_its_place_is_read_anew(maps, tmp_path, monkeypatch):
-    monkeypatch.setattr("matt.features.rows.MAPS", maps)
+    monkeypatch.setattr("matt.features.blocks.MAPS", maps)
     path = tmp_path / "store"
     for salt in (0, 100, 200):
         shutil.rmtree(path, ignore_errors=True)

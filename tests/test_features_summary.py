@@ -9,7 +9,7 @@ import scipy.stats
 import soundfile
 
 from matt import DataError
-from matt.features.kernels.summary import COLUMNS, SIZES, STATISTICS, frame_features, summary
+from matt.features.kernels.frames import COLUMNS, SIZES, STATISTICS, frame_features, summary
 from matt.features.spec import SUMMARY_SIZE
 
 SR = 22_050

@@ -18,7 +18,7 @@ from matt.datasets.fma.hierarchy import BLOCK, Hierarchy
 from matt.datasets.fma.parameters import apportion, genres, medium_counts, shape_of
 from matt.datasets.fma.simulate import simulate, write_tree
 from matt.datasets.fma.simulated_catalogue import plan
-from matt.features.kernels.summary import COLUMNS
+from matt.features.kernels.frames import COLUMNS
 
 # Training, validation and test tracks of FMA-medium.
 MEDIUM = {

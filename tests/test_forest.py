@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from matt.errors import DataError
 from matt.evaluation import style
-from matt.evaluation.forest import RED, Interval, along, forest
+from matt.evaluation.plots import RED, Interval, along, forest
 from matt.evaluation.repeated import OverRepeats
 
 HOSTILE = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)

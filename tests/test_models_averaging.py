@@ -8,8 +8,8 @@ from test_models_training import FAST, G, data, run, weights, without_seconds
 from torch import nn
 
 from matt.models import training
-from matt.models.averaging import WeightAverage
 from matt.models.network import build_network
+from matt.models.optimisation import WeightAverage
 from matt.models.settings import ModelSettings
 
 __all__ = ["data"]  # a fixture

@@ -8,10 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib.stride_tricks import sliding_window_view
 
-from matt.models.convolution import SamePool, pooled_shape, same_max_pool
-from matt.models.crnn import CRNN_POOLS, CRNN_TF_POOLS
+from matt.models.crnn import (
+    CRNN_POOLS,
+    CRNN_TF_POOLS,
+    FrameLSTM,
+    SamePool,
+    last_states,
+    pooled_shape,
+    same_max_pool,
+)
 from matt.models.network import build_network
-from matt.models.recurrent import FrameLSTM, last_states
 from matt.models.settings import ModelSettings
 
 

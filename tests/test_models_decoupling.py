@@ -13,8 +13,8 @@ from sklearn.metrics import recall_score
 from matt.bags import Bags
 from matt.errors import ConfigError
 from matt.features.store import FeatureStore
-from matt.models import decoupling
-from matt.models.decoupling import Fixed, normalise, retrain, tune_head
+from matt.models import finishing
+from matt.models.finishing import Fixed, normalise, retrain, tune_head
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader
@@ -104,7 +104,7 @@ def test_retraining_agrees_with_balanced_logistic_regression():
     network.pooled_first = True
     given = Fixed(torch.tensor(z, dtype=torch.float32)[:, None], torch.tensor(labels), 0.0)
     penalty, _ = retrain(network, given, given, 0.0, lambda: math.nan, seed=0)
-    assert penalty == decoupling.USUAL_PENALTY
+    assert penalty == finishing.USUAL_PENALTY
     # Theirs sums over bags, with weights of mean 1 over them.
     theirs = LogisticRegression(
         C=1 / (penalty * len(labels)), class_weight="balanced", tol=1e-8, max_iter=1000
@@ -158,7 +158,7 @@ def test_what_the_outputs_assume_afterwards(problem, monkeypatch):
     store, bags, valid, tracks = problem
     plain = replace(FAST, logit_adjustment=0.0, epochs=2)
     for tau, known in ((0.0, True), (0.5, False)):
-        monkeypatch.setattr(decoupling, "normalise", lambda *_, tau=tau: (tau, 0.5))
+        monkeypatch.setattr(finishing, "normalise", lambda *_, tau=tau: (tau, 0.5))
         model = NeuralClassifier(ModelSettings(hidden=(D,)), replace(plain, head_tuning="tau_norm"))
         model.fit(store, bags, valid=valid)
         assert (model.prior.assumed is not None) == known

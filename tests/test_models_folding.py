@@ -6,10 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from matt.models import folding
-from matt.models.convolution import ConvBlocks, SamePool
-from matt.models.crnn import CRNN_POOLS, CRNN_TF_POOLS
-from matt.models.folding import FoldedBlock
+from matt.models import crnn
+from matt.models.crnn import CRNN_POOLS, CRNN_TF_POOLS, ConvBlocks, FoldedBlock, SamePool
 
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU}
 
@@ -58,7 +56,7 @@ def test_it_is_the_sequence_of_its_layers(n, size, pool, activation, training, s
     ours, theirs = (block.train(training) for block in pair(activation=activation, pool=pool))
     x = torch.randn(n, 1, *size, dtype=torch.float64) * 3 + 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(folding, "_VALUES", 3 * size[0] * size[1])  # three segments at once
+        patch.setattr(crnn, "_VALUES", 3 * size[0] * size[1])  # three segments at once
         target = torch.randn_like(theirs.eval()(x))
         theirs.train(training)
         found, expected = gradients(ours, x, target), gradients(theirs, x, target)

@@ -7,10 +7,10 @@ import torch
 from matt.bags import Bags
 from matt.features.store import FeatureStore
 from matt.models import fitting
-from matt.models.inputs_once import inputs_once
 from matt.models.neural import NeuralClassifier
-from matt.models.preparing import prepare
+from matt.models.reading import inputs_once
 from matt.models.settings import ModelSettings
+from matt.models.training import prepare
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
@@ -29,7 +29,7 @@ def data(shape=(5,)):
 @pytest.mark.parametrize("inputs", ["standard", "quantile"])
 @pytest.mark.parametrize("n_at_once", [1, 3, 1000])
 def test_the_values_are_those_of_the_inputs(inputs, n_at_once, monkeypatch):
-    monkeypatch.setattr("matt.models.inputs_once._PART", 5 * n_at_once)
+    monkeypatch.setattr("matt.models.reading._PART", 5 * n_at_once)
     _, store, bags = data()
     network, reader = prepare(store, bags, None, ModelSettings(inputs=inputs), CPU)
     learned = network.inputs
@@ -58,7 +58,7 @@ def test_a_model_is_the_same_with_and_without(shape, settings, monkeypatch):
     training = TrainingSettings(epochs=3, max_bags=6)
     learn, valid = bags.take(np.arange(14)), bags.take(np.arange(14, 20))
     once = NeuralClassifier(model, training).fit(store, learn, valid=valid)
-    monkeypatch.setattr("matt.models.inputs_once.IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr("matt.models.reading.IN_MEMORY_BYTES", 0)
     told = []
     monkeypatch.setattr(fitting, "train", spied(fitting.train, told))
     always = NeuralClassifier(model, training).fit(store, learn, valid=valid)

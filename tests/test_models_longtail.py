@@ -11,9 +11,9 @@ from matt.calibration.temperature import log_loss
 from matt.errors import ConfigError
 from matt.features.store import FeatureStore
 from matt.models import training
-from matt.models.checks import check_training
 from matt.models.losses import attention_divergence
 from matt.models.neural import NeuralClassifier
+from matt.models.saving import check_training
 from matt.models.settings import ModelSettings
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks

@@ -11,10 +11,10 @@ from matt.bags import Bags
 from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
-from matt.models import memory, reading
-from matt.models.memory import MOST, settled
+from matt.models import reading
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
+from matt.models.reading import MOST, settled
 from matt.models.settings import ModelSettings
 from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
@@ -46,13 +46,13 @@ def test_a_step_holds_what_fits_into_two_gigabytes(encoder, shape, low, high):
     assert low <= chosen.max_segments <= high
     assert chosen.max_segments == MOST or (
         chosen.max_segments * 4 * network.encoder.segment_floats
-        <= memory.BUDGET
+        <= reading.BUDGET
         < (chosen.max_segments + 1) * 4 * network.encoder.segment_floats
     )
     assert settled(TrainingSettings(max_segments=7), network).max_segments == 7
     assert settled(chosen, network) == chosen
-    assert len(memory.room_notes(TrainingSettings(), network)) == (chosen.max_segments < MOST)
-    assert memory.room_notes(chosen, network) == ()
+    assert len(reading.room_notes(TrainingSettings(), network)) == (chosen.max_segments < MOST)
+    assert reading.room_notes(chosen, network) == ()
 
 
 @pytest.mark.parametrize("encoder", ["crnn", "crnn_tf", "lstm"])
@@ -71,12 +71,12 @@ def test_a_budget_that_is_small_is_told_and_capped_bags_are_predicted_whole(monk
     tracks = Tracks(ids, np.full(len(ids), -1), bags.genres)
     model = NeuralClassifier(MODEL, replace(FAST, epochs=2))
     floats = build_network(MODEL, (5,), 3).encoder.segment_floats
-    monkeypatch.setattr(memory, "BUDGET", 4 * floats * 3)
+    monkeypatch.setattr(reading, "BUDGET", 4 * floats * 3)
     model.fit(features, bags)
     assert any("holds at most 3 segments" in note for note in model.notes)
     assert any("have more than 3 segments" in note for note in model.notes)
     in_parts = model.predict(features, tracks, bags).logits
-    monkeypatch.setattr(memory, "BUDGET", 10**12)
+    monkeypatch.setattr(reading, "BUDGET", 10**12)
     np.testing.assert_allclose(model.predict(features, tracks, bags).logits, in_parts, rtol=1e-5)
 
 

@@ -13,13 +13,14 @@ from matt.models.checkpoint import Checkpoint
 from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
-from matt.models.optimisation import make_optimizer, step
-from matt.models.precision import (
+from matt.models.optimisation import (
     autocast,
     check_precision,
+    make_optimizer,
     make_scaler,
     restore_scaler,
     scaler_state,
+    step,
 )
 from matt.models.settings import POOLING_NAMES, ModelSettings
 from matt.models.training import train

@@ -12,7 +12,7 @@ from matt.bags import Bags
 from matt.errors import ConfigError
 from matt.evaluation import metrics
 from matt.features.store import FeatureStore
-from matt.models import training, validation
+from matt.models import training
 from matt.models.device import find_device, reproducible
 from matt.models.network import BagNetwork, build_network
 from matt.models.reading import Reader
@@ -263,7 +263,7 @@ def test_the_score_of_several_genres_a_bag_agrees_with_scikit_learn():
         score(labels[:, :2], said[:, :2] > 0.5, average=None, sample_weight=sizes)
         for score in (f1_score, recall_score)
     ]
-    found = validation.agreement(bags, said, np.array([False, True, True]))
+    found = training.agreement(bags, said, np.array([False, True, True]))
     assert found == pytest.approx((scores[0].mean(), scores[1][1]))
 
 

@@ -13,8 +13,8 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from matt.errors import DataError
-from matt.evaluation import curves, plots, probability, style
-from matt.evaluation.dots import Dots, dots
+from matt.evaluation import plots, probability, style
+from matt.evaluation.plots import Dots, dots
 from matt.evaluation.ranking import precision_recall, step_sum
 from matt.evaluation.tables import plain
 
@@ -90,14 +90,14 @@ def micro(values, truth):
 def panel(genre, *, models=2, n=7):
     some = {f"m{i}": precision_recall(v[:, 0], t[:, 0]) for i in range(models)
             for v, t in [made_up(i)]}  # fmt: skip
-    return curves.GenrePanel(genre, n, 0.1, some, rare=n < 9)
+    return plots.GenrePanel(genre, n, 0.1, some, rare=n < 9)
 
 
 FIGURES |= {
-    "micro curves": lambda: curves.micro_curves(lines(micro), chance=0.1, unit="bag", n=31),
-    "genre curves": lambda: curves.genre_curves([panel(g) for g in HOSTILE], unit="bag"),
-    "reliability": lambda: curves.reliability(lines(probability.reliability), unit="track"),
-    "coverage": lambda: curves.coverage(
+    "micro curves": lambda: plots.micro_curves(lines(micro), chance=0.1, unit="bag", n=31),
+    "genre curves": lambda: plots.genre_curves([panel(g) for g in HOSTILE], unit="bag"),
+    "reliability": lambda: plots.reliability(lines(probability.reliability), unit="track"),
+    "coverage": lambda: plots.coverage(
         {name: (np.array([0.5, 1.0]), np.array([1.0, 0.5])) for name in HOSTILE[:2]}, unit="x", n=2
     ),
     "no validation": lambda: plots.history(HISTORY, losses=["loss"], scores=[]),
@@ -313,7 +313,7 @@ def test_curves_tell_models_apart_without_colour():
 
 def test_a_drawn_curve_has_the_area_that_its_name_says():
     curve = micro(*made_up(4))
-    figure = curves.micro_curves({"one": curve}, chance=0.1, unit="bag", n=31)
+    figure = plots.micro_curves({"one": curve}, chance=0.1, unit="bag", n=31)
     (line,) = figure.axes[0].get_lines()[:1]
     x, y = line.get_xdata(), line.get_ydata()
     assert np.sum(np.diff(x) * y[1:]) == pytest.approx(step_sum(*curve))
@@ -325,12 +325,12 @@ def test_a_drawn_curve_has_the_area_that_its_name_says():
 def test_reliability_shows_every_bin_and_which_are_small():
     values, truth = made_up(2, n=301)
     found = probability.reliability(values, truth)
-    figure = curves.reliability({"m": found}, unit="bag")
+    figure = plots.reliability({"m": found}, unit="bag")
     top = figure.axes[0].get_lines()
     np.testing.assert_array_equal(top[1].get_ydata(), found.share[found.n > 0])
     full, hollow = top[2], top[3]
-    np.testing.assert_array_equal(full.get_xdata(), found.confidence[found.n >= curves.FEW])
-    small = (found.n > 0) & (found.n < curves.FEW)
+    np.testing.assert_array_equal(full.get_xdata(), found.confidence[found.n >= plots.FEW])
+    small = (found.n > 0) & (found.n < plots.FEW)
     assert small.any()
     np.testing.assert_array_equal(hollow.get_xdata(), found.confidence[small])
     assert hollow.get_markerfacecolor() == "white"
@@ -338,7 +338,7 @@ def test_reliability_shows_every_bin_and_which_are_small():
 
 def test_only_so_many_lines_and_panels_are_drawn():
     with pytest.raises(DataError, match="7 lines in one picture; draw 1 to 6"):
-        curves.coverage(lines(micro, many=7), unit="bag", n=31)
-    many = [panel(f"g{i}", models=1) for i in range(curves.PANELS + 3)]
-    figure = curves.genre_curves(many, unit="bag")
-    assert sum(pane.get_visible() for pane in figure.axes) == curves.PANELS
+        plots.coverage(lines(micro, many=7), unit="bag", n=31)
+    many = [panel(f"g{i}", models=1) for i in range(plots.PANELS + 3)]
+    figure = plots.genre_curves(many, unit="bag")
+    assert sum(pane.get_visible() for pane in figure.axes) == plots.PANELS

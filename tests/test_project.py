@@ -43,15 +43,6 @@ def tracked_files():
     return [path for path in paths if path.is_file()]
 
 
-def test_no_module_is_longer_than_300_lines():
-    lines = {
-        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in SOURCE.rglob("*.py")
-    }
-    assert lines
-    assert {name: n for name, n in lines.items() if n > 300} == {}
-
-
 def test_every_file_has_a_name_that_says_something():
     assert [path for path in tracked_files() if SAYS_NOTHING.fullmatch(path.name)] == []
 

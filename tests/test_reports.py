@@ -10,21 +10,16 @@ from page import Page
 from report_runs import explained, tracks, write_run
 from scored import GENRES
 
-from matt import experiment
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.evaluation import plots, style
 from matt.evaluation.scores import score
 from matt.evaluation.tables import plain
 from matt.predictions import Predictions
-from matt.reports import facts
-from matt.reports.comparing import compare_subjects
-from matt.reports.examples import examples, only
-from matt.reports.facts import NO_VALIDATION
-from matt.reports.page import SCHEMA, make_report
-from matt.reports.scoring import open_predictions
-from matt.reports.subjects import UNFINISHED, open_subjects
-from matt.reports.writing import write
+from matt.reports import sections
+from matt.reports.page import SCHEMA, compare_subjects, make_report, write
+from matt.reports.sections import NO_VALIDATION, examples, only
+from matt.reports.subjects import UNFINISHED, open_predictions, open_subjects, saved, tables_of
 from matt.runs import Run
 
 TABLES = {
@@ -95,7 +90,7 @@ def test_a_report_of_one_run_holds_every_part(runs, tmp_path):
 
 def test_the_tables_are_those_of_evaluate(runs, tmp_path):
     run = Run.open(runs / "weak")
-    expected = experiment.tables_of(experiment.saved(run), rounds=9)
+    expected = tables_of(saved(run), rounds=9)
     made, _ = report([run.path], tmp_path)
     shown = made.to_json()["tables"]["weak"]
     assert {name: shown[name] for name in expected} == {
@@ -161,7 +156,7 @@ def test_a_run_without_validation_says_so(tmp_path):
 @pytest.mark.parametrize("text", ["epoch,loss\n1,x\n", "epoch,loss\n1\n", "loss\n1\n", "\0"])
 def test_a_damaged_history_costs_its_picture_alone(runs, text, tmp_path):
     (tmp_path / "history.csv").write_text(text)
-    told = facts.training(Run(tmp_path, {"notes": ["kept"]}))
+    told = sections.training(Run(tmp_path, {"notes": ["kept"]}))
     assert "notes" in told
     assert isinstance(told.get("history", ""), str)
 

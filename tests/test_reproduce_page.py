@@ -9,7 +9,7 @@ import pytest
 
 from matt.errors import DataError
 from matt.evaluation import style
-from matt.evaluation.forest import Interval, forest
+from matt.evaluation.plots import Interval, forest
 from matt.evaluation.repeated import OverRepeats
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text

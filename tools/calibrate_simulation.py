@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 from matt.datasets.fma.hierarchy import Hierarchy
 from matt.datasets.fma.simulated_catalogue import plan
-from matt.features.kernels.summary import COLUMNS
+from matt.features.kernels.frames import COLUMNS
 from matt.files import read_json, write_json
 
 TARGET = Path(__file__).parents[1] / "src/matt/datasets/fma/simulation.json"

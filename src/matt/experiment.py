@@ -25,10 +25,7 @@ from .models.classifier import GenreClassifier
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
-from .reports.saved import NAMES as NAMES
-from .reports.saved import model_name as model_name
-from .reports.saved import saved as saved
-from .reports.saved import tables_of as tables_of
+from .reports.subjects import tables_of
 from .runs import Run
 from .schema import to_toml
 from .settings import Settings

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import faults as known_faults
 from .errors import ConfigError
-from .features.settings import FeatureSettings
+from .features.spec import FeatureSettings
 from .models.baseline_settings import BaselineSettings
 from .models.settings import ModelSettings
 from .models.training_settings import TrainingSettings

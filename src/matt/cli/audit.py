@@ -100,7 +100,7 @@ def audit_tables(result: Audit, tracks: Tracks) -> list[Table]:
 
 def _usual_store(found: Source) -> Path | None:
     """The store that 'matt extract' and 'matt train' keep of a source, if there is one."""
-    from ..features.settings import FeatureSettings
+    from ..features.spec import FeatureSettings
 
     usual = default_store(found.path, FeatureSettings().spec())
     return usual if found.features is None and (usual / "spec.json").is_file() else None

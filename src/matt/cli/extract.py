@@ -83,7 +83,7 @@ def extract(
     output = Output(json, quiet)
     with outcome(output):
         from ..features.limits import Limits
-        from ..features.settings import FeatureSettings
+        from ..features.spec import FeatureSettings
 
         limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
         kinds = list(dict.fromkeys(kinds or ["summary"]))

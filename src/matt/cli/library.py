@@ -126,8 +126,7 @@ def predict(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from ..calibration.priors import read_prior
-        from ..calibration.shift import check_prior
+        from ..calibration.priors import check_prior, read_prior
         from ..library import albums
         from ..library.predict import bar_of, check_explains, predict_library, spec_of
         from .training import load_model

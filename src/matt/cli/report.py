@@ -48,8 +48,7 @@ def report(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from ..reports.page import make_report
-        from ..reports.writing import check_out, write
+        from ..reports.page import check_out, make_report, write
 
         check_out(out)
         options = {"link": link, "by": by, "split": split}
@@ -81,9 +80,7 @@ def compare_runs(
     **options: Any,
 ) -> None:
     """Rank runs and files of predictions that are there, on their test tracks."""
-    from ..reports.comparing import compare_subjects
-    from ..reports.page import make_report
-    from ..reports.writing import check_out, write
+    from ..reports.page import check_out, compare_subjects, make_report, write
 
     if out is not None:
         check_out(out)

@@ -63,8 +63,8 @@ def score(
     """
     output = Output(json, quiet)
     with outcome(output):
+        from ..reports.page import check_out, write
         from ..reports.subjects import open_subjects
-        from ..reports.writing import check_out, write
 
         if out is not None:
             check_out(out)

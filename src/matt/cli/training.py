@@ -193,10 +193,10 @@ def load_model(path: Path) -> GenreClassifier:
 
 
 def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str, Table]:
-    from .. import experiment
+    from ..reports.subjects import model_name, saved, tables_of
     from ..runs import Run
 
     run = Run.open(path)
-    made, model = experiment.saved(run), experiment.model_name(run)
+    made, model = saved(run), model_name(run)
     faults = run.manifest.get("faults", ())
-    return experiment.tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)
+    return tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..audio import audio_hash
 from ..bags import Bags
 from ..errors import AudioError, DataError
-from ..features.known import read_known
+from ..features.plan import read_known
 from ..features.store import FeatureStore
 from ..tracks import SPLITS, Tracks
 from .groups import Crossing, Group, crossing_groups, equal_audio, mixed_groups

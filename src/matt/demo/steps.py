@@ -21,10 +21,11 @@ from ..evaluation.scores import Scores, majority, score
 from ..evaluation.summaries import split_table
 from ..evaluation.tables import Column, Table
 from ..features.extract import Report, extract
-from ..features.settings import FeatureSettings
+from ..features.spec import FeatureSettings
 from ..features.store import FeatureStore
 from ..library.albums import album_rows, decided_table, telling_bags
 from ..recipes import DEFAULT, PLAIN
+from ..reports.subjects import tables_of
 from ..runs import Run
 from ..tracks import Tracks
 from .page import write_page
@@ -153,7 +154,7 @@ def run_demo(
             "synthetic": split_table(
                 synthetic, title="Synthetic library, from audio files", against=CONTROL
             ),
-            "genres": experiment.tables_of({"test": predictions}, rounds=0)["genres"],
+            "genres": tables_of({"test": predictions}, rounds=0)["genres"],
             "files": _files_table(found, report),
         },
         {kind: rows[bag] for kind, bag in telling_bags(predictions).items()},

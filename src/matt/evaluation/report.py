@@ -3,6 +3,8 @@
 It opens offline, prints, and runs nothing: there is no script in it, pictures are inside the file,
 and a content security policy forbids the browser to load anything else. Text is escaped wherever it
 stands, so a tag or a file name is shown, never obeyed.
+
+The same page as Markdown: tables as text, pictures as links to files beside it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..files import write_text
 from .style import DPI, png
-from .tables import Column, Table, plain
+from .tables import Column, Table, escape_markdown, plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,3 +192,42 @@ def _look(column: Column, cells: Sequence[str]) -> str:
 
 def _paragraphs(text: str) -> list[str]:
     return [plain(part.strip()) for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def render_markdown(
+    *,
+    title: str,
+    sections: Iterable[Section],
+    picture: Callable[[Picture], str],
+    lead: str = "",
+    footer: str = "",
+    warnings: Iterable[str] = (),
+) -> str:
+    """Markdown of a page; text from outside is shown, never obeyed.
+
+    Parameters
+    ----------
+    title, sections, lead, footer, warnings
+        As in `matt.evaluation.report.write_report`.
+    picture : callable
+        Where the file of a picture lies, relative to the page, of letters, digits and ``-_./``.
+    """
+    lines = [f"# {escape_markdown(title)}", "", *_markdown_paragraphs(lead)]
+    lines += [line for text in warnings for line in (f"**{escape_markdown(text)}**", "")]
+    for section in sections:
+        lines += ["#" * section.level + f" {escape_markdown(section.title)}", ""]
+        for part in section.parts:
+            if isinstance(part, Table):
+                lines += [part.to_markdown()]
+            elif isinstance(part, Picture):
+                alt = escape_markdown(part.alt or part.caption)
+                lines += [f"![{alt}]({picture(part)})", "", *_markdown_paragraphs(part.caption)]
+            else:
+                lines += _markdown_paragraphs(part)
+    return "\n".join([*lines, *_markdown_paragraphs(footer)]).rstrip() + "\n"
+
+
+def _markdown_paragraphs(text: str) -> list[str]:
+    """Paragraphs with an empty line behind each."""
+    given = [part.strip() for part in re.split(r"\n\s*\n", text)]
+    return [line for part in given if part for line in (escape_markdown(part), "")]

@@ -3,30 +3,98 @@
 A block is named by a folder and numbers, so it can be run by any machine that sees the same files.
 Whether the workers do is looked at before there is any work, on all of them at once, because a
 million files that one worker cannot see would be a million failures in the store.
+
+What a worker on another machine must have before it extracts: looked at on the worker itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import pkgutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .. import __version__
 from ..errors import ConfigError, DataError, MattError, first_few
-from .known import NO_FILE, Stamp, stamp_of
-from .needs import Needs
-from .planning import provenance
+from .plan import NO_FILE, Stamp, provenance, stamp_of
 
 if TYPE_CHECKING:
     from distributed import Client
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a worker must have to do the work of this process.
+
+    Attributes
+    ----------
+    versions : tuple of (str, str)
+        Libraries and versions that compute the values, as the plan will state them.
+    tokens : tuple of str
+        Files just made where the stores will be.
+    files : tuple of (str, (int, int))
+        Audio, with size in bytes and time of change in nanoseconds.
+    """
+
+    versions: tuple[tuple[str, str], ...]
+    tokens: tuple[str, ...]
+    files: tuple[tuple[str, Stamp], ...]
+
+    def lacking(self) -> list[str]:
+        """What this process lacks, each with a remedy."""
+        return [*self._processes(), *self._versions(), *self._folders(), *self._audio()]
+
+    def _processes(self) -> Iterator[str]:
+        if multiprocessing.current_process().daemon:
+            yield (
+                "may not start processes; start it with 'dask worker --no-nanny', or with "
+                "DASK_DISTRIBUTED__WORKER__DAEMON=False in its environment"
+            )
+
+    def _versions(self) -> Iterator[str]:
+        there = provenance()
+        differ = [
+            f"{name} {there.get(name, 'not at all')} instead of {version}"
+            for name, version in self.versions
+            if there.get(name) != version
+        ]
+        if differ:
+            yield f"has {', '.join(differ)}; install the same versions on all machines"
+
+    def _folders(self) -> Iterator[str]:
+        for token in self.tokens:
+            folder = os.path.dirname(token)
+            if not os.path.exists(token):
+                yield (
+                    f"does not see the folder {folder} of this machine; name a shared folder with "
+                    "--store, mounted at the same path everywhere"
+                )
+                continue
+            try:
+                tempfile.TemporaryFile(dir=folder).close()
+            except OSError as error:
+                yield f"cannot write in {folder} ({error.strerror}); check its permissions"
+
+    def _audio(self) -> Iterator[str]:
+        for path, stamp in self.files:
+            there = stamp_of(path)
+            if there == NO_FILE:
+                yield f"does not see {path}; mount the music at the same path everywhere"
+            elif there != stamp:
+                yield (
+                    f"sees another size or time of {path}; mount the same music at the same path "
+                    "everywhere"
+                )
+
 
 PATIENCE = 10.0  # seconds, for the scheduler to answer and for the first worker to come
 RETRIES = 2  # of a block that could not be written: a network's file system may be back by then

@@ -105,8 +105,7 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
     first = specs[0]
     if first.kind != "summary" and first.kind not in _ROWS:
         return [_alone(samples, sr, first)]
-    from .kernels.frames import SIZES, frame_features
-    from .kernels.summary import summarised
+    from .kernels.frames import SIZES, frame_features, summarised
 
     names = {_ROWS[spec.kind] for spec in specs if spec.kind in _ROWS}
     if any(spec.kind == "summary" for spec in specs):
@@ -122,7 +121,7 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
 def _alone(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
     if spec.kind != "logmel":
         raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
-    from .kernels.logmel import logmel
+    from .kernels.frames import logmel
 
     return logmel(
         samples,

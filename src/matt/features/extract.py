@@ -22,9 +22,8 @@ from .blocks import create
 from .crew import Crew
 from .limits import DEFAULT, Limits
 from .pace import Pace
-from .planning import draw_up
+from .plan import check_room, draw_up
 from .report import Problem, Progress, Report, Written, report
-from .room import check_room
 from .schedule import open_tasks
 from .spec import FeatureSpec
 from .task import Part, extract_block

@@ -3,20 +3,47 @@
 A plan lists files with what they looked like (size, time of change, hash of their audio) and the
 block that each goes to. It never changes, so that any number of interrupted runs end in the same
 bytes.
+
+What a store knows of each track, and what a file looks like now.
+
+How much disk an extraction needs, told before it starts.
+
+What is missing in stores, drawn up as their next plans; nothing is written here.
+
+A file is looked at in three steps, each only where the one before leaves doubt:
+
+1. size and time of change are those of the store: unchanged;
+2. else its audio hash is that of the store: only its tags changed, which is noted (`NO_BLOCK`);
+3. else the hash is known from another track: the file was moved, and its rows are reused.
+
+Files that several stores lack form the same blocks in the plan of each, so that one decode serves
+all of them.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import re
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
+from stat import S_ISREG
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import audio_hash, decoder_version
+from ..errors import DataError
 from ..files import as_array, read_parquet, write_parquet
-from .blocks import committed, intact
+from ..tracks import Tracks
+from .blocks import FAILED, committed, intact, read_rows
+from .spec import FeatureSpec
 
 PLAN_SCHEMA = "matt.features.plan/1"
 NO_BLOCK = -1  # in a plan only to note that the file was seen again, with the same audio
@@ -106,3 +133,299 @@ def open_blocks(store: Path, plan: Plan) -> list[int]:
     """Blocks of a plan that are not committed yet."""
     done = {block for number, block, _ in committed(store) if number == plan.number}
     return [block for block in range(plan.n_blocks) if block not in done]
+
+
+NO_FILE = (-1, -1)
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The last word of a store on a track; a stamp is size in bytes and time of change in ns."""
+
+    status: str
+    reason: str
+    stamp: Stamp
+    audio_hash: str
+    salvage: bool  # whether it was extracted with
+
+
+def read_known(store: Path) -> dict[int, Known]:
+    """What a store knows of each track, from its plans and committed blocks."""
+    tables: dict[int, list[dict[str, NDArray[Any]]]] = {}
+    for number, _, name in committed(store):
+        tables.setdefault(number, []).append(read_rows(store / f"{name}.parquet"))
+    known: dict[int, Known] = {}
+    for number in plan_numbers(store):
+        plan = Plan.load(store, number)
+        outcomes = {
+            int(track_id): (str(status), str(reason))
+            for table in tables.get(number, [])
+            for track_id, status, reason in zip(
+                table["track_id"], table["status"], table["reason"], strict=True
+            )
+        }
+        for row, track_id in enumerate(plan.track_id.tolist()):
+            stamp = int(plan.size[row]), int(plan.mtime_ns[row])
+            seen = str(plan.audio_hash[row])
+            if plan.block[row] == NO_BLOCK:
+                # A block that was deleted may have failed since: then the file is to be looked at.
+                if track_id in known and known[track_id].status != FAILED:
+                    known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
+            elif track_id in outcomes:
+                known[track_id] = Known(*outcomes[track_id], stamp, seen, plan.salvage)
+    return known
+
+
+def stamp_of(path: str) -> Stamp:
+    """Size and time of change of a regular file; `NO_FILE` where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return NO_FILE
+    return (found.st_size, found.st_mtime_ns) if S_ISREG(found.st_mode) else NO_FILE
+
+
+_BYTES_A_SECOND = 32_000  # of audio of which only the size is known: 256 kbit a second
+
+
+def expected_seconds(size: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Length of audio files of so many bytes, shape (n,): a guess, 0 where there is no file."""
+    return size.clip(min=0) / _BYTES_A_SECOND
+
+
+def expected_bytes(spec: FeatureSpec, size: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Values of files in bytes, shape (n,): exact where a track has one segment, else a guess.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    size : int array, shape (n,)
+        Of each file in bytes; -1 where there is none.
+    """
+    policy = spec.segments
+    segments = np.ones(len(size))
+    if policy and policy.policy == "all" and policy.duration:
+        segments += expected_seconds(size) / (policy.hop or policy.duration)
+    return segments * spec.n_bytes
+
+
+def needed(spec: FeatureSpec, plan: Plan) -> int:
+    """Bytes that a plan adds to its store."""
+    there = (plan.block != NO_BLOCK) & (plan.size >= 0)
+    return int(expected_bytes(spec, plan.size[there]).sum())
+
+
+def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
+    """Bytes that plans add to their stores, together.
+
+    Raises
+    ------
+    DataError
+        If a disk certainly cannot hold them. Where tracks have as many segments as they are long,
+        the need is a guess and refuses nothing.
+    """
+    total = 0
+    by_disk: dict[int, list[tuple[Path, int]]] = {}
+    for spec, store, plan in wanted:
+        n_bytes = needed(spec, plan)
+        total += n_bytes
+        if spec.segments and spec.segments.policy != "all":
+            by_disk.setdefault(os.stat(store).st_dev, []).append((store, n_bytes))
+    for stores in by_disk.values():
+        store, least = stores[0][0], sum(n_bytes for _, n_bytes in stores)
+        free = shutil.disk_usage(store).free
+        if least > free:
+            raise DataError(
+                f"{store} needs {least / 1e9:.3g} GB for these features, but only "
+                f"{free / 1e9:.3g} GB are free on its disk; free some space, or name another "
+                "folder for the store"
+            )
+    return total
+
+
+BLOCK_BYTES = 64 * 2**20
+BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
+_HASHED_AT_ONCE, _PART = 8, 1024  # files
+BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
+_LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
+
+
+class _Row(NamedTuple):
+    """A file that a store has to be told of."""
+
+    row: int  # in the tracks
+    size: int
+    mtime_ns: int
+    audio_hash: str
+    reuse: int
+    block: int
+
+
+def draw_up(
+    tracks: Tracks,
+    stores: Mapping[FeatureSpec, Path],
+    *,
+    salvage: bool = False,
+    retry_failed: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[FeatureSpec, Plan]:
+    """Look at every file once, and plan what is missing in each store.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        With paths.
+    stores : mapping of FeatureSpec to Path
+        Without open blocks.
+    salvage, retry_failed : bool
+        As in `matt.features.extract.extract`.
+    progress : callable, optional
+        Told how many tracks were looked at, and of how many.
+
+    Returns
+    -------
+    dict of FeatureSpec to Plan
+        Without the stores where nothing changed.
+    """
+    wants = {
+        spec: _Wants(read_known(store), salvage=salvage, retry_failed=retry_failed)
+        for spec, store in stores.items()
+    }
+    order = np.lexsort((tracks.track_id, tracks.album_id))
+    done = 0
+    # Hashing waits for the disk, or for a network: some files at a time.
+    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as threads:
+        for part in np.array_split(order, range(_PART, len(order), _PART)):
+            ids, paths = tracks.track_id[part].tolist(), tracks.path[part].tolist()
+            stamps = list(map(stamp_of, paths))
+            curious = [
+                [want for want in wants.values() if want.looks(track_id, stamp)]
+                for track_id, stamp in zip(ids, stamps, strict=True)
+            ]
+            looked_into = [
+                path if who and stamp != NO_FILE else ""
+                for path, stamp, who in zip(paths, stamps, curious, strict=True)
+            ]
+            rows = zip(part.tolist(), ids, stamps, curious, strict=True)
+            for (row, track_id, stamp, who), seen in zip(
+                rows, threads.map(_hash, looked_into), strict=True
+            ):
+                for want in who:
+                    want.note(row, track_id, stamp, seen)
+                done += 1
+                if progress:
+                    progress(done, len(tracks))
+    blocks = _cut({spec: want.rows for spec, want in wants.items()})
+    return {
+        spec: _plan(tracks, stores[spec], want.rows, blocks[spec], salvage=salvage)
+        for spec, want in wants.items()
+        if want.rows
+    }
+
+
+class _Wants:
+    """What one store lacks, file by file."""
+
+    def __init__(self, known: dict[int, Known], *, salvage: bool, retry_failed: bool) -> None:
+        self.rows: list[_Row] = []
+        self._known, self._salvage, self._retry_failed = known, salvage, retry_failed
+        self._owners = {
+            entry.audio_hash: track_id
+            for track_id, entry in sorted(known.items(), reverse=True)
+            if entry.status != FAILED and entry.audio_hash
+        }
+
+    def looks(self, track_id: int, stamp: Stamp) -> bool:
+        """Whether a file has to be looked into."""
+        entry = self._known.get(track_id)
+        if entry is None:
+            return True
+        if entry.status == FAILED:
+            may_be_salvaged = self._salvage and not entry.salvage and stamp != NO_FILE
+            return self._retry_failed or may_be_salvaged or stamp != entry.stamp
+        return stamp not in (entry.stamp, NO_FILE)  # features outlive their file
+
+    def note(self, row: int, track_id: int, stamp: Stamp, seen: str) -> None:
+        """Note a file that was looked into."""
+        entry = self._known.get(track_id)
+        same = entry and entry.status != FAILED and seen and entry.audio_hash == seen
+        block = NO_BLOCK if same else 0
+        self.rows.append(_Row(row, *stamp, seen, self._owners.get(seen, -1), block))
+
+
+def _hash(path: str) -> str:
+    try:
+        return audio_hash(path) if path else ""
+    except Exception:  # whatever is wrong with the file: its extraction will say so
+        return ""
+
+
+def _cut(wanted: dict[FeatureSpec, list[_Row]]) -> dict[FeatureSpec, dict[int, int]]:
+    """Block of each file of each store; follows from the rows alone.
+
+    Files that the same stores lack are cut together, as the largest of their features asks.
+    """
+    lacking: dict[int, list[FeatureSpec]] = {}
+    sizes: dict[int, int] = {}
+    for spec, rows in wanted.items():
+        for row in rows:
+            if row.block != NO_BLOCK:
+                lacking.setdefault(row.row, []).append(spec)
+                sizes[row.row] = row.size
+    groups: dict[tuple[FeatureSpec, ...], list[int]] = {}
+    for number, specs in lacking.items():
+        groups.setdefault(tuple(specs), []).append(number)
+    blocks: dict[FeatureSpec, dict[int, int]] = {spec: {} for spec in wanted}
+    for alike, numbers in groups.items():
+        size = np.array([sizes[number] for number in numbers])
+        cut = _consecutive(np.max([expected_bytes(spec, size) for spec in alike], axis=0))
+        for spec in alike:
+            first = 1 + max(blocks[spec].values(), default=-1)
+            blocks[spec] |= zip(numbers, (first + cut).tolist(), strict=True)
+    return blocks
+
+
+def _consecutive(n_bytes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Block of each of so many files, from 0, shape (n,)."""
+    fewest, most = BLOCK_TRACKS
+    most = min(most, max(fewest, -(-len(n_bytes) // BLOCKS)))
+    blocks = np.zeros(len(n_bytes), np.int64)
+    block = count = 0
+    held = 0.0
+    for row, more in enumerate(n_bytes):
+        if count and (count == most or held + more > BLOCK_BYTES):
+            block, count, held = block + 1, 0, 0.0
+        blocks[row] = block
+        count, held = count + 1, held + more
+    return blocks
+
+
+def _plan(
+    tracks: Tracks, store: Path, rows: list[_Row], blocks: dict[int, int], *, salvage: bool
+) -> Plan:
+    # In the order of the blocks; those that are only noted come first.
+    rows = sorted(rows, key=lambda row: blocks.get(row.row, NO_BLOCK))
+    chosen = [row.row for row in rows]
+    return Plan(
+        1 + max([*plan_numbers(store), *(number for number, _, _ in committed(store))], default=-1),
+        tracks.track_id[chosen],
+        tracks.path[chosen],
+        np.array([row.size for row in rows]),
+        np.array([row.mtime_ns for row in rows]),
+        np.array([row.audio_hash for row in rows]),
+        np.array([row.reuse for row in rows]),
+        np.array([blocks.get(row.row, NO_BLOCK) for row in rows]),
+        salvage,
+        provenance(),
+    )
+
+
+def provenance() -> dict[str, str]:
+    """Versions of what computes values in this process, by name."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for library in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            found[library] = metadata.version(library)
+    return {**found, "decoder": decoder_version()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..tracks import Tracks
 from .blocks import FAILED, PARTIAL
-from .known import read_known
+from .plan import read_known
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Plan, open_blocks, plan_numbers
-from .room import expected_seconds
+from .plan import Plan, expected_seconds, open_blocks, plan_numbers
 from .spec import FeatureSpec
 from .task import Part
 

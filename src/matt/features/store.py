@@ -16,12 +16,12 @@ from .blocks import (
     PARTIAL,
     check_rows,
     committed,
+    copy_tracks,
     intact,
     map_values,
     read_rows,
     read_spec,
 )
-from .rows import copy_tracks
 from .spec import FeatureSpec
 
 IN_MEMORY_BYTES = 2**30  # a store below this is read at once

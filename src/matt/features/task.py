@@ -18,9 +18,8 @@ import numpy as np
 
 from .blocks import FAILED, OK, PARTIAL, ROWS, read_spec, write_block
 from .child import Child
-from .known import NO_FILE, stamp_of
 from .limits import DEFAULT, Limits
-from .plan import Plan
+from .plan import NO_FILE, Plan, stamp_of
 from .report import Written
 from .store import FeatureStore
 from .worker import Outcome

@@ -18,9 +18,9 @@ from ..errors import ConfigError, MattError, first_few
 from ..features.blocks import write_values
 from ..features.store import FeatureStore
 from ..models.baseline_settings import BaselineSettings
-from ..models.checks import check_bags
 from ..models.device import find_device
 from ..models.network import build_network
+from ..models.saving import check_bags
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .cells import Cell, data_digest, features_digest

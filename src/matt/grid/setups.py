@@ -13,7 +13,7 @@ from ..comparison import Row, bag_model, baseline, track_model
 from ..config import check, override
 from ..errors import ConfigError, first_few
 from ..faults import fault_texts
-from ..features.settings import FeatureSettings
+from ..features.spec import FeatureSettings
 from ..files import read_toml
 from ..models.baseline_settings import BaselineSettings
 from ..settings import Settings

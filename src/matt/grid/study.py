@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..evaluation import style
-from ..evaluation.dots import Dots, dots
+from ..evaluation.plots import Dots, dots
 from ..evaluation.scores import Scores
 from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table

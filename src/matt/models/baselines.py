@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import Prior, TrainedPrior
-from ..calibration.shift import reprior
+from ..calibration.priors import Prior, TrainedPrior, reprior
 from ..errors import ConfigError, DataError, first_few
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
@@ -22,12 +21,21 @@ from ..predictions import Predictions, probabilities_of
 from ..tracks import Tracks
 from .baseline_checks import faults
 from .baseline_settings import BaselineSettings
-from .checks import align, check_bags, fit_notes
 from .estimators import CERTAIN, ESTIMATORS
-from .fitted import described, restore, telling_damage
 from .priors import natural_prior
 from .reading import check_finite, parts_of, segment_counts
-from .saving import MODEL, read_model, read_weights, write_model
+from .saving import (
+    MODEL,
+    align,
+    check_bags,
+    described,
+    fit_notes,
+    read_model,
+    read_weights,
+    restore,
+    telling_damage,
+    write_model,
+)
 from .settings import ModelSettings, read_settings
 
 KIND = "baseline"
@@ -178,7 +186,7 @@ class BaselineClassifier:
             Labelled or not. Genres are matched by name; one that the model does not know becomes
             an unknown label.
         prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`.
+            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`.
 
         Raises
         ------

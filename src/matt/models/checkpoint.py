@@ -25,8 +25,8 @@ from ..bags import Bags
 from ..errors import DataError, first_few
 from ..features.spec import FeatureSpec
 from ..files import read_arrays, remove_leftovers, write_bytes
-from .averaging import WeightAverage
 from .network import BagNetwork
+from .optimisation import WeightAverage
 from .settings import ModelSettings
 from .training_settings import TrainingSettings
 

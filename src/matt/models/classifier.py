@@ -90,7 +90,7 @@ class GenreClassifier(Protocol):
         bags : Bags
             Labelled or not.
         prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`.
+            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`.
         """
         ...
 

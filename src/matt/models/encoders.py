@@ -12,8 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from .crnn import CRNN, CRNNTF
-from .recurrent import FrameLSTM
+from .crnn import CRNN, CRNNTF, FrameLSTM
 from .settings import ModelSettings
 
 

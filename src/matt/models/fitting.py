@@ -13,12 +13,11 @@ from .checkpoint import Checkpoint
 from .device import reproducible
 from .distributed import current
 from .finishing import Finished, finish
-from .inputs_once import inputs_once
 from .members import members
 from .network import BagNetwork
-from .preparing import prepare
+from .reading import inputs_once
 from .settings import ModelSettings
-from .training import Progress, Row, train
+from .training import Progress, Row, prepare, train
 from .training_settings import TrainingSettings
 
 

@@ -18,25 +18,34 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage
-from ..calibration.priors import Prior, TrainedPrior
-from ..calibration.shift import reprior
+from ..calibration.priors import Prior, TrainedPrior, reprior
 from ..errors import DataError
 from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .checks import align, check_bags, check_training, fit_notes, link_of
 from .distributed import current
-from .fitted import described, restore, telling_damage
 from .fitting import fit_networks
 from .loading import load_networks, network_arrays
 from .members import say
-from .memory import settled
 from .network import BagNetwork
-from .precision import check_precision
-from .reading import Reader
-from .saving import MODEL, read_model, read_weights, write_model
+from .optimisation import check_precision
+from .reading import Reader, settled
+from .saving import (
+    MODEL,
+    align,
+    check_bags,
+    check_training,
+    described,
+    fit_notes,
+    link_of,
+    read_model,
+    read_weights,
+    restore,
+    telling_damage,
+    write_model,
+)
 from .settings import ModelSettings, read_settings
 from .training_settings import TrainingSettings
 
@@ -195,7 +204,7 @@ class NeuralClassifier:
         explain : bool
             Also return the attention and the logits of every segment.
         prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.shift.reprior`; by
+            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`; by
             default as the loss left it.
 
         Returns

@@ -1,21 +1,54 @@
-"""Segments as tensors: from memory where all fit, else from the store, one batch ahead."""
+"""Segments as tensors: from memory where all fit, else from the store, one batch ahead.
+
+How many segments a step may hold: as many as fit into the memory that it is to take.
+
+Vectors are small, and a step of 20,000 of them takes a few hundred megabytes; a log-mel of
+96 x 1360 takes 80 MB through a CRNN alone. The encoders tell how many numbers they keep.
+
+Values in memory through the inputs of a network once, instead of at every step of a training.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import DataError, first_few
 from ..features.store import FeatureStore
 from ..grouping import gather
+from .encoders import Encoder
 from .inputs import N_QUANTILES, moment_shape
 from .network import BagNetwork, Encoded
+from .training_settings import TrainingSettings
+
+BUDGET = 2_000_000_000  # bytes of a training step, in float32 on a CPU
+MOST = 20_000
+
+
+def settled(settings: TrainingSettings, network: BagNetwork) -> TrainingSettings:
+    """Return the same settings with ``max_segments`` chosen where it is 0."""
+    if settings.max_segments:
+        return settings
+    n_bytes = 4 * cast(Encoder, network.encoder).segment_floats
+    return replace(settings, max_segments=max(1, min(MOST, BUDGET // n_bytes)))
+
+
+def room_notes(settings: TrainingSettings, network: BagNetwork) -> tuple[str, ...]:
+    """Say how many segments a step holds, where memory decided it."""
+    most = settled(settings, network).max_segments
+    if settings.max_segments or most == MOST:
+        return ()
+    size = f"a step holds at most {most} segments, which take about {BUDGET / 1e9:g} GB"
+    return (f"{size}; max_segments sets another number",)
+
 
 IN_MEMORY_BYTES = 2**30  # values below this are read once
 _QUANTILE_BYTES = 2**28  # values that are ranked, at most
@@ -292,3 +325,35 @@ def check_finite(
             f"(first: {first_few(tracks)}); extract them again, or leave them out with "
             "tracks.drop(...)"
         )
+
+
+_PART = 2**16  # values of inputs beyond this many are made part by part
+_FLOAT32 = 4  # bytes
+
+
+@contextmanager
+def inputs_once(network: BagNetwork, reader: Reader) -> Iterator[Reader]:
+    """Reader of what the network's inputs make of the values, which it leaves out meanwhile.
+
+    What the inputs have learned does not change in a training, so the weights that result are the
+    same but for rounding. Ranks as normal scores take longer than the step of an MLP behind them.
+
+    Parameters
+    ----------
+    network : BagNetwork
+    reader : Reader
+        If its values are not in memory, or would no longer fit as float32, nothing is changed.
+    """
+    memory = reader.memory
+    if memory is None or memory.numel() * _FLOAT32 > IN_MEMORY_BYTES:
+        yield reader
+        return
+    inputs = network.inputs
+    size = max(1, _PART // max(1, memory[:1].numel()))
+    with torch.no_grad():
+        ready = torch.cat([inputs(part) for part in torch.split(memory, size)])
+    network.inputs = nn.Identity()
+    try:
+        yield replace(reader, memory=ready)
+    finally:
+        network.inputs = inputs

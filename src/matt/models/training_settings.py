@@ -69,7 +69,7 @@ class TrainingSettings:
         How often an epoch shows the bags of a genre: each once, or each genre as often as the
         square root of its bags, or all genres alike. Priors are counted in what is shown.
     head_tuning : {"none", "crt", "tau_norm"}
-        What is done to the last layer once training is over, see `matt.models.decoupling`.
+        What is done to the last layer once training is over, see `matt.models.finishing`.
     dropped_batch : bool
         Fault: leave out the last batch of each epoch if it has fewer than ``max_bags`` bags.
     sub_bags : bool

@@ -1,28 +1,114 @@
-"""The report: everything about one run or several, in the order of its page."""
+"""The report: everything about one run or several, in the order of its page.
+
+Several runs or systems on the same test tracks: one ranked table.
+
+Files of a report: one page as HTML and Markdown, all tables as JSON and CSV, pictures as PNG.
+"""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..errors import DataError
-from ..evaluation.curves import MOST
-from ..evaluation.detail import pair_table
-from ..evaluation.report import Section
+from ..errors import ConfigError, DataError, did_you_mean
+from ..evaluation.contrast import Standing, contrast, contrast_table, difference_table
+from ..evaluation.plots import MOST
+from ..evaluation.report import Picture, Section, render_markdown, write_report
 from ..evaluation.resampling import ROUNDS
-from ..evaluation.scores import score
+from ..evaluation.scores import majority, score
 from ..evaluation.style import cut
-from ..evaluation.tables import Column, Table
+from ..evaluation.summaries import MAJORITY, pair_table, with_protocol
+from ..evaluation.tables import Column, Table, plain
 from ..faults import fault_texts
-from . import facts, pictures
-from .comparing import Comparison, compare_subjects
-from .examples import NONE, examples
+from ..files import write_bytes, write_json, write_text
+from ..predictions import Predictions
+from . import sections
+from .sections import NONE, examples
 from .subjects import LeftOut, Subject
 
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A ranked table, and what it was made of.
+
+    Attributes
+    ----------
+    ranking : Table
+    differences : Table
+        To the baseline; without rows where there were no rounds.
+    standings : tuple of Standing
+        The best first.
+    baseline : str
+    made : dict of str to Predictions
+        By name, in the order that they were given.
+    """
+
+    ranking: Table
+    differences: Table
+    standings: tuple[Standing, ...]
+    baseline: str
+    made: dict[str, Predictions]
+
+
+def compare_subjects(
+    subjects: Sequence[Subject],
+    *,
+    baseline: str | None = None,
+    controls: bool = True,
+    unit: str = "spread",
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> Comparison:
+    """Rank subjects by macro-F1 of the test split, each beside a baseline.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        Of the same test tracks.
+    baseline : str, optional
+        Name of a row; by default the first subject.
+    controls : bool
+        Also rank the control of each run. The majority class is always there.
+    unit, rounds, seed
+        As in `matt.evaluation.contrast.contrast`.
+
+    Raises
+    ------
+    ConfigError
+        If nothing has the name of the baseline.
+    DataError
+        If there are fewer than two, or they are not of the same tracks, genres and labels.
+    """
+    if len(subjects) < 2:
+        raise DataError("a comparison needs two runs or files of predictions; name another one")
+    made = {subject.name: subject.main for subject in subjects}
+    remarks = {subject.name: _remark(subject) for subject in subjects}
+    for subject in subjects if controls else ():
+        if subject.control is not None:
+            made[f"{subject.name}, control"] = subject.control
+            remarks[f"{subject.name}, control"] = subject.remark
+    made[MAJORITY] = majority(subjects[0].main)
+    if baseline is not None and baseline not in made:
+        raise ConfigError(f"nothing here is named {baseline!r}; {did_you_mean(baseline, made)}")
+    against = baseline or subjects[0].name
+    standings = contrast(made, baseline=against, unit=unit, rounds=rounds, seed=seed)
+    ranking = with_protocol(contrast_table(standings, remarks=remarks), subjects[0].main)
+    differences = difference_table(standings, baseline=against)
+    return Comparison(ranking, differences, standings, against, made)
+
+
+def _remark(subject: Subject) -> str:
+    """What makes a row doubtful: that it is partial, or that it was chosen by what is scored."""
+    return " ".join([subject.remark, *fault_texts(subject.faults, red=True)]).strip()
+
+
 SCHEMA = "matt.report/1"
-Chapters = dict[str, facts.Parts]
+Chapters = dict[str, sections.Parts]
 _HEADING = 70  # columns of a name in a heading
 
 
@@ -158,43 +244,43 @@ def make_report(
     )
 
 
-def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, facts.Parts]]:
+def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, sections.Parts]]:
     """Chapters of one subject."""
     tables = subject.tables(rounds=rounds, seed=seed)
     first = next(iter(subject.made.values()))
     scores = score(first, unit="spread")
-    items = pictures.items_by_name(subject.made)
-    shown: facts.Parts = {"remark": f"{_upper(subject.remark)}."} if subject.remark else {}
+    items = sections.items_by_name(subject.made)
+    shown: sections.Parts = {"remark": f"{_upper(subject.remark)}."} if subject.remark else {}
     for number, note in enumerate(subject.notes if not subject.run else ()):
         shown[f"note-{number}"] = note
     yield "Scores", {**shown, "scores": tables["scores"], "detail": tables["detail"]}
-    drawn = pictures.distribution_picture(scores)
+    drawn = sections.distribution_picture(scores)
     yield "Genres", {"genres": tables["genres"], "distribution": drawn}
-    yield "Precision and recall", dict(pictures.curve_pictures(items)) or {"none": _NO_CURVES}
-    confusion = pictures.confusion_picture(scores, subject.model)
-    mistakes: facts.Parts = {} if confusion is None else {"confusion": confusion}
+    yield "Precision and recall", dict(sections.curve_pictures(items)) or {"none": _NO_CURVES}
+    confusion = sections.confusion_picture(scores, subject.model)
+    mistakes: sections.Parts = {} if confusion is None else {"confusion": confusion}
     yield "Mistakes", {**mistakes, "pairs": pair_table(scores)}
-    sure = pictures.sure_pictures(pictures.items_by_name(subject.made, unit="bag"))
+    sure = sections.sure_pictures(sections.items_by_name(subject.made, unit="bag"))
     yield "Calibration", {**sure, "calibration": tables["calibration"]}
     yield "By size and by training tracks", {"sizes": tables["sizes"], "shots": tables["shots"]}
     yield "Which tracks decided", dict(examples(subject.main)) or {"none": NONE}
     if subject.run is not None:
-        fitted = facts.training(subject.run)
+        fitted = sections.training(subject.run)
         if fitted:
             yield "Training", fitted
-        yield "Data", _renamed(facts.data(subject.run))
-        yield "Settings and versions", facts.configuration(subject.run)
+        yield "Data", _renamed(sections.data(subject.run))
+        yield "Settings and versions", sections.configuration(subject.run)
 
 
 def _compared(comparison: Comparison, subjects: Sequence[Subject]) -> Chapters:
     """Chapters about all: the ranked table, and curves of the models that it holds."""
     models = {row.name for row in comparison.standings} & {s.name for s in subjects}
     best = [row.name for row in comparison.standings if row.name in models][:MOST]
-    items = pictures.items_by_name({name: comparison.made[name] for name in best})
-    parts: facts.Parts = {"ranking": comparison.ranking}
+    items = sections.items_by_name({name: comparison.made[name] for name in best})
+    parts: sections.Parts = {"ranking": comparison.ranking}
     if comparison.differences.rows:
         parts["differences"] = comparison.differences
-    parts |= {**pictures.curve_pictures(items), **pictures.sure_pictures(items)}
+    parts |= {**sections.curve_pictures(items), **sections.sure_pictures(items)}
     left = len(models) - len(best)
     if left > 0:
         parts["drawn"] = f"The curves are of the best {MOST}; {left} others are in the table alone."
@@ -204,7 +290,7 @@ def _compared(comparison: Comparison, subjects: Sequence[Subject]) -> Chapters:
 _NO_CURVES = "There are no curves: the scores rank nothing, because they name one genre alone."
 
 
-def _renamed(parts: facts.Parts) -> facts.Parts:
+def _renamed(parts: sections.Parts) -> sections.Parts:
     """Tables of the tracks under names that do not occur among those of the scores."""
     return {{"genres": "tracks-of-genres"}.get(key, key): part for key, part in parts.items()}
 
@@ -222,3 +308,89 @@ def _lead(subject: Subject) -> str:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+def write(report: Report, out: Path) -> list[Path]:
+    """Write ``report.html``, ``report.md``, ``report.json``, a CSV a table and a PNG a picture.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something else, see `check_out`.
+    """
+    check_out(out)
+    for name in ("tables", "plots"):
+        if (out / name).is_dir() and not (out / name).is_symlink():
+            shutil.rmtree(out / name)
+    files: dict[int, str] = {}
+    for number, (name, chapters) in enumerate(report.chapters.items()):
+        before = f"{_plain_name(name) or 'all'}-" if len(report.chapters) > 1 else ""
+        if before and [_plain_name(other) for other in report.chapters].count(before[:-1]) > 1:
+            before = f"{number}-{before}"
+        for key, part in (item for parts in chapters.values() for item in parts.items()):
+            if isinstance(part, Table):
+                files[id(part)] = f"tables/{before}{key}.csv"
+                write_text(out / files[id(part)], _inert(part).to_csv())
+            elif isinstance(part, Picture):
+                files[id(part)] = f"plots/{before}{key}.png"
+                write_bytes(out / files[id(part)], part.png)
+    sections, foot = list(report.sections()), f"Made by matt {__version__} from saved predictions."
+    told: dict[str, Any] = {"title": report.title, "lead": report.lead, "footer": foot}
+    told["warnings"] = report.warnings
+    write_report(out / "report.html", sections=sections, **told)
+    text = render_markdown(sections=sections, picture=lambda part: files[id(part)], **told)
+    write_text(out / "report.md", text)
+    write_json(out / "report.json", _no_nan(report.to_json()))
+    return [out / name for name in ("report.html", "report.md", "report.json", *files.values())]
+
+
+def check_out(out: Path) -> None:
+    """Refuse a folder that a report must not be written to, before any work is done for it.
+
+    Raises
+    ------
+    DataError
+        If it is a file, a run folder, or holds something that is no report.
+    """
+    if out.is_file():
+        raise DataError(f"{out} is a file; choose another name for the folder of the report")
+    if (out / "run.json").exists():
+        raise DataError(f"{out} is a run folder; choose another folder for the report")
+    if out.is_dir() and any(out.iterdir()) and not (out / "report.json").exists():
+        raise DataError(f"{out} is not empty and holds no report; choose another folder")
+
+
+def _plain_name(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:50].strip("-")
+
+
+def _inert(table: Table) -> Table:
+    """The table with a quote before each text that a spreadsheet would run as a formula."""
+    texts = [column.kind == "text" for column in table.columns]
+    rows = tuple(
+        tuple(
+            f"'{cell}" if is_text and _is_formula(str(cell)) else cell
+            for is_text, cell in zip(texts, row, strict=True)
+        )
+        for row in table.rows
+    )
+    return replace(table, rows=rows)
+
+
+def _is_formula(text: str) -> bool:
+    if plain(text).strip()[:1] not in tuple("=+-@"):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _no_nan(value: Any) -> Any:
+    """Undefined numbers as null: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _no_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_no_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..datasets.fma.checking import TYPED_TAIL
-from ..evaluation.forest import Interval, forest
+from ..evaluation.plots import Interval, forest
 from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..evaluation.markdown import render_markdown
-from ..evaluation.report import Picture, Section, write_report
+from ..evaluation.report import Picture, Section, render_markdown, write_report
 from ..faults import PROTOCOLS, fault_texts
 from ..files import write_text
 from ..provenance import made as made_by

@@ -18,7 +18,7 @@ from ..datasets.fma.parameters import MEDIUM
 from ..datasets.fma.simulate import simulate
 from ..datasets.table_settings import parse
 from ..errors import ConfigError, DataError, did_you_mean
-from ..features.kernels.summary import COLUMNS
+from ..features.kernels.frames import COLUMNS
 from ..features.store import FeatureStore
 from ..tracks import Tracks
 from .data import MFCC, NAMES, SIMULATED, SMALL, TREE

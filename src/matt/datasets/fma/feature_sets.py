@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ...errors import ConfigError, did_you_mean
-from ...features.kernels.summary import SIZES
+from ...features.kernels.frames import SIZES
 
 ALL = "1-9"
 NAMES = {

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...features.kernels.summary import SIZES, STATISTICS
+from ...features.kernels.frames import SIZES, STATISTICS
 from .parameters import parameters
 from .simulated_catalogue import Catalogue
 
@@ -112,7 +112,7 @@ class Hierarchy:
         Yields
         ------
         float32 array, shape (at most `BLOCK`, 518)
-            Columns as in `matt.features.kernels.summary.COLUMNS`.
+            Columns as in `matt.features.kernels.frames.COLUMNS`.
         """
         artists = self._effects("artist", [seed, _ARTIST], int(catalogue.artist.max()) + 1)
         albums = self._effects("album", [seed, _ALBUM], int(catalogue.album.max()) + 1)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import DataError, first_few
 from ...features.blocks import write_values
-from ...features.kernels.summary import COLUMNS, SIZES
+from ...features.kernels.frames import COLUMNS, SIZES
 from ...files import write_parquet
 from .tables import Source, read_names, read_table
 from .track_columns import RANKS, read_genres, read_tracks

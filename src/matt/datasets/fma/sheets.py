@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...features.kernels.summary import COLUMNS
+from ...features.kernels.frames import COLUMNS
 from ...files import replacing
 from .parameters import genres
 from .simulated_catalogue import SUBSETS, Catalogue

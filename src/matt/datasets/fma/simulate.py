@@ -59,7 +59,7 @@ def simulate(n_tracks: int = MEDIUM, seed: int = 0) -> tuple[Tracks, FeatureStor
         (small, medium, large: the smallest that holds the track) and ``simulated``, true
         everywhere.
     features : FeatureStore
-        Float32, shape (518,), in the order of `matt.features.kernels.summary.COLUMNS`.
+        Float32, shape (518,), in the order of `matt.features.kernels.frames.COLUMNS`.
 
     Raises
     ------

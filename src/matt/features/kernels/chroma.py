@@ -1,15 +1,228 @@
 """Chroma of a constant-Q transform, its smoothed form, and the tonal centroids of that.
 
 Arrays have one row a frame. The definitions are those of `librosa.feature`.
+
+Tuning, from the peaks of spectra: what `librosa.estimate_tuning` finds at a lower price.
+
+librosa interpolates every bin of every frame and then keeps the peaks; here only what lies between
+150 and 4,000 Hz and rises above its neighbours is ever looked at.
+
+Constant-Q magnitudes: seven octaves of twelve bins from C1, as `librosa.cqt` computes them.
+
+An octave lower, at half the sampling rate, the filters are the same numbers. So one bank serves
+all octaves, and each is a product of a real matrix with frames of audio that was halved in rate
+once more.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+LOWEST, HIGHEST = 150.0, 4_000.0  # Hz
+THRESHOLD = np.float32(0.1)  # of the loudest bin of a frame
+CENTS = 100  # steps of a semitone
+
+
+class Peaks:
+    """Peaks of magnitude spectra in the range of pitches, gathered block by block.
+
+    Parameters
+    ----------
+    n_fft : int
+    rates : int
+        Sampling rates in Hz for which a tuning will be asked.
+    """
+
+    def __init__(self, n_fft: int, *rates: int) -> None:
+        self.n_fft = n_fft
+        bins = [_pitched(n_fft, sr) for sr in rates]
+        self._low, self._high = min(low for low, _ in bins), max(high for _, high in bins)
+        self._found: list[tuple[NDArray[Any], ...]] = []
+
+    def add(self, begin: int, rows: NDArray[np.float32], loudest: NDArray[np.float32]) -> None:
+        """Look at a block of frames.
+
+        Parameters
+        ----------
+        begin : int
+            Its first frame.
+        rows : float32 array, shape (frames, 1 + n_fft // 2 or more), contiguous
+            Magnitudes.
+        loudest : float32 array, shape (frames,)
+            Their maxima.
+        """
+        low, high, width = self._low, self._high, rows.shape[1]
+        here = rows[:, low:high]
+        peak = here > rows[:, low - 1 : high - 1]
+        peak &= here >= rows[:, low + 1 : high + 1]
+        peak &= here > (THRESHOLD * loudest)[:, None]
+        frame, column = np.divmod(np.flatnonzero(peak).astype(np.int32), np.int32(high - low))
+        column += np.int32(low)
+        flat, at = rows.reshape(-1), frame * np.int32(width) + column
+        self._found.append(
+            (frame + np.int32(begin), column, flat[at - 1], flat[at], flat[at + 1], loudest[frame])
+        )
+
+    def tuning(
+        self, sr: int, *, power: bool = False, silent: NDArray[np.bool_] | None = None
+    ) -> float:
+        """Estimate the deviation from A = 440 Hz, as librosa does from the same spectra.
+
+        Parameters
+        ----------
+        sr : int
+            Sampling rate in Hz; one of those that were announced.
+        power : bool
+            Judge the peaks by the squares of the magnitudes.
+        silent : bool array, shape (frames,), optional
+            Frames that do not count; neither do frames beyond them.
+
+        Returns
+        -------
+        float
+            In fractions of a semitone, -0.5 <= tuning < 0.5; 0 where nothing has a pitch.
+        """
+        frame, column, before, here, after, loudest = map(
+            np.concatenate, zip(*self._found, strict=True)
+        )
+        low, high = _pitched(self.n_fft, sr)
+        wanted = (column >= low) & (column < high)
+        if silent is not None:
+            wanted &= frame < len(silent)
+            wanted &= ~silent[np.minimum(frame, len(silent) - 1)]
+        if power:
+            wanted &= np.square(here) > THRESHOLD * np.square(loudest)
+        chosen = np.flatnonzero(wanted)
+        if not len(chosen):
+            return 0.0
+        column, before, here, after = (x[chosen] for x in (column, before, here, after))
+        if power:
+            before, here, after = np.square(before), np.square(here), np.square(after)
+        slope = (after - before) / 2
+        bend = (after + before) - 2 * here.astype(np.float64)
+        # A parabola through three points; where its top is not between them there is no shift.
+        inside = np.abs(slope) < np.abs(bend)
+        shift = np.where(inside, -slope / np.where(inside, bend, 1), 0).astype(np.float32)
+        magnitude = here + np.float32(0.5) * slope * shift
+        loud = np.flatnonzero(magnitude >= _median(magnitude))
+        pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
+        semitones = 12 * np.log2(pitch / np.float32(440 / 16))
+        residual = (semitones - np.floor(semitones)).astype(np.float64)
+        residual -= residual >= 0.5
+        counts, edges = np.histogram(residual, bins=CENTS, range=(-0.5, 0.5))
+        return float(edges[counts.argmax()])
+
+
+def _pitched(n_fft: int, sr: int) -> tuple[int, int]:
+    """First bin that may hold a pitch, and the first above that may not."""
+    frequencies = np.arange(1 + n_fft // 2) * sr / n_fft
+    allowed = (frequencies >= LOWEST) & (frequencies < min(HIGHEST, sr / 2))
+    first = int(allowed.argmax())
+    return first, first + int(allowed.sum())
+
+
+def _median(values: NDArray[np.float32]) -> np.float32:
+    """As numpy's, which looks for NaN besides."""
+    middle = len(values) // 2
+    ordered = np.partition(values, middle)
+    if len(values) % 2:
+        return np.float32(ordered[middle])
+    return np.float32((ordered[:middle].max() + ordered[middle]) / 2)
+
+
+OCTAVES, BINS = 7, 12
+SPARSITY = (
+    0.01  # librosa drops the smallest coefficients of a filter, up to this share of their sum
+)
+_BLOCK = 256  # frames
+
+
+def constant_q(
+    y: NDArray[np.float32], *, sr: int, hop_length: int, tuning: float
+) -> NDArray[np.float32]:
+    """Compute magnitudes of the constant-Q transform.
+
+    Parameters
+    ----------
+    y : float32 array, shape (samples,)
+        Silence is assumed around it.
+    sr : int
+        Sampling rate in Hz, at least 11,025.
+    hop_length : int
+        Samples between frames, a multiple of 64.
+    tuning : float
+        In fractions of a semitone.
+
+    Returns
+    -------
+    float32 array, shape (frames, 84)
+        With ``frames >= 1 + samples // hop_length``.
+    """
+    import soxr
+
+    halvings, bank = _bank(sr, hop_length, tuning)
+    if halvings:
+        y = soxr.resample(y, 2**halvings, 1, quality="HQ")
+    hop = hop_length // 2**halvings
+    frames = 1 + len(y) // hop
+    found = np.empty((frames, OCTAVES * BINS), np.float32)
+    for octave in reversed(range(OCTAVES)):
+        here = found[:, octave * BINS : (octave + 1) * BINS]
+        _respond(y, bank, hop, here)
+        # With half the samples the energy halves too; as in librosa, a factor makes up for it.
+        here *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
+        if octave:
+            y, hop = soxr.resample(y, 2, 1, quality="HQ"), hop // 2
+    return found
+
+
+def _respond(
+    y: NDArray[np.float32], bank: NDArray[np.float32], hop: int, out: NDArray[np.float32]
+) -> None:
+    """Magnitudes of the responses of one octave, into ``out`` (T, 12)."""
+    n_fft = len(bank)
+    padded = np.pad(y, (n_fft // 2, n_fft // 2 + hop))
+    cut = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]  # (T, n_fft)
+    block = np.empty((min(_BLOCK, len(out)), n_fft), np.float32)
+    for begin in range(0, len(out), _BLOCK):
+        n = min(_BLOCK, len(out) - begin)
+        block[:n] = cut[begin : begin + n]
+        response = block[:n] @ bank  # (B, 24)
+        np.square(response, out=response)
+        np.sqrt(response[:, :BINS] + response[:, BINS:], out=out[begin : begin + n])
+
+
+@lru_cache(maxsize=256)
+def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
+    """How often the rate is halved at first, and the filters, shape (n_fft, 24).
+
+    The columns are the real and then the imaginary parts, at the rate that is left.
+    """
+    import librosa
+
+    fmin = librosa.note_to_hz("C1") * 2.0 ** (tuning / BINS)
+    freqs = librosa.cqt_frequencies(OCTAVES * BINS, fmin=fmin, bins_per_octave=BINS)
+    _, cutoff = librosa.filters.wavelet_lengths(freqs=freqs, sr=sr)
+    spare = int(np.ceil(np.log2(sr / 2 / cutoff))) - 2
+    halvings = max(0, min(spare, _twos(hop_length) - OCTAVES + 1))
+    top = freqs[-BINS:]
+    wavelets, lengths = librosa.filters.wavelet(freqs=top, sr=sr / 2**halvings)  # (12, n_fft)
+    n_fft = wavelets.shape[1]
+    half = np.fft.fft(wavelets * (lengths[:, None] / n_fft))[:, : n_fft // 2 + 1]
+    half = librosa.util.sparsify_rows(half, quantile=SPARSITY).toarray()
+    # What librosa multiplies with a frame's spectrum, written as a product with the frame itself.
+    bank = np.fft.fft(half, n=n_fft) / np.sqrt(lengths)[:, None]
+    return halvings, np.concatenate([bank.real, bank.imag]).T.astype(np.float32, order="C")
+
+
+def _twos(number: int) -> int:
+    """How often a number can be halved."""
+    return (number & -number).bit_length() - 1
+
 
 CLASSES = 12
 _STEPS = (0.4, 0.2, 0.1, 0.05)  # loudness of a pitch class is quantised to quarters
