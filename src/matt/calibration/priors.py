@@ -1,8 +1,7 @@
 """Priors: how frequent each genre is, was in training, or is taken to be by a model's outputs.
 
-Prior shift: what predictions would be if genres were as frequent as they are here, not there.
-
-By Bayes' rule, logits that assume the prior a become logits that assume the prior p by
+Predictions can be given another one. By Bayes' rule, logits that assume the prior a become logits
+that assume the prior p by
 
     o_g + log p_g - log a_g,
 

@@ -2,15 +2,8 @@
 
 Every function returns a `matplotlib.figure.Figure` that belongs to no window and no global state;
 `style.png` and `style.save` write it. Names are untrusted: they are put on one line, cut where they
-are long, and never read as formulas.
-
-Pictures of curves: precision and recall, reliability, coverage; of one model or of several.
-
-Models differ in colour and in the dashes of their lines, so that grey prints can be read.
-
-A picture of many rows: each repeat as a point, and the difference to the control.
-
-Pictures of intervals: differences row by row, and scores along a condition.
+are long, and never read as formulas. Models differ in colour and in the dashes of their lines, so
+that grey prints can be read.
 """
 
 from __future__ import annotations

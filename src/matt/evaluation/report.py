@@ -1,10 +1,9 @@
-"""One page that holds everything: tables and pictures in a single HTML file.
+"""One page that holds everything: tables and pictures in a single HTML file, or as Markdown.
 
 It opens offline, prints, and runs nothing: there is no script in it, pictures are inside the file,
 and a content security policy forbids the browser to load anything else. Text is escaped wherever it
-stands, so a tag or a file name is shown, never obeyed.
-
-The same page as Markdown: tables as text, pictures as links to files beside it.
+stands, so a tag or a file name is shown, never obeyed. As Markdown the same page has tables as
+text, and links to pictures beside it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Tables of scores: of several models, of one model by genre, and over several splits.
+"""Tables of scores, from predictions alone: all of one run, its models beside their control.
 
-Tables that look closer: more metrics, sizes of bags, training tracks, calibration.
-
-Every table of one run: its models beside their control, from predictions alone.
+Scores of several models, by genre and over splits first; then what looks closer: more metrics,
+sizes of bags, training tracks, calibration.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
 """Tables: made once, written as JSON, CSV, Markdown, on a terminal or, by `report`, as HTML.
 
 Names, titles and tags are untrusted. A table keeps them as they are, and every writer makes them
-harmless for its own reader: no cell can become markup.
-
-Tables as a terminal shows them, however narrow it is.
+harmless for its own reader: no cell can become markup. A terminal may be as narrow as it likes.
 """
 
 from __future__ import annotations

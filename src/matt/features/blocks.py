@@ -1,4 +1,4 @@
-"""Layout of a feature store on disk: which files there are, and when a block counts.
+"""Blocks: the files of a feature store, when they count, and their rows in one array.
 
 - ``spec.json``: the `FeatureSpec` and its digest;
 - ``plan-0000.parquet``: what one run extracts, written before any work;
@@ -7,10 +7,8 @@
 
 There is no journal, lock or append: what has no row table was never there; the newest plan wins.
 
-Rows of blocks into the memory of one array: each value is copied once.
-
-How depends on what lies together and on where it is. The thresholds are measured ones (see
-``benchmarks/reading.py``); the result does not depend on them.
+Rows are copied into an array once. How depends on what lies together and on where it is; the
+thresholds are measured ones (``benchmarks/reading.py``), the result does not depend on them.
 """
 
 from __future__ import annotations

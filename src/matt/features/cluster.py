@@ -2,9 +2,8 @@
 
 A block is named by a folder and numbers, so it can be run by any machine that sees the same files.
 Whether the workers do is looked at before there is any work, on all of them at once, because a
-million files that one worker cannot see would be a million failures in the store.
-
-What a worker on another machine must have before it extracts: looked at on the worker itself.
+million files that one worker cannot see would be a million failures in the store. `Needs` is what a
+worker must have, and is looked at on the worker itself.
 """
 
 from __future__ import annotations

@@ -1,16 +1,11 @@
-"""What is to be extracted, written down once before any work.
+"""Plans: what is missing in stores, written down once before any work.
 
 A plan lists files with what they looked like (size, time of change, hash of their audio) and the
 block that each goes to. It never changes, so that any number of interrupted runs end in the same
-bytes.
+bytes. Before it is written, the disk that it needs is told.
 
-What a store knows of each track, and what a file looks like now.
-
-How much disk an extraction needs, told before it starts.
-
-What is missing in stores, drawn up as their next plans; nothing is written here.
-
-A file is looked at in three steps, each only where the one before leaves doubt:
+To find what is missing, a file is looked at in three steps, each only where the one before leaves
+doubt:
 
 1. size and time of change are those of the store: unchanged;
 2. else its audio hash is that of the store: only its tags changed, which is noted (`NO_BLOCK`);

@@ -1,9 +1,8 @@
 """What a feature is, declared before anything is computed.
 
 A `FeatureSpec` names everything that changes a value; its digest is the identity of a store.
-Versions of libraries and of the decoder do not belong to it: they are provenance.
-
-Settings of a feature: what a configuration says, before it becomes a `FeatureSpec`.
+Versions of libraries and of the decoder do not belong to it: they are provenance. `FeatureSettings`
+is what a configuration says of a feature, before it becomes a spec.
 """
 
 from __future__ import annotations

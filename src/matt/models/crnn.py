@@ -1,4 +1,6 @@
-"""CRNN and CRNN-TF: convolution blocks, then GRUs over the map that is left.
+"""Encoders that read maps: CRNN and CRNN-TF, and an LSTM over frames.
+
+CRNN and CRNN-TF are convolution blocks, then GRUs over the map that is left.
 
 The paper gives no sizes. Layers and sizes are those of the TensorFlow code that it links [1]_. Two
 things differ, as torch's GRU has them: the reset gate acts on the recurrent product, not on the
@@ -8,11 +10,16 @@ References
 ----------
 .. [1] https://github.com/FishInMedi/CRNN-TF
 
-The first convolution block with its normalisation folded into the kernel.
+Notes
+-----
+A block is a 3 x 3 convolution, batch normalisation, maximum pooling and an activation. The paper's
+networks pool last. As the activations never fall where their input rises, the maximum is the same
+before and after them, and before them it leaves fewer values to activate.
 
-The input of the first block has one channel, and its output 64 of the same size: all passes over
-those maps are passes over the largest memory of the network. Batch normalisation needs their mean
-and variance, but as a convolution is linear both follow from the patches p that the kernel sees,
+In the first block the normalisation is folded into the kernel, too. The input of the first block
+has one channel, and its output 64 of the same size: all passes over those maps are passes over the
+largest memory of the network. Batch normalisation needs their mean and variance, but as a
+convolution is linear both follow from the patches p that the kernel sees,
 
     mean_c = w_c . E[p] + b_c        var_c = w_c . Cov[p] w_c
 
@@ -23,15 +30,6 @@ and with them the convolution and its normalisation are one convolution, of the 
 Nothing is left then that looks at more than one segment at a time. So a few segments are taken at a
 time through convolution, pooling and activation; the maps in between stay in the cache of a CPU and
 are made again for the gradient, which takes less time than keeping them.
-
-The convolution blocks that CRNN and CRNN-TF share: maps (N, F, T) become (N, 128, F', T').
-
-A block is a 3 x 3 convolution, batch normalisation, maximum pooling and an activation. The paper's
-networks pool last. As the activations never fall where their input rises, the maximum is the same
-before and after them, and before them it leaves fewer values to activate. The first block, whose
-maps are the largest, does more of that kind: see `matt.models.crnn`.
-
-Recurrent layers: how they start and end, and the LSTM over frames.
 """
 
 from __future__ import annotations

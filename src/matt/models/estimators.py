@@ -2,9 +2,8 @@
 
 A fitted object of scikit-learn can be kept only as a pickle. Arrays can be kept anywhere, and a
 model predicts from them in the same way before it is saved and after. The result is that of
-scikit-learn's own ``predict_proba``, which the tests compare.
-
-scikit-learn's support vector machine as arrays: a machine a pair of genres, calibrated.
+scikit-learn's own ``predict_proba``, which the tests compare. The support vector machine is one a
+pair of genres, calibrated.
 """
 
 from __future__ import annotations

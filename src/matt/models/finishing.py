@@ -1,7 +1,5 @@
 """What is done once training is over: the head tuned, and how sure the network may be found out.
 
-Decoupled heads: embeddings learned from bags as they come, the last layer tuned for the tail.
-
 Embeddings are learned best from natural bags; it is the last layer that leans towards frequent
 genres [1]_. Both remedies keep encoder and attention as they are:
 

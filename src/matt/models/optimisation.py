@@ -1,14 +1,12 @@
 """Optimisers, the learning rate of each epoch, and the step with its clipped gradient.
 
-Training in 16 bits: which layers compute in them, and how small gradients survive float16.
+In 16 bits only some layers compute. Weights, their optimiser, recurrent layers, scores, softmax and
+the sums of the pooling stay float32 whatever is chosen; so does all prediction, that of validation
+bags included.
 
-Weights, their optimiser, recurrent layers, scores, softmax and the sums of the pooling stay float32
-whatever is chosen; so does all prediction, that of validation bags included.
-
-The average of the weights over the steps of a training, which forgets exponentially.
-
-torch's ``AveragedModel`` is not used: it starts from the weights after the first step, names all
-weights anew, and averages whole numbers or copies everything that is no parameter.
+The average of the weights forgets exponentially. torch's ``AveragedModel`` is not used: it starts
+from the weights after the first step, names all weights anew, and averages whole numbers or copies
+everything that is no parameter.
 """
 
 from __future__ import annotations

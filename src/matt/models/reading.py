@@ -1,11 +1,9 @@
 """Segments as tensors: from memory where all fit, else from the store, one batch ahead.
 
-How many segments a step may hold: as many as fit into the memory that it is to take.
-
-Vectors are small, and a step of 20,000 of them takes a few hundred megabytes; a log-mel of
-96 x 1360 takes 80 MB through a CRNN alone. The encoders tell how many numbers they keep.
-
-Values in memory through the inputs of a network once, instead of at every step of a training.
+A step holds as many as fit into the memory that it is to take. Vectors are small, and a step of
+20,000 of them takes a few hundred megabytes; a log-mel of 96 x 1360 takes 80 MB through a CRNN
+alone. The encoders tell how many numbers they keep. Values in memory go through the inputs of a
+network once, not at every step of a training.
 """
 
 from __future__ import annotations

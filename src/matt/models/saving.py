@@ -3,9 +3,8 @@
 Nothing is pickled, so opening a model runs none of its content. ``model.json`` is written last and
 holds the checksum of the weights: a folder without it, or with another one's weights, is no model.
 
-What every fitted classifier knows of its data, and keeps in ``model.json`` in the same words.
-
-What a classifier needs of bags: labels, two genres, disjoint tracks, one order of genres.
+Every fitted classifier keeps what it knows of its data in the same words, and asks the same of bags
+before: labels, two genres, disjoint tracks, one order of genres.
 """
 
 from __future__ import annotations

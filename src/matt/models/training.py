@@ -1,8 +1,7 @@
 """The one training loop: AdamW or SGD, early stopping on validation macro-F1, best weights kept.
 
-What a network says of the validation bags, by which its best epoch is chosen.
-
-What a training starts from: a network that knows the moments of its inputs, and its tracks.
+It starts from a network that knows the moments of its inputs, and ends with the epoch that says
+most of the validation bags.
 """
 
 from __future__ import annotations

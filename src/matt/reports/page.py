@@ -1,8 +1,7 @@
 """The report: everything about one run or several, in the order of its page.
 
-Several runs or systems on the same test tracks: one ranked table.
-
-Files of a report: one page as HTML and Markdown, all tables as JSON and CSV, pictures as PNG.
+Several runs on the same test tracks come to one ranked table. The files are one page as HTML and
+Markdown, all tables as JSON and CSV, pictures as PNG.
 """
 
 from __future__ import annotations

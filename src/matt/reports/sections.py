@@ -1,8 +1,7 @@
-"""What a run folder says of itself: its training, its data, its settings and versions.
+"""Sections of a report: training, data and settings of a run, albums worth a look, pictures.
 
-Albums worth a look: who decided, where the model was right and where it was wrong.
-
-Pictures of predictions under several names: one run beside its controls, or several runs.
+Albums are those where the model was surely right and surely wrong, with the tracks that decided.
+Pictures show predictions under several names: one run beside its controls, or several runs.
 """
 
 from __future__ import annotations

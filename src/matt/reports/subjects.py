@@ -1,8 +1,7 @@
 """What is compared or reported: runs of 'matt train' and files of predictions, whole or in part.
 
-Predictions that a run left, under the names of its tables.
-
-Anyone's predictions, put beside the tracks that they are of: what is scored, and what is not.
+The predictions of a run stand under the names of its tables; anyone else's are put beside the
+tracks that they are of, and it is told what is scored and what is not.
 """
 
 from __future__ import annotations

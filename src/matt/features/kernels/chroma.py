@@ -2,13 +2,11 @@
 
 Arrays have one row a frame. The definitions are those of `librosa.feature`.
 
-Tuning, from the peaks of spectra: what `librosa.estimate_tuning` finds at a lower price.
-
+Tuning is found from the peaks of spectra, as `librosa.estimate_tuning` does, at a lower price:
 librosa interpolates every bin of every frame and then keeps the peaks; here only what lies between
 150 and 4,000 Hz and rises above its neighbours is ever looked at.
 
-Constant-Q magnitudes: seven octaves of twelve bins from C1, as `librosa.cqt` computes them.
-
+The constant-Q transform has seven octaves of twelve bins from C1, as `librosa.cqt` computes them.
 An octave lower, at half the sampling rate, the filters are the same numbers. So one bank serves
 all octaves, and each is a product of a real matrix with frames of audio that was halved in rate
 once more.

@@ -1,19 +1,14 @@
-"""Frame features: rows of numbers, one column a frame, all from one pass over the spectra.
+"""Frame features from one pass over the spectra; the summary and the log-mel made of them.
 
-`matt.features.kernels.frames` says what they mean and what becomes of silence. Frames are cut
-every 512 samples, 2,048 long. What needs the whole segment (the tuning, what is silent, decibels
-below the loudest) is settled after the pass; of the spectra only their power is kept for it, and
-only when chroma is asked for.
+Frames are cut every 512 samples, 2,048 long. What needs the whole segment (the tuning, what is
+silent, decibels below the loudest) is settled after the pass; of the spectra only their power is
+kept for it, and only when chroma is asked for. For centroid, bandwidth and rolloff a spectrum is
+cut into groups of 32 bins. One product gives each group's sum and first two moments about its own
+middle, small numbers that single precision holds; the moments of the whole follow from them in
+double precision, and the group in which the rolloff lies from their running sum.
 
-Shape of a spectrum: centroid, bandwidth and rolloff, in bins, and its contrast.
-
-A spectrum is cut into groups of 32 bins. One product gives each group's sum and first two moments
-about its own middle, small numbers that single precision holds; the moments of the whole follow
-from them in double precision, and the group in which the rolloff lies from their running sum.
-
-The 518 summary columns of FMA's features.csv: seven statistics of 74 rows of frame features.
-
-What the columns mean is what FMA's extraction script computed, oddities included:
+**The summary** has the 518 columns of FMA's features.csv: seven statistics of 74 rows. What they
+mean is what FMA's extraction script computed, oddities included:
 
 - frames of 2,048 samples every 512, at the file's own sampling rate; the constant-Q transform has
   7 octaves of 12 bins from C1, and its tuning is estimated;
@@ -35,12 +30,11 @@ Where that script has no defined value, this module defines one:
   such audio is resampled to 44,100 Hz. With true frequencies, so is audio below 16,000 Hz, where
   the highest band of spectral contrast would be empty.
 
-Log-mel maps in decibels, as the paper's extraction makes them.
-
-Power spectra (Hann window, centred frames, the ends mirrored), a mel filter bank on Slaney's scale
-with Slaney's area normalisation from 0 Hz to half the sampling rate, then
-``10 log10(max(1e-10, power))`` with everything more than 80 dB below the loudest value raised to
-that floor. The reference power is 1: loudness is kept.
+**The log-mel** is a map in decibels, as the paper's extraction makes it: power spectra (Hann
+window, centred frames, the ends mirrored), a mel filter bank on Slaney's scale with Slaney's area
+normalisation from 0 Hz to half the sampling rate, then ``10 log10(max(1e-10, power))`` with
+everything more than 80 dB below the loudest value raised to that floor. The reference power is 1:
+loudness is kept.
 """
 
 from __future__ import annotations

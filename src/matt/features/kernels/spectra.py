@@ -1,12 +1,9 @@
-"""Magnitude spectra of audio, a block of frames at a time.
+"""Magnitude spectra of audio, a block of frames at a time, and filter banks over their bins.
 
 The transform runs in double precision as librosa does it or in single precision; what it gives is
 rounded to single precision either way. A block of frames stays in the cache of a core while
-everything is computed from it, before the next one comes.
-
-Decibels, as `librosa.power_to_db` has them with a reference of 1.
-
-Filter banks over the bins of a spectrum, designed by librosa and kept for the next segment.
+everything is computed from it, before the next one comes. Filter banks are designed by librosa and
+kept for the next segment.
 """
 
 from __future__ import annotations
