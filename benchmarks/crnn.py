@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from matt import Bags, FeatureSpec, FeatureStore, Tracks
-from matt.audio.policy import SegmentPolicy
+from matt.audio import SegmentPolicy
 from matt.models.crnn import CHANNELS, CRNN_POOLS, same_max_pool
 from matt.models.device import reproducible
 from matt.models.network import build_network

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt.audio import audio_hash, inspect, quiet_decoders, read_blocks
-from matt.audio.adts import parse_frame
 from matt.audio.containers import examine
+from matt.audio.mpeg import parse_adts
 from matt.errors import AudioError
 
 av = pytest.importorskip("av", reason="PyAV, of the extra [formats], is not installed")
@@ -194,12 +194,12 @@ def test_what_monkeys_audio_states_is_compared(tmp_path):
     ],
 )
 def test_adts_headers(header, length):
-    assert parse_frame(bytes.fromhex(header))[0] == length
+    assert parse_adts(bytes.fromhex(header))[0] == length
 
 
 @pytest.mark.parametrize("header", ["fffb90640d1ffc", "fff17c800d1ffc", "fff15080001ffc", "fff150"])
 def test_what_is_no_adts_header(header):
-    assert parse_frame(bytes.fromhex(header)) is None
+    assert parse_adts(bytes.fromhex(header)) is None
 
 
 @pytest.fixture(scope="module")

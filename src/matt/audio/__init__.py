@@ -5,21 +5,21 @@ several ways from one decode; `read_blocks` gives the whole stream, `audio_hash`
 without tags. All failures are `AudioError`.
 """
 
-from .blocks import read_blocks as read_blocks
+from .backends import REMEDY as REMEDY
+from .backends import quiet_decoders as quiet_decoders
 from .containers import EXTRA_SUFFIXES as EXTRA_SUFFIXES
 from .containers import SUFFIXES as SUFFIXES
 from .containers import audio_hash as audio_hash
-from .damage import Damage as Damage
-from .damage import OnDamage as OnDamage
+from .decoder import AudioFile as AudioFile
+from .decoder import Damage as Damage
+from .decoder import OnDamage as OnDamage
 from .decoder import decoder_version as decoder_version
 from .decoder import decoder_versions as decoder_versions
-from .inspection import AudioFile as AudioFile
-from .inspection import inspect as inspect
-from .policy import Cut as Cut
-from .policy import SegmentPolicy as SegmentPolicy
-from .pyav import REMEDY as REMEDY
-from .quiet import quiet_decoders as quiet_decoders
+from .decoder import inspect as inspect
+from .decoder import read_blocks as read_blocks
+from .segments import Cut as Cut
 from .segments import Segment as Segment
+from .segments import SegmentPolicy as SegmentPolicy
 from .segments import read_cuts as read_cuts
 from .segments import read_segments as read_segments
 from .structure import Completeness as Completeness

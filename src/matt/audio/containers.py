@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import AudioError
-from . import adts, asf, chunks, flac, monkey, mpeg, ogg, wavpack
-from .structure import CHUNK, Structure, read_at, read_span
-from .tagblocks import audio_extent
+from . import chunks, flac, mpeg, ogg
+from .structure import CHUNK, Structure, audio_extent, read_at, read_span
 
 SUFFIXES = frozenset(
     {".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".aif", ".aiff", ".aifc", ".au", ".caf"}
@@ -37,14 +36,14 @@ _MAGIC = {
 _Examine = Callable[[BinaryIO, int, int], Structure]
 _Encoded = Callable[[BinaryIO, int, int], Iterator[bytes]]
 _READERS: dict[str, tuple[_Examine, _Encoded]] = {
-    "MP3": (mpeg.examine, mpeg.encoded),
+    # With the Xing, Info or VBRI frame: taggers leave it alone, and it trims audio.
+    "MP3": (mpeg.examine, read_span),
     "FLAC": (flac.examine, flac.encoded),
     "Ogg": (ogg.examine, ogg.encoded),
     "chunks": (chunks.examine, chunks.encoded),
-    "WavPack": (wavpack.examine, read_span),
-    "Monkey's Audio": (monkey.examine, read_span),
-    "ASF": (asf.examine, asf.encoded),
-    "ADTS": (adts.examine, read_span),
+    "WavPack": (chunks.examine_wavpack, read_span),
+    "Monkey's Audio": (chunks.examine_monkey, read_span),
+    "ADTS": (mpeg.examine_adts, read_span),
 }
 
 
@@ -146,11 +145,9 @@ def _identify(stream: BinaryIO, start: int, stop: int) -> str:
     head = read_at(stream, start, 16)
     if head[:4] in _MAGIC:
         return _MAGIC[head[:4]]
-    if head == asf.MAGIC:
-        return "ASF"
     if chunks.identify(head):
         return "chunks"
-    if adts.parse_frame(head) is not None:
+    if mpeg.parse_adts(head) is not None:
         return "ADTS"  # MPEG audio with layer bits 0
     return "MP3" if mpeg.is_mpeg(stream, start, stop) else ""
 

@@ -1,7 +1,7 @@
 """An audio file: blocks of mono float32, and what was lost on the way.
 
-libsndfile decodes (`sndfile`), or PyAV what libsndfile cannot (`pyav`); the content of a file says
-which. All else is the same for both, and here.
+libsndfile decodes, or PyAV what libsndfile cannot (`backends`); the content of a file says which.
+All else is the same for both, and here.
 
 Most decoders hide damage: libmpg123 searches for the next frame, libogg drops a page, and both go
 on. So the container is examined first (`containers.examine`), the decoder's errors are listened to,
@@ -12,18 +12,29 @@ what decodes is joined without gaps, and the loss is told as a `Damage`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import Literal
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
-from . import pyav, sndfile
-from .backend import Backend, Broken
+from .backends import (
+    PYAV_CONTAINERS,
+    REMEDY,
+    Backend,
+    Broken,
+    Pyav,
+    Sndfile,
+    libsndfile_version,
+    pyav_version,
+)
 from .containers import examine
-from .damage import Damage, OnDamage
-from .sndfile import Sndfile
+from .structure import Completeness
+
+OnDamage = Literal["fail", "salvage"]
 
 _PIECE = 4096  # samples decoded at a time: what an error costs when salvaging, at least
 _QUICK = 16 * _PIECE  # otherwise: each call costs, but longer ones leave the cache until mixed
@@ -32,9 +43,42 @@ _MOST_VALUES = 1 << 22  # at a time, whatever rate and channels a header claims:
 _SALVAGE_REMEDY = "restore the file, or keep what decodes with --salvage"
 
 
+@dataclass(frozen=True)
+class Damage:
+    """What a salvaged file lost.
+
+    Attributes
+    ----------
+    path : str
+    reason : str
+    kept : float
+        Seconds that decoded.
+    stated : float or None
+        Seconds that the file says it has; None where it does not say.
+    finished : bool
+        Whether all of the file was read; otherwise more may have been kept.
+
+    Examples
+    --------
+    >>> str(Damage("a.flac", "lost sync", kept=12.34, stated=30.0, finished=True))
+    'kept 12.3 of 30.0 s: lost sync'
+    """
+
+    path: str
+    reason: str
+    kept: float
+    stated: float | None
+    finished: bool
+
+    def __str__(self) -> str:
+        least = "" if self.finished else "at least "
+        of = "" if self.stated is None else f" of {self.stated:.1f}"
+        return f"kept {least}{self.kept:.1f}{of} s: {self.reason}"
+
+
 def decoder_versions() -> tuple[str, str | None]:
     """Name and version of libsndfile and of PyAV; None where the extra is not installed."""
-    return sndfile.version(), pyav.version()
+    return libsndfile_version(), pyav_version()
 
 
 def decoder_version() -> str:
@@ -98,12 +142,7 @@ class Decoder:
     def __enter__(self) -> Decoder:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -205,20 +244,20 @@ class Decoder:
     def _open(self) -> Backend:
         kind = self.structure.format
         try:
-            if kind not in pyav.CONTAINERS:
+            if kind not in PYAV_CONTAINERS:
                 return Sndfile(self.path, self.structure)
-            if pyav.version() is not None:
-                return pyav.Pyav(self.path, self.structure)
+            if pyav_version() is not None:
+                return Pyav(self.path, self.structure)
         except Broken as error:
             raise AudioError(self._why_not(error)) from error
-        _, name = pyav.CONTAINERS[kind]
-        raise AudioError(f"{self.path} holds {name}, which needs PyAV; {pyav.REMEDY}")
+        _, name = PYAV_CONTAINERS[kind]
+        raise AudioError(f"{self.path} holds {name}, which needs PyAV; {REMEDY}")
 
     def _why_not(self, error: Broken) -> str:
         """Say why the decoder did not open the file."""
         kind = self.structure.format
         if kind:
-            decoder = pyav.version() if kind in pyav.CONTAINERS else sndfile.version()
+            decoder = pyav_version() if kind in PYAV_CONTAINERS else libsndfile_version()
             reasons = "; ".join([*self._problems, str(error)])
             return (
                 f"{self.path} ({kind}, {decoder}) cannot be opened: {reasons}; "
@@ -227,6 +266,146 @@ class Decoder:
         return (
             f"{self.path} holds no audio format that {decoder_version()} knows; "
             "check what it is, or leave it out"
+        )
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """An audio file, described.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        Container and encoding, e.g. ``"OGG VORBIS"``.
+    decoder : str
+        E.g. ``"libsndfile 1.2.2"``.
+    sr : int
+        Sampling rate in Hz.
+    channels : int
+    duration : float
+        Seconds, as stated by the file; counted where it does not say.
+    completeness : {"complete", "truncated", "undetectable"}
+        Whether all is there that the file says it holds; ``"undetectable"`` if it does not say.
+    reason : str
+        What the completeness rests on.
+    breaks : tuple of str
+        Damage in the middle, as far as the container shows it without decoding.
+    """
+
+    path: Path
+    format: str
+    decoder: str
+    sr: int
+    channels: int
+    duration: float
+    completeness: Completeness
+    reason: str
+    breaks: tuple[str, ...] = ()
+
+
+def inspect(path: Path | str) -> AudioFile:
+    """Describe an audio file without decoding it.
+
+    Only a file whose length neither its header nor its structure tells is decoded, to count.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be opened or holds no audio. Damage and truncation are no errors here.
+    """
+    with Decoder(path, on_damage="salvage") as decoder:
+        n = decoder.stated
+        if n is None:
+            n = sum(len(block) for block in decoder.blocks(seconds=5.0))
+        structure = decoder.structure
+        return AudioFile(
+            decoder.path,
+            decoder.format,
+            decoder.decoder,
+            decoder.sr,
+            decoder.channels,
+            n / decoder.sr,
+            structure.completeness,
+            structure.reason,
+            structure.breaks,
+        )
+
+
+def read_blocks(
+    path: Path | str,
+    *,
+    sr: int | None,
+    on_damage: OnDamage = "fail",
+    block_seconds: float = 5.0,
+    damages: list[Damage] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Decode a file to mono at one sampling rate, block by block.
+
+    Channels are averaged, then the stream is resampled by soxr (HQ), so that the blocks joined
+    equal the whole file resampled at once. Memory depends on ``block_seconds`` alone.
+
+    Parameters
+    ----------
+    path : path
+    sr : int or None
+        Sampling rate in Hz; None keeps the file's own.
+    on_damage : {"fail", "salvage"}
+        What to do with a damaged or truncated file.
+    block_seconds : float > 0
+    damages : list, optional
+        Salvaging appends a `Damage` to it when reading ends, if the file is not sound.
+
+    Yields
+    ------
+    float32 array, shape (n,)
+        ``n >= 1``, all finite.
+
+    Raises
+    ------
+    AudioError
+        If the file cannot be read, is no audio, holds samples that are not finite, or is damaged
+        and not salvaged. Nothing is read before the first block is asked for.
+    """
+    if not block_seconds > 0:
+        raise ConfigError(f"block_seconds must be positive, got {block_seconds}")
+    with Decoder(path, on_damage=on_damage) as decoder:
+        try:
+            yield from resampled(decoder, decoder.blocks(seconds=block_seconds), sr=sr)
+        finally:
+            if damages is not None and decoder.damage is not None:
+                damages.append(decoder.damage)
+
+
+def resampled(
+    decoder: Decoder, blocks: Iterator[NDArray[np.float32]], *, sr: int | None
+) -> Iterator[NDArray[np.float32]]:
+    """Blocks of an open file at another sampling rate; see `read_blocks`."""
+    if sr is not None and sr < 1:
+        raise ConfigError(f"sr must be at least 1 Hz, got {sr}; None keeps the file's own")
+    if sr is None or sr == decoder.sr:
+        yield from blocks
+        return
+    try:
+        stream = soxr.ResampleStream(decoder.sr, sr, 1, dtype="float32", quality="HQ")
+    except (ValueError, RuntimeError) as error:
+        raise decoder.error(
+            f"cannot be resampled from {decoder.sr} to {sr} Hz ({error})", "choose another sr"
+        ) from error
+    kept, empty = 0, True
+    for block in blocks:
+        kept += len(block)
+        out = stream.resample_chunk(block)
+        if len(out):  # the first blocks may only fill the filter
+            empty = False
+            yield out
+    rest = stream.resample_chunk(np.empty(0, dtype=np.float32), last=True)
+    if len(rest):
+        yield rest
+    elif empty:
+        raise decoder.error(
+            f"is too short: {kept} samples at {decoder.sr} Hz are none at {sr} Hz",
+            "leave it out",
         )
 
 

@@ -8,18 +8,27 @@ libsndfile estimates the length of a file without such a header from its first f
 there, which cuts many variable-bitrate files short. Such a file is given a header made from the
 frames really counted (`Structure.parts`), and one that states too few gets the right number.
 With a header libmpg123 leaves out its own delay, the first 529 samples, as for any other file.
+
+AAC as a bare stream is a chain of ADTS frames. Nothing states how many there should be, so one that
+is cut between two frames looks whole; one that is cut within a frame is told as such.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from .splice import Part
-from .structure import CHUNK, MOST_BREAKS, Structure, read_at, read_span
-from .tagblocks import leading_tag
+from .structure import (
+    CHUNK,
+    MOST_BREAKS,
+    MOST_SPANS,
+    Part,
+    Structure,
+    find_header,
+    leading_tag,
+    read_at,
+)
 
 _KBPS = {  # by (MPEG-1?, layer); index 0 is "free", 15 is forbidden
     (True, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -32,8 +41,9 @@ _KBPS = {  # by (MPEG-1?, layer); index 0 is "free", 15 is forbidden
 _HZ = (44_100, 48_000, 32_000)
 _DIVISOR = {3: 1, 2: 2, 0: 4}  # of the sampling rate, by the version bits: MPEG-1, 2, 2.5
 _SAME = 0xFFFE0C00  # sync, version, layer, sampling rate: what no frame of a file may change
-_MOST_SPANS = 10_000  # between breaks; after that the decoder has to find its way itself
 _SEARCH = 1 << 20  # bytes of junk before the first frame that are looked through
+_ADTS = 7  # bytes of a header, without a checksum
+_ADTS_SAME = 0xFFFE_FDC0  # sync, version, profile, sampling rate, channels: equal in all frames
 
 
 @dataclass(frozen=True)
@@ -83,54 +93,41 @@ def parse_frame(header: bytes) -> Frame | None:
     return Frame(word, length, samples, sr, layer, side_info)
 
 
-def find_frame(stream: BinaryIO, start: int, stop: int, *, same: int = 0) -> tuple[int, Frame]:
-    """Position and header of the next frame, which must be followed by another or by the end.
+def find_frame(stream: BinaryIO, start: int, stop: int, *, same: int = 0) -> int:
+    """Position of the next frame that another one or the end follows; -1 if there is none.
 
     Parameters
     ----------
     same : int
         Only a frame with this `Frame.same` counts; 0: any, within the first MiB.
-
-    Returns
-    -------
-    position : int
-        -1 where there is none; the header is then of no meaning.
-    frame : Frame
     """
-    nothing = Frame(0, 0, 0, 0, 0, 0)
+
+    def is_one(position: int, header: bytes) -> bool:
+        frame = parse_frame(header)
+        if frame is None or same not in (0, frame.same):
+            return False
+        after = position + frame.length
+        follower = parse_frame(read_at(stream, after, 4)) if after + 4 <= stop else None
+        return after == stop or (follower is not None and follower.same == frame.same)
+
     if not same:
-        stop_search = min(stop, start + _SEARCH)
-        sync = re.compile(rb"\xff[\xe0-\xff]")
-    else:
-        stop_search = stop
-        sync = re.compile(
-            re.escape(bytes([same >> 24, same >> 16 & 0xFE]))
-            + b"|"
-            + re.escape(bytes([same >> 24, same >> 16 & 0xFE | 1]))
-        )
-    for base in range(start, stop_search, CHUNK):
-        piece = read_at(stream, base, CHUNK + 3)  # a header may lie across two pieces
-        for match in sync.finditer(piece):
-            frame = parse_frame(piece[match.start() : match.start() + 4])
-            position = base + match.start()
-            if frame is None or (same and frame.same != same) or match.start() >= CHUNK:
-                continue
-            after = position + frame.length
-            follower = parse_frame(read_at(stream, after, 4)) if after + 4 <= stop else None
-            if after == stop or (follower is not None and follower.same == frame.same):
-                return position, frame
-    return -1, nothing
+        sync = re.compile(rb"\xff(?=[\xe0-\xff])")
+        return find_header(stream, start, min(stop, start + _SEARCH), sync, 4, is_one)
+    second = same >> 16 & 0xFE  # its last bit, a checksum, may change
+    sync = re.compile(b"\xff[%c%c]" % (second, second | 1))
+    return find_header(stream, start, stop, sync, 4, is_one)
 
 
 def is_mpeg(stream: BinaryIO, start: int, stop: int) -> bool:
     """Whether frames of MPEG audio are found near ``start``."""
-    return find_frame(stream, start, stop)[0] >= 0
+    return find_frame(stream, start, stop) >= 0
 
 
 def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
     """Compare the frames that are there with the number stated in the first one."""
-    position, first = find_frame(stream, start, stop)
-    if position < 0:
+    position = find_frame(stream, start, stop)
+    first = parse_frame(read_at(stream, position, 4)) if position >= 0 else None
+    if first is None:
         return Structure("MP3", "undetectable", "no MPEG frames with a known bitrate were found")
     content = read_at(stream, position, first.length)
     kind, stated, field = _stated_frames(content, first)
@@ -155,11 +152,6 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
     short = present < stated - 1 or (present < stated and chain.cut)
     reason = f"{present} of the {stated} MPEG frames that its {kind} header states are there{cut}"
     return Structure("MP3", "truncated" if short else "complete", reason, chain.breaks, parts)
-
-
-def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    """All frames, the Xing, Info or VBRI frame too: taggers leave it alone, and it trims audio."""
-    return read_span(stream, start, stop)
 
 
 def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
@@ -190,7 +182,7 @@ def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
         if (tag := leading_tag(stream, position, stop)) > 0:  # files joined end to end
             position += tag
             continue
-        found, _ = find_frame(stream, position + 1, stop, same=first.same)
+        found = find_frame(stream, position + 1, stop, same=first.same)
         if found < 0:
             break  # what is left is no audio
         if len(breaks) < MOST_BREAKS:
@@ -199,7 +191,7 @@ def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
                 f"MPEG sync is lost after {seconds:.1f} s, at byte {position} "
                 f"({found - position} bytes are no audio)"
             )
-        if len(spans) < _MOST_SPANS:
+        if len(spans) < MOST_SPANS:
             spans.append((begin, position))
             begin = found
         position = found
@@ -229,3 +221,59 @@ def _info_frame(like: Frame, n_frames: int) -> bytes:
     length = frame.length if frame else 0
     tag = b"Info" + (1).to_bytes(4, "big") + n_frames.to_bytes(4, "big")
     return (word.to_bytes(4, "big") + bytes(like.side_info) + tag).ljust(length, b"\0")
+
+
+def parse_adts(header: bytes) -> tuple[int, int] | None:
+    """Length of a frame in bytes, and what all frames of a stream share; None if it is no header.
+
+    >>> parse_adts(bytes.fromhex("fff150801abffc"))[0]
+    213
+    """
+    if len(header) < _ADTS or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    length = int.from_bytes(header[3:6], "big") >> 5 & 0x1FFF
+    sr_index = header[2] >> 2 & 15
+    if length < _ADTS or sr_index > 12:
+        return None
+    return length, int.from_bytes(header[:4], "big") & _ADTS_SAME
+
+
+def examine_adts(stream: BinaryIO, start: int, stop: int) -> Structure:
+    """Follow the chain of frames to its end."""
+    position, same, n_frames, end = start, 0, 0, ""
+    breaks: list[str] = []
+    while position + _ADTS <= stop:
+        frame = parse_adts(read_at(stream, position, _ADTS))
+        if frame is not None and same in (0, frame[1]):
+            if position + frame[0] > stop:
+                end = "; its last frame is cut"
+                break
+            n_frames, position, same = n_frames + 1, position + frame[0], frame[1]
+            continue
+        found = _find_adts(stream, position + 1, stop, same)
+        if found < 0:
+            break  # what is left is no audio
+        if len(breaks) < MOST_BREAKS:
+            breaks.append(
+                f"ADTS sync is lost after {n_frames} frames, at byte {position} "
+                f"({found - position} bytes are no audio)"
+            )
+        position = found
+    if position < stop < position + _ADTS and read_at(stream, position, 1) == b"\xff":
+        end = "; its last frame is cut"
+    reason = f"ADTS does not say how many frames there should be{end}"
+    return Structure("ADTS", "undetectable", reason, tuple(breaks))
+
+
+def _find_adts(stream: BinaryIO, start: int, stop: int, same: int) -> int:
+    """Position of the next frame that another one or the end follows; -1 if there is none."""
+
+    def is_one(position: int, header: bytes) -> bool:
+        frame = parse_adts(header)
+        if frame is None or frame[1] != same:
+            return False
+        after = position + frame[0]
+        follower = parse_adts(read_at(stream, after, _ADTS)) if after < stop else None
+        return after == stop or (follower is not None and follower[1] == same)
+
+    return find_header(stream, start, stop, re.compile(rb"\xff"), _ADTS, is_one)

@@ -7,15 +7,17 @@ packets as they are, so the encoded audio is hashed packet by packet.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import BinaryIO
 
-from .structure import CHUNK, MOST_BREAKS, Structure, read_at
+from .structure import MOST_BREAKS, Structure, find_header, read_at
 
 _HEADER = 27  # bytes before the table of segments
+_CAPTURE = re.compile(b"OggS")
 _FIRST, _LAST = 2, 4  # flags of a page
 _FLAC = b"\x7fFLAC"
 _COMMENTED = (b"\x01vorbis", b"OpusHead", b"Speex   ")  # their second packet is the comment
@@ -55,7 +57,9 @@ def pages(stream: BinaryIO, start: int, stop: int) -> Iterator[Page]:
             position += _HEADER + len(page.lacing) + sum(page.lacing)
             continue
         yield Page(position)
-        position = _next_capture(stream, position + 1, stop)
+        position = find_header(stream, position + 1, stop, _CAPTURE, 4)
+        if position < 0:
+            return
 
 
 def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
@@ -177,13 +181,3 @@ def _page(stream: BinaryIO, position: int, stop: int) -> Page | None:
     sound = checksum(header[:22] + bytes(4) + header[26:] + lacing + body) == stated
     serial, sequence = (int.from_bytes(header[at : at + 4], "little") for at in (14, 18))
     return Page(position, header[5], serial, sequence, lacing, body, sound)
-
-
-def _next_capture(stream: BinaryIO, position: int, stop: int) -> int:
-    while position < stop:
-        piece = read_at(stream, position, CHUNK + 3)  # the pattern may lie across two pieces
-        found = piece.find(b"OggS")
-        if found >= 0:
-            return position + found
-        position += CHUNK
-    return stop
