@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from matt import Tracks
 from matt.features.extract import extract
-from matt.features.report import Progress
 from matt.features.spec import FeatureSpec
+from matt.processes import Progress
 
 from .paired import Claim
 

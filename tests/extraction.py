@@ -10,7 +10,6 @@ import soundfile
 
 from matt import Tracks
 from matt.audio import SegmentPolicy, read_segments
-from matt.features.extract import Limits
 from matt.features.spec import FeatureSpec
 from matt.features.worker import Outcome
 
@@ -55,9 +54,6 @@ def hostile(path, specs, salvage, alive):
 def forbidden(path, specs, salvage, alive):
     """For runs that have nothing to decode."""
     raise AssertionError(f"{path} was decoded")
-
-
-LIGHT, FORBIDDEN = Limits(extractor=light), Limits(extractor=forbidden)
 
 
 def write(path, *, seed, seconds=0.7):

@@ -9,7 +9,7 @@ from matt.cli import extraction
 from matt.cli.bars import Bars
 from matt.cli.console import Output, add_bar
 from matt.cli.extraction import watched
-from matt.features.extract import Progress
+from matt.processes import Progress
 
 SPECS = [FeatureSpec.summary(), FeatureSpec.logmel()]
 FAILURE = "music/\x1b[31mbad.mp3: holds no audio"

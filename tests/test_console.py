@@ -3,10 +3,8 @@
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ import typer
 from matt.cli import app as app_module
 from matt.cli import doctor
 from matt.cli.console import Output, outcome
-from matt.datasets.spread import spread
 from matt.errors import DataError
 from matt.evaluation.tables import Column, Table
 
@@ -228,50 +225,3 @@ def test_quiet_says_nothing_of_a_damaged_file(tmp_path):
     done = matt(*arguments, "--store", tmp_path / "new", "--quiet")
     assert (done.returncode, done.stderr) == (3, b"")
     assert b"failed" in done.stdout
-
-
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
-def test_processes_leave_interrupts_to_the_one_that_started_them():
-    mine = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    assert list(spread(signal.getsignal, [signal.SIGINT], workers=2)) == [signal.SIG_IGN]
-    masks = list(spread(partial(signal.pthread_sigmask, signal.SIG_BLOCK), [[], []], workers=2))
-    assert all(signal.SIGINT in mask for mask in masks)  # from the first, before any import
-    assert (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == mine
-
-
-WRITE = """
-import sys
-from multiprocessing.context import SpawnProcess
-from matt.datasets.synthetic import write_library
-
-start = SpawnProcess.start
-
-def tell(process):
-    start(process)
-    print("started", flush=True)
-
-if __name__ == "__main__":
-    SpawnProcess.start = tell
-    write_library(sys.argv[1], seconds=(0.5, 0.6), workers=2)
-"""
-
-
-@pytest.mark.skipif(os.name == "nt", reason="process groups are those of POSIX")
-def test_an_interrupt_is_told_by_the_parent_alone(tmp_path):
-    script = tmp_path / "write.py"
-    script.write_text(WRITE)
-    with subprocess.Popen(
-        [sys.executable, script, tmp_path / "library"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as parent:
-        for _ in range(2):
-            assert parent.stdout.readline() == "started\n"
-        # Now, while they load their libraries, is when they would say most.
-        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
-        _, err = parent.communicate(timeout=120)  # a hang fails instead of lasting
-    assert parent.returncode == -signal.SIGINT
-    assert err.count("Traceback") == 1  # of this script, which does not catch it
-    assert err.endswith("KeyboardInterrupt\n")

@@ -21,14 +21,12 @@ from matt import ConfigError, DataError, MattError
 from matt.cli.app import app
 from matt.features.cluster import Needs, connected, matt_block
 from matt.features.extract import extract
-from matt.features.limits import Limits
 from matt.features.plan import provenance, stamp_of
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes and signals of POSIX")
 OWN_CWD = Path("/proc/self/cwd")  # an absolute path to another folder in each process
 PLAIN = ("--no-nanny",)
-LIGHT = Limits(extractor=light)
 
 
 # ---- extractors; they run in a child of a worker, which imports this module ----
@@ -157,7 +155,7 @@ def files(tmp_path):
 @pytest.fixture
 def whole(files, tmp_path):
     """What a run on this machine alone writes: three blocks."""
-    extract(table(files), SPEC, tmp_path / "whole", workers=1, limits=LIGHT)
+    extract(table(files), SPEC, tmp_path / "whole", workers=1, extractor=light)
     return digests(tmp_path / "whole")
 
 
@@ -168,8 +166,9 @@ def run(files, tmp_path):
     def go(cluster, extractor, **options):
         store = tmp_path / "store"
         with connected(cluster.address, [store], list(map(str, files))) as executor:
-            limits = Limits(extractor=extractor)
-            return extract(table(files), SPEC, store, executor=executor, limits=limits, **options)
+            return extract(
+                table(files), SPEC, store, executor=executor, extractor=extractor, **options
+            )
 
     return go
 
@@ -254,7 +253,7 @@ def test_without_its_scheduler_a_run_ends_and_can_go_on(cluster, run, whole, tmp
     assert logged.getvalue() == ""
     store = tmp_path / "store"
     assert digests(store).items() <= whole.items()
-    extract(table(sorted((tmp_path / "music").iterdir())), SPEC, store, workers=1, limits=LIGHT)
+    extract(table(sorted((tmp_path / "music").iterdir())), SPEC, store, workers=1, extractor=light)
     assert digests(store) == whole
 
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from extraction import FORBIDDEN, LIGHT, SPEC, digests, table, write
+from extraction import SPEC, digests, forbidden, light, table, write
 
 from matt import DataError
 from matt.audio import SegmentPolicy
@@ -38,16 +38,16 @@ def tracks(tmp_path):
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_loses_nothing(tracks, small_disk, tmp_path):
-    extract(tracks, SPEC, tmp_path / "whole", workers=1, limits=LIGHT)
+    extract(tracks, SPEC, tmp_path / "whole", workers=1, extractor=light)
     whole, store = digests(tmp_path / "whole"), small_disk / "store"
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(96 * KIB))  # the values fit in what is left, but not all tables do
     with pytest.raises(DataError, match=r"No space left on device\); free some space and run"):
-        extract(tracks, SPEC, store, workers=1, limits=LIGHT)
+        extract(tracks, SPEC, store, workers=1, extractor=light)
     assert digests(store).items() <= whole.items()
     assert len(digests(store)) > 1
     ballast.unlink()
-    extract(tracks, SPEC, store, workers=1, limits=LIGHT)
+    extract(tracks, SPEC, store, workers=1, extractor=light)
     assert digests(store) == whole
 
 
@@ -56,7 +56,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_decoded(tracks, small_dis
     with pytest.raises(
         DataError, match=r"store needs 0\.00235 GB .*, but only 0\.000\d+ GB are fr"
     ):
-        extract(tracks, FeatureSpec.logmel(), small_disk / "store", limits=FORBIDDEN)
+        extract(tracks, FeatureSpec.logmel(), small_disk / "store", extractor=forbidden)
     assert list(digests(small_disk / "store")) == ["spec.json"]
 
 
@@ -70,7 +70,7 @@ def test_stores_on_one_disk_are_counted_together(tracks, small_disk):
     assert {spec.n_bytes for spec in stores} == {2 * 99 * 48}
     places = {spec: small_disk / str(sr) for spec, sr in stores.items()}
     with pytest.raises(DataError, match=r"needs 0\.000171 GB"):
-        extract_all(tracks, places, limits=FORBIDDEN)
+        extract_all(tracks, places, extractor=forbidden)
 
 
 def test_a_guess_refuses_nothing(tracks, small_disk):
@@ -79,4 +79,4 @@ def test_a_guess_refuses_nothing(tracks, small_disk):
         sr=8_000, n_fft=256, hop_length=64, n_mels=31, segments=SegmentPolicy("all", 0.5, hop=0.02)
     )
     with pytest.raises(DataError, match="No space left on device"):
-        extract(tracks, spec, small_disk / "store", workers=1, limits=LIGHT)
+        extract(tracks, spec, small_disk / "store", workers=1, extractor=light)

@@ -18,12 +18,11 @@ import pytest
 import soundfile
 from audio_files import without_length
 from extraction import (
-    FORBIDDEN,
-    LIGHT,
     SPEC,
     SR,
     SUFFIXES,
     digests,
+    forbidden,
     hostile,
     light,
     lightly,
@@ -34,11 +33,12 @@ from extraction import (
 from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, read_segments
 from matt.features.computing import LOUDEST, computed, fitted
-from matt.features.extract import Limits, extract
+from matt.features.extract import extract
 from matt.features.kernels.frames import logmel, summary
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
 from matt.features.worker import Outcome, extract_file, guarded
+from matt.processes import Limits
 
 LIMIT = 2.0  # seconds
 
@@ -79,7 +79,7 @@ def original(tmp_path_factory):
     folder = tmp_path_factory.mktemp("original")
     (folder / "music").mkdir()
     paths = [write(folder / "music" / f"{i}.{SUFFIXES[i % 4]}", seed=i) for i in range(9)]
-    extract(table(paths), SPEC, folder / "whole", workers=2, limits=LIGHT)
+    extract(table(paths), SPEC, folder / "whole", workers=2, extractor=light)
     return paths, digests(folder / "whole"), folder
 
 
@@ -155,7 +155,8 @@ def test_summaries_at_the_files_own_rate_from_a_child_without_torch_or_threads(f
         spec,
         tmp_path / "store",
         workers=1,
-        limits=Limits(extractor=probe, nice=3),
+        limits=Limits(nice=3),
+        extractor=probe,
     )
     silent = {"loaded": [], "threads": 1, "stderr": True}
     assert len(report.partial) == 2
@@ -172,7 +173,7 @@ def test_one_track_may_have_several_segments(files, tmp_path):
     policy = SegmentPolicy("all", 0.2)
     spec = FeatureSpec.logmel(sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=policy)
     write(files[0], seed=0, seconds=1.3)
-    extract(table(files[:2]), spec, tmp_path / "store", workers=1, limits=LIGHT)
+    extract(table(files[:2]), spec, tmp_path / "store", workers=1, extractor=light)
     store = FeatureStore.open(tmp_path / "store")
     counts = store.counts(np.array([100, 101]))
     for path, count in zip(files, counts, strict=False):
@@ -193,7 +194,8 @@ def test_crash_hang_and_blow_up_cost_one_file_each(files, tmp_path):
         SPEC,
         tmp_path / "store",
         workers=2,
-        limits=Limits(timeout=2, memory=2**29, extractor=hostile),
+        limits=Limits(timeout=2, memory=2**29),
+        extractor=hostile,
     )
     assert report.extracted == 4
     remedy = "; restore the file or leave it out"
@@ -214,7 +216,8 @@ def test_a_file_may_take_longer_than_the_limit_as_long_as_it_gets_on(files, tmp_
         SPEC,
         tmp_path / "store",
         workers=1,
-        limits=Limits(timeout=LIMIT, extractor=patient),
+        limits=Limits(timeout=LIMIT),
+        extractor=patient,
     )
     assert (report.extracted, list(reasons(report))) == (1, ["silent.wav"])
 
@@ -225,7 +228,7 @@ def test_audio_that_is_far_too_loud_fails_in_our_words(spec, peak, tmp_path):
     path = tmp_path / "loud.wav"
     tone = np.sin(np.arange(40_000) / 9)
     soundfile.write(path, peak * tone, 16_000, subtype="FLOAT")
-    (outcome,) = guarded(extract_file, str(path), [spec], False, 0, str(path))
+    (outcome,) = guarded(extract_file, str(path), [spec], False, 0)
     assert outcome.values is None
     assert "far too loud, replace" in outcome.reason or "not finite" in outcome.reason
     assert "ParameterError" not in outcome.reason
@@ -286,7 +289,7 @@ def test_what_failed_is_salvaged_when_that_is_asked_for_later(suffix, files, tmp
     spec = FeatureSpec.logmel(
         sr=SR, n_fft=256, hop_length=128, n_mels=17, segments=SegmentPolicy("first", 5.0)
     )
-    run = partial(extract, tracks, spec, store, workers=1, limits=LIGHT)
+    run = partial(extract, tracks, spec, store, workers=1, extractor=light)
 
     report = run()
     assert (report.extracted, report.unchanged) == (1, 0)
@@ -302,7 +305,7 @@ def test_what_failed_is_salvaged_when_that_is_asked_for_later(suffix, files, tmp
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
 def test_a_file_that_may_not_be_read_costs_itself(files, tmp_path):
     files[1].chmod(0)
-    report = extract(table(files[:3]), SPEC, tmp_path / "store", workers=1, limits=LIGHT)
+    report = extract(table(files[:3]), SPEC, tmp_path / "store", workers=1, extractor=light)
     assert (report.extracted, list(reasons(report))) == (2, [files[1].name])
 
 
@@ -320,7 +323,7 @@ def test_an_interrupted_run_continues_to_the_same_bytes(original, tmp_path):
     for attempt in range(50):
         store = tmp_path / f"store-{attempt}"
         with pytest.raises(KeyboardInterrupt):
-            extract(table(files), SPEC, store, workers=1, progress=interrupt, limits=LIGHT)
+            extract(table(files), SPEC, store, workers=1, progress=interrupt, extractor=light)
         there = digests(store)
         if len(there) < len(whole):
             break
@@ -329,7 +332,7 @@ def test_an_interrupted_run_continues_to_the_same_bytes(original, tmp_path):
 
     # The open plan is finished as it was drawn up, whatever is asked for now.
     other_order = table(files).take(np.arange(9)[::-1])
-    report = extract(other_order, SPEC, store, workers=1, limits=LIGHT)
+    report = extract(other_order, SPEC, store, workers=1, extractor=light)
     assert there.items() <= digests(store).items()
     assert set(report.blocks) == {n.removesuffix(".npy") for n in whole if n.endswith("npy")} - {
         n.removesuffix(".parquet") for n in there
@@ -340,7 +343,7 @@ def test_an_interrupted_run_continues_to_the_same_bytes(original, tmp_path):
 PROGRAM = """
 import sys
 from pathlib import Path
-from extraction import LIGHT, SPEC, table
+from extraction import SPEC, light, table
 from matt.features.extract import extract
 
 def say(step):
@@ -351,7 +354,7 @@ def say(step):
 if __name__ == "__main__":
     folder, store = map(Path, sys.argv[1:])
     files = sorted(folder.iterdir())
-    extract(table(files), SPEC, store, workers=2, progress=say, limits=LIGHT)
+    extract(table(files), SPEC, store, workers=2, progress=say, extractor=light)
 """
 
 
@@ -385,7 +388,7 @@ def test_a_killed_run_leaves_no_process_and_continues_to_the_same_bytes(number, 
     finished = {name: digest for name, digest in digests(store).items() if name[0] != "."}
     assert finished.items() <= whole.items()
 
-    extract(table(files), SPEC, store, workers=2, limits=LIGHT)
+    extract(table(files), SPEC, store, workers=2, extractor=light)
     assert {name: digest for name, digest in digests(store).items() if name[0] != "."} == whole
 
 
@@ -394,7 +397,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from extraction import LIGHT, SPEC, table
+from extraction import SPEC, light, table
 from matt.features.extract import extract
 
 if __name__ == "__main__":
@@ -402,7 +405,7 @@ if __name__ == "__main__":
     steps = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         report = extract(
-            table(sorted(folder.iterdir())), SPEC, store, limits=LIGHT, executor=pool,
+            table(sorted(folder.iterdir())), SPEC, store, extractor=light, executor=pool,
             progress=steps.append,
         )
     print(report.extracted, steps[-1].done, steps[-1].total, steps[-1].block)
@@ -438,7 +441,7 @@ def test_threads_of_ones_own_may_extract_blocks_and_their_children_end_with_them
     files, whole, _ = original
     before = set(multiprocessing.active_children())
     with ThreadPoolExecutor(2) as pool:
-        extract(table(files), SPEC, tmp_path / "store", limits=LIGHT, executor=pool)
+        extract(table(files), SPEC, tmp_path / "store", extractor=light, executor=pool)
     assert digests(tmp_path / "store") == whole
     assert set(multiprocessing.active_children()) <= before
 
@@ -448,7 +451,7 @@ def test_threads_of_ones_own_may_extract_blocks_and_their_children_end_with_them
 
 def test_a_second_run_has_nothing_to_do(files, store):
     before = digests(store)
-    report = extract(table(files), SPEC, store, limits=FORBIDDEN)
+    report = extract(table(files), SPEC, store, extractor=forbidden)
     assert (report.unchanged, report.blocks) == (9, ())
     assert digests(store) == before
 
@@ -465,14 +468,14 @@ def test_moved_and_retagged_files_are_not_decoded_again(files, store):
     ids[0] = 777  # ids follow paths
     tracks = table([moved, *files[1:]], ids)
 
-    report = extract(tracks, SPEC, store, workers=1, limits=FORBIDDEN)
+    report = extract(tracks, SPEC, store, workers=1, extractor=forbidden)
     assert (report.reused, report.unchanged, report.extracted, report.failed) == (1, 8, 0, 0)
     assert report.deleted == 1  # what was track 100
     np.testing.assert_array_equal(FeatureStore.open(store).read(ids)[0], values)
     assert before.items() <= digests(store).items()
 
     noted = digests(store)
-    again = extract(tracks, SPEC, store, workers=1, limits=FORBIDDEN)
+    again = extract(tracks, SPEC, store, workers=1, extractor=forbidden)
     assert (again.unchanged, again.reused) == (9, 0)
     assert digests(store) == noted
 
@@ -481,7 +484,7 @@ def test_a_new_and_a_changed_file_leave_the_old_blocks_alone(files, store):
     before = digests(store)
     write(files[4], seed=99)
     more = [*files, write(files[0].with_name("new.flac"), seed=98)]
-    report = extract(table(more), SPEC, store, workers=1, limits=LIGHT)
+    report = extract(table(more), SPEC, store, workers=1, extractor=light)
     assert (report.extracted, report.unchanged, report.blocks) == (2, 8, ("0001-00000",))
     assert before.items() <= digests(store).items()
     values, _ = FeatureStore.open(store).read(np.array([104, 109]))
@@ -495,7 +498,7 @@ def test_two_files_that_change_places_keep_their_own_values(files, store):
     files[0].rename(files[0].with_name("third.wav"))
     files[4].rename(files[0])
     files[0].with_name("third.wav").rename(files[4])
-    report = extract(table(files), SPEC, store, workers=1, limits=FORBIDDEN)
+    report = extract(table(files), SPEC, store, workers=1, extractor=forbidden)
     assert report.reused == 2
     after, _ = FeatureStore.open(store).read(np.array([104, 100]))
     np.testing.assert_array_equal(after, before)
@@ -507,11 +510,11 @@ def test_a_file_that_changes_after_the_plan_fails_and_is_taken_next_time(files, 
             write(files[1], seed=55, seconds=0.9)
 
     tracks, store = table(files[:3]), tmp_path / "store"
-    report = extract(tracks, SPEC, store, workers=1, progress=meddle, limits=LIGHT)
+    report = extract(tracks, SPEC, store, workers=1, progress=meddle, extractor=light)
     assert reasons(report) == {
         files[1].name: "changed since the plan was made; run the same command again"
     }
-    report = extract(tracks, SPEC, store, workers=1, limits=LIGHT)
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
     assert (report.extracted, report.unchanged, report.failed) == (1, 2, 0)
 
 
@@ -519,14 +522,14 @@ def test_failures_are_tried_again_when_asked_for_or_when_the_file_changed(files,
     first = files[0].rename(files[0].with_name("strange.wav"))
     absent = files[1].rename(files[1].with_name("elsewhere.flac"))
     tracks, store = table([first, files[1], files[2]]), tmp_path / "store"
-    report = extract(tracks, SPEC, store, workers=1, limits=Limits(extractor=hostile))
+    report = extract(tracks, SPEC, store, workers=1, extractor=hostile)
     assert (report.extracted, report.failed) == (1, 2)
 
     absent.rename(files[1])
-    report = extract(tracks, SPEC, store, workers=1, limits=LIGHT)
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
     assert (report.extracted, report.unchanged, list(reasons(report))) == (1, 1, ["strange.wav"])
 
-    report = extract(tracks, SPEC, store, workers=1, retry_failed=True, limits=LIGHT)
+    report = extract(tracks, SPEC, store, workers=1, retry_failed=True, extractor=light)
     assert (report.extracted, report.unchanged, report.failed) == (1, 2, 0)
 
 
@@ -538,10 +541,10 @@ def test_a_block_that_was_deleted_is_extracted_again_although_a_file_was_retagge
     tags = FLAC(files[1])
     tags["artist"] = "Somebody else " * 99
     tags.save()
-    extract(tracks, SPEC, store, workers=1, limits=FORBIDDEN)  # notes the tags
+    extract(tracks, SPEC, store, workers=1, extractor=forbidden)  # notes the tags
     for path in store.glob("0000-00000.*"):
         path.unlink()
-    report = extract(tracks, SPEC, store, workers=1, limits=LIGHT)
+    report = extract(tracks, SPEC, store, workers=1, extractor=light)
     assert (report.extracted, report.failed) == (4, 0)
     again, _ = FeatureStore.open(store).read(np.arange(100, 109))
     np.testing.assert_array_equal(again, values)
@@ -549,7 +552,7 @@ def test_a_block_that_was_deleted_is_extracted_again_although_a_file_was_retagge
 
 def test_features_outlive_their_file(files, store):
     files[3].unlink()
-    report = extract(table(files), SPEC, store, limits=FORBIDDEN)
+    report = extract(table(files), SPEC, store, extractor=forbidden)
     assert (report.unchanged, report.failed) == (9, 0)
 
 
@@ -591,9 +594,9 @@ def test_a_plan_that_is_damaged_says_so_and_can_be_deleted(damage, files, store)
     else:
         plan.write_bytes(damage)
         with pytest.raises(DataError, match=r"plan-0000.parquet is damaged .*; delete it and run"):
-            extract(table(files), SPEC, store, workers=1, limits=LIGHT)
+            extract(table(files), SPEC, store, workers=1, extractor=light)
         plan.unlink()  # as the message says
-    assert extract(table(files), SPEC, store, workers=1, limits=LIGHT).extracted == 9
+    assert extract(table(files), SPEC, store, workers=1, extractor=light).extracted == 9
     assert len(FeatureStore.open(store)) == 9
 
 
@@ -608,7 +611,7 @@ def test_settings_that_cannot_work_are_refused_before_anything_is_written(files,
 def test_a_store_that_cannot_be_written_is_an_error_with_a_remedy(files, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"cannot be written .*; check the folder and run"):
-        extract(table(files), SPEC, tmp_path / "file" / "store", limits=LIGHT)
+        extract(table(files), SPEC, tmp_path / "file" / "store", extractor=light)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux")
@@ -617,6 +620,6 @@ def test_names_of_files_may_hold_any_bytes(files, tmp_path):
     good = files[0].rename(files[0].with_name(names[0]))
     bad = files[0].with_name(names[1])
     bad.write_text("no audio")
-    report = extract(table([good, bad]), SPEC, tmp_path / "store", workers=1, limits=LIGHT)
+    report = extract(table([good, bad]), SPEC, tmp_path / "store", workers=1, extractor=light)
     assert (report.extracted, report.failed) == (1, 1)
     assert Plan.load(tmp_path / "store", 0).path.tolist() == [str(good), str(bad)]

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extraction import LIGHT, SPEC, digests, light, table, write
+from extraction import SPEC, digests, light, table, write
 
 from matt.audio import SegmentPolicy
-from matt.features.extract import Limits, extract_all
+from matt.features.extract import extract_all
 from matt.features.spec import FeatureSpec
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
@@ -47,9 +47,8 @@ def logged(path, specs, salvage, alive):
 
 def run(music, stores, progress=None):
     places = {SPEC: stores / "small", WIDE: stores / "wide"}
-    limits = Limits(extractor=logged)
     tracks = table(sorted(music.iterdir()))
-    return extract_all(tracks, places, workers=WORKERS, progress=progress, limits=limits)
+    return extract_all(tracks, places, workers=WORKERS, progress=progress, extractor=logged)
 
 
 def finished(stores):
@@ -71,7 +70,7 @@ def whole(tmp_path_factory):
     for i in range(N_FILES):
         write(folder / "music" / f"{i:02d}.wav", seed=i, seconds=0.4 + 0.01 * i)
     places = {SPEC: folder / "small", WIDE: folder / "wide"}
-    extract_all(table(sorted((folder / "music").iterdir())), places, workers=2, limits=LIGHT)
+    extract_all(table(sorted((folder / "music").iterdir())), places, workers=2, extractor=light)
     return folder / "music", finished(folder)
 
 

@@ -15,7 +15,6 @@ from matt import DataError
 from matt.grid import results
 from matt.grid.cells import Cell
 from matt.grid.engine import run_cells
-from matt.grid.estimate import Estimate
 
 N = 5
 
@@ -212,15 +211,3 @@ def test_another_version_of_matt_has_other_digests(monkeypatch):
     before = made()
     monkeypatch.setattr("matt.grid.cells.__version__", "99.0")
     assert made() != before
-
-
-def test_an_estimate_is_by_group_and_shared_by_the_jobs():
-    fast, slow = (Cell(name=g, facts={}, group=g) for g in ("fast", "slow"))
-    estimate = Estimate([fast] * 6 + [slow] * 2, jobs=2)
-    assert estimate.left is None
-    estimate.learn(fast, 1.0)
-    estimate.learn(fast, 3.0)
-    estimate.learn(slow, 10.0)
-    for cell in (fast, fast, slow):
-        estimate.forget(cell)
-    assert estimate.left == (4 * 2.0 + 1 * 10.0) / 2

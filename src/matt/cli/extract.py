@@ -82,8 +82,8 @@ def extract(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from ..features.limits import Limits
         from ..features.spec import FeatureSettings
+        from ..processes import Limits
 
         limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
         kinds = list(dict.fromkeys(kinds or ["summary"]))

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from ..features.extract import Progress, Report
+    from ..features.extract import Report
     from ..features.spec import FeatureSpec
+    from ..processes import Progress
     from ..tracks import Tracks
     from .bars import Bars
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
-    from ..grid.engine import Progress
+    from ..processes import Progress
     from .bars import Bars
 
 

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError
 from ..files import read_json, replacing, write_json
+from ..processes import mapped
 from .catalogue import PlannedTrack, plan_library
-from .spread import spread
 from .styles import GENRES, STYLES
 from .synthesis import Character, borrow, render
 
@@ -105,7 +105,7 @@ def write_library(
     (root / MANIFEST).unlink(missing_ok=True)
     write = partial(_write_track, root, seed=seed, difficulty=difficulty)
     digests = []
-    with closing(spread(write, planned, workers=workers)) as written:
+    with closing(mapped(write, planned, workers=workers)) as written:
         for done, digest in enumerate(written, start=1):
             digests.append(digest)
             if progress is not None:

@@ -9,35 +9,37 @@ Several features are computed from one decode, each into a store of its own.
 from __future__ import annotations
 
 import errno
-import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import replace
 from pathlib import Path
-from typing import TypedDict, Unpack
+from queue import SimpleQueue
+from typing import NamedTuple, TypedDict, Unpack
 
 from ..errors import ConfigError, DataError, MattError
 from ..files import remove_leftovers
+from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
-from .blocks import create
-from .crew import Crew
-from .limits import DEFAULT, Limits
-from .pace import Pace
+from .blocks import create, read_spec
 from .plan import check_room, draw_up
-from .report import Problem, Progress, Report, Written, report
-from .schedule import open_tasks
+from .report import Problem, Report, Written, report
+from .schedule import Task, open_tasks
 from .spec import FeatureSpec
-from .task import Part, extract_block
+from .task import DEFAULT, Decoder, Part, extract_block, run_block
+from .worker import Extractor, extract_file
 
 __all__ = [
     "Part",
     "Problem",
-    "Progress",
     "Report",
     "Written",
     "extract",
     "extract_all",
     "extract_block",
 ]
+
+_AHEAD = 4096  # tasks that an executor holds at once; a thread holds two
 
 
 class Options(TypedDict, total=False):
@@ -58,6 +60,8 @@ class Options(TypedDict, total=False):
         the caller's thread.
     limits : Limits
         Of the processes that decode: time, memory, priority.
+    extractor : callable
+        See `extract_block`.
     executor : concurrent.futures.Executor
         Runs `extract_block` once a block, instead of ``workers`` threads; it may run it in other
         processes, or on other machines that see the same files. It is left open.
@@ -68,6 +72,7 @@ class Options(TypedDict, total=False):
     retry_failed: bool
     progress: Callable[[Progress], None] | None
     limits: Limits
+    extractor: Extractor
     executor: Executor | None
 
 
@@ -117,10 +122,9 @@ def extract_all(
         _ = spec.cut  # refuses what is not computed from audio
     if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
-    crew = Crew(workers, options.get("executor"), options.get("limits", DEFAULT))
+    written: list[Written] = []
     try:
-        with crew:
-            _run(tracks, places, crew, options)
+        _extract(tracks, places, written, options)
     except OSError as error:
         if isinstance(error, MattError) or error.errno is None:
             raise
@@ -132,35 +136,122 @@ def extract_all(
             "what is finished is kept"
         ) from error
     return {
-        spec: report(tracks, place, [block for block in crew.written if block.store == str(place)])
+        spec: report(tracks, place, [block for block in written if block.store == str(place)])
         for spec, place in places.items()
     }
 
 
-def _run(tracks: Tracks, stores: Mapping[FeatureSpec, Path], crew: Crew, options: Options) -> None:
+def _extract(
+    tracks: Tracks, stores: Mapping[FeatureSpec, Path], written: list[Written], options: Options
+) -> None:
     tell = options.get("progress") or _ignore
     for spec, place in stores.items():
         remove_leftovers(create(place, spec))
-    while tasks := open_tasks(stores):
-        crew.run(tasks, tell)
-    pace = Pace(len(tracks))
 
     def looking(done: int, total: int) -> None:
-        pace.tell(done, now=time.monotonic())
+        pace.tell(done)
         tell(Progress("looking", done, total, rate=pace.rate, left=pace.left))
 
-    plans = draw_up(
-        tracks,
-        stores,
-        salvage=options.get("salvage", False),
-        retry_failed=options.get("retry_failed", False),
-        progress=looking,
-    )
-    n_bytes = check_room((spec, stores[spec], plan) for spec, plan in plans.items())
-    for spec, plan in plans.items():
-        plan.save(stores[spec])
-    crew.run(open_tasks(stores), tell, n_bytes=n_bytes)
+    with _Crew(options, written) as crew:
+        while tasks := open_tasks(stores):
+            crew.run(tasks, tell)
+        pace = Pace(len(tracks))
+        plans = draw_up(
+            tracks,
+            stores,
+            salvage=options.get("salvage", False),
+            retry_failed=options.get("retry_failed", False),
+            progress=looking,
+        )
+        n_bytes = check_room((spec, stores[spec], plan) for spec, plan in plans.items())
+        for spec, plan in plans.items():
+            plan.save(stores[spec])
+        crew.run(open_tasks(stores), tell, n_bytes=n_bytes)
 
 
 def _ignore(progress: Progress) -> None:
     """Nobody wants to know."""
+
+
+class _File(NamedTuple):
+    """A file that is done."""
+
+    path: str
+    reason: str
+    work: float
+
+
+class _Crew(Pool[Decoder]):
+    """Who extracts the blocks of plans: threads with a decoder each, or an executor.
+
+    Threads are the default, because they tell of every file and can be stopped within a block.
+    """
+
+    def __init__(self, options: Options, written: list[Written]) -> None:
+        super().__init__(options.get("workers"), self._decoder)
+        self._executor, self._written = options.get("executor"), written
+        self._how = options.get("limits", DEFAULT), options.get("extractor", extract_file)
+        self._specs: tuple[FeatureSpec, ...] = ()
+        self._running: dict[Future[list[Written]], Task] = {}
+
+    def run(
+        self, tasks: Sequence[Task], tell: Callable[[Progress], None], *, n_bytes: int = 0
+    ) -> None:
+        """Extract blocks, of which ``n_bytes`` come; the first that cannot be written ends it."""
+        self._specs = tuple(map(read_spec, {part.store for task in tasks for part in task.parts}))
+        waiting = deque(tasks)
+        most = 2 * self.workers if self._executor is None else _AHEAD
+        events: SimpleQueue[_File | Future[list[Written]]] = SimpleQueue()
+        files = Pace(sum(len(task.work) for task in tasks))
+        audio, worked = Pace(float(sum(task.work.sum() for task in tasks))), 0.0
+        now = Progress("extracting", 0, int(files.total), blocks=len(tasks), n_bytes=n_bytes)
+        if tasks:
+            tell(now)
+        while waiting or self._running:
+            while waiting and len(self._running) < most:
+                self._submit(waiting.popleft(), events)
+            event = events.get()
+            n, work, failed = 0, 0.0, 0
+            if isinstance(event, _File):
+                n, work, failed = 1, event.work, int(bool(event.reason))
+                if failed:
+                    now = replace(now, last_failure=f"{event.path}: {event.reason}")
+            else:
+                task = self._running.pop(event)
+                written = event.result()
+                self._written += written
+                now = replace(now, block=now.block + 1)
+                if self._executor is not None:  # nobody told of its files
+                    failed = len({track for part in written for track in part.failed})
+                    n, work = len(task.work), float(task.work.sum())
+            if n:
+                worked += work
+                now = replace(now, done=now.done + n, failed=now.failed + failed)
+                files.tell(now.done)
+                audio.tell(worked)
+                now = replace(now, rate=files.rate, left=audio.left)
+            tell(now)
+
+    def _submit(self, task: Task, events: SimpleQueue[_File | Future[list[Written]]]) -> None:
+        if self._executor is None:
+            future = self.submit(_block, task, events.put)
+        else:
+            future = self._executor.submit(extract_block, task.parts, *self._how)
+        self._running[future] = task
+        future.add_done_callback(events.put)
+
+    def _decoder(self) -> Decoder:
+        return Decoder(self._specs, *self._how)
+
+    def close(self) -> None:
+        """Leave what has not begun, and end what has."""
+        for future in self._running:
+            future.cancel()
+        super().close()
+
+
+def _block(decoder: Decoder, task: Task, put: Callable[[_File], None]) -> list[Written]:
+    work = iter(task.work.tolist())
+    return run_block(
+        task.parts, decoder, tell=lambda path, reason: put(_File(path, reason, next(work)))
+    )

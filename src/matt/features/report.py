@@ -1,4 +1,4 @@
-"""What a run of extraction says while it runs and when it is over."""
+"""What a run of extraction says when it is over."""
 
 from __future__ import annotations
 
@@ -9,43 +9,6 @@ from pathlib import Path
 from ..tracks import Tracks
 from .blocks import FAILED, PARTIAL
 from .plan import read_known
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands.
-
-    Attributes
-    ----------
-    stage : {"looking", "extracting"}
-        Whether files are compared with the store, or features computed.
-    done, total : int
-        Tracks; ``total`` is of the plan at hand, less what earlier runs committed of it.
-    failed : int
-        Of the tracks done.
-    block, blocks : int
-        Blocks written, and to write.
-    n_bytes : int
-        What the plans at hand add to the stores; a guess where tracks have as many segments as
-        they are long.
-    rate : float or None
-        Tracks a second; None until it can be told.
-    left : float or None
-        Seconds until all is done, by the pace so far; None until it can be told.
-    last_failure : str
-        Path and reason of the track that failed last, if one did and it is known here.
-    """
-
-    stage: str
-    done: int
-    total: int
-    failed: int = 0
-    block: int = 0
-    blocks: int = 0
-    n_bytes: int = 0
-    rate: float | None = None
-    left: float | None = None
-    last_failure: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ for its next task.
 
 from __future__ import annotations
 
+import json
+import signal
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,19 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..processes import Child, Limits, ProcessDied
 from .blocks import FAILED, OK, PARTIAL, ROWS, read_spec, write_block
-from .child import Child
-from .limits import DEFAULT, Limits
 from .plan import NO_FILE, Plan, stamp_of
 from .report import Written
 from .store import FeatureStore
-from .worker import Outcome
+from .worker import Extractor, Outcome, extract_file, guarded, prepare
 
 if TYPE_CHECKING:
     from .spec import FeatureSpec
 
 _CHANGED = "changed since the plan was made; run the same command again"
 _GONE = "file not found; restore it, or scan the folder again"
+DEFAULT = Limits()
 _mine = threading.local()  # loading the libraries takes seconds, so a child outlives its task
 
 
@@ -49,7 +51,70 @@ class Part:
     block: int
 
 
-def extract_block(parts: Sequence[Part], limits: Limits = DEFAULT) -> list[Written]:
+class Decoder(Child):
+    """A process that computes features of one file at a time.
+
+    Parameters
+    ----------
+    specs : sequence of FeatureSpec
+        What it gets ready for.
+    limits : Limits
+    extractor : callable
+        See `extract_block`.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[FeatureSpec],
+        limits: Limits = DEFAULT,
+        extractor: Extractor = extract_file,
+    ) -> None:
+        specs_json = json.dumps([spec.to_json() for spec in specs])
+        super().__init__(
+            prepare,
+            (specs_json, extractor is extract_file),
+            limits=limits,
+            unstartable="the process that computes features cannot be started; in a script, call "
+            "extract under `if __name__ == '__main__':`",
+        )
+        self.limits, self.extractor = limits, extractor
+
+    def run(self, path: str, specs: Sequence[FeatureSpec], *, salvage: bool) -> list[Outcome]:
+        """Compute one file; whatever happens to the process, there is an outcome for each spec.
+
+        A process that crashed may have been killed by somebody else, say by a system that ran out
+        of memory, so the file gets a second one.
+
+        Raises
+        ------
+        CancelledError
+            If the child was closed meanwhile.
+        MattError
+            If no process can be started.
+        """
+        what = ""
+        for _ in range(2):
+            try:
+                return self.call(
+                    guarded, self.extractor, path, tuple(specs), salvage, self.limits.memory
+                )
+            except ProcessDied as error:
+                what = "the decoder crashed"
+                if error.code is not None:
+                    what += f" ({_exit(error.code)})"
+            except TimeoutError:
+                what = f"no segment was finished within {self.limits.timeout:g} s"
+                break
+        return [Outcome(None, f"{what}; restore the file or leave it out")] * len(specs)
+
+
+def _exit(code: int) -> str:
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def extract_block(
+    parts: Sequence[Part], limits: Limits = DEFAULT, extractor: Extractor = extract_file
+) -> list[Written]:
     """Extract and commit one block in each of some stores; each file is decoded once for all.
 
     What happens to a file is in its rows, never an exception. The thread that calls this keeps a
@@ -60,6 +125,9 @@ def extract_block(parts: Sequence[Part], limits: Limits = DEFAULT) -> list[Writt
     parts : sequence of Part
         Of stores of different specs; they list the same files.
     limits : Limits
+    extractor : callable
+        ``extractor(path, specs, salvage, alive)`` gives one `Outcome` a spec; it calls ``alive()``
+        whenever it got on, and must be importable by name.
 
     Returns
     -------
@@ -74,21 +142,21 @@ def extract_block(parts: Sequence[Part], limits: Limits = DEFAULT) -> list[Writt
         If a block cannot be written.
     """
     specs = tuple(read_spec(part.store) for part in parts)
-    if getattr(_mine, "settings", None) != (specs, limits):
-        _mine.child = Child(specs, limits)
-        _mine.settings = specs, limits
-    return run_block(parts, _mine.child)
+    settings = specs, limits, extractor
+    if getattr(_mine, "settings", None) != settings:
+        _mine.decoder, _mine.settings = Decoder(*settings), settings
+    return run_block(parts, _mine.decoder)
 
 
 def run_block(
-    parts: Sequence[Part], child: Child, *, tell: Callable[[str, str], None] | None = None
+    parts: Sequence[Part], decoder: Decoder, *, tell: Callable[[str, str], None] | None = None
 ) -> list[Written]:
-    """Do what `extract_block` does, with a given child.
+    """Do what `extract_block` does, with a given decoder.
 
     Parameters
     ----------
     parts : sequence of Part
-    child : Child
+    decoder : Decoder
         It may serve other blocks before and after.
     tell : callable, optional
         Told after each file: its path and why it failed, or an empty text.
@@ -96,12 +164,12 @@ def run_block(
     Raises
     ------
     CancelledError
-        If the child was closed meanwhile; nothing is written then.
+        If the decoder was closed meanwhile; nothing is written then.
     """
     open_parts = [_Open.of(part) for part in parts]
     files = open_parts[0].plan
     for row in range(len(files.track_id)):
-        outcomes = _file(open_parts, row, child)
+        outcomes = _file(open_parts, row, decoder)
         for part, outcome in zip(open_parts, outcomes, strict=True):
             part.add(row, outcome)
         if tell:
@@ -167,7 +235,7 @@ class _Open:
         return Written(part.store, name, **{what: tuple(ids) for what, ids in self.told.items()})
 
 
-def _file(parts: Sequence[_Open], row: int, child: Child) -> list[Outcome]:
+def _file(parts: Sequence[_Open], row: int, decoder: Decoder) -> list[Outcome]:
     """What becomes of one file in each part, if it still is the file that was planned."""
     plan = parts[0].plan
     path, planned = str(plan.path[row]), (int(plan.size[row]), int(plan.mtime_ns[row]))
@@ -176,7 +244,7 @@ def _file(parts: Sequence[_Open], row: int, child: Child) -> list[Outcome]:
         return [Outcome(None, _GONE if found == NO_FILE else _CHANGED)] * len(parts)
     outcomes = [part.copied(row) for part in parts]
     specs = [part.spec for part, copy in zip(parts, outcomes, strict=True) if copy is None]
-    computed = iter(child.run(path, specs, salvage=plan.salvage) if specs else ())
+    computed = iter(decoder.run(path, specs, salvage=plan.salvage) if specs else ())
     if stamp_of(path) != planned:
         computed = iter([Outcome(None, _CHANGED)] * len(specs))
     return [next(computed) if copy is None else copy for copy in outcomes]

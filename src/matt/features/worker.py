@@ -1,7 +1,7 @@
 """One file -> its features: what runs inside a process that may crash, hang or use much memory.
 
-`matt.features.child` is the other side. The process imports this module before it limits itself to
-one thread, so nothing large is imported at the top.
+The process imports this module before it limits itself to one thread, so nothing large is imported
+at the top.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..errors import AudioError, MattError
+from ..processes import alive
 from .computing import compute
 
 if TYPE_CHECKING:
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 
     from ..audio import OnDamage
     from .spec import FeatureSpec
-
-_ONE_THREAD = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,10 +143,8 @@ def guarded(
     specs: Sequence[FeatureSpec],
     salvage: bool,
     memory_limit: int,
-    pulse: str,
 ) -> list[Outcome]:
-    """Turn every exception into outcomes; whoever watches the file ``pulse`` sees it get on."""
-    alive = partial(os.utime, pulse)
+    """Turn every exception into outcomes."""
     alive()
     try:
         return list(extractor(path, specs, salvage, alive))
@@ -182,17 +172,13 @@ def _text(reason: str) -> str:
     return reason.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def prepare(specs_json: str, memory_limit: int, nice: int, warm_up: bool) -> None:
-    """Start-up of the process: silence, one thread, libraries loaded, memory limited."""
+def prepare(specs_json: str, warm_up: bool) -> None:
+    """Start-up of the process: silence, libraries loaded."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    if nice and hasattr(os, "nice"):
-        os.nice(nice)
 
     import numpy as np
-    import threadpoolctl
 
     from .spec import FeatureSpec
 
@@ -201,23 +187,3 @@ def prepare(specs_json: str, memory_limit: int, nice: int, warm_up: bool) -> Non
             spec = FeatureSpec.from_json(content)
             noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
             compute(noise.astype(np.float32), spec.sr or 22_050, [spec])
-    threadpoolctl.threadpool_limits(limits=1)
-    _limit_memory(memory_limit)
-
-
-def _limit_memory(memory_limit: int) -> None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        with open("/proc/self/statm") as file:
-            used = int(file.read().split()[0]) * resource.getpagesize()
-    except OSError:
-        used = 0
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    soft = used + memory_limit
-    if hard != resource.RLIM_INFINITY:
-        soft = min(soft, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

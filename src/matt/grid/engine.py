@@ -7,28 +7,25 @@ cell, that returns predictions by name. So one engine serves a grid and the tabl
 from __future__ import annotations
 
 import errno
-import multiprocessing
-import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-import pebble
-
-from ..datasets.spread import uninterrupted_start
 from ..errors import MattError
 from ..predictions import Predictions
+from ..processes import CannotStart, Child, Estimate, Pool, ProcessDied, Progress
 from .cells import Cell
-from .estimate import Estimate
 from .results import Result, find_result, remove_unfinished, save_result
 
+_UNSTARTABLE = (
+    "the processes for several jobs cannot be started; in a script, call this under "
+    "`if __name__ == '__main__':`, or use one job"
+)
 # (what all cells share, the cell) -> predictions by name
 Work = Callable[[Any, Cell], Mapping[str, Predictions]]
 
@@ -39,35 +36,6 @@ class Failure:
 
     cell: Cell
     reason: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where an engine stands.
-
-    Attributes
-    ----------
-    total : int
-        Cells.
-    kept : int
-        Those that were finished before it started.
-    done, failed : int
-        Cells that are finished, those that were kept included, and cells that failed.
-    left : float or None
-        Seconds until all is done, by the cells so far; None while no cell is finished.
-    last : str
-        Name of the cell that was done last.
-    last_failure : str
-        The last failure, with its reason.
-    """
-
-    total: int
-    kept: int
-    done: int
-    failed: int = 0
-    left: float | None = None
-    last: str = ""
-    last_failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,22 +99,24 @@ def run_cells(
     found = {digest: find_result(out, cell) for digest, cell in unique.items()}
     results = {digest: result for digest, result in found.items() if result is not None}
     open_cells = [cell for digest, cell in unique.items() if digest not in results]
-    estimate = Estimate(open_cells, jobs=jobs)
+    estimate = Estimate(jobs=jobs)
+    for cell in open_cells:
+        estimate.expect(cell.group)
     for digest, result in results.items():
-        estimate.learn(unique[digest], result.seconds)
+        estimate.learn(unique[digest].group, result.seconds)
     kept, failures = len(results), list[Failure]()
-    now = Progress(len(unique), kept, kept, left=estimate.left)
+    now = Progress("fitting", kept, len(unique), kept=kept, left=estimate.left)
     tell = progress or (lambda progress: None)
     tell(now)
     try:
         for cell, outcome in _outcomes(open_cells, _Hands(work, shared, out, token), jobs):
             if isinstance(outcome, Result):
                 results[cell.digest] = outcome
-                estimate.learn(cell, outcome.seconds)
+                estimate.learn(cell.group, outcome.seconds)
             else:
                 failures.append(Failure(cell, _reason(outcome)))
                 now = replace(now, last_failure=f"{cell.name}: {failures[-1].reason}")
-            estimate.forget(cell)
+            estimate.drop(cell.group)
             now = replace(
                 now,
                 done=len(results),
@@ -181,7 +151,14 @@ def _outcomes(
 ) -> Iterator[tuple[Cell, Result | BaseException]]:
     """Yield each cell when it is done, with its result or with what it raised."""
     if jobs > 1 and len(cells) > 1:
-        yield from _spread(cells, hands, min(jobs, len(cells)))
+        make = partial(Child, _start, (hands,), unstartable=_UNSTARTABLE)
+        with Pool(min(jobs, len(cells)), make) as pool:
+            futures = {pool.submit(Child.call, _do, cell): cell for cell in cells}
+            for future in as_completed(futures):
+                error = future.exception()
+                if error is not None:
+                    _refuse(error)
+                yield futures[future], future.result() if error is None else error
         return
     import threadpoolctl
 
@@ -196,63 +173,12 @@ def _outcomes(
         yield cell, outcome
 
 
-def _spread(
-    cells: Sequence[Cell], hands: _Hands, jobs: int
-) -> Iterator[tuple[Cell, Result | BaseException]]:
-    # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble, because
-    # there a process that crashes costs its own cell only.
-    pool = pebble.ProcessPool(
-        max_workers=jobs,
-        context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(hands,),
-    )
-    events: SimpleQueue[Future[Result]] = SimpleQueue()
-    running: dict[Future[Result], Cell] = {}
-    waiting = iter(cells)
-
-    def submit() -> None:
-        for cell in waiting:
-            future = pool.schedule(_do, args=(cell,))
-            running[future] = cell
-            future.add_done_callback(events.put)
-            return
-
-    try:
-        with uninterrupted_start():
-            for _ in range(jobs + 1):  # one ahead, so that nobody waits for the next
-                submit()
-        while running:
-            future = events.get()
-            cell = running.pop(future)
-            error = future.exception()
-            if error is not None:
-                _refuse(error)
-            if not pool.active:
-                raise MattError(
-                    "the processes for several jobs cannot be started; in a script, call this "
-                    "under `if __name__ == '__main__':`, or use one job"
-                )
-            submit()
-            yield cell, future.result() if error is None else error
-    finally:
-        pool.stop()  # type: ignore[no-untyped-call]
-        pool.join()
-
-
 def _start(hands: _Hands) -> None:
-    """Start-up of a process: one thread, and an end of its own when its engine is gone."""
-    import threadpoolctl
-
     global _hands
     _hands = hands
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # for libraries that are loaded later
-    threadpoolctl.threadpool_limits(limits=1)
-    threading.Thread(target=_end_with_engine, daemon=True).start()
 
 
 _hands: _Hands | None = None
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def _do(cell: Cell) -> Result:
@@ -261,24 +187,17 @@ def _do(cell: Cell) -> Result:
     return _hands.do(cell)
 
 
-def _end_with_engine() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        with suppress(OSError):
-            parent.join()
-        os._exit(1)
-
-
 def _refuse(error: BaseException) -> None:
     """Raise again what would be true of every further cell."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full or isinstance(error, CannotStart):
         raise error
 
 
 def _reason(error: BaseException) -> str:
     if isinstance(error, MattError):
         return str(error)
-    if isinstance(error, pebble.ProcessExpired):
+    if isinstance(error, ProcessDied):
         return (
             f"its process ended ({error}); if the machine is short of memory, use fewer jobs, "
             "and run the same command again"

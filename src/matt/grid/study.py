@@ -17,11 +17,12 @@ from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
 from ..features.store import FeatureStore
 from ..files import write_text
+from ..processes import Progress
 from ..provenance import digest
 from ..runs import Run, check_free
 from ..tracks import Tracks
 from .cells import Cell
-from .engine import Failure, Progress, Report, run_cells
+from .engine import Failure, Report, run_cells
 from .fitting import (
     ALONE,
     PARTS,

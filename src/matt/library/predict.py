@@ -14,12 +14,13 @@ from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
 from ..errors import ConfigError, DataError
-from ..features.extract import Progress, Report, extract
+from ..features.extract import Report, extract
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..predictions import Predictions
+from ..processes import Progress
 from ..tracks import Tracks
 
 

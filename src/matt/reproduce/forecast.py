@@ -1,8 +1,8 @@
 """How long a reproduction takes, guessed before any of its cells is finished.
 
 Seconds of a cell on FMA-medium's size, as measured on one core of a cloud machine of 2025; a cell
-of fewer tracks is taken to be as much shorter. Once a cell is finished, `matt.grid.estimate`
-knows better.
+of fewer tracks is taken to be as much shorter. Once a cell is finished,
+`matt.processes.Estimate` knows better.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from ..grid.cells import Cell
 from ..grid.fitting import Material
 from ..models.baseline_settings import BaselineSettings
+from ..processes import Estimate
 from .work import Job
 
 _FULL = 20_000  # training tracks of the measurements
@@ -44,16 +45,13 @@ def forecast(
     material : Material
     n_jobs : int >= 1
     """
-    open_ = [cell for cell in cells if cell.digest not in kept]
-    known: dict[str, list[float]] = {}
+    estimate = Estimate(jobs=n_jobs)
     for cell in cells:
         if cell.digest in kept:
-            known.setdefault(cell.group, []).append(kept[cell.digest])
-    total = 0.0
-    for cell in open_:
-        like = known.get(cell.group)
-        total += sum(like) / len(like) if like else _guess(cell, material)
-    return total / max(1, min(n_jobs, len(open_)))
+            estimate.learn(cell.group, kept[cell.digest])
+        else:
+            estimate.expect(cell.group, _guess(cell, material))
+    return estimate.left or 0.0
 
 
 def _guess(cell: Cell, material: Material) -> float:

@@ -11,11 +11,12 @@ import numpy as np
 from ..errors import DataError, first_few
 from ..evaluation.scores import majority
 from ..grid.cells import Cell
-from ..grid.engine import Progress, Report, run_cells
+from ..grid.engine import Report, run_cells
 from ..grid.fitting import Material, shared_arrays
 from ..grid.protocol import Division
 from ..grid.results import Result, find_result
 from ..predictions import Predictions
+from ..processes import Progress
 from .data import Data
 from .measures import Sums
 from .work import Job, make_cells, make_material, work

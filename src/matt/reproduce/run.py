@@ -11,7 +11,7 @@ from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
 from ..files import write_json, write_text
 from ..grid.cells import data_digest
-from ..grid.engine import Progress
+from ..processes import Progress
 from ..runs import Run, check_free
 from .data import Data
 from .forecast import forecast

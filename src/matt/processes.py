@@ -1,0 +1,545 @@
+"""Processes that do one thing after the other for this one, and how long the rest of it takes.
+
+A `Child` is one process seen from outside: it loads its libraries once, computes with one thread,
+and keeps to `Limits`. When it crashes, hangs or asks for too much memory it is replaced, and only
+what it was at has failed. A `Pool` has several. Ctrl-C is left to the process that started them;
+they end with it, even if it is killed.
+
+Children import what they are to do before they limit themselves to one thread, so nothing large
+is imported at the top here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import weakref
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from math import fsum
+from multiprocessing.util import Finalize
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+import pebble
+
+from .errors import ConfigError, MattError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+P = ParamSpec("P")
+Kind = TypeVar("Kind", bound="Child")
+
+STARTUP = 300.0  # seconds; compiling librosa's loops takes half a minute where nothing is cached
+_LEAST_MEMORY = 2**26
+_WINDOW = 600.0  # seconds: what was longer ago says little of what comes
+_SURE = 5.0  # seconds of work before anything is said
+_ONE_THREAD = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+# ---- how far it is, and how long it takes ----
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where work stands that is done piece by piece.
+
+    Attributes
+    ----------
+    stage : {"looking", "extracting", "fitting"}
+        Whether files are compared with a store, features computed, or cells fitted.
+    done, total : int
+        Tracks, or cells; those of cells include what was kept, not what failed.
+    failed : int
+        Tracks without features, of those that are done; or cells.
+    kept : int
+        Cells that were finished before.
+    rate : float or None
+        Pieces a second; None until it can be told.
+    left : float or None
+        Seconds until all is done, by the work so far; None until it can be told.
+    last, last_failure : str
+        What was done last, and what failed last with its reason, if it is known here.
+    block, blocks : int
+        Blocks of features written, and to write.
+    n_bytes : int
+        What they add to the stores; a guess where tracks have as many segments as they are long.
+    """
+
+    stage: str
+    done: int
+    total: int
+    failed: int = 0
+    kept: int = 0
+    rate: float | None = None
+    left: float | None = None
+    last: str = ""
+    last_failure: str = ""
+    block: int = 0
+    blocks: int = 0
+    n_bytes: int = 0
+
+
+class Pace:
+    """Rate and remaining time of many small pieces of work.
+
+    The clock starts when the first pieces are done, so that what processes need to get ready is
+    not taken for work.
+
+    Parameters
+    ----------
+    total : float
+        All that is to be done, in any unit.
+
+    Examples
+    --------
+    Two units a second after a slow start; 60 are left:
+
+    >>> pace = Pace(100)
+    >>> for second in range(21):
+    ...     pace.tell(2 * second, now=300 + second)
+    >>> pace.left
+    30.0
+    """
+
+    def __init__(self, total: float) -> None:
+        self.total = total
+        self._seen: deque[tuple[float, float]] = deque()  # (time, done)
+
+    def tell(self, done: float, *, now: float | None = None) -> None:
+        """Note how much is done, at a time in seconds of any clock that does not go back."""
+        now = time.monotonic() if now is None else now
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and self._seen[1][0] < now - _WINDOW:
+            self._seen.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """Units a second; None until it can be told."""
+        if not self._seen:
+            return None
+        (start, before), (end, after) = self._seen[0], self._seen[-1]
+        if end - start < _SURE or after <= before:
+            return None
+        return (after - before) / (end - start)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done, by the rate so far; None until it can be told."""
+        rate = self.rate
+        return None if rate is None else (self.total - self._seen[-1][1]) / rate
+
+
+class Estimate:
+    """Remaining time of few long pieces of work, by those of their group that are done.
+
+    A piece takes as long as those of its group on average. Where none of them is done it takes as
+    long as was guessed, or else as long as all on average.
+
+    Parameters
+    ----------
+    jobs : int >= 1
+        How many are done at once.
+
+    Examples
+    --------
+    >>> estimate = Estimate(jobs=1)
+    >>> for group in ("small", "small", "large"):
+    ...     estimate.expect(group)
+    >>> estimate.learn("small", 2.0)
+    >>> estimate.drop("small")
+    >>> estimate.left  # two seconds for the small one; nothing else is known of the large one
+    4.0
+    """
+
+    def __init__(self, *, jobs: int) -> None:
+        self._jobs = jobs
+        self._open: Counter[str] = Counter()
+        self._seconds: defaultdict[str, list[float]] = defaultdict(list)  # of those done, by group
+        self._guesses: defaultdict[str, list[float]] = defaultdict(list)
+
+    def expect(self, group: str, guess: float | None = None) -> None:
+        """Note that a piece is to be done, and how many seconds it may take."""
+        self._open[group] += 1
+        if guess is not None:
+            self._guesses[group].append(guess)
+
+    def learn(self, group: str, seconds: float) -> None:
+        """Note how long a piece took."""
+        self._seconds[group].append(seconds)
+
+    def drop(self, group: str) -> None:
+        """Note that a piece is done, or has failed."""
+        self._open[group] -= 1
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left; None while nothing is known."""
+        open_ = +self._open
+        every = [seconds for group in self._seconds.values() for seconds in group]
+        total = 0.0
+        for group, n in open_.items():
+            like = self._seconds.get(group) or self._guesses.get(group) or every
+            if not like:
+                return None
+            total += n * fsum(like) / len(like)
+        return total / max(1, min(self._jobs, open_.total()))
+
+
+# ---- one process ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a process may use, so that no file can hurt.
+
+    Attributes
+    ----------
+    timeout : float > 0
+        Seconds without a finished segment, after which a file fails. What comes before the first
+        segment counts, too: ``"middle"`` decodes up to it. The length of a file does not matter.
+    memory : int > 0
+        Bytes for one file and what is computed from it, beyond what the libraries take.
+    nice : int
+        Added to the priority number of the process where the system has one: 19 yields to
+        everything else.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of its range.
+    """
+
+    timeout: float = 120.0
+    memory: int = 4 * 2**30
+    nice: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.timeout > 0:
+            raise ConfigError(f"timeout must be above 0 seconds, got {self.timeout}; 120 is usual")
+        if self.memory < _LEAST_MEMORY:
+            raise ConfigError(
+                f"memory must be at least {_LEAST_MEMORY:,} bytes, got {self.memory:,}; nothing "
+                "could be decoded in less"
+            )
+        if not 0 <= self.nice <= 19:
+            raise ConfigError(f"nice must be 0 to 19, got {self.nice}; 0 is ordinary")
+
+
+class ProcessDied(Exception):
+    """A process ended while it was at something.
+
+    Attributes
+    ----------
+    code : int or None
+        Its exit code, below zero that of a signal; None if nobody knows.
+    """
+
+    def __init__(self, reason: str, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class CannotStart(MattError):
+    """Processes cannot be started at all."""
+
+
+class Child:
+    """A process that does one thing at a time, and is replaced when it dies.
+
+    It is started when there is something to do. It ends with `close`, with the last reference to
+    this object, or with this process, however that ends.
+
+    Parameters
+    ----------
+    start : callable, optional
+        Called in the new process, with ``args``, before it limits itself to one thread and its
+        memory: to load libraries, or to keep what all calls share.
+    args : tuple
+    limits : Limits, optional
+        By default it may take what it wants.
+    unstartable : str
+        What to say if it cannot be started.
+    """
+
+    def __init__(
+        self,
+        start: Callable[..., None] | None = None,
+        args: tuple[Any, ...] = (),
+        *,
+        limits: Limits | None = None,
+        unstartable: str = "processes cannot be started; in a script, call this under "
+        "`if __name__ == '__main__':`",
+    ) -> None:
+        self._lock = threading.Lock()
+        self._closed = False
+        self._pool: pebble.ProcessPool | None = None
+        self._future: Future[Any] | None = None
+        self._limits, self._unstartable = limits, unstartable
+        # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble,
+        # because the standard library's executor is broken by a process that crashes, and may wait
+        # for ever when it is shut down while it starts.
+        self._context = multiprocessing.get_context("spawn")
+        self._pulse = self._context.Value("q", lock=False)  # counts the calls of `alive`
+        self._begin = self._pulse, limits, start, args
+        # A process that was itself started by multiprocessing waits for its children when it ends.
+        Finalize(None, partial(_close, weakref.ref(self)), exitpriority=1)
+
+    def call(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Give the result of a function, which has to be importable by name.
+
+        With limits the function has to call `alive` when it begins and whenever it got on, so it
+        may take as long as it gets on.
+
+        Raises
+        ------
+        ProcessDied
+            If its process did; the next call has another one.
+        TimeoutError
+            If it did not get on for as long as the limits say.
+        CancelledError
+            If the child was closed meanwhile.
+        CannotStart
+            If no process can be started.
+        """
+        if self._pool is None or not self._pool.active:  # it may have died when it had no work
+            self._start()
+        return self._called(partial(function, *args, **kwargs))
+
+    def close(self) -> None:
+        """End the process at once; what it is at has no result. May be called again."""
+        with self._lock:
+            self._closed = True
+        self._stop()
+        if self._future is not None:
+            self._future.cancel()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_lock"):
+            self.close()
+
+    def _start(self) -> None:
+        self._stop()
+        self._pool = pebble.ProcessPool(
+            max_workers=1, initializer=_begin, initargs=self._begin, context=self._context
+        )
+        try:
+            self._called(os.getpid)
+        except (ProcessDied, TimeoutError) as error:
+            self._stop()
+            raise CannotStart(self._unstartable) from error
+
+    def _called(self, function: Callable[[], Result]) -> Result:
+        future: Future[Result] | None = None
+        try:
+            with self._lock:
+                if self._closed or self._pool is None:
+                    raise CancelledError
+                self._pulse.value = 0  # it has not begun
+                self._future = future = self._pool.schedule(function)
+            return self._awaited(future)
+        except CancelledError:
+            raise
+        except Exception as error:
+            if self._closed:
+                raise CancelledError from error  # it did not fail, it was stopped
+            if isinstance(error, pebble.ProcessExpired):
+                raise ProcessDied(str(error), error.exitcode) from error
+            # It died before it said what it was at, or while it answered.
+            broken = future is None or isinstance(error, BrokenProcessPool)
+            if broken or (future is not None and not future.done()):
+                self._stop()
+            if broken:
+                raise ProcessDied(str(error)) from error
+            raise
+
+    def _awaited(self, future: Future[Result]) -> Result:
+        """Result of the process, as long as it gets on; its start counts apart."""
+        if self._limits is None:
+            return future.result()
+        timeout, last, since = self._limits.timeout, 0, time.monotonic()
+        while True:
+            try:
+                return future.result(timeout=min(1.0, timeout / 4))
+            except TimeoutError:
+                if future.done():
+                    return future.result()
+            beat, now = self._pulse.value, time.monotonic()
+            if beat != last:
+                last, since = beat, now
+            elif now - since > (timeout if last else STARTUP + timeout):
+                raise TimeoutError
+
+    def _stop(self) -> None:
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.stop()  # type: ignore[no-untyped-call]
+            pool.join()
+
+
+def _close(child: weakref.ref[Child]) -> None:
+    if (found := child()) is not None:
+        found.close()
+
+
+# ---- inside of it ----
+
+_pulse: Any = None
+
+
+def alive() -> None:
+    """Say that this process gets on; elsewhere than in a `Child` it says nothing."""
+    if _pulse is not None:
+        _pulse.value += 1
+
+
+def _begin(
+    pulse: Any, limits: Limits | None, start: Callable[..., None] | None, args: tuple[Any, ...]
+) -> None:
+    """Start-up of a process: one thread, libraries loaded, memory limited."""
+    global _pulse
+    _pulse = pulse
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # for libraries that are loaded later
+    if limits is not None and limits.nice and hasattr(os, "nice"):
+        os.nice(limits.nice)
+    if start is not None:
+        start(*args)
+    import threadpoolctl
+
+    threadpoolctl.threadpool_limits(limits=1)
+    if limits is not None:
+        _limit_memory(limits.memory)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        with suppress(OSError):
+            parent.join()
+        os._exit(1)
+
+
+def _limit_memory(most: int) -> None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/statm") as file:
+            used = int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        used = 0
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = used + most
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+# ---- several ----
+
+
+class Pool(Generic[Kind]):
+    """Threads with a child each; a context manager, which ends all of them at once when it is left.
+
+    Parameters
+    ----------
+    workers : int >= 1, optional
+        By default one a core. They start when there is something to do.
+    make : callable
+        Makes the child of a thread.
+    """
+
+    def __init__(self, workers: int | None, make: Callable[[], Kind]) -> None:
+        self.workers = workers or _cores()
+        self._make = make
+        self._mine = threading.local()
+        self._children: list[Kind] = []
+        self._lock = threading.Lock()
+        self._leaving = False
+        self._threads = ThreadPoolExecutor(self.workers, "child", initializer=_leave_interrupts)
+
+    def submit(
+        self, work: Callable[Concatenate[Kind, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[Result]:
+        """Have a thread call a function with its child and the arguments."""
+        return self._threads.submit(lambda: work(self._child(), *args, **kwargs))
+
+    def _child(self) -> Kind:
+        if not hasattr(self._mine, "child"):
+            with self._lock:
+                if self._leaving:
+                    raise CancelledError
+                self._mine.child = self._make()
+                self._children.append(self._mine.child)
+        child: Kind = self._mine.child
+        return child
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything at once."""
+        with self._lock:
+            self._leaving = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.close()
+        self._threads.shutdown(wait=True)
+
+
+def mapped(
+    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int
+) -> Generator[Result]:
+    """Give the result of each item, in order.
+
+    Close the generator (`contextlib.closing`) where its end may not be reached: what has not been
+    started is then left.
+
+    Parameters
+    ----------
+    work : callable
+        With more than one process it has to be importable by name.
+    items : iterable
+    workers : int >= 1
+        Processes; with 1 everything is done in this one.
+    """
+    if workers == 1:
+        yield from map(work, items)
+        return
+    with Pool(workers, Child) as pool:
+        for future in [pool.submit(Child.call, work, item) for item in items]:
+            yield future.result()
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C is for the main thread; processes started from this thread ignore it, too."""
+    if hasattr(signal, "pthread_sigmask"):
+        # The first lock starts a process that unblocks signals in the thread that needed it.
+        multiprocessing.get_context("spawn").Lock()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,273 @@
+"""Processes that may die, hang or be interrupted, and the time that is left."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import CancelledError
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matt.processes import (
+    CannotStart,
+    Child,
+    Estimate,
+    Limits,
+    Pace,
+    Pool,
+    ProcessDied,
+    alive,
+    mapped,
+)
+
+# ---- one process ----
+
+
+def hang(say):
+    """Never end; ``say`` how the parent hears of it."""
+    Path(say).touch()
+    alive()
+    threading.Event().wait()
+
+
+def lively(n):
+    """Get on for longer than the limit."""
+    for _ in range(n):
+        threading.Event().wait(0.1)
+        alive()
+    return n
+
+
+def raising(error):
+    raise error
+
+
+def kept(value):
+    global _value
+    _value = value
+
+
+def found():
+    return _value, os.environ["OMP_NUM_THREADS"]
+
+
+def die_at_start():
+    os._exit(1)
+
+
+@pytest.fixture
+def child():
+    with closing(Child()) as child:
+        yield child
+
+
+def test_a_process_does_one_thing_after_the_other_until_it_dies(child):
+    first = child.call(os.getpid)
+    assert first == child.call(os.getpid) != os.getpid()
+    with pytest.raises(ProcessDied) as died:
+        child.call(os._exit, 3)
+    assert died.value.code == 3
+    assert child.call(os.getpid) != first
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+def test_a_process_that_was_killed_while_it_had_no_work_costs_nothing(child):
+    pid = child.call(os.getpid)
+    handle = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+    os.kill(pid, signal.SIGKILL)
+    if handle is not None:
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+    while (pool := child._pool) is not None and pool.active:  # until that is noticed
+        threading.Event().wait(0.05)
+    assert child.call(os.getpid) != pid
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mine"), TimeoutError("mine"), OSError(5, "mine")])
+def test_what_a_function_raises_is_raised_here_and_its_process_stays(child, error):
+    first = child.call(os.getpid)
+    with pytest.raises(type(error), match="mine"):
+        child.call(raising, error)
+    assert child.call(os.getpid) == first
+
+
+def test_a_process_that_hangs_is_replaced_and_one_that_gets_on_is_not(tmp_path):
+    with closing(Child(limits=Limits(timeout=0.5))) as child:
+        assert child.call(lively, 12) == 12
+        first = child.call(os.getpid)
+        with pytest.raises(TimeoutError):
+            child.call(hang, str(tmp_path / "hangs"))
+        assert child.call(os.getpid) != first
+
+
+def test_what_calls_share_is_given_to_each_process_once():
+    with closing(Child(kept, (7,))) as child:
+        assert child.call(found) == (7, "1")
+        with pytest.raises(ProcessDied):
+            child.call(os._exit, 3)
+        assert child.call(found) == (7, "1")
+
+
+def test_a_process_that_cannot_be_started_is_told_in_our_words():
+    with (
+        closing(Child(die_at_start, unstartable="no; call it again")) as child,
+        pytest.raises(CannotStart, match="no; call it again"),
+    ):
+        child.call(os.getpid)
+
+
+def test_nothing_is_called_after_the_end(child):
+    child.call(os.getpid)
+    child.close()
+    child.close()
+    with pytest.raises(CancelledError):
+        child.call(os.getpid)
+
+
+# ---- several ----
+
+
+def test_results_come_in_order_from_several_processes():
+    assert list(mapped(abs, range(-9, 0), workers=2)) == list(range(9, 0, -1))
+    assert list(mapped(abs, [-1], workers=1)) == [1]
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(mapped(int, ["1", "x", "2"], workers=2))
+
+
+def test_a_pool_that_is_left_ends_what_it_is_at_and_leaves_the_rest(tmp_path):
+    with Pool(1, Child) as pool:
+        at_it = pool.submit(Child.call, hang, str(tmp_path / "hangs"))
+        waiting = pool.submit(Child.call, os.getpid)
+        while not (tmp_path / "hangs").exists():
+            threading.Event().wait(0.05)
+    assert isinstance(at_it.exception(), CancelledError)
+    assert waiting.cancelled()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
+def test_processes_leave_interrupts_to_the_one_that_started_them():
+    mine = signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert list(mapped(signal.getsignal, [signal.SIGINT], workers=2)) == [signal.SIG_IGN]
+    masks = list(mapped(partial(signal.pthread_sigmask, signal.SIG_BLOCK), [[], []], workers=2))
+    assert all(signal.SIGINT in mask for mask in masks)  # from the first, before any import
+    assert (signal.getsignal(signal.SIGINT), signal.pthread_sigmask(signal.SIG_BLOCK, [])) == mine
+
+
+WRITE = """
+import sys
+from multiprocessing.context import SpawnProcess
+from matt.datasets.synthetic import write_library
+
+start = SpawnProcess.start
+
+def tell(process):
+    start(process)
+    print("started", flush=True)
+
+if __name__ == "__main__":
+    SpawnProcess.start = tell
+    write_library(sys.argv[1], seconds=(0.5, 0.6), workers=2)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups are those of POSIX")
+def test_an_interrupt_is_told_by_the_parent_alone(tmp_path):
+    script = tmp_path / "write.py"
+    script.write_text(WRITE)
+    with subprocess.Popen(
+        [sys.executable, script, tmp_path / "library"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        for _ in range(2):
+            assert parent.stdout.readline() == "started\n"
+        # Now, while they load their libraries, is when they would say most.
+        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
+        _, err = parent.communicate(timeout=120)  # a hang fails instead of lasting
+    assert parent.returncode == -signal.SIGINT
+    assert err.count("Traceback") == 1  # of this script, which does not catch it
+    assert err.endswith("KeyboardInterrupt\n")
+
+
+# ---- the time that is left ----
+
+
+@given(
+    st.integers(20, 5_000),
+    st.floats(0.01, 40),
+    st.floats(0, 300),
+    st.integers(1, 16),
+    st.integers(0, 2**32 - 1),
+)
+def test_after_a_minute_it_is_right_within_a_third(n, seconds, startup, workers, seed):
+    """Workers need a while to get ready; files vary by half about their mean."""
+    cost = seconds * np.random.default_rng(seed).uniform(0.5, 1.5, n)
+    free = np.full(workers, float(startup))  # when each worker is free
+    ends = []
+    for each in cost:
+        worker = free.argmin()
+        free[worker] += each
+        ends.append(free[worker])
+    ends = np.sort(ends)
+    pace = Pace(n)
+    for done, now in enumerate(ends, start=1):
+        pace.tell(done, now=now)
+        if now > ends[0] + 60 and done > 30 * workers and n - done > 30 * workers:
+            assert pace.left == pytest.approx(ends[-1] - now, rel=1 / 3)
+
+
+def test_nothing_is_told_before_anything_is_known():
+    pace = Pace(10)
+    assert (pace.rate, pace.left) == (None, None)
+    pace.tell(3, now=100)
+    pace.tell(4, now=104)
+    assert pace.left is None
+    pace.tell(5, now=110)
+    assert pace.left == 25
+
+
+def test_what_was_long_ago_is_forgotten():
+    pace = Pace(10_000)
+    for now in range(0, 2_000, 10):  # 1 a second, then 5
+        pace.tell(now if now < 1_000 else 5 * now - 4_000, now=now)
+    assert pace.rate == pytest.approx(5)
+
+
+def test_work_that_stands_still_has_no_end():
+    pace = Pace(10)
+    for now in range(0, 100, 10):
+        pace.tell(3, now=now)
+    assert pace.left is None
+
+
+def test_an_estimate_is_by_group_and_shared_by_the_jobs():
+    estimate = Estimate(jobs=2)
+    for group in ["fast"] * 6 + ["slow"] * 2:
+        estimate.expect(group)
+    assert estimate.left is None
+    estimate.learn("fast", 1.0)
+    estimate.learn("fast", 3.0)
+    estimate.learn("slow", 10.0)
+    for group in ("fast", "fast", "slow"):
+        estimate.drop(group)
+    assert estimate.left == (4 * 2.0 + 1 * 10.0) / 2
+
+
+def test_a_guess_holds_until_one_of_its_group_is_done():
+    estimate = Estimate(jobs=1)
+    for group, guess in (("fast", 2.0), ("fast", 4.0), ("slow", 50.0)):
+        estimate.expect(group, guess)
+    assert estimate.left == 56
+    estimate.learn("fast", 1.0)
+    estimate.drop("fast")
+    assert estimate.left == 51
