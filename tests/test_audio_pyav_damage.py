@@ -194,7 +194,7 @@ def test_what_monkeys_audio_states_is_compared(tmp_path):
     ],
 )
 def test_adts_headers(header, length):
-    assert parse_adts(bytes.fromhex(header))[0] == length
+    assert parse_adts(bytes.fromhex(header)).length == length
 
 
 @pytest.mark.parametrize("header", ["fffb90640d1ffc", "fff17c800d1ffc", "fff15080001ffc", "fff150"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matt import ConfigError, DataError, Tracks
 from matt.datasets.export import export_by_genre
-from matt.datasets.safe_names import Names, safe_file_name, safe_name
+from matt.datasets.names import Names, safe_file_name, safe_name
 
 GENRES = ("Rock", "Old-Time / Historic", "Old-Time : Historic", "../../etc", "rock", "Unused")
 FILES = ("a/01.mp3", "b/01.mp3", "b/01.MP3", "c/tune.flac", "c/other.ogg", "d/x.wav", "d/y.wav")

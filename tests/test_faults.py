@@ -18,7 +18,7 @@ from matt import (
 )
 from matt.comparison import genre_keyed
 from matt.config import Settings, with_faults
-from matt.datasets.fma import checking, feature_sets
+from matt.datasets.fma import checking, loading
 from matt.faults import FAULTS, PROTOCOLS
 from matt.models.settings import POOLING_NAMES, QUERY_POOLINGS
 from matt.runs import Run
@@ -139,7 +139,7 @@ def test_an_unknown_fault_is_refused_with_the_nearest():
 
 
 def test_the_faults_of_data_are_those_that_fma_knows():
-    assert set(feature_sets.FAULTS) < set(FAULTS)
+    assert set(loading.FAULTS) < set(FAULTS)
     assert "typed_tail" in FAULTS
     assert checking.TYPED_TAILS
 

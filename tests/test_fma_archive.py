@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from matt import DataError
-from matt.datasets.fma import archive as module
-from matt.datasets.fma.archive import unpack
+from matt.datasets.fma import fetching as module
+from matt.datasets.fma.fetching import unpack
 
 BODIES = {
     "a/one.csv": b"x,y\n" * 999,

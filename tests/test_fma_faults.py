@@ -5,7 +5,7 @@ import pytest
 
 from matt import DataError, Tracks
 from matt.datasets import fma
-from matt.datasets.fma.faults import KINDS, fault_ids
+from matt.datasets.fma.checking import KINDS, fault_ids
 
 FAULTS = {fault.track_id: fault for fault in fma.known_faults()}
 

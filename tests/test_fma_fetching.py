@@ -14,9 +14,9 @@ from fma_server import serving
 
 from matt import DataError
 from matt.datasets import fma
-from matt.datasets.fma import download as download_module
 from matt.datasets.fma import fetching
-from matt.datasets.fma.download import download, part_of
+from matt.datasets.fma import fetching as download_module
+from matt.datasets.fma.fetching import download, part_of
 
 NOISE = np.random.default_rng(0).bytes(300_000)
 NAMES = ["README.txt", "checksums", "000/000002.mp3", "001/001486.mp3"]
@@ -247,7 +247,7 @@ LIMIT = """
 import resource, signal, sys
 from pathlib import Path
 from matt import DataError
-from matt.datasets.fma.download import download
+from matt.datasets.fma.fetching import download
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:

@@ -7,7 +7,7 @@ from fma_tree import BIO, TRACKS, features, features_csv, tracks_csv, write
 
 from matt import Bags, ConfigError, DataError
 from matt.datasets import fma
-from matt.datasets.fma.feature_sets import NAMES, PAPER, descriptors, set_name
+from matt.datasets.fma.loading import NAMES, PAPER, descriptors, set_name
 from matt.features.kernels.frames import COLUMNS
 
 RANK = {"small": 0, "medium": 1, "large": 2, "full": 2}

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt import Bags, DataError, Tracks
+from matt.datasets import folder as walk_module
 from matt.datasets import tags as tags_module
-from matt.datasets import walk as walk_module
 from matt.datasets.folder import Tags, normalise, read_tags, scan
 from matt.errors import AudioError
 

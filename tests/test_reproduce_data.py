@@ -5,7 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from matt.datasets import fma
-from matt.datasets.fma import feature_sets
+from matt.datasets.fma import loading
 from matt.datasets.fma.simulate import write_tree
 from matt.errors import ConfigError, DataError
 from matt.reproduce.data import LOGMEL, MFCC, SIMULATED, SMALL
@@ -21,7 +21,7 @@ def simulated():
 def test_simulated_has_the_twelve_sets_and_says_what_it_is(simulated):
     assert not simulated.real
     assert simulated.official
-    assert simulated.feature_sets == feature_sets.PAPER
+    assert simulated.feature_sets == loading.PAPER
     sizes = {name: simulated.features(name).spec.shape for name in simulated.feature_sets}
     assert sizes["3+6+4"] == (196,)
     assert sizes["1-9"] == (518,)

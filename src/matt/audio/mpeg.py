@@ -16,6 +16,7 @@ is cut between two frames looks whole; one that is cut within a frame is told as
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -43,24 +44,21 @@ _DIVISOR = {3: 1, 2: 2, 0: 4}  # of the sampling rate, by the version bits: MPEG
 _SAME = 0xFFFE0C00  # sync, version, layer, sampling rate: what no frame of a file may change
 _SEARCH = 1 << 20  # bytes of junk before the first frame that are looked through
 _ADTS = 7  # bytes of a header, without a checksum
+_MOST_KNOWN = 4096  # headers; those of ADTS differ in the length, too
 _ADTS_SAME = 0xFFFE_FDC0  # sync, version, profile, sampling rate, channels: equal in all frames
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Header of one MPEG audio frame."""
+    """Header of one frame, of MPEG audio or ADTS."""
 
-    word: int  # the four bytes as a number
+    same: int  # what it shares with all frames of one file
+    word: int  # its first four bytes as a number
     length: int  # bytes, header included
-    samples: int  # per channel
-    sr: int  # Hz
-    layer: int
-    side_info: int  # bytes between a layer III header and its audio
-
-    @property
-    def same(self) -> int:
-        """Equal for all frames of one file."""
-        return self.word & _SAME
+    samples: int = 0  # per channel; unknown in ADTS, as what follows
+    sr: int = 0  # Hz
+    layer: int = 0
+    side_info: int = 0  # bytes between a layer III header and its audio
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ class _Chain:
     cut: bool  # whether the last frame runs over the end
     breaks: tuple[str, ...]
     spans: tuple[tuple[int, int], ...]  # bytes of the file without the breaks
+    end: int  # byte at which it ends
 
 
 def parse_frame(header: bytes) -> Frame | None:
@@ -90,32 +89,58 @@ def parse_frame(header: bytes) -> Frame | None:
     slot = 4 if layer == 1 else 1  # bytes; padding adds one
     length = (samples // 8 // slot * bits // sr + padding) * slot
     side_info = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
-    return Frame(word, length, samples, sr, layer, side_info)
+    return Frame(word & _SAME, word, length, samples, sr, layer, side_info)
 
 
-def find_frame(stream: BinaryIO, start: int, stop: int, *, same: int = 0) -> int:
+def parse_adts(header: bytes) -> Frame | None:
+    """Read the seven bytes of an ADTS header; None if they are not one.
+
+    >>> parse_adts(bytes.fromhex("fff150801abffc")).length
+    213
+    """
+    if len(header) < _ADTS or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    word, length = (
+        int.from_bytes(header[:4], "big"),
+        int.from_bytes(header[3:6], "big") >> 5 & 0x1FFF,
+    )
+    if length < _ADTS or header[2] >> 2 & 15 > 12:  # the latter: index of the sampling rate
+        return None
+    return Frame(word & _ADTS_SAME, word, length)
+
+
+def find_frame(
+    stream: BinaryIO, start: int, stop: int, like: Frame | None = None, parse: _Parse = parse_frame
+) -> int:
     """Position of the next frame that another one or the end follows; -1 if there is none.
 
     Parameters
     ----------
-    same : int
-        Only a frame with this `Frame.same` counts; 0: any, within the first MiB.
+    like : Frame, optional
+        Only a frame of the same stream counts; by default any, within the first MiB.
+    parse : callable
+        What reads a header.
     """
+    size = _SIZES[parse]
 
     def is_one(position: int, header: bytes) -> bool:
-        frame = parse_frame(header)
-        if frame is None or same not in (0, frame.same):
+        frame = parse(header)
+        if frame is None or (like is not None and frame.same != like.same):
             return False
         after = position + frame.length
-        follower = parse_frame(read_at(stream, after, 4)) if after + 4 <= stop else None
+        follower = parse(read_at(stream, after, size)) if after + size <= stop else None
         return after == stop or (follower is not None and follower.same == frame.same)
 
-    if not same:
+    if like is None:
         sync = re.compile(rb"\xff(?=[\xe0-\xff])")
-        return find_header(stream, start, min(stop, start + _SEARCH), sync, 4, is_one)
-    second = same >> 16 & 0xFE  # its last bit, a checksum, may change
+        return find_header(stream, start, min(stop, start + _SEARCH), sync, size, is_one)
+    second = like.same >> 16 & 0xFE  # its last bit, a checksum, may change
     sync = re.compile(b"\xff[%c%c]" % (second, second | 1))
-    return find_header(stream, start, stop, sync, 4, is_one)
+    return find_header(stream, start, stop, sync, size, is_one)
+
+
+_Parse = Callable[[bytes], Frame | None]
+_SIZES: dict[_Parse, int] = {parse_frame: 4, parse_adts: _ADTS}  # bytes of a header
 
 
 def is_mpeg(stream: BinaryIO, start: int, stop: int) -> bool:
@@ -131,7 +156,8 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
         return Structure("MP3", "undetectable", "no MPEG frames with a known bitrate were found")
     content = read_at(stream, position, first.length)
     kind, stated, field = _stated_frames(content, first)
-    chain = _walk(stream, position, stop, first)
+    lost = "MPEG sync is lost after {1:.1f} s"
+    chain = _walk(stream, position, stop, first, parse_frame, lost)
     present = chain.n_frames - (1 if kind else 0)  # the header's own frame holds no audio
     head, header_length = b"", first.length if kind else 0
     if kind != "VBRI" and stated is not None and present > stated + 1:
@@ -154,48 +180,66 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
     return Structure("MP3", "truncated" if short else "complete", reason, chain.breaks, parts)
 
 
-def _walk(stream: BinaryIO, position: int, stop: int, first: Frame) -> _Chain:
-    """Follow the chain of frames to its end, over tags and over damage."""
+def examine_adts(stream: BinaryIO, start: int, stop: int) -> Structure:
+    """Follow the chain of frames to its end."""
+    first = parse_adts(read_at(stream, start, _ADTS))
+    if first is None:
+        return Structure("ADTS", "undetectable", "no ADTS frames were found")
+    chain = _walk(stream, start, stop, first, parse_adts, "ADTS sync is lost after {0} frames")
+    left = stop - chain.end
+    cut = chain.cut or (0 < left < _ADTS and read_at(stream, chain.end, 1) == b"\xff")
+    end = "; its last frame is cut" if cut else ""
+    reason = f"ADTS does not say how many frames there should be{end}"
+    return Structure("ADTS", "undetectable", reason, chain.breaks)
+
+
+def _walk(
+    stream: BinaryIO, position: int, stop: int, first: Frame, parse: _Parse, lost: str
+) -> _Chain:
+    """Follow a chain of frames to its end, over tags and over damage.
+
+    ``lost`` says of a number of frames, and of their seconds, that sync is lost after them.
+    """
+    size = _SIZES[parse]
     known: dict[bytes, int] = {}  # length by header
     breaks: list[str] = []
     spans: list[tuple[int, int]] = []
     n_frames, cut, begin = 0, False, position
     window, base = b"", position
-    while position + 4 <= stop:
-        if not base <= position <= base + len(window) - 4:
+    while position + size <= stop:
+        if not base <= position <= base + len(window) - size:
             window, base = read_at(stream, position, CHUNK), position
         at, end = position - base, min(stop - base, len(window))
-        # Nearly all frames of a sound file pass here.
-        while (length := known.get(window[at : at + 4], 0)) and at + length <= end:
+        # Nearly all frames of a sound MP3 pass here.
+        while (length := known.get(window[at : at + size], 0)) and at + length <= end:
             n_frames, at = n_frames + 1, at + length
-        position, header = base + at, window[at : at + 4]
-        if position + 4 > stop or (at and len(header) < 4):
+        position, header = base + at, window[at : at + size]
+        if position + size > stop or (at and len(header) < size):
             continue
-        if header not in known and (parsed := parse_frame(header)) and parsed.same == first.same:
-            known[header] = parsed.length
-        if header in known:
-            if position + known[header] > stop:
+        if not length and (parsed := parse(header)) and parsed.same == first.same:
+            length = parsed.length
+            if len(known) < _MOST_KNOWN:
+                known[header] = length
+        if length:
+            if position + length > stop:
                 cut = True
                 break
-            n_frames, position = n_frames + 1, position + known[header]
+            n_frames, position = n_frames + 1, position + length
             continue
-        if (tag := leading_tag(stream, position, stop)) > 0:  # files joined end to end
-            position += tag
+        if first.layer and (tag := leading_tag(stream, position, stop)) > 0:
+            position += tag  # of files joined end to end
             continue
-        found = find_frame(stream, position + 1, stop, same=first.same)
+        found = find_frame(stream, position + 1, stop, first, parse)
         if found < 0:
             break  # what is left is no audio
         if len(breaks) < MOST_BREAKS:
-            seconds = n_frames * first.samples / first.sr
-            breaks.append(
-                f"MPEG sync is lost after {seconds:.1f} s, at byte {position} "
-                f"({found - position} bytes are no audio)"
-            )
+            told = lost.format(n_frames, n_frames * first.samples / max(first.sr, 1))
+            breaks.append(f"{told}, at byte {position} ({found - position} bytes are no audio)")
         if len(spans) < MOST_SPANS:
             spans.append((begin, position))
             begin = found
         position = found
-    return _Chain(n_frames, cut, tuple(breaks), (*spans, (begin, stop)))
+    return _Chain(n_frames, cut, tuple(breaks), (*spans, (begin, stop)), position)
 
 
 def _stated_frames(content: bytes, frame: Frame) -> tuple[str, int | None, int]:
@@ -221,59 +265,3 @@ def _info_frame(like: Frame, n_frames: int) -> bytes:
     length = frame.length if frame else 0
     tag = b"Info" + (1).to_bytes(4, "big") + n_frames.to_bytes(4, "big")
     return (word.to_bytes(4, "big") + bytes(like.side_info) + tag).ljust(length, b"\0")
-
-
-def parse_adts(header: bytes) -> tuple[int, int] | None:
-    """Length of a frame in bytes, and what all frames of a stream share; None if it is no header.
-
-    >>> parse_adts(bytes.fromhex("fff150801abffc"))[0]
-    213
-    """
-    if len(header) < _ADTS or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
-        return None
-    length = int.from_bytes(header[3:6], "big") >> 5 & 0x1FFF
-    sr_index = header[2] >> 2 & 15
-    if length < _ADTS or sr_index > 12:
-        return None
-    return length, int.from_bytes(header[:4], "big") & _ADTS_SAME
-
-
-def examine_adts(stream: BinaryIO, start: int, stop: int) -> Structure:
-    """Follow the chain of frames to its end."""
-    position, same, n_frames, end = start, 0, 0, ""
-    breaks: list[str] = []
-    while position + _ADTS <= stop:
-        frame = parse_adts(read_at(stream, position, _ADTS))
-        if frame is not None and same in (0, frame[1]):
-            if position + frame[0] > stop:
-                end = "; its last frame is cut"
-                break
-            n_frames, position, same = n_frames + 1, position + frame[0], frame[1]
-            continue
-        found = _find_adts(stream, position + 1, stop, same)
-        if found < 0:
-            break  # what is left is no audio
-        if len(breaks) < MOST_BREAKS:
-            breaks.append(
-                f"ADTS sync is lost after {n_frames} frames, at byte {position} "
-                f"({found - position} bytes are no audio)"
-            )
-        position = found
-    if position < stop < position + _ADTS and read_at(stream, position, 1) == b"\xff":
-        end = "; its last frame is cut"
-    reason = f"ADTS does not say how many frames there should be{end}"
-    return Structure("ADTS", "undetectable", reason, tuple(breaks))
-
-
-def _find_adts(stream: BinaryIO, start: int, stop: int, same: int) -> int:
-    """Position of the next frame that another one or the end follows; -1 if there is none."""
-
-    def is_one(position: int, header: bytes) -> bool:
-        frame = parse_adts(header)
-        if frame is None or frame[1] != same:
-            return False
-        after = position + frame[0]
-        follower = parse_adts(read_at(stream, after, _ADTS)) if after < stop else None
-        return after == stop or (follower is not None and follower[1] == same)
-
-    return find_header(stream, start, stop, re.compile(rb"\xff"), _ADTS, is_one)

@@ -14,8 +14,7 @@ from .sources import Source, SourcePath, default_store, open_source
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from ..datasets.audit import Audit
-    from ..datasets.groups import Group
+    from ..datasets.audit import Audit, Group
     from ..datasets.near_duplicates import NearDuplicates
     from ..evaluation.tables import Table
     from ..tracks import Tracks

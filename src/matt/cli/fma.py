@@ -112,7 +112,7 @@ def verify(
     output = Output(json, quiet)
     with outcome(output):
         from ..datasets import fma
-        from ..datasets.fma.verifying import listed_folders
+        from ..datasets.fma.checking import listed_folders
 
         with output.progress() as bars:
             bar = add_bar(bars, "verifying")

@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import ConfigError, DataError, did_you_mean
 from ..files import write_bytes, write_parquet
 from ..tracks import Tracks
-from .safe_names import Names, safe_file_name, safe_name
+from .names import Names, safe_file_name, safe_name
 
 AUDIO = ("none", "link", "copy")
 UNKNOWN = "unknown genre"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError, did_you_mean
 from ..tracks import SPLITS
-from .layout import Layout
+from .columns import Layout
 
 SPLIT_NAMES = {
     "train": "training",

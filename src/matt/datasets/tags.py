@@ -19,48 +19,28 @@ _UNPRINTABLE = re.compile(
 )
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
-_Names = dict[str, tuple[str, ...]]
 # Field by field, the names under which ID3, MP4, ASF and the free-form formats (Vorbis comments,
 # APEv2; letter case does not matter there) keep it. The first that is filled counts.
-_ID3: _Names = {
-    "title": ("TIT2",),
-    "artist": ("TPE1",),
-    "album_artist": ("TPE2", "TXXX:ALBUMARTIST", "TXXX:ALBUM ARTIST"),
-    "album": ("TALB",),
-    "genre": ("TCON",),
-    "disc": ("TPOS",),
-    "track": ("TRCK",),
-    "compilation": ("TCMP", "TXXX:COMPILATION"),
-}
-_MP4: _Names = {
-    "title": ("\xa9nam",),
-    "artist": ("\xa9ART",),
-    "album_artist": ("aART",),
-    "album": ("\xa9alb",),
-    "genre": ("\xa9gen",),
-    "disc": ("disk",),
-    "track": ("trkn",),
-    "compilation": ("cpil",),
-}
-_ASF: _Names = {
-    "title": ("Title",),
-    "artist": ("Author",),
-    "album_artist": ("WM/AlbumArtist",),
-    "album": ("WM/AlbumTitle",),
-    "genre": ("WM/Genre",),
-    "disc": ("WM/PartOfSet",),
-    "track": ("WM/TrackNumber",),
-    "compilation": ("WM/IsCompilation",),
-}
-_FREE: _Names = {
-    "title": ("title",),
-    "artist": ("artist",),
-    "album_artist": ("albumartist", "album artist", "album_artist"),
-    "album": ("album",),
-    "genre": ("genre",),
-    "disc": ("discnumber", "disc"),
-    "track": ("tracknumber", "track"),
-    "compilation": ("compilation",),
+_FAMILIES = ("ID3", "MP4Tags", "ASFTags")
+_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "title": (("TIT2",), ("\xa9nam",), ("Title",), ("title",)),
+    "artist": (("TPE1",), ("\xa9ART",), ("Author",), ("artist",)),
+    "album_artist": (
+        ("TPE2", "TXXX:ALBUMARTIST", "TXXX:ALBUM ARTIST"),
+        ("aART",),
+        ("WM/AlbumArtist",),
+        ("albumartist", "album artist", "album_artist"),
+    ),
+    "album": (("TALB",), ("\xa9alb",), ("WM/AlbumTitle",), ("album",)),
+    "genre": (("TCON",), ("\xa9gen",), ("WM/Genre",), ("genre",)),
+    "disc": (("TPOS",), ("disk",), ("WM/PartOfSet",), ("discnumber", "disc")),
+    "track": (("TRCK",), ("trkn",), ("WM/TrackNumber",), ("tracknumber", "track")),
+    "compilation": (
+        ("TCMP", "TXXX:COMPILATION"),
+        ("cpil",),
+        ("WM/IsCompilation",),
+        ("compilation",),
+    ),
 }
 _CONTAINERS = (b"fLaC", b"RIFF", b"FORM", b"OggS")
 
@@ -195,11 +175,10 @@ def _aac(file: Any) -> Any:
 
 
 def _collect(tags: Any, duration: float) -> Tags:
-    families = {"ID3": _ID3, "MP4Tags": _MP4, "ASFTags": _ASF}
-    keys = families.get(_family(tags), _FREE)
+    family = _family(tags)
 
     def texts(field: str) -> list[str]:
-        for key in keys[field]:
+        for key in _NAMES[field][family]:
             found = [text for value in _values(tags, key) if (text := printable(_text(value)))]
             if found:
                 return list(dict.fromkeys(found))
@@ -221,10 +200,10 @@ def _collect(tags: Any, duration: float) -> Tags:
     )
 
 
-def _family(tags: Any) -> str:
-    """ID3 inside wav and aiff has classes of its own, derived from ID3."""
+def _family(tags: Any) -> int:
+    """Place among the names of a field. ID3 in wav and aiff has classes derived from ID3."""
     names = {kind.__name__ for kind in type(tags).__mro__}
-    return next((name for name in ("ID3", "MP4Tags", "ASFTags") if name in names), "")
+    return next((i for i, family in enumerate(_FAMILIES) if family in names), len(_FAMILIES))
 
 
 def _values(tags: Any, key: str) -> Iterable[Any]:

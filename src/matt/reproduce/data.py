@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.fma import feature_sets as fma_sets
+from ..datasets.fma import loading as fma_sets
 from ..errors import ConfigError
 from ..features.store import FeatureStore
 from ..grid.protocol import Division, RepeatedSplits

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..bags import Bags
 from ..datasets.fma.checking import TYPED_TAIL
-from ..datasets.fma.feature_sets import ALL
+from ..datasets.fma.loading import ALL
 from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
 from ..models.baseline_settings import BaselineSettings
 from ..models.settings import ModelSettings

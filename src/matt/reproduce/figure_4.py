@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ..datasets.fma.feature_sets import ALL
+from ..datasets.fma.loading import ALL
 from ..evaluation.ranking import micro_curve, step_sum
 from ..evaluation.repeated import OverRepeats
 from ..evaluation.tables import Cell, Column, Table

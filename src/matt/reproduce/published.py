@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..datasets.fma.feature_sets import PAPER
+from ..datasets.fma.loading import PAPER
 
 FEATURE_SETS = PAPER
-"""The twelve rows of table I, as `matt.datasets.fma.feature_sets` names them."""
+"""The twelve rows of table I, as `matt.datasets.fma.loading` names them."""
 
 MODELS_1 = ("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT")
 """The six columns of table I."""

@@ -11,9 +11,8 @@ import numpy as np
 
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
-from ..datasets.fma import feature_sets as sets
-from ..datasets.fma.feature_loading import load_features
-from ..datasets.fma.loading import load_tracks
+from ..datasets.fma import loading as sets
+from ..datasets.fma.loading import load_features, load_tracks
 from ..datasets.fma.parameters import MEDIUM
 from ..datasets.fma.simulate import simulate
 from ..datasets.table_settings import parse

@@ -12,18 +12,18 @@ Source: Defferrard, Benzi, Vandergheynst, Bresson, "FMA: A Dataset For Music Ana
 from __future__ import annotations
 
 from .checking import check as check
-from .faults import count_faults as count_faults
-from .faults import exact_duplicates as exact_duplicates
-from .faults import known_faults as known_faults
-from .faults import without_faults as without_faults
-from .feature_loading import load_echonest as load_echonest
-from .feature_loading import load_features as load_features
+from .checking import count_faults as count_faults
+from .checking import exact_duplicates as exact_duplicates
+from .checking import known_faults as known_faults
+from .checking import verify as verify
+from .checking import without_faults as without_faults
 from .fetching import ARCHIVES as ARCHIVES
 from .fetching import fetch as fetch
-from .genre_tree import GenreTree as GenreTree
 from .indexing import Index as Index
 from .indexing import index as index
 from .indexing import open_index as open_index
+from .loading import load_echonest as load_echonest
+from .loading import load_features as load_features
 from .loading import load_genres as load_genres
 from .loading import load_tracks as load_tracks
-from .verifying import verify as verify
+from .tables import GenreTree as GenreTree

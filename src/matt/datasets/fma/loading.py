@@ -1,21 +1,226 @@
-"""Tracks and genres of FMA, from the index: only the columns and rows that are asked for."""
+"""Tracks, genres and features of FMA, from the index: only what is asked for is read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DataError, did_you_mean
+from ...errors import ConfigError, DataError, did_you_mean, first_few
+from ...features.kernels.frames import SIZES
+from ...features.spec import FeatureSpec
+from ...features.store import FeatureStore
+from ...files import read_parquet
 from ...tracks import Tracks
-from .genre_tree import GenreTree
-from .index_reading import read_genres, read_tracks
-from .indexing import Index, open_index
+from .indexing import (
+    ECHONEST_SCHEMA,
+    Index,
+    indexed_features,
+    indexed_genres,
+    indexed_tracks,
+    open_index,
+)
 from .places import audio_of, check_split, check_subset, clip
-from .track_columns import LISTS
+from .tables import LISTS, GenreTree
+
+ALL = "1-9"
+NAMES = {
+    "chroma": "chroma_stft",  # what FMA's paper calls chroma
+    "tonnetz": "tonnetz",
+    "mfcc": "mfcc",
+    "centroid": "spectral_centroid",
+    "bandwidth": "spectral_bandwidth",
+    "contrast": "spectral_contrast",
+    "rolloff": "spectral_rolloff",
+    "rms": "rmse",
+    "zcr": "zcr",
+}
+"""The nine single sets, in the order of their numbers 1 to 9."""
+
+PAPER = (*NAMES, "3+6", "3+6+4", ALL)
+"""The twelve sets of the paper's first table."""
+
+FAULTS = ("triple_chroma",)
+_CHROMAS = ("chroma_cens", "chroma_cqt", "chroma_stft")
+
+
+def descriptors(
+    groups: str | Sequence[str] = ALL, *, faults: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Descriptors of a feature set, in the order of their columns.
+
+    Parameters
+    ----------
+    groups : str or sequence of str
+        A name of `NAMES` or of a descriptor, a number from 1 to 9, several of these joined by
+        ``"+"`` or as a sequence, or ``"1-9"``: all 11 descriptors, 518 columns.
+    faults : collection of str
+        ``"triple_chroma"``: in ``"1-9"`` chroma_cens stands in for the other two chromas as well,
+        as in the released code of the paper: 518 columns, 350 of them distinct.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or occurs twice, or a fault does not concern the set.
+
+    Examples
+    --------
+    >>> descriptors("3+6+4")
+    ('mfcc', 'spectral_contrast', 'spectral_centroid')
+    >>> len(descriptors("1-9")), descriptors("chroma")
+    (11, ('chroma_stft',))
+    """
+    parts = groups.split("+") if isinstance(groups, str) else list(groups)
+    found = tuple(SIZES) if parts == [ALL] else tuple(_one(part.strip()) for part in parts)
+    if len(set(found)) < len(found) or not found:
+        raise ConfigError(f"features {groups!r} name a descriptor twice, or none; name each once")
+    for fault in faults:
+        if fault not in FAULTS:
+            raise ConfigError(f"unknown fault {fault!r}; {did_you_mean(fault, FAULTS)}")
+        if not set(_CHROMAS) <= set(found):
+            raise ConfigError(
+                f"the fault {fault!r} concerns all three chromas, features {groups!r} do not hold "
+                f"them; use {ALL!r} or leave the fault out"
+            )
+        found = tuple(_CHROMAS[0] if name in _CHROMAS else name for name in found)
+    return found
+
+
+def set_name(groups: str | Sequence[str], faults: Collection[str] = ()) -> str:
+    """Name of a feature, part of its identity: equal where, and only where, the columns are equal.
+
+    >>> set_name("3+6"), set_name(("mfcc", "contrast")), set_name("1-9", ["triple_chroma"])
+    ('fma:mfcc+spectral_contrast', 'fma:mfcc+spectral_contrast', 'fma:1-9 triple_chroma')
+    """
+    found = descriptors(groups)
+    name = ALL if found == tuple(SIZES) else "+".join(found)
+    return " ".join([f"fma:{name}", *sorted(set(faults))])
+
+
+def _one(name: str) -> str:
+    if name in SIZES:
+        return name
+    numbers = {str(i): long for i, long in enumerate(NAMES.values(), start=1)}
+    if name in NAMES or name in numbers:
+        return NAMES.get(name) or numbers[name]
+    raise ConfigError(f"unknown features {name!r}; {did_you_mean(name, [*PAPER, *SIZES])}")
+
+
+_UNKNOWN = "NaN or infinite values"
+
+
+def load_features(
+    directory: Path | str,
+    groups: str | Sequence[str] = ALL,
+    *,
+    subset: str = "medium",
+    faults: Collection[str] = (),
+    unknown: str = "drop",
+) -> FeatureStore:
+    """Features of FMA's features.csv, one row a track.
+
+    Parameters
+    ----------
+    directory, subset
+        As in `load_tracks`.
+    groups, faults
+        Feature set by name, see `feature_sets.descriptors`.
+    unknown : {"drop", "error"}
+        What to do with tracks that have NaN or infinite values: leave them out and list them in
+        ``failures``, or raise.
+
+    Returns
+    -------
+    FeatureStore
+        Float32, shape (columns,). Its ``failures`` hold ids and reasons of the tracks without
+        values; drop them: ``tracks.drop(store.failures["track_id"])``.
+
+    Raises
+    ------
+    DataError
+        If there is no index, or it lacks the descriptors.
+    ConfigError
+        If a name is unknown.
+    """
+    check_subset(subset)
+    if unknown not in ("drop", "error"):
+        raise DataError(f"unknown is {unknown!r}; {did_you_mean(unknown, ('drop', 'error'))}")
+    names = descriptors(groups, faults=faults)
+    opened = open_index(directory)
+    missing = [name for name in names if name not in opened.manifest["descriptors"]]
+    if missing:
+        raise DataError(
+            f"the index of {opened.root} holds no {', '.join(missing)}; put FMA's features.csv "
+            f"into {opened.root / opened.manifest['metadata']} and run 'matt fma index' again"
+        )
+    ids, values, known = indexed_features(opened, names, subset)
+    name = set_name(groups, faults)
+    return _store(f"simulated {name}" if opened.simulated else name, ids, values, known, unknown)
+
+
+def load_echonest(
+    directory: Path | str, part: str = "audio_features", *, unknown: str = "drop"
+) -> FeatureStore:
+    """Echonest's features of 13,129 tracks.
+
+    Parameters
+    ----------
+    part : {"audio_features", "temporal_features"}
+        8 or 224 values.
+    unknown : {"drop", "error"}
+        As in `load_features`.
+
+    Raises
+    ------
+    DataError
+        If there is no index, or it holds no echonest.csv.
+    """
+    parts = ("audio_features", "temporal_features")
+    if part not in parts:
+        raise DataError(f"Echonest has no numbers {part!r}; {did_you_mean(part, parts)}")
+    opened = open_index(directory)
+    if "echonest.csv" not in opened.manifest["sources"]:
+        raise DataError(
+            f"the index of {opened.root} holds no echonest.csv; put it beside tracks.csv and run "
+            "'matt fma index' again"
+        )
+    table, _ = read_parquet(opened.path / "echonest.parquet", schema=ECHONEST_SCHEMA)
+    names = [name for name in table.column_names if name.startswith(f"echonest_{part}_")]
+    values = np.stack([table[name].to_numpy() for name in names], axis=1).astype(np.float32)
+    known = np.asarray(np.isfinite(values).all(axis=1))
+    ids = table["track_id"].to_numpy()
+    return _store(f"fma:echonest {part}", ids, values, known, unknown)
+
+
+def _store(
+    name: str,
+    ids: NDArray[np.int64],
+    values: NDArray[np.float32],
+    known: NDArray[np.bool_],
+    unknown: str,
+) -> FeatureStore:
+    if unknown == "error" and not known.all():
+        raise DataError(
+            f"{name}: {int((~known).sum())} of {len(ids)} tracks have {_UNKNOWN} (first: "
+            f"{first_few(np.sort(ids[~known]))}); leave them out with unknown='drop'"
+        )
+    # Rows without values stay where they are; nothing points to them.
+    rows = np.flatnonzero(known)
+    rows = rows[np.argsort(ids[rows])]
+    lost = np.sort(ids[~known])
+    return FeatureStore(
+        FeatureSpec.embedding(name, values.shape[1:]),
+        ids[rows],
+        np.zeros(len(rows), np.int64),
+        rows,
+        np.ones(len(rows), np.int64),
+        (values,),
+        {"track_id": lost, "reason": np.full(len(lost), _UNKNOWN)},
+    )
+
 
 SHORT = {
     "title": "track_title",
@@ -90,12 +295,12 @@ def load_tracks(
     opened = open_index(directory)
     full_names = [_full_name(opened, name) for name in columns]
     label_column = "track_genre_top" if labels == "top" else "track_genres_all"
-    found = read_tracks(opened, subset, [*_FIELDS, label_column, *full_names])
+    found = indexed_tracks(opened, subset, [*_FIELDS, label_column, *full_names])
     values: NDArray[Any]
     if labels == "top":
         genres, values = _top(found[label_column])
     else:
-        genres, values = _all(*found[label_column], names=read_genres(opened).names)
+        genres, values = _all(*found[label_column], names=indexed_genres(opened).names)
     order = np.argsort(found["track_id"])
     if split is not None:
         order = order[found["split"][order] == split]
@@ -125,7 +330,7 @@ def load_genres(directory: Path | str) -> GenreTree:
     DataError
         If there is no index.
     """
-    return read_genres(open_index(directory))
+    return indexed_genres(open_index(directory))
 
 
 def _full_name(opened: Index, name: str) -> str:

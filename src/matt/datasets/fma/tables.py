@@ -1,23 +1,140 @@
-"""FMA's own CSVs: several rows of column names, then a row with the name of the index, then data.
+"""FMA's own CSVs, what is checked of them, and the hierarchy of 163 genres.
 
-Arrow reads them. Where it cannot, or where a file looks cut off, the file is read a second time,
-line by line, to name the line.
+They have several rows of column names, then a row with the name of the index, then data. Arrow
+reads them. Where it cannot, or where a file looks cut off, the file is read a second time, line by
+line, to name the line.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, did_you_mean, first_few
+from ...tracks import SPLITS
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Genre:
+    """One genre.
+
+    Attributes
+    ----------
+    genre_id : int
+    title : str
+    parent : int
+        Id of the genre above it, 0 at the top.
+    top_level : int
+        Id of the top genre above it; its own at the top.
+    n_tracks : int
+        As FMA counts them, over everything.
+    """
+
+    genre_id: int
+    title: str
+    parent: int
+    top_level: int
+    n_tracks: int
+
+
+@dataclass(frozen=True)
+class GenreTree:
+    """All genres, by id.
+
+    Attributes
+    ----------
+    genres : mapping of int to Genre
+
+    Raises
+    ------
+    DataError
+        If a parent is missing, or genres are above each other in a circle.
+
+    Examples
+    --------
+    >>> tree = GenreTree.of([Genre(12, "Rock", 0, 12, 90), Genre(25, "Punk", 12, 12, 40)])
+    >>> tree.path(25), tree.find("punk").genre_id, [genre.title for genre in tree.roots]
+    (('Rock', 'Punk'), 25, ['Rock'])
+    """
+
+    genres: Mapping[int, Genre]
+
+    def __post_init__(self) -> None:
+        lost = [i for i, g in self.genres.items() if g.parent and g.parent not in self.genres]
+        if lost:
+            raise DataError(
+                f"{len(lost)} genres have a parent that is not there (first: {first_few(lost)}); "
+                "add them to genres.csv"
+            )
+        for genre_id in self.genres:
+            self._above(genre_id)
+
+    @classmethod
+    def of(cls, genres: Iterable[Genre]) -> GenreTree:
+        """Tree of some genres."""
+        return cls({genre.genre_id: genre for genre in genres})
+
+    def __len__(self) -> int:
+        return len(self.genres)
+
+    @property
+    def roots(self) -> tuple[Genre, ...]:
+        """Genres at the top."""
+        return tuple(genre for genre in self.genres.values() if not genre.parent)
+
+    def children(self, genre_id: int) -> tuple[Genre, ...]:
+        """Genres directly below one."""
+        return tuple(genre for genre in self.genres.values() if genre.parent == genre_id)
+
+    def path(self, genre_id: int) -> tuple[str, ...]:
+        """Titles from the top genre down to this one."""
+        return tuple(self.genres[i].title for i in reversed(self._above(genre_id)))
+
+    def find(self, title: str) -> Genre:
+        """Genre of a title, whatever its letter case.
+
+        Raises
+        ------
+        DataError
+            If there is none; the message has the nearest.
+        """
+        for genre in self.genres.values():
+            if genre.title.casefold() == title.casefold():
+                return genre
+        known = [genre.title for genre in self.genres.values()]
+        raise DataError(f"FMA has no genre {title!r}; {did_you_mean(title, known)}")
+
+    @cached_property
+    def names(self) -> Mapping[int, str]:
+        """Titles by id; where two genres share a title, with the id behind it."""
+        titles = [genre.title for genre in self.genres.values()]
+        return {
+            i: genre.title if titles.count(genre.title) == 1 else f"{genre.title} ({i})"
+            for i, genre in self.genres.items()
+        }
+
+    def _above(self, genre_id: int) -> list[int]:
+        """The genre and all above it, upwards."""
+        if genre_id not in self.genres:
+            raise DataError(f"FMA has no genre with the id {genre_id}; see load_genres(...).genres")
+        found = [genre_id]
+        while parent := self.genres[found[-1]].parent:
+            if parent in found:
+                raise DataError(
+                    f"genres {first_few(found)} are above each other; correct genres.csv"
+                )
+            found.append(parent)
+        return found
+
 
 INDEX = "track_id"
 AGAIN = "fetch it again with 'matt fma fetch metadata', or copy it again"
@@ -254,3 +371,163 @@ def _rows(path: Path) -> Iterator[Any]:
         raise DataError(f"{path} does not exist; {AGAIN}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV in UTF-8 ({error}); {AGAIN}") from error
+
+
+RANKS = {"small": 0, "medium": 1, "large": 2}
+"""Order of the subsets: each holds those before it."""
+
+_INTEGERS = {
+    "album": ("comments", "favorites", "id", "listens", "tracks"),
+    "artist": ("comments", "favorites", "id"),
+    "track": (
+        "bit_rate",
+        "comments",
+        "duration",
+        "favorites",
+        "interest",
+        "listens",
+        "number",
+    ),
+}
+_FLOATS = {"artist": ("latitude", "longitude")}
+_NEEDED = (
+    ("track", "title"),
+    ("track", "genre_top"),
+    ("track", "genres"),
+    ("track", "genres_all"),
+    ("album", "id"),
+    ("artist", "id"),
+    ("set", "split"),
+    ("set", "subset"),
+)
+LISTS = ("track_genres", "track_genres_all")
+
+
+def read_genres(source: Source) -> GenreTree:
+    """Read genres.csv.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or is no hierarchy.
+    """
+    import pyarrow as pa
+
+    needed = ("#tracks", "parent", "title", "top_level")
+    names = read_names(source.path, levels=1, index="genre_id")
+    check_names(source.path, names, [(name,) for name in needed])
+    numbers = {name: pa.int64() for name in needed if name != "title"}
+    table = read_table(source, levels=1, numbers=numbers, index="genre_id")
+    columns = [table[name].to_pylist() for name in ("genre_id", "title", "parent", "top_level")]
+    counts = [n or 0 for n in table["#tracks"].to_pylist()]
+    try:
+        return GenreTree.of(
+            Genre(genre_id, title, parent or 0, top or genre_id, n)
+            for genre_id, title, parent, top, n in zip(*columns, counts, strict=True)
+        )
+    except DataError as error:
+        raise DataError(f"{source.path}: {error}") from error
+
+
+def read_tracks(
+    source: Source, genres: GenreTree
+) -> tuple[dict[str, pa.Array], list[dict[str, Any]]]:
+    """Read tracks.csv.
+
+    Returns
+    -------
+    columns : dict of str to pyarrow.Array
+        By flat names (``"album_title"``); ``split`` and ``subset`` without a prefix; lists of ids
+        as lists; -1 for whole numbers that are missing; ``genre_tags`` holds the titles of all
+        genres that were given to a track.
+    unmatched : list of dict
+        Genres that genres.csv does not have.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or a split, a subset or a list of genres is none.
+    """
+    import pyarrow as pa
+
+    path = source.path
+    names = read_names(path, levels=2)
+    check_names(path, names, _NEEDED)
+    integers = {f"{level}_{name}" for level, all_ in _INTEGERS.items() for name in all_}
+    floats = {f"{level}_{name}" for level, all_ in _FLOATS.items() for name in all_}
+    numbers = dict.fromkeys(integers | floats, pa.float64())
+    table = read_table(source, levels=2, numbers=numbers)
+    columns: dict[str, pa.Array] = {}
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        if name in integers:
+            column = _whole(path, name, column)
+        elif name in floats:
+            column = column.fill_null(float("nan"))
+        columns[name.removeprefix("set_")] = column
+    ids = columns[INDEX].to_pylist()
+    for name, known in (("split", SPLITS), ("subset", tuple(RANKS))):
+        _check_words(path, ids, columns[name].to_pylist(), name, known)
+    for name in LISTS:
+        columns[name] = pa.array(_lists(path, ids, columns[name].to_pylist()), pa.list_(pa.int32()))
+    titles = {i: genre.title for i, genre in genres.genres.items()}
+    columns["genre_tags"] = pa.array(
+        "; ".join(titles[i] for i in row if i in titles)
+        for row in columns["track_genres"].to_pylist()
+    )
+    return columns, _strange_genres(columns, genres)
+
+
+def _whole(path: Any, name: str, column: pa.Array) -> pa.Array:
+    """Whole numbers, -1 where there is none; Arrow may have read them as 12.0."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        return pc.fill_null(column.cast(pa.int64()), -1)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{path}: {name} holds a number with a fraction ({error})") from error
+
+
+def _check_words(
+    path: Any, ids: list[int], words: list[str], name: str, known: tuple[str, ...]
+) -> None:
+    wrong = [(i, word) for i, word in zip(ids, words, strict=True) if word not in known]
+    if wrong:
+        track_id, word = wrong[0]
+        raise DataError(
+            f"{path}: {len(wrong)} tracks have an unknown {name} (first: track {track_id} has "
+            f"{word!r}; {did_you_mean(word, known)})"
+        )
+
+
+def _lists(path: Any, ids: list[int], texts: list[str]) -> list[list[int]]:
+    read: dict[str, list[int]] = {"": []}
+    for track_id, text in zip(ids, texts, strict=True):
+        if text in read:
+            continue
+        try:
+            if text[0] + text[-1] != "[]":
+                raise ValueError(text)
+            read[text] = [int(part) for part in text[1:-1].split(",") if part.strip()]
+        except ValueError:
+            raise DataError(
+                f"{path}: the genres of track {track_id} are {text[:60]!r}, expected ids like "
+                "[21, 10]; fetch it again"
+            ) from None
+    return [read[text] for text in texts]
+
+
+def _strange_genres(columns: dict[str, pa.Array], genres: GenreTree) -> list[dict[str, Any]]:
+    titles = {genre.title for genre in genres.genres.values()}
+    tops = sorted(set(columns["track_genre_top"].to_pylist()) - titles - {""})
+    ids = set(columns["track_genres_all"].flatten().to_pylist())
+    strange = sorted(ids - set(genres.genres))
+    found = []
+    if tops:
+        told = f"top genres are not in genres.csv (first: {first_few(tops)})"
+        found.append({"what": told, "n": len(tops), "genres": tops})
+    if strange:
+        told = f"genre ids are not in genres.csv, and left out (first: {first_few(strange)})"
+        found.append({"what": told, "n": len(strange), "genres": strange})
+    return found

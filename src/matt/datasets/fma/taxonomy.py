@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .genre_tree import Genre
 from .parameters import apportion, parameters
 from .simulated_catalogue import Catalogue
+from .tables import Genre
 
 N_GENRES = 163  # as many as FMA has
 FIRST_MADE_UP_ID = 2001  # FMA's own ids end below
