@@ -22,8 +22,8 @@ from matt import Bags, FeatureStore
 from matt.models.device import reproducible
 from matt.models.network import BagNetwork, build_network
 from matt.models.reading import Reader, inputs_once
+from matt.models.settings import TrainingSettings
 from matt.models.training import train
-from matt.models.training_settings import TrainingSettings
 from matt.recipes import PLAIN
 
 from .paired import Claim

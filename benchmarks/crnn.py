@@ -31,8 +31,7 @@ from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.optimisation import autocast, make_optimizer, make_scaler, step
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.splits import by_artist
 
 from .paired import Claim

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from matt.bags import Bags
 from matt.comparison import bag_model, fit_row
+from matt.config import SplitSettings
 from matt.evaluation.repeats import paired_over_splits, spread_of
 from matt.evaluation.scores import Scores, score
 from matt.evaluation.tables import Cell, Column, Table
 from matt.grid.protocol import RepeatedSplits
 from matt.recipes import DEFAULT
-from matt.settings import SplitSettings
 
 from .longtail_data import Setting, load
 

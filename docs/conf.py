@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import matt
-from matt import schema
+from matt import config
 
 project = "matt"
 author = "The matt maintainers"
@@ -64,7 +64,7 @@ def skip_made_by_scikit_learn(app, what, name, obj, skip, options):
 def add_settings(app, docname, source):
     """Put the tables of all settings where the page says so; nobody types them."""
     if docname == "settings":
-        source[0] = source[0].replace("<!-- every setting -->", schema.to_markdown())
+        source[0] = source[0].replace("<!-- every setting -->", config.to_markdown())
 
 
 def setup(app):

@@ -12,9 +12,7 @@ from sklearn.model_selection import GroupKFold, cross_val_score
 
 from matt import BagClassifier
 from matt.datasets.embedded import fma_mfcc
-from matt.models.baseline_settings import BaselineSettings
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 N_TRACKS = 600  # of 1,975, so that it takes seconds
 

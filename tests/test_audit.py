@@ -19,7 +19,7 @@ from matt.datasets import near_duplicates, table
 from matt.datasets.audit import audit, hashes_of, is_cheap
 from matt.datasets.near_duplicates import find_near_duplicates, standardised, track_vectors
 from matt.datasets.table_settings import parse
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import TrainingSettings
 
 D = 11
 

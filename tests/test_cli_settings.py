@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from matt import config, schema
+from matt import config
 from matt.cli.app import app
 from matt.faults import FAULTS, PROTOCOLS
 
-NAMES = [section.name for section in schema.sections()]
+NAMES = [section.name for section in config.sections()]
 
 
 def said(*arguments):
@@ -23,7 +23,7 @@ def said(*arguments):
 
 def test_all_settings_are_shown_by_section():
     text = said()
-    for section in schema.sections():
+    for section in config.sections():
         for setting in section.settings:
             assert setting.name in text
 
@@ -31,7 +31,7 @@ def test_all_settings_are_shown_by_section():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_section_alone_is_shown(name):
     text = said(name)
-    for section in schema.sections():
+    for section in config.sections():
         shown = [re.search(rf"^{re.escape(s.name)}\s", text, re.M) for s in section.settings]
         assert all(shown) if section.name == name else not any(shown)
 

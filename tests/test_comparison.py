@@ -7,9 +7,7 @@ from sklearn.preprocessing import StandardScaler
 
 from matt import Bags, FeatureStore, Tracks, splits
 from matt.comparison import LONE_BATCH, Row, baseline, fit_row, predict_row, track_model
-from matt.models.baseline_settings import BaselineSettings
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from itertools import combinations
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from matt.comparison import genre_keyed
 from matt.config import Settings, with_faults
 from matt.datasets.fma import checking, loading
 from matt.faults import FAULTS, PROTOCOLS
-from matt.models.settings import POOLING_NAMES, QUERY_POOLINGS
+from matt.models.settings import QUERY_POOLINGS, PoolingName
 from matt.runs import Run
 
 DOT = ["model.pooling=dot"]
@@ -68,7 +69,7 @@ def test_a_fault_changes_its_settings_and_no_other(name, pooling):
     assert set(faulty.present_faults) - {name} <= {"scalar_score"}
 
 
-@pytest.mark.parametrize("pooling", sorted(set(POOLING_NAMES) - set(QUERY_POOLINGS)))
+@pytest.mark.parametrize("pooling", sorted(set(get_args(PoolingName)) - set(QUERY_POOLINGS)))
 @pytest.mark.parametrize("name", OF_QUERIES)
 def test_without_queries_their_faults_do_nothing_and_say_so(name, pooling):
     plain = config.load(overrides=[f"model.pooling={pooling}"])
@@ -114,7 +115,7 @@ def test_faults_can_be_combined_in_any_order(pair):
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("pooling", POOLING_NAMES)
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
 def test_every_protocol_fits_every_pooling_and_survives_json(protocol, pooling):
     settings = config.load(overrides=[f"model.pooling={pooling}", f"faults={protocol}"])
     assert set(settings.faults) == set(PROTOCOLS[protocol])

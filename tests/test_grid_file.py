@@ -176,9 +176,12 @@ def test_all_problems_of_all_cells_are_told_at_once(tmp_path):
     told = str(caught.value)
     assert told.startswith(f"{path}: ")
     assert "all cells: unknown key 'training.epocs'; did you mean 'epochs'?" in told
-    assert "2 of 4 cells ('pooling=dott, lr=-1', 'pooling=dott, lr=0.5'): model: " in told
+    assert (
+        "2 of 4 cells ('pooling=dott, lr=-1', 'pooling=dott, lr=0.5'): unknown model.pooling "
+        in told
+    )
     assert "did you mean 'dot'?" in told
-    assert "2 of 4 cells ('pooling=dott, lr=-1', 'pooling=mean, lr=-1'): training: lr " in told
+    assert "2 of 4 cells ('pooling=dott, lr=-1', 'pooling=mean, lr=-1'): training.lr " in told
 
 
 @pytest.mark.parametrize(

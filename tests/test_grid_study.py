@@ -12,6 +12,7 @@ from scipy import stats
 
 from matt import Bags, ConfigError, DataError, FeatureStore, Predictions, Tracks, splits
 from matt.comparison import fit_row, predict_row
+from matt.config import SplitSettings
 from matt.evaluation.scores import score
 from matt.grid import study
 from matt.grid.cells import data_digest, features_digest
@@ -21,7 +22,6 @@ from matt.grid.ranking import difference
 from matt.grid.setups import read_grid
 from matt.grid.study import compare
 from matt.runs import Run
-from matt.settings import SplitSettings
 
 N_ARTISTS, GENRES = 40, ("A", "B")
 WIDTH = 5

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from matt import Bags, DataError, FeatureStore, NeuralClassifier, Predictions, Tracks
 from matt.library.explain import _of_others, explain
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 
 SEGMENTS = np.array([1, 3, 2, 1, 1, 2, 1])  # of 7 tracks
 ALBUMS = [1, 1, 1, 2, 3, 3, 3]

@@ -1,6 +1,7 @@
 """Saved baselines: whatever a file says that is not so is refused, by name."""
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,14 +10,14 @@ from safetensors.numpy import load_file
 
 from matt.bags import Bags
 from matt.errors import DataError
-from matt.models.baseline_settings import BASELINE_NAMES, BaselineSettings
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
+from matt.models.settings import BaselineName, BaselineSettings
 
 
-@pytest.fixture(params=BASELINE_NAMES)
+@pytest.fixture(params=get_args(BaselineName))
 def saved(request, tmp_path):
     tracks, store, _ = make_data(3)
     settings = BaselineSettings(classifier=request.param, **OURS[request.param])
@@ -35,7 +36,7 @@ def rewrite(folder, arrays=None, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"settings": {"classifer": "lr"}}, "is damaged .unknown setting 'classifer'"),
+        ({"settings": {"classifer": "lr"}}, "is damaged .unknown key 'classifer'"),
         ({"settings": 3}, "is damaged"),
         ({"genres": ["Rock"]}, "is damaged .genres and training counts"),
         ({"train_counts": [[1], [2]]}, "is damaged .genres and training counts"),

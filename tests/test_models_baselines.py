@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,13 +20,13 @@ import matt
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
-from matt.models.baseline_settings import BASELINE_NAMES, BaselineSettings
 from matt.models.baselines import BaselineClassifier
 from matt.models.estimators import ESTIMATORS
-from matt.models.settings import read_settings
+from matt.models.settings import BaselineName, BaselineSettings
+from matt.settings import made
 from matt.tracks import Tracks
 
-NAMES = pytest.mark.parametrize("name", BASELINE_NAMES)
+NAMES = pytest.mark.parametrize("name", get_args(BaselineName))
 THEIRS = {
     "lr": lambda: LogisticRegression(max_iter=2000),
     "knn": lambda: KNeighborsClassifier(7),
@@ -75,7 +76,7 @@ def test_arrays_give_what_scikit_learn_gives_in_double_precision(name):
 
 
 @NOT_CONVERGED
-@pytest.mark.parametrize("name", [name for name in BASELINE_NAMES if name != "svm"])
+@pytest.mark.parametrize("name", [name for name in get_args(BaselineName) if name != "svm"])
 def test_several_genres_are_one_against_the_rest(name):
     ours = BaselineSettings(classifier=name, **OURS[name])
     single = THEIRS[name]()
@@ -102,7 +103,7 @@ def test_unscaled_is_the_release(name):
 @pytest.mark.parametrize(
     ("name", "several"),
     [
-        *((name, False) for name in BASELINE_NAMES),
+        *((name, False) for name in get_args(BaselineName)),
         ("lr", True),
         ("knn", True),
         ("mlp_sklearn", True),
@@ -139,7 +140,7 @@ def test_a_genre_that_no_training_track_has_is_impossible():
     tracks, store, _ = make_data(3)
     wider = tracks.with_genres(("Jazz", *tracks.genres))
     bags = Bags.from_tracks(wider, by="track")
-    for name in BASELINE_NAMES:
+    for name in get_args(BaselineName):
         settings = BaselineSettings(classifier=name, **OURS[name])
         found = BaselineClassifier(settings).fit(store, bags).predict(store, wider, bags)
         assert (found.probabilities[:, 0] == 0).all()
@@ -239,6 +240,6 @@ def test_impossible_settings_are_refused(wrong, message):
 
 def test_settings_survive_json_and_the_table_of_estimators_is_complete():
     settings = BaselineSettings(classifier="mlp_sklearn", hidden=(5, 2), unscaled=True)
-    assert read_settings(BaselineSettings, json.loads(json.dumps(asdict(settings)))) == settings
-    assert tuple(ESTIMATORS) == BASELINE_NAMES
+    assert made(BaselineSettings, json.loads(json.dumps(asdict(settings)))) == settings
+    assert tuple(ESTIMATORS) == get_args(BaselineName)
     assert matt.BaselineClassifier is BaselineClassifier

@@ -20,8 +20,7 @@ from matt.errors import DataError
 from matt.features.store import FeatureStore
 from matt.models.checkpoint import FILE
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 
 SETTINGS = TrainingSettings(lr=0.05, epochs=9, max_bags=7, threads=1, patience=9, step_epochs=4)
 MODELS = {

@@ -1,6 +1,7 @@
 """What every classifier keeps, a network or a baseline: one test each, run over all of them."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,16 +10,17 @@ from matt.bags import Bags
 from matt.calibration.coverage import coverage
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
-from matt.models.baseline_settings import BASELINE_NAMES, BaselineSettings
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import (
-    HEAD_TUNINGS,
-    LOSS_NAMES,
-    SAMPLERS,
+from matt.models.settings import (
+    BaselineName,
+    BaselineSettings,
+    HeadTuning,
+    LossName,
+    ModelSettings,
+    Sampler,
     TrainingSettings,
 )
 from matt.tracks import Tracks
@@ -45,8 +47,8 @@ LONG_TAIL = {  # every loss, sampler, head and augmentation
     "class_balanced": {"loss": "class_balanced", "logit_adjustment": 0.0},  # either corrects
     "focal": {"loss": "focal", "lr": 0.05, "agreement": 0.0, "epochs": 120},  # its loss is small
     "plain cross-entropy": {"logit_adjustment": 0.0},
-    **{f"{sampler} sampler": {"sampler": sampler} for sampler in SAMPLERS},
-    **{head: {"head_tuning": head} for head in HEAD_TUNINGS if head != "none"},
+    **{f"{sampler} sampler": {"sampler": sampler} for sampler in get_args(Sampler)},
+    **{head: {"head_tuning": head} for head in get_args(HeadTuning) if head != "none"},
     "mixing": {"mix": 0.4},
     "segment dropout": {"segment_dropout": 0.5},
     "attention entropy": {"attention_entropy": 0.1},
@@ -57,14 +59,16 @@ LONG_TAIL = {  # every loss, sampler, head and augmentation
 }
 ONE_GENRE = ("class_balanced", "sqrt sampler", "balanced sampler", "crt", "tau_norm")
 
-assert {settings.get("loss", "cross_entropy") for settings in LONG_TAIL.values()} == {*LOSS_NAMES}
+assert {settings.get("loss", "cross_entropy") for settings in LONG_TAIL.values()} == set(
+    get_args(LossName)
+)
 
 CLASSIFIERS = {
     **{name: lambda settings=settings: neural(**settings) for name, settings in LONG_TAIL.items()},
-    **{name: lambda name=name: baseline(name) for name in BASELINE_NAMES},
+    **{name: lambda name=name: baseline(name) for name in get_args(BaselineName)},
     **{
         f"{name}, unscaled": lambda name=name: baseline(name, unscaled=True)
-        for name in BASELINE_NAMES
+        for name in get_args(BaselineName)
     },
 }
 

@@ -18,8 +18,7 @@ from matt.models.finishing import Fixed, normalise, retrain, tune_head
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 F, G, D = 5, 3, 7

@@ -17,8 +17,7 @@ from matt.features.store import FeatureStore
 from matt.models import training
 from matt.models.distributed import ProcessEnded, Ranks, current
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 
 HERE = "test_models_distributed"
 CPU = torch.device("cpu")

@@ -12,8 +12,7 @@ from matt.files import write_json
 from matt.models.encoders import ENCODERS
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, read_model
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 

@@ -14,9 +14,8 @@ from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader
-from matt.models.settings import QUERY_POOLINGS, ModelSettings
+from matt.models.settings import QUERY_POOLINGS, ModelSettings, TrainingSettings
 from matt.models.training import train
-from matt.models.training_settings import TrainingSettings
 from matt.recipes import PLAIN
 from matt.tracks import Tracks
 

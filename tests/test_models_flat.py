@@ -12,12 +12,10 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import matt
 from matt.errors import DataError
-from matt.models.baseline_settings import BaselineSettings
 from matt.models.baselines import BaselineClassifier
 from matt.models.flat import BagClassifier
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 LR = BaselineSettings(classifier="lr")
 MODELS = {

@@ -1,6 +1,7 @@
 """Ranks as inputs: scikit-learn's quantile transform, and what must hold for any values."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +15,13 @@ from matt.models.inputs import INPUTS, N_QUANTILES, Quantiles, Standardise
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader, quantiles
-from matt.models.settings import ENCODER_NAMES, INPUT_NAMES, MAP_ENCODERS, ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import (
+    MAP_ENCODERS,
+    EncoderName,
+    InputsName,
+    ModelSettings,
+    TrainingSettings,
+)
 from matt.tracks import Tracks
 
 CPU = torch.device("cpu")
@@ -91,10 +97,10 @@ def test_values_that_are_not_finite_are_refused():
 
 
 def test_names_are_those_that_exist():
-    assert set(INPUT_NAMES) == {"auto", *INPUTS}
+    assert set(get_args(InputsName)) == {"auto", *INPUTS}
 
 
-@pytest.mark.parametrize("encoder", ENCODER_NAMES)
+@pytest.mark.parametrize("encoder", get_args(EncoderName))
 def test_vectors_are_ranked_and_maps_standardised_unless_told_otherwise(encoder):
     is_map = encoder in MAP_ENCODERS
     shape = (96, 1366) if is_map else (7,)

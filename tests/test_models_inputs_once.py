@@ -9,9 +9,8 @@ from matt.features.store import FeatureStore
 from matt.models import fitting
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import inputs_once
-from matt.models.settings import ModelSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.models.training import prepare
-from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
 CPU = torch.device("cpu")

@@ -14,8 +14,7 @@ from matt.models import training
 from matt.models.losses import attention_divergence
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import check_training
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 F, G = 5, 3

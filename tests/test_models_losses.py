@@ -11,7 +11,7 @@ from matt.bags import Bags
 from matt.models.losses import BagLoss, Mix, Term, attention_divergence, disagreement, log_prior
 from matt.models.network import Output
 from matt.models.pooling import bag_index
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import TrainingSettings
 
 OFFSETS = torch.tensor([0, 2, 3, 6, 7])  # 4 bags, 7 segments
 LABELS = [0, 0, 0, 1]

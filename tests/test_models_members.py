@@ -17,8 +17,7 @@ from matt.models import training
 from matt.models.members import average, members
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 MODEL_OF = ModelSettings(hidden=(7,), pooling="dot")

@@ -15,8 +15,7 @@ from matt.models import reading
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import MOST, settled
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 MODEL = ModelSettings(hidden=(11,), dropout=0.0)

@@ -1,5 +1,7 @@
 """Properties that any bag network must have, whatever its encoder, pooling and parameters."""
 
+from typing import get_args
+
 import pytest
 import torch
 
@@ -16,7 +18,7 @@ from matt.models.pooling import (
     segment_softmax,
     segment_sum,
 )
-from matt.models.settings import POOLING_NAMES, QUERY_POOLINGS, ModelSettings
+from matt.models.settings import QUERY_POOLINGS, ModelSettings, PoolingName
 
 SIZES = [1, 5, 2, 3]  # 11 segments in 4 bags, one of them a single segment
 F, D, G = 7, 13, 3  # no two axes have the same size: a swapped axis cannot go unseen
@@ -54,12 +56,12 @@ def encoder(request):
     return request.param
 
 
-@pytest.fixture(params=POOLING_NAMES)
+@pytest.fixture(params=get_args(PoolingName))
 def network(request, encoder):
     return build(encoder=encoder, pooling=request.param).eval()
 
 
-@pytest.fixture(params=POOLING_NAMES)
+@pytest.fixture(params=get_args(PoolingName))
 def spreading(request, encoder):
     return build(encoder=encoder, pooling=request.param, spread=True).eval()
 
@@ -210,7 +212,7 @@ def test_pooled_dropout_is_one_mask_a_bag_on_the_value_path(bags):
     assert not torch.allclose(network.classifier(pooled), out.logits)
 
 
-@pytest.mark.parametrize("pooling", POOLING_NAMES)
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
 def test_sums_stay_float32_under_autocast(pooling, bags):
     network = build(pooling=pooling).float().eval()
     x, offsets, log_sizes = bags

@@ -19,8 +19,7 @@ from matt.models import training
 from matt.models.classifier import KINDS, GenreClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
 F = 5
@@ -382,7 +381,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
     [
         ({"schema": "matt.model/0"}, "schema 'matt.model/0', expected 'matt.model/1'"),
         ({"kind": None}, "names no kind of classifier"),
-        ({"model": {"hiden": [3]}}, "is damaged .unknown setting 'hiden'; did you mean 'hidden'"),
+        ({"model": {"hiden": [3]}}, "is damaged .unknown key 'hiden'; did you mean 'hidden'"),
         ({"training": 3}, "is damaged"),
         ({"temperature": -1.0}, "is damaged .the temperature"),
         ({"genres": ["Rock"]}, "is damaged .genres and training counts"),

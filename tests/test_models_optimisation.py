@@ -1,6 +1,7 @@
 """Schedules against torch's own, clipping against a step written out."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,8 +12,7 @@ from matt.errors import DataError
 from matt.models.device import reproducible
 from matt.models.network import build_network
 from matt.models.optimisation import learning_rate, make_optimizer, set_learning_rate
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import SCHEDULES, TrainingSettings
+from matt.models.settings import ModelSettings, Schedule, TrainingSettings
 
 __all__ = ["data"]  # a fixture
 PLAIN = replace(
@@ -42,7 +42,7 @@ def test_schedules_agree_with_torch(schedule, theirs):
         scheduler.step()
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_every_epoch_is_trained_with_its_own_rate(data, schedule, monkeypatch):
     seen = []
     real = torch.optim.SGD.step

@@ -1,6 +1,7 @@
 """Training in 16 bits, the scaler of the loss, and deterministic algorithms."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from matt.models.optimisation import (
     scaler_state,
     step,
 )
-from matt.models.settings import POOLING_NAMES, ModelSettings
+from matt.models.settings import ModelSettings, PoolingName
 from matt.models.training import train
 from matt.tracks import Tracks
 
@@ -61,7 +62,7 @@ def test_an_easy_task_is_learned_in_any_precision(data, precision):
     assert min(best) > 0.9
 
 
-@pytest.mark.parametrize("pooling", POOLING_NAMES)
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
 def test_scores_softmax_and_sums_are_float32_to_the_bit_under_autocast(pooling):
     """From the same embeddings everything behind the encoder is the same with and without it."""
     network = build_network(ModelSettings(encoder="identity", pooling=pooling), (7,), 3).eval()

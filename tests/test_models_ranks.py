@@ -15,8 +15,7 @@ from matt.models.distributed import Ranks
 from matt.models.losses import BagLoss
 from matt.models.network import build_network
 from matt.models.reading import Reader
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 
 CPU = torch.device("cpu")
 

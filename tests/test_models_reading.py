@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from threading import Semaphore
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from matt.models.reading import (
     read_tensor,
     segment_counts,
 )
-from matt.models.settings import POOLING_NAMES, ModelSettings
+from matt.models.settings import ModelSettings, PoolingName
 
 CPU = torch.device("cpu")
 COUNTS = np.array([2, 1, 3, 1, 4])  # 11 segments of 5 tracks
@@ -148,7 +149,7 @@ def test_parts_hold_every_track_once_and_not_too_much(counts, most):
             assert counts[part.start : after.start + 1].sum() > most
 
 
-@pytest.mark.parametrize("pooling", POOLING_NAMES)
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
 @pytest.mark.parametrize("max_segments", [1, 3, 5])
 def test_chunked_encoding_is_the_whole(pooling, max_segments):
     network = build_network(ModelSettings(hidden=(13,), pooling=pooling, dropout=0.9), (3,), 2)

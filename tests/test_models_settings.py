@@ -3,19 +3,21 @@
 import subprocess
 import sys
 from dataclasses import asdict
+from typing import get_args
 
 import pytest
 
+from matt.datasets.table_settings import JoinSettings, TableSettings
 from matt.errors import ConfigError
-from matt.models import settings, training_settings
+from matt.models import settings
 from matt.models.augmentation import POWERS
 from matt.models.encoders import ENCODERS
 from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
 from matt.models.pooling import POOLINGS
-from matt.models.settings import ModelSettings, read_settings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from matt.predictions import LINKS
+from matt.settings import made, told
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ from matt.predictions import LINKS
         ({"scale": 1.0}, "unknown scale 1.0; known: fixed, learned"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\), got 1.0; 0 switches it off"),
         ({"dropout": "0.3"}, "dropout must be a number, got '0.3'; give it without quotes"),
-        ({"pooled_dropout": -0.1}, "pooled_dropout must be finite and at least 0, got -0.1"),
+        ({"pooled_dropout": -0.1}, r"pooled_dropout must be in \[0, 1\), got -0.1"),
         ({"input_dropout": 1}, r"input_dropout must be in \[0, 1\), got 1"),
         ({"input_dropout": 0.1, "encoder": "crnn"}, "'crnn' reads maps; use input_dropout=0, or"),
         ({"block_dropout": 1}, r"block_dropout must be in \[0, 1\), got 1"),
@@ -45,7 +47,7 @@ from matt.predictions import LINKS
         ({"frozen_queries": True, "pooling": "dot"}, "scale is 'learned'; use scale='fixed'"),
         (
             {"pooling": "dots", "dropout": 1, "head": ""},
-            "'dots'; .*; unknown head .*; dropout must",
+            "dropout must .*; unknown pooling 'dots'; .*; unknown head",
         ),
         ({"query": "true", "frozen_queries": True}, "query='true' needs .*; frozen_queries needs"),
     ],
@@ -60,7 +62,7 @@ def test_an_impossible_model_is_refused(wrong, message):
     [
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'adamw'"),
         ({"validate": "bag"}, "unknown validate 'bag'; did you mean 'bags'"),
-        ({"lr": 0}, "lr must be above 0"),
+        ({"lr": 0}, "lr must be finite and above 0, got 0; its default is 0.002"),
         ({"loss": "focl"}, "unknown loss 'focl'; did you mean 'focal'"),
         ({"loss": "balanced_softmax"}, "use loss='cross_entropy' and logit_adjustment=1"),
         ({"sampler": "root"}, "unknown sampler 'root'; known: balanced, natural, sqrt"),
@@ -72,7 +74,7 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"attention_entropy": float("inf")}, "attention_entropy must be finite"),
         ({"agreement": -1}, "agreement must be finite and at least 0, got -1"),
         ({"weight_average": 1}, r"weight_average must be in \[0, 1\), got 1"),
-        ({"lr": float("nan")}, "lr must be finite and at least 0, got nan"),
+        ({"lr": float("nan")}, "lr must be finite and above 0, got nan"),
         ({"weight_decay": -1}, "weight_decay must be finite and at least 0, got -1"),
         ({"logit_adjustment": True}, "logit_adjustment must be a number, got True"),
         ({"segment_loss": float("inf")}, "segment_loss must be finite"),
@@ -86,13 +88,13 @@ def test_an_impossible_model_is_refused(wrong, message):
         ({"dropped_batch": "no"}, "dropped_batch must be true or false, got 'no'"),
         ({"schedule": "cosin"}, "unknown schedule 'cosin'; did you mean 'cosine'"),
         ({"step_epochs": 0}, "step_epochs must be a whole number of at least 1, got 0"),
-        ({"step_factor": 0}, "step_factor must be above 0 and at most 1, got 0"),
-        ({"step_factor": 1.5}, "step_factor must be above 0 and at most 1, got 1.5"),
+        ({"step_factor": 0}, r"step_factor must be in \(0, 1\], got 0"),
+        ({"step_factor": 1.5}, r"step_factor must be in \(0, 1\], got 1.5; its default is 0.1"),
         ({"clip_norm": -1}, "clip_norm must be finite and at least 0, got -1"),
         ({"max_segments": -1}, "max_segments must be a whole number of at least 0, got -1"),
         ({"precision": "bf16"}, "unknown precision 'bf16'; did you mean 'bfloat16'"),
         ({"deterministic": 1}, "deterministic must be true or false, got 1"),
-        ({"device": "gpu"}, "unknown device 'gpu'; use 'cpu'"),
+        ({"device": "gpu"}, "unknown device 'gpu'; use one of {\"cpu\""),
     ],
 )
 def test_impossible_training_is_refused(wrong, message):
@@ -104,25 +106,24 @@ def test_impossible_training_is_refused(wrong, message):
 def test_settings_survive_a_plain_dictionary(cls):
     given = cls()
     plain = {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(given).items()}
-    assert read_settings(cls, plain) == given
+    assert made(cls, plain) == given
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(ConfigError, match="unknown setting 'dropuot'; did you mean 'dropout'"):
-        read_settings(ModelSettings, {"dropuot": 0.1})
+    with pytest.raises(ConfigError, match="unknown key 'dropuot'; did you mean 'dropout'"):
+        made(ModelSettings, {"dropuot": 0.1})
 
 
-def test_every_attribute_is_documented():
-    for cls in (ModelSettings, TrainingSettings):
-        missing = [name for name in asdict(cls()) if f"\n    {name} : " not in cls.__doc__]
-        assert missing == []
+def test_every_setting_says_what_it_means():
+    for cls in (ModelSettings, TrainingSettings, BaselineSettings, TableSettings, JoinSettings):
+        assert [setting.name for setting in told(cls) if not setting.text] == []
 
 
 def test_names_are_those_that_exist():
-    assert set(training_settings.SAMPLERS) == set(POWERS)
-    assert set(settings.ENCODER_NAMES) == set(ENCODERS)
-    assert set(settings.POOLING_NAMES) == set(POOLINGS)
-    assert set(settings.HEAD_NAMES) == set(HEADS)
+    assert set(get_args(settings.Sampler)) == set(POWERS)
+    assert set(get_args(settings.EncoderName)) == set(ENCODERS)
+    assert set(get_args(settings.PoolingName)) == set(POOLINGS)
+    assert set(get_args(settings.HeadName)) == set(HEADS)
     assert set(LOSSES) < set(LINKS)
 
 

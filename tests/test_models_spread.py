@@ -12,9 +12,8 @@ from matt.library.explain import explain
 from matt.models import members
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import MAP_ENCODERS, ModelSettings
+from matt.models.settings import MAP_ENCODERS, ModelSettings, TrainingSettings
 from matt.models.spread import FEW, PRIOR_TRACKS, USUAL, BagSpread, log_spread
-from matt.models.training_settings import TrainingSettings
 from matt.tracks import Tracks
 
 F, G = 4, 3

@@ -16,9 +16,8 @@ from matt.models import training
 from matt.models.device import find_device, reproducible
 from matt.models.network import BagNetwork, build_network
 from matt.models.reading import Reader
-from matt.models.settings import ModelSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.models.training import train
-from matt.models.training_settings import TrainingSettings
 from matt.recipes import PLAIN
 
 CPU = torch.device("cpu")

@@ -88,9 +88,9 @@ def test_each_module_stands_on_its_side_of_the_torch_rule():
     assert below == [f"matt.{name}" for name in MODULES[models + 1 :]]
 
 
-def test_the_pydantic_rule_names_every_module_but_config():
+def test_the_pydantic_rule_names_every_module_but_settings():
     (contract,) = (c for c in CONTRACTS if c.get("forbidden_modules") == ["pydantic"])
-    assert contract["source_modules"] == [f"matt.{m}" for m in MODULES if m != "config"]
+    assert contract["source_modules"] == [f"matt.{m}" for m in MODULES if m != "settings"]
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_contracts_hold_where_nothing_is_imported(skeleton):
         ),
         ({"splits": "import torch"}, "No torch below models"),
         ({"cli": "def f():\n    import torch"}, "Above models"),
-        ({"models": "import pydantic"}, "Only config"),
+        ({"models": "import pydantic"}, "Only settings"),
     ],
     ids=["upward", "relative, in a function", "cycle", "torch below", "torch above", "pydantic"],
 )

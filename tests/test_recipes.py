@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from matt import ConfigError, config
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.recipes import DEFAULT, PLAIN, RECIPES
 
 

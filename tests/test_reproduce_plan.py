@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from matt.errors import ConfigError
-from matt.models.baseline_settings import BaselineSettings
+from matt.models.settings import BaselineSettings
 from matt.recipes import PLAIN
 from matt.reproduce.plan import AVERAGED, CONTROLS, MODELS, TRACK, make_model, protocol_models
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matt import ConfigError, config, schema
-from matt.settings import Settings
+from matt import ConfigError, config
+from matt.config import Settings
+from matt.settings import toml_value
 
-EVERY = [setting for section in schema.sections() for setting in section.settings]
+EVERY = [setting for section in config.sections() for setting in section.settings]
 NEEDS = {
     "training.precision": [
         "training.device=cuda"
@@ -85,13 +86,13 @@ def test_every_range_is_that_of_the_code(setting):
 
 def test_the_commented_file_loads_to_the_defaults(tmp_path):
     file = tmp_path / "defaults.toml"
-    file.write_text(schema.to_toml(), encoding="utf-8")
+    file.write_text(config.to_toml(), encoding="utf-8")
     assert config.load(file) == Settings()
     assert max(map(len, file.read_text(encoding="utf-8").splitlines())) <= 100
 
 
 def test_what_is_commented_out_may_be_commented_in():
-    text = re.sub(r"^# (?=(\w+ = |\[))", "", schema.to_toml(), flags=re.MULTILINE)
+    text = re.sub(r"^# (?=(\w+ = |\[))", "", config.to_toml(), flags=re.MULTILINE)
     settings = config.parse(tomllib.loads(text))
     assert settings.baseline == config.load(overrides=["baseline.classifier=lr"]).baseline
     assert (settings.features, settings.training) == (Settings().features, Settings().training)
@@ -109,16 +110,16 @@ def test_what_is_commented_out_may_be_commented_in():
 )
 def test_resolved_settings_survive_toml(overrides):
     settings = config.load(overrides=overrides)
-    assert config.parse(tomllib.loads(schema.to_toml(settings))) == settings
+    assert config.parse(tomllib.loads(config.to_toml(settings))) == settings
 
 
 @given(st.text() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.lists(st.integers(-9, 9)))  # fmt: skip
 def test_values_survive_toml(value):
-    assert tomllib.loads(f"x = {schema.toml_value(value)}")["x"] == value
+    assert tomllib.loads(f"x = {toml_value(value)}")["x"] == value
 
 
 def test_the_page_has_a_row_for_every_setting():
-    page = schema.to_markdown()
+    page = config.to_markdown()
     for setting in EVERY:
         (row,) = (line for line in page.splitlines() if line.startswith(f"| `{setting.key}` |") and setting.text in line)  # fmt: skip
         assert row.count(" | ") == 3
@@ -126,4 +127,4 @@ def test_the_page_has_a_row_for_every_setting():
 
 def test_an_unknown_section_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean 'training'"):
-        schema.find("trainig")
+        config.find("trainig")

@@ -20,7 +20,7 @@ from matt.datasets.cells import ids
 from matt.datasets.table_settings import parse
 from matt.evaluation.scores import majority, score
 from matt.models.neural import NeuralClassifier
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import TrainingSettings
 from matt.runs import Run
 from matt.tracks import stable_id
 
@@ -271,13 +271,13 @@ def test_tracks_of_a_table_survive_a_file(tmp_path):
         ('table = "tracks.csv"\ngenr = "genre"\n', r"unknown key 'genr'; did you mean 'genre'\?"),
         ('table = "tracks.csv"\ngenre = "gnere"\n', r"tracks.toml: genre = 'gnere'.*did you mean 'genre'\?"),
         ('table = "tracks.csv"\nfeatures = "g_*"\n', r"features = 'g_\*' matches no column"),
-        ('table = "tracks.csv"\nfeatures = 3\n', "features is 3, expected text or a list"),
+        ('table = "tracks.csv"\nfeatures = 3\n', "features must be a list of texts, got 3"),
         ('genre = "genre"\n', "no table is named"),
         ('table = "tracks.csv"\nseveral = "al"\n', r"did you mean 'all'\?"),
         ('table = "tracks.csv"\nsplit_names = { a = "trainin" }\n', r"did you mean 'training'\?"),
         ('table = "tracks.csv"\nheader_rows = 0\n', "header_rows is 0"),
         ('table = "tracks.csv"\nencoding = "utf-9"\n', "encoding is 'utf-9'"),
-        ('table = "tracks.csv"\njoin = [{ tabel = "x.csv" }]\n', r"join: unknown key 'tabel'; did you mean 'table'\?"),
+        ('table = "tracks.csv"\njoin = [{ tabel = "x.csv" }]\n', r"unknown key 'join.tabel'; did you mean 'table'\?"),
         ('table = "tracks.csv"\njoin = [{ table = "other.csv", on = "titel" }]\n', r"did you mean 'title'\?"),
         ('table = "tracks.csv"\nfeatures = "f_*"\nembeddings = "title"\n', "both named"),
         ('table = "tracks.csv"\nlog1p = "f_1"\n', "features names none"),

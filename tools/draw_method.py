@@ -12,8 +12,7 @@ from matt import Bags, splits
 from matt.datasets.embedded import fma_mfcc
 from matt.evaluation import style
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings
-from matt.models.training_settings import TrainingSettings
+from matt.models.settings import ModelSettings, TrainingSettings
 from matt.reproduce.drawings import Album, bag_example, workflow
 
 SIZES = (5, 3, 1)  # tracks of the bags of the example

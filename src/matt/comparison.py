@@ -14,17 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from .bags import Bags
+from .config import Settings
 from .features.store import FeatureStore
 from .library.predict import predict_explained
-from .models.baseline_settings import BaselineSettings
 from .models.baselines import BaselineClassifier
 from .models.classifier import GenreClassifier
 from .models.neural import NeuralClassifier
-from .models.settings import ModelSettings
-from .models.training_settings import TrainingSettings
+from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .predictions import Predictions
 from .runs import Run
-from .settings import Settings
 from .tracks import Tracks
 
 BAG_MODEL = "bag model"

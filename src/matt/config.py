@@ -1,26 +1,168 @@
-"""Settings of an experiment: TOML file and overrides in, checked dataclasses out.
+"""Settings of a run: the dataclasses beside the code that they configure, composed.
 
-The dataclasses beside the code, composed in `matt.settings`, are the only schema; this module finds
-unknown keys, and checks types with pydantic.
+They are the only schema there is. A TOML file and overrides come in, checked settings come out, and
+what is told of them, on the command line and in the documentation, is read off them.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
-
+from . import faults as known_faults
 from . import recipes
 from .errors import ConfigError, did_you_mean
+from .features.spec import FeatureSettings
 from .files import read_toml
-from .settings import Settings as Settings
-from .settings import SplitSettings as SplitSettings
-from .settings import named_faults
-from .settings import with_faults as with_faults
+from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
+from .settings import (
+    TOP,
+    Checked,
+    NonNegative,
+    Positive,
+    Section,
+    Texts,
+    Whole,
+    about,
+    default_of,
+    read,
+    section_of,
+    spelled,
+    told,
+)
+
+_TOP_TEXT = (
+    'They stand before all sections. So does a line `recipe = "plain"`, which takes the plain '
+    "training of the paper's rows for the default, under whatever else is set."
+)
+_OF_THE_RUN = ("training.seed", "baseline.seed")  # always the seed of the run
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitSettings(Checked):
+    """Shares of the artists of each genre that are kept from training."""
+
+    validation: NonNegative = 0.1
+    """Share by which the best epoch is chosen; less than 1 together with the next."""
+    test: Positive = 0.2
+    """Share that is scored; without test artists nothing could be said of a model."""
+
+    def problems(self) -> Iterator[str]:
+        """See `Checked.problems`."""
+        if self.validation + self.test >= 1:
+            yield (
+                f"shares must sum to less than 1, got validation={self.validation} and "
+                f"test={self.test}; the rest is for training"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Checked):
+    """Everything that decides a run, besides the data.
+
+    Raises
+    ------
+    ConfigError
+        If the seed is negative, or given for the training or the baseline alone, or a fault is
+        unknown.
+    """
+
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    bags: Annotated[str, spelled('{"album", "track"}, or the name of a column')] = "album"
+    """What is classified together: albums of an artist, lone tracks, or rows of equal values."""
+    splits: SplitSettings = field(default_factory=SplitSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    seed: Whole = 0
+    """Of the split, of the training and of the baseline."""
+    faults: Texts = ()
+    """Mistakes of the paper or its release that are switched on, by the names of
+    `matt.faults.FAULTS`; in a file also ``"paper"`` or ``"released"``, for a whole protocol. They
+    overrule other settings.
+    """
+    baseline: BaselineSettings | None = None
+    """A baseline of scikit-learn instead of the network; `model` and `training` are then those of
+    the control, the track model.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._set_seed()
+        self._set(faults=known_faults.check_names(self.faults))
+        parts = known_faults.switched(self._parts, self.faults)
+        self._set(model=parts.model, training=parts.training, baseline=parts.baseline)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    def _set_seed(self) -> None:
+        for name in ("training", "baseline"):
+            part = getattr(self, name)
+            if part is None or part.seed == self.seed:
+                continue
+            if part.seed != type(part)().seed:
+                raise ConfigError(
+                    f"{name}.seed is {part.seed}, but a run has one seed, of its split and "
+                    "its training; set seed instead"
+                )
+            self._set(**{name: replace(part, seed=self.seed)})
+
+    @property
+    def _parts(self) -> known_faults.Parts:
+        return known_faults.Parts(self.model, self.training, self.baseline, self.bags)
+
+    @property
+    def present_faults(self) -> tuple[str, ...]:
+        """Faults of a run with these settings: those that are named, and those set by hand."""
+        return known_faults.present(self._parts, self.faults)
+
+    @property
+    def inert_faults(self) -> tuple[str, ...]:
+        """What is to be told of named faults that such a run cannot have."""
+        return known_faults.inert(self._parts, self.faults)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary of all settings."""
+        return asdict(self)
+
+
+def with_faults(settings: Settings, faults: str | Iterable[str]) -> Settings:
+    """Settings with more faults, or a protocol, switched on.
+
+    Parameters
+    ----------
+    settings : Settings
+    faults : str or iterable of str
+        A protocol by name, a fault, or several faults.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown.
+
+    Examples
+    --------
+    >>> paper = with_faults(Settings(model=ModelSettings(pooling="dot")), "paper")
+    >>> paper.model.pooling, paper.model.query, paper.present_faults
+    ('scalar', 'true', ('true_query', 'scalar_score'))
+    """
+    return replace(settings, faults=(*settings.faults, *named_faults(faults)))
+
+
+def named_faults(faults: str | Iterable[str]) -> tuple[str, ...]:
+    """Names of faults: those of a protocol, one fault, or as they are.
+
+    >>> named_faults("paper"), named_faults("unscaled")
+    (('true_query', 'scalar_score'), ('unscaled',))
+    """
+    if isinstance(faults, str):
+        return known_faults.PROTOCOLS.get(faults, (faults,))
+    return tuple(faults)
 
 
 def load(path: Path | str | None = None, overrides: Iterable[str] = ()) -> Settings:
@@ -64,44 +206,24 @@ def parse(content: Mapping[str, Any], *, where: str = "settings") -> Settings:
 
 def check(content: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """Settings of a nested dictionary, or else everything that is wrong with it."""
-    problems: list[str] = []
+    content, problems = dict(content), []
+    if content.pop("grid", None) is not None:
+        problems.append("[grid] makes many runs of one file; give it to 'matt compare --grid'")
     try:
         content = recipes.under(content)
     except ConfigError as error:
         problems.append(str(error))
-        content = {key: value for key, value in content.items() if key != "recipe"}
-    problems += _unknown_keys(Settings, content, "")
-    content = _as_meant(Settings, content)
+        del content["recipe"]
     if isinstance(content.get("faults"), str):
-        content["faults"] = list(named_faults(content["faults"]))
-    try:
-        settings = TypeAdapter(Settings).validate_python(content)
-        settings.features.spec()  # refuses what does not fit together before any work
-    except ValidationError as error:
-        problems += map(_told, error.errors())
-    except ConfigError as error:
-        problems.append(str(error))
+        content["faults"] = named_faults(content["faults"])
+    settings, wrong = read(Settings, content)
+    problems += wrong
+    if settings is not None:
+        try:
+            settings.features.spec()  # refuses what does not fit together before any work
+        except ConfigError as error:
+            problems.append(str(error))
     return (None if problems else settings), problems
-
-
-def _as_meant(schema: Any, content: Mapping[str, Any]) -> dict[str, Any]:
-    """Content where "none" is None for what may be absent, and true is text where text is asked.
-
-    TOML has no word for the first, and ``--set model.query=true`` is TOML's truth.
-    """
-    kinds = get_type_hints(schema)
-    found = dict(content)
-    for key, value in content.items():
-        kind = kinds.get(key)
-        options = get_args(kind)
-        if value == "none" and type(None) in options:
-            found[key] = None
-        elif isinstance(value, bool) and str in (kind, *options):
-            found[key] = str(value).lower()
-        elif isinstance(value, Mapping) and key in kinds:
-            section = next(filter(is_dataclass, (kinds[key], *options)), None)
-            found[key] = value if section is None else _as_meant(section, value)
-    return found
 
 
 def put(content: dict[str, Any], name: str, value: Any) -> None:
@@ -148,24 +270,48 @@ def override(content: dict[str, Any], text: str) -> None:
         raise ConfigError(f"override {text!r}: {error}") from error
 
 
-def _unknown_keys(schema: Any, content: Mapping[str, Any], prefix: str) -> Iterable[str]:
-    known = get_type_hints(schema)
-    names = {f.name for f in fields(schema)}
-    for key, value in content.items():
-        if key == "grid" and not prefix:
-            yield "[grid] makes many runs of one file; give it to 'matt compare --grid'"
-        elif key not in names:
-            yield f"unknown key {prefix + key!r}; {did_you_mean(key, names)}"
-        elif isinstance(value, Mapping):
-            for section in (known[key], *get_args(known[key])):  # X, or X | None
-                if is_dataclass(section):
-                    yield from _unknown_keys(section, value, f"{prefix}{key}.")
+@cache
+def sections() -> tuple[Section, ...]:
+    """What can be told of all settings of a run: first of those outside of any section."""
+    found = [Section(name=TOP, text=_TOP_TEXT, settings=told(Settings))]
+    for part in fields(Settings):
+        schema = section_of(Settings, part.name)
+        if schema is not None:
+            settings = told(schema, prefix=f"{part.name}.")
+            kept = tuple(setting for setting in settings if setting.name not in _OF_THE_RUN)
+            absent = default_of(part) is None
+            found.append(Section(name=part.name, text=about(schema), absent=absent, settings=kept))
+    return tuple(found)
 
 
-def _told(error: Any) -> str:
-    """One problem found by pydantic, in our words where they are ours."""
-    name = ".".join(str(part) for part in error["loc"])
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, ConfigError):
-        return f"{name}: {cause}" if name else str(cause)
-    return f"{name} is {error['input']!r}: {error['msg'].lower()}"
+def find(name: str) -> Section:
+    """The section of a name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    known = {section.name: section for section in sections()}
+    if name not in known:
+        raise ConfigError(f"unknown section {name!r}; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def to_toml(settings: Settings | None = None) -> str:
+    """Settings as a TOML file, which loads to the same settings.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Without, the defaults, each with a comment that says what it means.
+    """
+    if settings is None:
+        return "\n".join(section.to_toml() for section in sections())
+    places = {section: getattr(settings, section.name, settings) for section in sections()}
+    return "\n".join(s.to_toml(place) for s, place in places.items() if place is not None)
+
+
+def to_markdown() -> str:
+    """All settings as a page of the documentation: a heading and a table for each section."""
+    return "\n".join(section.to_markdown() for section in sections())

@@ -12,6 +12,7 @@ import numpy as np
 from . import splits
 from .bags import Bags
 from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
+from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
@@ -27,8 +28,6 @@ from .provenance import digest
 from .provenance import made as made_by
 from .reports.subjects import tables_of
 from .runs import Run
-from .schema import to_toml
-from .settings import Settings
 from .tracks import SPLITS, Tracks
 
 

@@ -16,9 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .errors import ConfigError, did_you_mean
-from .models.baseline_settings import BaselineSettings
-from .models.settings import QUERY_POOLINGS, ModelSettings
-from .models.training_settings import TrainingSettings
+from .models.settings import QUERY_POOLINGS, BaselineSettings, ModelSettings, TrainingSettings
 
 
 class Parts(NamedTuple):

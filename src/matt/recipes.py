@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import ConfigError, did_you_mean
-from .models.settings import ModelSettings
-from .models.training_settings import TrainingSettings
+from .models.settings import ModelSettings, TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,19 +84,26 @@ def extract(
     with outcome(output):
         from ..features.spec import FeatureSettings
         from ..processes import Limits
+        from ..settings import made
 
         limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
         kinds = list(dict.fromkeys(kinds or ["summary"]))
         specs = [
-            FeatureSettings(
-                kind=kind,
-                policy=policy,
-                duration=duration,
-                hop=hop,
-                short=short,
-                precision=precision,
-                # Meant for the summary; refused if there is none.
-                frequencies=frequencies if kind == "summary" or "summary" not in kinds else None,
+            made(
+                FeatureSettings,
+                {
+                    "kind": kind,
+                    "policy": policy,
+                    "duration": duration,
+                    "hop": hop,
+                    "short": short,
+                    "precision": precision,
+                    # Meant for the summary; refused if there is none.
+                    "frequencies": (
+                        frequencies if kind == "summary" or "summary" not in kinds else None
+                    ),
+                },
+                where="features",
             ).spec()
             for kind in kinds
         ]

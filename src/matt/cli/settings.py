@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .console import Json, Output, Quiet, outcome
+
+if TYPE_CHECKING:
+    from ..evaluation.tables import Table
+    from ..settings import Section
 
 
 def settings(
@@ -27,15 +31,25 @@ def settings(
     """
     output = Output(json, quiet)
     with outcome(output):
-        from .. import schema
+        from .. import config
         from ..errors import ConfigError
 
         if toml and json:
             raise ConfigError("--toml and --json print different documents; give one of them")
-        shown = schema.sections() if section is None else (schema.find(section),)
+        shown = config.sections() if section is None else (config.find(section),)
         if toml:
-            for line in "\n".join(map(schema.commented, shown)).splitlines():
+            for line in "\n".join(part.to_toml() for part in shown).splitlines():
                 output.say(line)
         else:
-            output.tables(part.table() for part in shown)
+            output.tables(map(_table, shown))
             output.document({"sections": [part.to_json() for part in shown]})
+
+
+def _table(section: Section) -> Table:
+    from ..evaluation.tables import Column, Table
+    from ..settings import shown
+
+    columns = [Column(name) for name in ("setting", "type", "values", "default", "meaning")]
+    rows = tuple((s.name, s.kind, s.values, shown(s.default), s.meaning) for s in section.settings)
+    notes = (f"Without a section [{section.name}] there is none of it.",) if section.absent else ()
+    return Table(section.title, tuple(columns), rows, notes)

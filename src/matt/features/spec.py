@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ..audio import Cut, SegmentPolicy
 from ..errors import ConfigError, did_you_mean
+from ..settings import AtLeastOne, Checked, Positive
 
 Precision = Literal["exact", "fast"]
 Frequencies = Literal["fma", "true"]
@@ -309,43 +310,33 @@ _A = {"summary": "a summary", "logmel": "a log-mel"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class FeatureSettings:
-    """Which feature is extracted from which part of a track; None is what the kind is known for.
+class FeatureSettings(Checked):
+    """Which feature is extracted from which part of a track; None is what the kind is known for."""
 
-    Attributes
-    ----------
-    kind : {"summary", "logmel", "mfcc", "chroma", "contrast"}
-        The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first
-        29 s at 12 kHz; or one column a frame, of the first 30 s at 22,050 Hz.
-    policy : {"first", "middle", "all"}, optional
-        Which segments of a track.
-    duration : float > 0, optional
-        Of a segment, in seconds.
-    hop : float > 0, optional
-        From segment to segment in seconds, for ``"all"``; the duration by default.
-    short : {"keep", "pad", "tile"}, optional
-        What happens to audio shorter than a segment; only a summary can be kept short.
-    sr : int >= 1, optional
-        Sampling rate in Hz; not of a summary, which keeps the file's own.
-    n_fft, hop_length, n_mels : int >= 1, optional
-        Of a log-mel: samples of a frame and between frames, bands.
-    precision : {"exact", "fast"}, optional
-        Of the spectra: double, or single.
-    frequencies : {"fma", "true"}, optional
-        Of a summary: as FMA's script takes them, or in hertz at any sampling rate.
+    kind: Literal["summary", "logmel", "mfcc", "chroma", "contrast"] = "summary"
+    """The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first 29
+    s at 12 kHz; or one column a frame, of the first 30 s at 22,050 Hz.
     """
-
-    kind: str = "summary"
-    policy: str | None = None
-    duration: float | None = None
-    hop: float | None = None
-    short: str | None = None
-    sr: int | None = None
-    n_fft: int | None = None
-    hop_length: int | None = None
-    n_mels: int | None = None
-    precision: str | None = None
-    frequencies: str | None = None
+    policy: Literal["first", "middle", "all"] | None = None
+    """Which segments of a track."""
+    duration: Positive | None = None
+    """Of a segment, in seconds."""
+    hop: Positive | None = None
+    """From segment to segment in seconds, for ``"all"``; the duration by default."""
+    short: Literal["keep", "pad", "tile"] | None = None
+    """What happens to audio shorter than a segment; only a summary can be kept short."""
+    sr: AtLeastOne | None = None
+    """Sampling rate in Hz; not of a summary, which keeps the file's own."""
+    n_fft: AtLeastOne | None = None
+    """Samples of a frame, of a log-mel."""
+    hop_length: AtLeastOne | None = None
+    """Samples from frame to frame, of a log-mel."""
+    n_mels: AtLeastOne | None = None
+    """Bands, of a log-mel."""
+    precision: Precision | None = None
+    """Of the spectra: double, or single."""
+    frequencies: Frequencies | None = None
+    """Of a summary: as FMA's script takes them, or in hertz at any sampling rate."""
 
     def spec(self) -> FeatureSpec:
         """The feature as `matt.features` knows it.
@@ -355,9 +346,6 @@ class FeatureSettings:
         ConfigError
             If the settings do not fit each other.
         """
-        if self.kind not in _FEATURES:
-            told = did_you_mean(self.kind, _FEATURES)
-            raise ConfigError(f"features.kind is {self.kind!r}; {told}")
         given = _given(self, "sr", "n_fft", "hop_length", "n_mels", "precision", "frequencies")
         make, known = _FEATURES[self.kind]
         for name in given:
@@ -366,12 +354,6 @@ class FeatureSettings:
                 raise ConfigError(
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
-                )
-        for name in ("sr", "n_fft", "hop_length", "n_mels"):
-            if given.get(name, 1) < 1:
-                raise ConfigError(
-                    f"features.{name} must be at least 1, got {given[name]}; leave it out for what "
-                    "is usual"
                 )
         cutting = _given(self, "policy", "duration", "hop", "short")
         cut = make().segments

@@ -23,8 +23,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ..config import Settings
 from ..errors import ConfigError, did_you_mean
-from ..settings import Settings
 
 ROW = "row"
 ROWS = ("bags", "averaged", "alone")

@@ -17,10 +17,10 @@ from ..comparison import fit_row, predict_row
 from ..errors import ConfigError, MattError, first_few
 from ..features.blocks import write_values
 from ..features.store import FeatureStore
-from ..models.baseline_settings import BaselineSettings
 from ..models.device import find_device
 from ..models.network import build_network
 from ..models.saving import check_bags
+from ..models.settings import BaselineSettings
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .cells import Cell, data_digest, features_digest

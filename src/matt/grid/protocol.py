@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .. import splits
+from ..config import SplitSettings
 from ..errors import ConfigError, DataError
-from ..settings import SplitSettings
 from ..tracks import Tracks
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..comparison import Row, bag_model, baseline, track_model
-from ..config import check, override
+from ..config import Settings, check, override
 from ..errors import ConfigError, first_few
 from ..faults import fault_texts
 from ..features.spec import FeatureSettings
 from ..files import read_toml
-from ..models.baseline_settings import BaselineSettings
-from ..settings import Settings
+from ..models.settings import BaselineSettings
 from .axes import ROW, ROWS, product, put_all, read_axes
 
 CONTROL = "control"

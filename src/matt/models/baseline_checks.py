@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ..errors import first_few
 from ..features.spec import FeatureSpec
-from .baseline_settings import BaselineSettings
 from .estimators import ESTIMATORS
+from .settings import BaselineSettings
 
 
 def faults(

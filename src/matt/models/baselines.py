@@ -18,9 +18,9 @@ from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions, probabilities_of
+from ..settings import made
 from ..tracks import Tracks
 from .baseline_checks import faults
-from .baseline_settings import BaselineSettings
 from .estimators import CERTAIN, ESTIMATORS
 from .priors import natural_prior
 from .reading import check_finite, parts_of, segment_counts
@@ -36,7 +36,7 @@ from .saving import (
     telling_damage,
     write_model,
 )
-from .settings import ModelSettings, read_settings
+from .settings import BaselineSettings, ModelSettings
 
 KIND = "baseline"
 _PART_BYTES = 2**26  # values read at once
@@ -250,7 +250,7 @@ class BaselineClassifier:
             )
         place = Path(path) / MODEL
         with telling_damage(place):
-            model = cls(read_settings(BaselineSettings, content["settings"]))
+            model = cls(made(BaselineSettings, content["settings"]))
             spec = restore(model, content, links=("softmax", "sigmoid"))
         arrays = read_weights(path, content)
         wrong = first_few(faults(model.settings, arrays, spec, model.genres, model.link))

@@ -27,8 +27,7 @@ from ..features.spec import FeatureSpec
 from ..files import read_arrays, remove_leftovers, write_bytes
 from .network import BagNetwork
 from .optimisation import WeightAverage
-from .settings import ModelSettings
-from .training_settings import TrainingSettings
+from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.checkpoint/1"
 FILE = "checkpoint.safetensors"

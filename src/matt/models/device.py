@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from ..errors import ConfigError
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a fixed one
 

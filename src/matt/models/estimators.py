@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .baseline_settings import BaselineSettings
+from .settings import BaselineSettings
 
 FOLDS = 5  # of the calibration, scikit-learn's default
 

@@ -40,8 +40,8 @@ from .network import BagNetwork, pool_embeddings
 from .priors import trained_prior
 from .reading import Reader, encode, segment_counts, settled
 from .segments import bag_index
+from .settings import TrainingSettings
 from .training import judge
-from .training_settings import TrainingSettings
 
 TAUS = tuple(round(0.1 * step, 1) for step in range(11))
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)

@@ -16,9 +16,8 @@ from .finishing import Finished, finish
 from .members import members
 from .network import BagNetwork
 from .reading import inputs_once
-from .settings import ModelSettings
+from .settings import ModelSettings, TrainingSettings
 from .training import Progress, Row, prepare, train
-from .training_settings import TrainingSettings
 
 
 def fit_networks(

@@ -20,11 +20,9 @@ from ..errors import DataError
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
-from .baseline_settings import BaselineSettings
 from .baselines import BaselineClassifier
 from .neural import NeuralClassifier
-from .settings import ModelSettings
-from .training_settings import TrainingSettings
+from .settings import BaselineSettings, ModelSettings, TrainingSettings
 
 
 class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

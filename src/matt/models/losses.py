@@ -37,7 +37,7 @@ from .augmentation import expected_draws
 from .network import Output
 from .priors import genre_weights
 from .segments import segment_sum
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 _TINY = 1e-12
 

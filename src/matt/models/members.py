@@ -17,7 +17,7 @@ from ..bags import Bags
 from .network import BagNetwork
 from .reading import Reader, encode, parts_of, segment_counts
 from .segments import bag_index
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 _HELD = 2**16  # segments whose inputs are held at once, in whole bags
 

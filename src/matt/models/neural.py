@@ -24,6 +24,7 @@ from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
+from ..settings import made
 from ..tracks import Tracks
 from .distributed import current
 from .fitting import fit_networks
@@ -46,8 +47,7 @@ from .saving import (
     telling_damage,
     write_model,
 )
-from .settings import ModelSettings, read_settings
-from .training_settings import TrainingSettings
+from .settings import ModelSettings, TrainingSettings
 
 
 class NeuralClassifier:
@@ -272,8 +272,8 @@ class NeuralClassifier:
         place = Path(path) / MODEL
         with telling_damage(place):
             model = cls(
-                read_settings(ModelSettings, content["model"]),
-                read_settings(TrainingSettings, content["training"]),
+                made(ModelSettings, content["model"]),
+                made(TrainingSettings, content["training"]),
             )
             links = ("none",) if model.model.tanh_pooled else ("softmax", "sigmoid")
             spec = restore(model, content, links=links)

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..errors import ConfigError, DataError
 from .distributed import current
 from .network import BagNetwork
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..calibration.priors import TrainedPrior, log_prior
 from .augmentation import expected_draws
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 
 def genre_weights(

@@ -25,7 +25,7 @@ from ..grouping import gather
 from .encoders import Encoder
 from .inputs import N_QUANTILES, moment_shape
 from .network import BagNetwork, Encoded
-from .training_settings import TrainingSettings
+from .settings import TrainingSettings
 
 BUDGET = 2_000_000_000  # bytes of a training step, in float32 on a CPU
 MOST = 20_000

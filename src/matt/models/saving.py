@@ -27,8 +27,7 @@ from ..columns import relabel
 from ..errors import ConfigError, DataError, first_few
 from ..features.spec import FeatureSpec
 from ..files import read_arrays, read_json, replacing, write_json
-from .settings import ModelSettings
-from .training_settings import TrainingSettings
+from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.model/1"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"

@@ -47,8 +47,7 @@ from .reading import (
     segment_counts,
     settled,
 )
-from .settings import ModelSettings
-from .training_settings import TrainingSettings
+from .settings import ModelSettings, TrainingSettings
 
 
 @torch.no_grad()

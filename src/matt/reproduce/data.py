@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import SplitSettings
 from ..datasets.fma import loading as fma_sets
 from ..errors import ConfigError
 from ..features.store import FeatureStore
 from ..grid.protocol import Division, RepeatedSplits
-from ..settings import SplitSettings
 from ..tracks import Tracks
 
 SIMULATED, SMALL, MFCC = "simulated", "fma-small-46", "fma-mfcc"

@@ -9,9 +9,7 @@ from ..bags import Bags
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
 from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
-from ..models.baseline_settings import BaselineSettings
-from ..models.settings import ModelSettings
-from ..models.training_settings import TrainingSettings
+from ..models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .bench import fullest
 from .data import Data
 from .plan import make_model

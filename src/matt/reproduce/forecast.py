@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from ..grid.cells import Cell
 from ..grid.fitting import Material
-from ..models.baseline_settings import BaselineSettings
+from ..models.settings import BaselineSettings
 from ..processes import Estimate
 from .work import Job
 

@@ -8,13 +8,18 @@ from typing import Any
 
 from ..comparison import Row, bag_model, track_model
 from ..comparison import baseline as baseline_row
+from ..config import Settings, named_faults
 from ..errors import ConfigError, did_you_mean
 from ..faults import PROTOCOLS
-from ..models.baseline_settings import BaselineSettings
-from ..models.settings import ModelSettings
-from ..models.training_settings import TrainingSettings
+from ..models.settings import (
+    BaselineName,
+    BaselineSettings,
+    EncoderName,
+    ModelSettings,
+    PoolingName,
+    TrainingSettings,
+)
 from ..recipes import PLAIN
-from ..settings import Settings, named_faults
 
 MODELS = (
     *("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT"),
@@ -28,11 +33,11 @@ The other two are made from predictions: `evaluation.scores.majority`, and for a
 part ``"alone"`` of a bag model.
 """
 
-_BASELINES = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
+_BASELINES: dict[str, BaselineName] = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
 _DETERMINISTIC = ("knn", "svm", "lr")
 # As many epochs as CRNN-TF's authors ran.
 _CRNN: dict[str, Any] = {"max_bags": 16, "epochs": 30, "patience": 10}
-_ENCODERS = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
+_ENCODERS: dict[str, EncoderName] = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
 _DROPOUT = {"mlp": 0.3, "crnn": 0.3, "crnn_tf": 0.5, "identity": 0.3}
 # What the release set, by model: learning rate and bags a step.
 _RELEASED = {
@@ -143,7 +148,7 @@ def protocol_models(
 def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSettings]:
     base, _, kind = name.partition("+")
     encoder = _ENCODERS.get(base, "mlp")
-    pooling = "dot" if kind == "MATT" else "mean"
+    pooling: PoolingName = "dot" if kind == "MATT" else "mean"
     model = replace(PLAIN.model, encoder=encoder, pooling=pooling, dropout=_DROPOUT[encoder])
     training = replace(PLAIN.training, **(_CRNN if encoder != "mlp" else {}))
     if not released or name not in _RELEASED:

@@ -15,8 +15,8 @@ from ..features.store import FeatureStore
 from ..grid.cells import Cell, data_digest, features_digest
 from ..grid.fitting import Material
 from ..grid.protocol import Division
-from ..models.baseline_settings import BaselineSettings
 from ..models.classifier import GenreClassifier
+from ..models.settings import BaselineSettings
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .data import LOGMEL, Data
