@@ -14,27 +14,190 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
-from ..files import read_json, replacing, write_json
+from ..errors import ConfigError
+from ..files import replacing, write_json
 from ..processes import mapped
-from .catalogue import PlannedTrack, plan_library
-from .styles import GENRES, STYLES
-from .synthesis import Character, borrow, render
+from .invented import made_with
+from .invented.catalogue import ARTISTS, plan_library
+from .invented.sound import GENRES, MUSIC, STYLES, play, write_audio
 
 MANIFEST = "library.json"
 _STARTED = "library.unfinished.json"
 _KIND = "synthetic library"
 _VERSION = 1  # of the sound and the tags: raise it whenever either changes
-_ARTIST, _ALBUM, _TRACK = 1, 2, 3  # streams of random numbers
-_BLOCK = 2**15  # frames; libsndfile's Vorbis encoder wants small writes
+_FORMATS = ("mp3", "flac", "mp3", "ogg", "wav", "mp3", "flac", "ogg")  # of one album after another
+_SAMPLER = "All Of Them (Synthetic)"
+_LOST = ("everything", "artist", "album", "genre")  # of the tags of the untagged files
+_ID3 = {
+    "title": "TIT2",
+    "artist": "TPE1",
+    "albumartist": "TPE2",
+    "album": "TALB",
+    "genre": "TCON",
+    "tracknumber": "TRCK",
+    "compilation": "TCMP",
+}
+
+
+@dataclass(frozen=True)
+class PlannedTrack:
+    """One file to write.
+
+    Attributes
+    ----------
+    number : int
+        Of the track; its random numbers depend on the seed and on this alone.
+    file : str
+        Relative to the root, with ``/``.
+    genre : str
+        What is played.
+    artist_number, album_number : int
+        Whose character it has.
+    sr, channels : int
+    seconds : float
+    tags : dict of str to str
+        Vorbis names; several genres are separated by ``"; "``.
+    planted : str
+        ``"truncated"``, ``"untagged"``, ``"compilation"`` or ``""``.
+    """
+
+    number: int
+    file: str
+    genre: str
+    artist_number: int
+    album_number: int
+    sr: int
+    channels: int
+    seconds: float
+    tags: dict[str, str]
+    planted: str = ""
+
+
+def plan_files(*, seed: int, tracks: int, seconds: tuple[float, float]) -> list[PlannedTrack]:
+    """Decide everything but the sound.
+
+    Each genre has at least four artists, each artist at least one album and each album at least
+    one track. Besides ``tracks`` sound and tagged files, five are planted: one truncated, four with
+    tags missing (all, artist, album, genre). Some of the ``tracks`` are on a compilation.
+
+    Raises
+    ------
+    ConfigError
+        If there are too few tracks for every genre, or the durations make no sense.
+    """
+    least = len(GENRES) * ARTISTS + 10
+    if tracks < least:
+        raise ConfigError(
+            f"tracks={tracks} is too few for {len(GENRES)} genres; use {least} or more"
+        )
+    if not 0.5 <= seconds[0] <= seconds[1]:
+        raise ConfigError(f"seconds={seconds} must be (shortest, longest), at least 0.5 s")
+    rng = np.random.default_rng([seed, 0])
+    catalogue = plan_library(rng, tracks, extra=1 + len(_LOST))
+    planned: list[PlannedTrack] = []
+    columns = (catalogue.genre, catalogue.artist, catalogue.album, catalogue.place)
+    for number, (genre, artist, album, place) in enumerate(
+        zip(*(column.tolist() for column in columns))
+    ):
+        if place == 1:
+            sr = 44100 if rng.random() < 0.12 else 22050
+            channels = 2 if rng.random() < 0.3 else 1
+            titles = rng.permutation(90).tolist()
+        written = GENRES[genre]
+        if album % 11 == 5:
+            written = f"{written}; Mock Music"  # a second genre
+        if album % 11 == 8:
+            written = written.upper()  # another spelling of the first
+        tags = {
+            "title": _title(titles[place - 1]),
+            "artist": _artist(artist),
+            "album": f"{_title(album * 37)} (Synthetic)",
+            "genre": written,
+            "tracknumber": str(place),
+        }
+        name = f"{place:02d} {tags['title']}.{_FORMATS[album % len(_FORMATS)]}"
+        planned.append(
+            PlannedTrack(
+                number=number,
+                file=f"{tags['artist']}/{tags['album']}/{name}",
+                genre=GENRES[genre],
+                artist_number=artist,
+                album_number=album,
+                sr=sr,
+                channels=channels,
+                seconds=round(float(rng.uniform(*seconds)), 3),
+                tags=tags,
+            )
+        )
+    return [*_compile(planned[:tracks]), *_plant(planned[tracks:])]
+
+
+def _compile(planned: list[PlannedTrack]) -> list[PlannedTrack]:
+    """Move tracks of four genres to a sampler: two of an artist where its albums can spare them."""
+    left = Counter(track.album_number for track in planned)
+    taken: Counter[str] = Counter()
+    done = []
+    for track in planned:
+        genre, artist = track.genre, track.tags["artist"]
+        chosen = genre in GENRES[:4] and left[track.album_number] > 1
+        chosen = chosen and taken[artist] < 2 and (taken[artist] > 0 or taken[genre] == 0)
+        if chosen:
+            left[track.album_number] -= 1
+            taken.update([artist, genre, _SAMPLER])
+            place = taken[_SAMPLER]
+            suffix = track.file.rsplit(".", 1)[1]
+            track = replace(
+                track,
+                file=f"Various Artists/{_SAMPLER}/{place:02d} {track.tags['title']}.{suffix}",
+                tags=track.tags
+                | {
+                    "album": _SAMPLER,
+                    "albumartist": "Various Artists",
+                    "compilation": "1",
+                    "tracknumber": str(place),
+                },
+                planted="compilation",
+            )
+        done.append(track)
+    return done
+
+
+def _plant(extra: list[PlannedTrack]) -> list[PlannedTrack]:
+    first, *others = extra
+    planted = [replace(first, file="Damaged/truncated.mp3", planted="truncated")]
+    for track, lost in zip(others, _LOST):
+        tags = {k: v for k, v in track.tags.items() if k != lost and lost != "everything"}
+        suffix = track.file.rsplit(".", 1)[1]
+        file = f"Untagged/no {lost if tags else 'tags'}.{suffix}"
+        planted.append(replace(track, file=file, tags=tags, planted="untagged"))
+    return planted
+
+
+def _artist(number: int) -> str:
+    """A made-up name, one for each number.
+
+    >>> _artist(0), _artist(1)
+    ('Baba Dofeba', 'Fera Dorado')
+    """
+    syllables = MUSIC["names"]["syllables"]
+    pairs = [a + b for a, b in product(syllables, repeat=2)]
+    a, b, c = number * 31 % 144, (number * 5 + 14) % 144, number % 12
+    return f"{pairs[a].title()} {(pairs[b] + syllables[c]).title()}"
+
+
+def _title(number: int) -> str:
+    pairs = [f"{a} {b}" for b, a in product(MUSIC["names"]["second"], MUSIC["names"]["first"])]
+    again, pair = divmod(number, len(pairs))
+    return pairs[pair] + (f" {again + 1}" if again else "")
 
 
 def write_library(
@@ -97,8 +260,10 @@ def write_library(
         "difficulty": difficulty,
         "seconds": list(seconds),
     }
-    planned = plan_library(seed=seed, tracks=tracks, seconds=seconds)
-    if _is_complete(root, parameters):
+    planned = plan_files(seed=seed, tracks=tracks, seconds=seconds)
+    noted = made_with(root, [MANIFEST, _STARTED], kind=_KIND, parameters=parameters)
+    sizes = noted.get("sizes", {})  # missing where only the start was noted
+    if sizes and all(_size(root / file) == size for file, size in sizes.items()):
         return root / MANIFEST
     root.mkdir(parents=True, exist_ok=True)
     write_json(root / _STARTED, {"kind": _KIND, "parameters": parameters})
@@ -131,45 +296,26 @@ def write_library(
     return root / MANIFEST
 
 
-def _is_complete(root: Path, parameters: dict[str, Any]) -> bool:
-    """Whether there is nothing left to do; a folder of somebody else's raises."""
-    if root.exists() and not root.is_dir():
-        raise DataError(f"{root} is a file; name a new folder for the synthetic library")
-    if not root.exists() or not any(root.iterdir()):
-        return False
-    manifest = _own_manifest(root)
-    made_with = manifest["parameters"]
-    for key, value in parameters.items():
-        if made_with.get(key) != value:
-            raise DataError(
-                f"{root} holds a synthetic library made with {key}={made_with.get(key)!r}, not "
-                f"{value!r}; delete it or name another folder"
-            )
-    sizes: dict[str, int] = manifest.get("sizes", {})  # missing where only the start was noted
-    return bool(sizes) and all(_size(root / file) == size for file, size in sizes.items())
-
-
-def _own_manifest(root: Path) -> dict[str, Any]:
-    for name in (MANIFEST, _STARTED):
-        with suppress(DataError):  # missing, or not JSON
-            manifest = read_json(root / name)
-            if isinstance(manifest, dict) and manifest.get("kind") == _KIND:
-                return manifest
-    raise DataError(f"{root} is not empty and holds no synthetic library; name a new folder")
-
-
 def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return -1
+    return path.stat().st_size if path.is_file() else -1
 
 
 def _write_track(root: Path, track: PlannedTrack, *, seed: int, difficulty: float) -> str:
     """Play, encode and tag one track; returns a digest of its samples and tags."""
-    samples = _play(track, seed=seed, difficulty=difficulty)
+    scale = 0.2 + 1.2 * difficulty
+    samples = play(
+        STYLES[GENRES.index(track.genre)],
+        [
+            ((seed, 1, track.artist_number), 0.6 * scale, 0.06 * difficulty),
+            ((seed, 2, track.album_number), 0.4 * scale, 0.0),
+            ((seed, 3, track.number), 0.5 * scale, 0.45 * difficulty),
+        ],
+        sr=track.sr,
+        seconds=track.seconds,
+        channels=track.channels,
+    )
     with replacing(root / track.file) as temporary:
-        _encode(temporary, samples, track.sr)
+        write_audio(temporary, samples, track.sr)
         if track.tags:
             _write_tags(temporary, track.tags)
         if track.planted == "truncated":
@@ -179,69 +325,20 @@ def _write_track(root: Path, track: PlannedTrack, *, seed: int, difficulty: floa
     return digest.hexdigest()
 
 
-def _play(track: PlannedTrack, *, seed: int, difficulty: float) -> NDArray[np.int16]:
-    scale = 0.2 + 1.2 * difficulty
-    style = STYLES[GENRES.index(track.genre)]
-    character = None
-    for stream, number, strength, chance in (
-        (_ARTIST, track.artist_number, 0.6, 0.06),
-        (_ALBUM, track.album_number, 0.4, 0.0),
-        (_TRACK, track.number, 0.5, 0.45),
-    ):
-        rng = np.random.default_rng([seed, stream, number])
-        own = Character.draw(rng, scale=strength * scale)
-        character = own if character is None else character + own
-        style = borrow(style, rng, chance=chance * difficulty)
-    assert character is not None
-    return render(
-        style, character, rng, sr=track.sr, seconds=track.seconds, channels=track.channels
-    )
-
-
-def _encode(path: Path, samples: NDArray[np.int16], sr: int) -> None:
-    import soundfile
-
-    kinds = {"mp3": ("MP3", None), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS")}
-    kind, subtype = kinds.get(path.suffix[1:], ("WAV", "PCM_16"))
-    with soundfile.SoundFile(
-        path, "w", samplerate=sr, channels=samples.shape[1], format=kind, subtype=subtype
-    ) as file:
-        for start in range(0, len(samples), _BLOCK):
-            file.write(samples[start : start + _BLOCK])
-
-
 def _write_tags(path: Path, tags: dict[str, str]) -> None:
-    import mutagen.flac
+    import mutagen
     import mutagen.id3
-    import mutagen.mp3
-    import mutagen.oggvorbis
-    import mutagen.wave
 
-    values = {name: text.split("; ") if name == "genre" else [text] for name, text in tags.items()}
-    if path.suffix in (".flac", ".ogg"):
-        opened = mutagen.flac.FLAC if path.suffix == ".flac" else mutagen.oggvorbis.OggVorbis
-        vorbis: Any = opened(path)
-        vorbis.update(values)
-        vorbis.save()
-        return
-    file: Any = (mutagen.mp3.MP3 if path.suffix == ".mp3" else mutagen.wave.WAVE)(path)
+    file: Any = mutagen.File(path)
     if file.tags is None:
         file.add_tags()
-    for name, frame in _ID3.items():
-        if name in values:
-            file.tags.add(getattr(mutagen.id3, frame)(encoding=3, text=values[name]))
+    for name, text in tags.items():
+        texts = text.split("; ") if name == "genre" else [text]
+        if path.suffix in (".mp3", ".wav"):
+            file.tags.add(getattr(mutagen.id3, _ID3[name])(encoding=3, text=texts))
+        else:
+            file.tags[name] = texts
     file.save()
-
-
-_ID3 = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "albumartist": "TPE2",
-    "album": "TALB",
-    "genre": "TCON",
-    "tracknumber": "TRCK",
-    "compilation": "TCMP",
-}
 
 
 def _plant_bad_files(root: Path) -> dict[str, list[str]]:

@@ -8,26 +8,29 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
 from ..datasets.fma import loading as sets
 from ..datasets.fma.loading import load_features, load_tracks
-from ..datasets.fma.parameters import MEDIUM
 from ..datasets.fma.simulate import simulate
+from ..datasets.invented.catalogue import MEDIUM
+from ..datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from ..datasets.table_settings import parse
 from ..errors import ConfigError, DataError, did_you_mean
 from ..features.kernels.frames import COLUMNS
 from ..features.store import FeatureStore
-from ..tracks import Tracks
+from ..grouping import group
+from ..tracks import SPLITS, Tracks
 from .data import MFCC, NAMES, SIMULATED, SMALL, TREE
 from .data import Data as Data
-from .logmels import MOST, SHAPE, simulated_logmels, some_tracks
 
 FOLDER = "MATT_SHARED_DATA"
 LOGMELS = "logmel"  # folder of extracted log-mels below the folder of an FMA
 _SMALL_FILE = "fma_small_46.csv.gz"
 _TRACKS_FILE = "fma_medium_tracks.csv.gz"
+MOST_LOGMELS = 2_000  # simulated: 25 kB each
 TAIL = {"Hip-Hop": 40}
 
 
@@ -67,7 +70,7 @@ def open_data(
         )
     ratio = 1.0 if imbalance is None else imbalance
     if name == SIMULATED:
-        return _simulated(n_tracks or MEDIUM, n_logmels or MOST, seed, ratio)
+        return _simulated(n_tracks or MEDIUM, n_logmels or MOST_LOGMELS, seed, ratio)
     if name == SMALL:
         return _small(ratio)
     if name == MFCC:
@@ -78,17 +81,19 @@ def open_data(
 
 
 def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Data:
-    if n_logmels > MOST:
-        raise ConfigError(f"{n_logmels:,} simulated log-mels are too many; use {MOST:,} or fewer")
+    if n_logmels > MOST_LOGMELS:
+        raise ConfigError(
+            f"{n_logmels:,} simulated log-mels are too many; use {MOST_LOGMELS:,} or fewer"
+        )
     tracks, features = simulate(n_tracks, seed)
-    heard = min(n_logmels, MOST, n_tracks)
+    heard = min(n_logmels, MOST_LOGMELS, n_tracks)
 
     @cache
     def logmels() -> FeatureStore:
         kept = some_tracks(tracks, heard, seed=seed)
         return simulated_logmels(tracks.take(tracks.rows(kept)), seed=seed)
 
-    size = " x ".join(map(str, SHAPE))
+    size = " x ".join(map(str, LOGMEL_SHAPE))
     return Data(
         key=SIMULATED,
         name=f"simulated FMA, {n_tracks:,} tracks",
@@ -232,3 +237,31 @@ def _only(name: str, store: FeatureStore) -> Callable[[str, tuple[str, ...]], Fe
         return store
 
     return read
+
+
+def some_tracks(tracks: Tracks, most: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Ids of about so many tracks, artists whole, with every genre of every split in proportion.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        With splits, and one genre each.
+    most : int
+    seed : int
+    """
+    if len(tracks) <= most:
+        return tracks.track_id
+    rng = np.random.default_rng(seed)
+    artist = group([tracks.artist_id], len(tracks))
+    share = most / len(tracks)
+    kept = np.zeros(len(tracks), bool)
+    for split in SPLITS:
+        for genre in range(len(tracks.genres)):
+            rows = np.flatnonzero((tracks.split == split) & (tracks.labels == genre))
+            wanted = int(np.floor(share * len(rows)))
+            # Cut before the artist with which there would be too many, but keep one of each genre.
+            order = rng.permutation(np.unique(artist[rows]))
+            sizes = np.bincount(artist[rows], minlength=artist.max() + 1)[order]
+            n = max(1, int((np.cumsum(sizes) <= wanted).sum()))
+            kept[rows[np.isin(artist[rows], order[:n])]] = True
+    return tracks.track_id[kept]

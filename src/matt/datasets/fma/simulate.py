@@ -1,33 +1,42 @@
 """A simulated FMA: tracks and features of FMA's shape, none of it real.
 
 FMA's genres and its counts by genre and split are kept, bag sizes have the shape of a real
-catalogue, and features are drawn from a model (`hierarchy`) that was calibrated to what simple
-classifiers reach on FMA. It serves to test, to time and to try things without a download. Nothing
-about music follows from it, and every number that comes from it has to be called simulated.
+catalogue, and features are drawn from a model (`matt.datasets.invented.features`) that was
+calibrated to what simple classifiers reach on FMA. It serves to test, to time and to try things
+without a download. Nothing about music follows from it, and every number that comes from it has to
+be called simulated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError, DataError, did_you_mean
+from ...errors import ConfigError, did_you_mean
+from ...features.kernels.frames import COLUMNS
 from ...features.store import FeatureStore
-from ...files import read_json, write_json, write_text
+from ...files import replacing, write_json, write_text
 from ...tracks import SPLITS, Tracks
-from . import sheets
-from .hierarchy import BLOCK, Hierarchy
-from .parameters import MEDIUM, genres
-from .places import METADATA, SIMULATED
-from .simulated_audio import write_clips
-from .simulated_catalogue import SUBSETS, Catalogue, plan
+from ..invented import made_with
+from ..invented.catalogue import FMA, MEDIUM, SUBSETS, Catalogue, apportion, plan_fma
+from ..invented.features import Hierarchy
+from ..invented.sound import STYLES, borrow, play, write_audio
+from .tables import Genre
+from .places import METADATA, SIMULATED, clip
 
 AUDIO = "fma_medium"
 FEATURES = ("all", "medium", "none")
+N_GENRES = 163  # as many as FMA has
+FIRST_MADE_UP_ID = 2001  # FMA's own ids end below
+_SR = 44_100  # of clips
 _KIND = "simulated FMA"
 _NOTE = "none of this is real; call every number that comes from it simulated"
 _VERSION = 1  # of what a seed means: raise it whenever a value changes
@@ -72,24 +81,8 @@ def simulate(n_tracks: int = MEDIUM, seed: int = 0) -> tuple[Tracks, FeatureStor
     >>> len(tracks.genres), features.spec.shape, bool(tracks.columns["simulated"].all())
     (16, (518,), True)
     """
-    catalogue = _plan(n_tracks, seed)
+    catalogue, tracks = plan_fma(n_tracks, seed=seed)
     values = np.concatenate(list(Hierarchy.calibrated().blocks(catalogue, seed=seed)))
-    tracks = Tracks(
-        catalogue.track_id,
-        catalogue.label,
-        genres(),
-        artist_id=catalogue.artist_id,
-        album_id=catalogue.album_id,
-        split=np.array(SPLITS)[catalogue.split],
-        columns={
-            "title": np.array([sheets.title(i) for i in catalogue.track_id.tolist()]),
-            "artist": np.array([sheets.artist_name(i) for i in catalogue.artist_id.tolist()]),
-            "album": np.array([sheets.album_title(i) for i in catalogue.album_id.tolist()]),
-            "duration": sheets.durations(catalogue, seed=seed),
-            "subset": np.array(SUBSETS)[catalogue.subset],
-            "simulated": np.ones(len(catalogue), bool),
-        },
-    )
     return tracks, FeatureStore.from_arrays("simulated-fma", tracks.track_id, values)
 
 
@@ -146,8 +139,9 @@ def write_tree(
     if not seconds >= 0.5:
         raise ConfigError(f"seconds={seconds} is too short for a clip; use 0.5 or more")
     root = Path(root)
-    catalogue = _plan(n_tracks, seed)
-    marker = root / METADATA / SIMULATED
+    catalogue, tracks = plan_fma(n_tracks, seed=seed)
+    metadata = root / METADATA
+    marker = metadata / SIMULATED
     content: dict[str, Any] = {
         "kind": _KIND,
         "note": _NOTE,
@@ -161,75 +155,195 @@ def write_tree(
             "seconds": seconds,
         },
     }
-    if _is_complete(root, marker, content["parameters"]):
+    place = f"{METADATA}/{SIMULATED}"
+    if made_with(root, [place], kind=_KIND, parameters=content["parameters"]).get("complete"):
         return marker
     write_json(marker, {**content, "complete": False})
     write_text(root / "README.txt", _README)
-    metadata = root / METADATA
-    sheets.write_genres(metadata / "genres.csv", catalogue, seed=seed)
+    genres = _track_genres(catalogue, tracks, seed=seed)
+    _write_genres(metadata / "genres.csv", genres)
     if features != "none":
-        blocks = _feature_rows(catalogue, seed, only_medium=features == "medium", tell=progress)
-        sheets.write_features(metadata / "features.csv", blocks, digits=digits)
-    sheets.write_tracks(metadata / "tracks.csv", catalogue, seed=seed)
+        wanted = (tracks.columns["subset"] != "large") | (features == "all")
+        blocks = _feature_rows(catalogue, tracks, wanted, seed=seed, tell=progress)
+        _write_features(metadata / "features.csv", blocks, digits=digits)
+    _write_tracks(metadata / "tracks.csv", catalogue, tracks, genres, seed=seed)
     if audio:
-        tell = None if progress is None else lambda done, of: progress("clips", done, of)
-        write_clips(root / AUDIO, catalogue, seed=seed, seconds=seconds, progress=tell)
-    write_json(marker, {**content, "counts": _counts(catalogue), "complete": True})
+        rows = np.flatnonzero(tracks.columns["subset"] != "large").tolist()
+        for done, row in enumerate(rows, start=1):
+            track_id = int(tracks.track_id[row])
+            target = root / AUDIO / clip(track_id)
+            if not target.exists():
+                _write_clip(target, catalogue, row, track_id, seed=seed, seconds=seconds)
+            if progress is not None:
+                progress("clips", done, len(rows))
+    write_json(marker, {**content, "counts": _counts(tracks), "complete": True})
     return marker
 
 
-def _plan(n_tracks: int, seed: int) -> Catalogue:
-    if seed < 0:
-        raise ConfigError(f"seed={seed} is negative; use 0 or more")
-    return plan(n_tracks, seed=seed)
+def taxonomy() -> tuple[Genre, ...]:
+    """All genres, the 16 real top genres first; every third made-up genre lies below another one.
+
+    Their numbers of tracks are 0: these depend on the catalogue.
+    """
+    known = FMA["genres"]
+    tops = [Genre(genre["id"], genre["title"], 0, genre["id"], 0) for genre in known]
+    sizes = np.sqrt([float(genre["full"]) for genre in known])
+    below = 1 + apportion(N_GENRES - 2 * len(tops), sizes)
+    made_up: list[Genre] = []
+    for top, number in zip(tops, below.tolist(), strict=True):
+        for k in range(number):
+            parent = made_up[-1].genre_id if k % 3 == 2 else top.genre_id
+            genre_id = FIRST_MADE_UP_ID + len(made_up)
+            title = f"Simulated {top.title} {k + 1}"
+            made_up.append(Genre(genre_id, title, parent, top.genre_id, 0))
+    return (*tops, *made_up)
+
+
+def _track_genres(catalogue: Catalogue, tracks: Tracks, *, seed: int) -> dict[str, list[list[int]]]:
+    """Genre ids of each track, as given and with all that lie above: columns of tracks.csv.
+
+    A track with one top genre has genres of that one only; a track without has genres of two, or,
+    rarely, none at all. An artist keeps to one genre.
+    """
+    genres = taxonomy()
+    above = {genre.genre_id: genre.parent for genre in genres}
+    tops = [genre.genre_id for genre in genres if not genre.parent]
+    below = {top: [g.genre_id for g in genres if g.top_level == top and g.parent] for top in tops}
+    rng = np.random.default_rng([seed, 4])
+    taste = rng.random(int(catalogue.artist.max()) + 1)[catalogue.artist]  # (n,)
+    luck = rng.random((3, len(catalogue)))
+    given, complete = [], []
+    for sound, label, own, plain, second, other in zip(
+        catalogue.genre.tolist(), tracks.labels.tolist(), taste.tolist(), *luck.tolist()
+    ):
+        top = tops[sound]
+        mine = below[top][int(own * len(below[top]))]
+        ids = [top] if plain < 0.3 else [mine]
+        if label >= 0 and second < 0.2 and top not in ids:
+            ids.append(top)
+        if label < 0:
+            ids.append(tops[(sound + 1 + int(other * (len(tops) - 1))) % len(tops)])
+            ids = [] if second < 0.04 else ids
+        all_ids = set(ids)
+        for genre_id in ids:
+            while genre_id := above[genre_id]:
+                all_ids.add(genre_id)
+        given.append(sorted(ids))
+        complete.append(sorted(all_ids))
+    return {"track genres": given, "track genres_all": complete}
+
+
+@contextmanager
+def _rows_of(path: Path) -> Iterator[Any]:
+    """Give a writer of CSV rows; the file is there when all are written."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        yield csv.writer(file, lineterminator="\n")
+
+
+def _write_genres(path: Path, genres: dict[str, list[list[int]]]) -> None:
+    """Write genres.csv: one row a genre, with the tracks that have it or one below it."""
+    tracks = Counter(genre_id for ids in genres["track genres_all"] for genre_id in ids)
+    with _rows_of(path) as writer:
+        writer.writerow(["genre_id", "#tracks", "parent", "title", "top_level"])
+        for genre in sorted(taxonomy(), key=lambda genre: genre.genre_id):
+            count = tracks[genre.genre_id]
+            writer.writerow([genre.genre_id, count, genre.parent, genre.title, genre.top_level])
+
+
+def _write_tracks(
+    path: Path,
+    catalogue: Catalogue,
+    tracks: Tracks,
+    genres: dict[str, list[list[int]]],
+    *,
+    seed: int,
+) -> None:
+    """Write tracks.csv: two header rows, one row of the index' name, one row a track."""
+    plays = np.exp(np.random.default_rng([seed, 6]).normal(6.5, 1.2, len(tracks))).astype(np.int64)
+    on_album = np.bincount(catalogue.album)[catalogue.album]
+    known = tracks.album_id >= 0
+    values: dict[str, NDArray[Any]] = {
+        "album date_created": np.where(known, FMA["columns"]["track"]["date_created"], ""),
+        "album id": tracks.album_id,
+        "album listens": plays * on_album,
+        "album title": tracks.columns["album"],
+        "album tracks": on_album,
+        "album type": np.where(known, np.where(on_album > 2, "Album", "Single Tracks"), ""),
+        "artist id": tracks.artist_id,
+        "artist name": tracks.columns["artist"],
+        "set split": tracks.split,
+        "set subset": tracks.columns["subset"],
+        "track duration": tracks.columns["duration"],
+        "track favorites": plays // 300,
+        "track genre_top": np.array((*tracks.genres, ""))[tracks.labels],  # -1 is the last
+        "track interest": 3 * plays,
+        "track listens": plays,
+        "track number": catalogue.place,
+        "track title": tracks.columns["title"],
+    }
+    columns = {name: column.tolist() for name, column in values.items()} | genres
+    # The 52 columns of FMA, with what all tracks have in those that are no part of the simulation.
+    header = [(group, name) for group, names in FMA["columns"].items() for name in names]
+    cells = [columns.get(f"{g} {n}", repeat(FMA["columns"][g][n])) for g, n in header]
+    with _rows_of(path) as writer:
+        writer.writerow(["", *(group for group, _ in header)])
+        writer.writerow(["", *(name for _, name in header)])
+        writer.writerow(["track_id", *[""] * len(header)])
+        writer.writerows(zip(tracks.track_id.tolist(), *cells))
 
 
 def _feature_rows(
     catalogue: Catalogue,
-    seed: int,
+    tracks: Tracks,
+    wanted: NDArray[np.bool_],
     *,
-    only_medium: bool,
+    seed: int,
     tell: Callable[[str, int, int], None] | None,
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-    """Track ids and features, block by block."""
-    blocks = Hierarchy.calibrated().blocks(catalogue, seed=seed)
-    for number, values in enumerate(blocks):
-        rows = np.arange(number * BLOCK, number * BLOCK + len(values))
-        kept = (catalogue.subset[rows] < 2) | (not only_medium)
-        yield catalogue.track_id[rows[kept]], values[kept]
+) -> Iterator[tuple[int, list[float]]]:
+    """Track id and features of each wanted track; one block is in memory at a time."""
+    done = 0
+    for block in Hierarchy.calibrated().blocks(catalogue, seed=seed):
+        rows = slice(done, done + len(block))
+        yield from zip(tracks.track_id[rows][wanted[rows]].tolist(), block[wanted[rows]].tolist())
+        done = rows.stop
         if tell is not None:
-            tell("features.csv", int(rows[-1]) + 1, len(catalogue))
+            tell("features.csv", done, len(tracks))
 
 
-def _counts(catalogue: Catalogue) -> dict[str, Any]:
+def _write_features(path: Path, rows: Iterable[tuple[int, list[float]]], *, digits: int) -> None:
+    """Write features.csv: three header rows, one of the index' name, one row a track."""
+    line = "%d" + f",%.{digits}e" * len(COLUMNS) + "\n"
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        for name, cells in zip(("feature", "statistics", "number"), zip(*COLUMNS)):
+            file.write(",".join((name, *cells)) + "\n")
+        file.write("track_id" + "," * len(COLUMNS) + "\n")
+        for track_id, values in rows:
+            file.write(line % (track_id, *values))
+
+
+def _write_clip(
+    target: Path, catalogue: Catalogue, row: int, track_id: int, *, seed: int, seconds: float
+) -> None:
+    # There are more genres than styles: the others mix two of them, always the same way.
+    genre = int(catalogue.genre[row])
+    style = STYLES[genre % len(STYLES)]
+    if genre >= len(STYLES):
+        style = borrow(style, np.random.default_rng(genre), chance=0.5)
+    numbers = (int(catalogue.artist[row]), int(catalogue.album[row]), track_id)
+    levels = [((seed, 7 + i, number), 0.4, None) for i, number in enumerate(numbers)]
+    samples = play(style, levels, sr=_SR, seconds=seconds, channels=1)
+    with replacing(target) as temporary:
+        write_audio(temporary, samples, _SR)
+
+
+def _counts(tracks: Tracks) -> dict[str, Any]:
+    subset = Counter(tracks.columns["subset"].tolist())
+    split = Counter(tracks.split.tolist())
     return {
-        "tracks": len(catalogue),
-        "subsets": {
-            name: int((catalogue.subset == number).sum()) for number, name in enumerate(SUBSETS)
-        },
-        "splits": {
-            name: int((catalogue.split == number).sum()) for number, name in enumerate(SPLITS)
-        },
-        "artists": len(np.unique(catalogue.artist_id)),
-        "without an album": int((catalogue.album_id < 0).sum()),
-        "without one top genre": int((catalogue.label < 0).sum()),
+        "tracks": len(tracks),
+        "subsets": {name: subset[name] for name in SUBSETS},
+        "splits": {name: split[name] for name in SPLITS},
+        "artists": len(np.unique(tracks.artist_id)),
+        "without an album": int((tracks.album_id < 0).sum()),
+        "without one top genre": int((tracks.labels < 0).sum()),
     }
-
-
-def _is_complete(root: Path, marker: Path, parameters: dict[str, Any]) -> bool:
-    """Whether there is nothing left to do; a folder of somebody else's raises."""
-    if root.exists() and not root.is_dir():
-        raise DataError(f"{root} is a file; name a new folder for the simulated FMA")
-    if not root.exists() or not any(root.iterdir()):
-        return False
-    found = read_json(marker) if marker.is_file() else None
-    if not isinstance(found, dict) or found.get("kind") != _KIND:
-        raise DataError(f"{root} is not empty and holds no simulated FMA; name a new folder")
-    made_with = found.get("parameters", {})
-    for name, value in parameters.items():
-        if made_with.get(name) != value:
-            raise DataError(
-                f"{root} holds a simulated FMA made with {name}={made_with.get(name)!r}, not "
-                f"{value!r}; delete it or name another folder"
-            )
-    return bool(found.get("complete"))

@@ -1,25 +1,97 @@
-"""Sound of the synthetic library: a small vectorised synthesiser that plays a `Style`.
+"""How invented music sounds: a small vectorised synthesiser that plays a `Style` into a file.
 
-Who plays adds a `Character`, and may `borrow` a part from another style, so that styles overlap and
-no classifier can be perfect.
+Artists, albums and tracks add a `Character` each, and may `borrow` a part from another style, so
+that styles overlap and no classifier can be perfect.
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .styles import STYLES, Style
-
 Audio = NDArray[np.float64]
 
+MUSIC = tomllib.loads(files(__package__).joinpath("music.toml").read_text("utf-8"))
+"""Content of ``music.toml``, which says what each number is."""
 _TABLE = 2048  # samples of one period of a wave
 _FADE = 0.03  # seconds, at both ends of a track
+_BLOCK = 2**15  # frames; libsndfile's Vorbis encoder wants small writes
+_KINDS = {".mp3": ("MP3", None), ".flac": ("FLAC", "PCM_16"), ".ogg": ("OGG", "VORBIS")}
 
 
-_BY_NAME = {style.name: style for style in STYLES}
+@dataclass(frozen=True)
+class Rhythm:
+    """Beats a minute, and a pattern of one bar for each instrument."""
+
+    tempo: float
+    kick: str
+    snare: str
+    hat: str
+    chord: str
+    bass: str
+
+
+@dataclass(frozen=True)
+class Harmony:
+    """Chords, one a bar, in semitones above the tonic; ``register`` is the tonic's MIDI pitch."""
+
+    chords: tuple[tuple[int, ...], ...]
+    register: float
+
+
+@dataclass(frozen=True)
+class Timbre:
+    """The chord instrument; ``attack`` and ``sustain`` in seconds, all else 0 to 1."""
+
+    brightness: float
+    hollow: float
+    metal: float
+    attack: float
+    sustain: float
+    drive: float
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Levels of the three layers (1 is usual) and the share of reverberation, 0 to 1."""
+
+    drums: float
+    bass: float
+    chords: float
+    reverb: float
+
+
+@dataclass(frozen=True)
+class Style:
+    """One invented genre; ``near`` is the style that it is most easily taken for."""
+
+    name: str
+    near: str
+    rhythm: Rhythm
+    harmony: Harmony
+    timbre: Timbre
+    mix: Mix
+
+
+STYLES = tuple(
+    Style(
+        known["name"],
+        known["near"],
+        Rhythm(**known["rhythm"]),
+        Harmony(tuple(map(tuple, known["harmony"]["chords"])), known["harmony"]["register"]),
+        Timbre(**known["timbre"]),
+        Mix(**known["mix"]),
+    )
+    for known in MUSIC["style"]
+)
+"""From the most common to the rarest."""
+GENRES = tuple(style.name for style in STYLES)
 _PARTS = ("rhythm", "harmony", "timbre", "mix")
 
 
@@ -69,9 +141,50 @@ def borrow(style: Style, rng: np.random.Generator, *, chance: float) -> Style:
         lent, any_style = rng.random(2)
         if lent < chance:
             other = rng.integers(len(STYLES))
-            donor = _BY_NAME[style.near] if any_style < 0.65 else STYLES[other]
+            donor = STYLES[GENRES.index(style.near)] if any_style < 0.65 else STYLES[other]
             style = replace(style, **{part: getattr(donor, part)})
     return style
+
+
+def play(
+    style: Style,
+    levels: Iterable[tuple[tuple[int, ...], float, float | None]],
+    *,
+    sr: int,
+    seconds: float,
+    channels: int,
+) -> NDArray[np.int16]:
+    """Play one track of a style as its artist, its album and the track itself have it.
+
+    Parameters
+    ----------
+    style : Style
+    levels : iterable of (seed, strength, chance)
+        Of artist, album and track: what its random numbers depend on, the scale of its character,
+        and the chance that it borrows a part of another style (None: nobody asks).
+    sr, seconds, channels
+        As in `render`.
+    """
+    characters = []
+    for seed, strength, chance in levels:
+        rng = np.random.default_rng(seed)
+        characters.append(Character.draw(rng, scale=strength))
+        if chance is not None:
+            style = borrow(style, rng, chance=chance)
+    first, *others = characters
+    return render(style, sum(others, first), rng, sr=sr, seconds=seconds, channels=channels)
+
+
+def write_audio(path: Path, samples: NDArray[np.int16], sr: int) -> None:
+    """Encode samples, shape (n, channels), as the suffix says: MP3, FLAC, Ogg Vorbis or WAV."""
+    import soundfile
+
+    kind, subtype = _KINDS.get(path.suffix, ("WAV", "PCM_16"))
+    with soundfile.SoundFile(
+        path, "w", samplerate=sr, channels=samples.shape[1], format=kind, subtype=subtype
+    ) as file:
+        for start in range(0, len(samples), _BLOCK):
+            file.write(samples[start : start + _BLOCK])
 
 
 def render(
