@@ -3,6 +3,7 @@
 import ast
 import json
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,18 @@ from hypothesis import strategies as st
 
 from matt import Bags, ConfigError, DataError
 from matt.datasets import fma
-from matt.datasets.fma.bag_sizes import BagSizes
-from matt.datasets.fma.hierarchy import BLOCK, Hierarchy
-from matt.datasets.fma.parameters import apportion, genres, medium_counts, shape_of
 from matt.datasets.fma.simulate import simulate, write_tree
-from matt.datasets.fma.simulated_catalogue import plan
+from matt.datasets.invented.catalogue import (
+    FMA_GENRES,
+    SUBSETS,
+    BagSizes,
+    apportion,
+    medium_counts,
+    plan_fma,
+)
+from matt.datasets.invented.features import BLOCK, Hierarchy
 from matt.features.kernels.frames import COLUMNS
+from tools.fit_bag_sizes import fit, probabilities
 
 # Training, validation and test tracks of FMA-medium.
 MEDIUM = {
@@ -101,6 +108,23 @@ def tree(tmp_path_factory):
     return root
 
 
+def plan(n_tracks, *, seed):
+    """Columns of the plan; splits and subsets as numbers, the smallest subset first."""
+    catalogue, tracks = plan_fma(n_tracks, seed=seed)
+    return SimpleNamespace(
+        catalogue=catalogue,
+        track_id=tracks.track_id,
+        artist_id=tracks.artist_id,
+        album_id=tracks.album_id,
+        album=catalogue.album,
+        sound=catalogue.genre,
+        label=tracks.labels,
+        split=np.array([SPLITS.index(split) for split in tracks.split]),
+        subset=np.array([SUBSETS.index(subset) for subset in tracks.columns["subset"]]),
+        place=catalogue.place,
+    )
+
+
 @pytest.fixture(scope="module")
 def medium():
     """FMA-medium's catalogue, without the features."""
@@ -116,8 +140,8 @@ def everything():
 
 
 def test_medium_has_the_counts_of_fma(medium):
-    assert list(genres()) == sorted(MEDIUM)
-    for label, genre in enumerate(genres()):
+    assert list(FMA_GENRES) == sorted(MEDIUM)
+    for label, genre in enumerate(FMA_GENRES):
         found = [int(((medium.label == label) & (medium.split == s)).sum()) for s in range(3)]
         assert tuple(found) == MEDIUM[genre], genre
     assert np.bincount(medium.split).tolist() == [19_922, 2_505, 2_573]
@@ -125,18 +149,18 @@ def test_medium_has_the_counts_of_fma(medium):
 
 
 def test_the_small_subset_has_a_thousand_tracks_of_eight_genres(medium):
-    for label, genre in enumerate(genres()):
+    for label, genre in enumerate(FMA_GENRES):
         here = (medium.subset == 0) & (medium.label == label)
         wanted = [800, 100, 100] if genre in SMALL_GENRES else [0, 0, 0]
         assert np.bincount(medium.split[here], minlength=3).tolist() == wanted, genre
 
 
 def test_everything_has_the_counts_of_fma(everything):
-    assert len(everything) == 106_574
+    assert len(everything.catalogue) == len(everything.label) == 106_574
     assert np.bincount(everything.split).tolist() == [84_353, 10_958, 11_263]
     assert np.bincount(everything.subset).tolist() == [8_000, 17_000, 81_574]
     within = everything.subset < 2
-    for label, genre in enumerate(genres()):
+    for label, genre in enumerate(FMA_GENRES):
         here = within & (everything.label == label)
         assert tuple(np.bincount(everything.split[here], minlength=3)) == MEDIUM[genre]
     # FMA: 1,025 tracks without an album; the last album that fits is not cut.
@@ -151,7 +175,7 @@ def test_every_genre_is_in_every_split_at_any_size(n):
     assert counts.sum() == n
     assert counts.min() >= 1
     # In proportion, but for rounding and the one that every cell has.
-    full = np.array([MEDIUM[genre] for genre in genres()])
+    full = np.array([MEDIUM[genre] for genre in FMA_GENRES])
     assert np.abs(counts - full * n / 25_000).max() <= 1 + 48 * full.max() / 25_000
 
 
@@ -230,7 +254,7 @@ def test_tracks_of_an_album_are_neighbours_and_numbered(medium):
 
 @given(st.integers(1, 40), st.integers(0, 300), st.integers(0, 9))
 def test_drawn_sizes_add_up_and_leave_no_bag_empty(n_bags, more, seed):
-    sizes = shape_of("bag_sizes").draw(
+    sizes = BagSizes.fitted("bag_sizes").draw(
         np.random.default_rng(seed), n_bags=n_bags, n_tracks=n_bags + more
     )
     assert len(sizes) == n_bags
@@ -240,34 +264,38 @@ def test_drawn_sizes_add_up_and_leave_no_bag_empty(n_bags, more, seed):
 
 def test_too_few_tracks_for_the_bags_is_an_error():
     with pytest.raises(DataError, match="3 tracks cannot fill 4 bags; ask for"):
-        shape_of("bag_sizes").draw(np.random.default_rng(0), n_bags=4, n_tracks=3)
+        BagSizes.fitted("bag_sizes").draw(np.random.default_rng(0), n_bags=4, n_tracks=3)
+
+
+def mean_of(sizes):
+    return 1 + np.dot(sizes.weights, sizes.means)
 
 
 def test_a_fit_finds_what_was_drawn():
     true = BagSizes((0.7, 0.3), (1.0, 30.0), (1.5, 11.0))
     rng = np.random.default_rng(5)
-    drawn = true.draw(rng, n_bags=20_000, n_tracks=round(20_000 * true.mean))
-    fitted = BagSizes.fit(drawn)
+    drawn = true.draw(rng, n_bags=20_000, n_tracks=round(20_000 * mean_of(true)))
+    fitted = fit(drawn)
     at = np.arange(1, 40)
-    assert np.abs(fitted.pmf(at) - true.pmf(at)).max() < 0.01
-    assert fitted.mean == pytest.approx(drawn.mean(), rel=0.02)
+    assert np.abs(probabilities(fitted, at) - probabilities(true, at)).max() < 0.01
+    assert mean_of(fitted) == pytest.approx(drawn.mean(), rel=0.02)
 
 
 @pytest.mark.parametrize("sizes", [[3, 3, 3], [0, 1, 2]])
 def test_sizes_that_cannot_be_fitted_are_refused(sizes):
     with pytest.raises(DataError, match="sizes must be 1 or more and differ"):
-        BagSizes.fit(np.array(sizes))
+        fit(np.array(sizes))
 
 
 def test_the_shipped_shape_is_that_of_jamendo(shared_data):
     table = pd.read_csv(shared_data / "mtg_jamendo_genre_split0.tsv.gz", sep="\t")
     sizes = table.groupby(["album_id", "artist_id"]).size().to_numpy()
-    shape = shape_of("bag_sizes")
+    shape = BagSizes.fitted("bag_sizes")
     at = np.arange(1, 60)
     real = np.array([(sizes <= size).mean() for size in at])
-    assert np.abs(np.cumsum(shape.pmf(at)) - real).max() < 0.02
-    assert shape.mean == pytest.approx(sizes.mean(), rel=0.05)
-    assert at[np.searchsorted(np.cumsum(shape.pmf(at)), 0.5)] == np.median(sizes) == 3
+    assert np.abs(np.cumsum(probabilities(shape, at)) - real).max() < 0.02
+    assert mean_of(shape) == pytest.approx(sizes.mean(), rel=0.05)
+    assert at[np.searchsorted(np.cumsum(probabilities(shape, at)), 0.5)] == np.median(sizes) == 3
 
 
 # --- features -----------------------------------------------------------------------------------
@@ -277,7 +305,7 @@ def test_the_shipped_shape_is_that_of_jamendo(shared_data):
 def features():
     """A catalogue that is longer than a block, and its 518 columns by name."""
     catalogue = plan(BLOCK + 1_000, seed=4)
-    values = np.concatenate(list(Hierarchy.calibrated().blocks(catalogue, seed=4)))
+    values = np.concatenate(list(Hierarchy.calibrated().blocks(catalogue.catalogue, seed=4)))
     return catalogue, pd.DataFrame(values, columns=pd.MultiIndex.from_tuples(COLUMNS))
 
 

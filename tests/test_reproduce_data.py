@@ -7,10 +7,10 @@ from sklearn.linear_model import LogisticRegression
 from matt.datasets import fma
 from matt.datasets.fma import loading
 from matt.datasets.fma.simulate import write_tree
+from matt.datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from matt.errors import ConfigError, DataError
 from matt.reproduce.data import LOGMEL, MFCC, SIMULATED, SMALL
-from matt.reproduce.logmels import SHAPE, simulated_logmels, some_tracks
-from matt.reproduce.sources import FOLDER, open_data
+from matt.reproduce.sources import FOLDER, open_data, some_tracks
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_some_tracks_are_whole_artists_of_every_genre_and_split(simulated):
 def test_simulated_logmels_tell_genres_artists_and_albums_apart(simulated):
     tracks = simulated.tracks
     store = simulated_logmels(tracks, seed=1)
-    assert store.spec.shape == SHAPE
+    assert store.spec.shape == LOGMEL_SHAPE
     values, _ = store.read(tracks.track_id)
     again, _ = simulated_logmels(tracks, seed=1).read(tracks.track_id)
     assert np.array_equal(values, again)

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 
 from matt import Bags, ConfigError, DataError
 from matt.audio import inspect
-from matt.datasets.catalogue import genre_sizes, plan_library
 from matt.datasets.folder import read_tags, scan
-from matt.datasets.styles import GENRES, STYLES
-from matt.datasets.synthesis import Character, borrow, render
-from matt.datasets.synthetic import MANIFEST, write_library
+from matt.datasets.invented.catalogue import genre_sizes
+from matt.datasets.invented.sound import GENRES, STYLES, Character, borrow, render
+from matt.datasets.synthetic import MANIFEST, plan_files, write_library
 
 SMALL = {"tracks": 60, "seconds": (0.6, 0.9)}
 STARTED = "library.unfinished.json"
@@ -135,7 +134,7 @@ def test_the_files_are_what_their_suffixes_say(library):
     manifest = manifest_of(library)
     assert set(manifest["counts"]["formats"]) == {"mp3", "flac", "ogg", "wav"}
     planned = {
-        track.file: track for track in plan_library(seed=0, tracks=60, seconds=SMALL["seconds"])
+        track.file: track for track in plan_files(seed=0, tracks=60, seconds=SMALL["seconds"])
     }
     for file, track in planned.items():
         if track.planted != "truncated":
@@ -220,7 +219,7 @@ def test_genres_fall_off_and_none_vanishes(tracks):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_plan_of_the_usual_size(seed):
-    planned = plan_library(seed=seed, tracks=400, seconds=(8.0, 12.0))
+    planned = plan_files(seed=seed, tracks=400, seconds=(8.0, 12.0))
     assert [track.number for track in planned] == list(range(len(planned)))
     assert len({track.file.casefold() for track in planned}) == len(planned)
     kinds = Counter(track.planted for track in planned)

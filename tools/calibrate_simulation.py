@@ -1,4 +1,4 @@
-"""Calibrate the features of the simulated FMA, into simulation.json.
+"""Calibrate the features of the simulated FMA, into fma.json.
 
     python tools/calibrate_simulation.py
 
@@ -16,12 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from matt.datasets.fma.hierarchy import Hierarchy
-from matt.datasets.fma.simulated_catalogue import plan
+from matt.datasets.invented.catalogue import plan_fma
+from matt.datasets.invented.features import Hierarchy
 from matt.features.kernels.frames import COLUMNS
 from matt.files import read_json, write_json
 
-TARGET = Path(__file__).parents[1] / "src/matt/datasets/fma/simulation.json"
+TARGET = Path(__file__).parents[1] / "src/matt/datasets/invented/fma.json"
 SEEDS = (101, 102)  # not those that anybody uses by default
 # Within the genres of FMA-small, along the first three discriminant directions of 46 real features:
 # moments of pairs of tracks of one album (run of neighbouring ids) and of one artist.
@@ -41,21 +41,21 @@ ACCURACY = {
 }
 ALL = 0.6110
 DESCRIPTORS = [descriptor for descriptor, _, _ in COLUMNS]
-CATALOGUES = [plan(25_000, seed=seed) for seed in SEEDS]
+PLANS = [plan_fma(25_000, seed=seed) for seed in SEEDS]
 
 
 def accuracy(hierarchy: Hierarchy, descriptor: str | None) -> float:
     """Mean over the seeds, on validation and test; the model is fitted as in FMA's notebooks."""
     columns = np.flatnonzero([descriptor in (None, name) for name in DESCRIPTORS])
     scores = []
-    for catalogue, seed in zip(CATALOGUES, SEEDS, strict=True):
+    for (catalogue, tracks), seed in zip(PLANS, SEEDS, strict=True):
         blocks = hierarchy.blocks(catalogue, seed=seed)
         x = np.concatenate([block[:, columns] for block in blocks])
-        train = catalogue.split == 0
+        train = tracks.split == "training"
         scaler = StandardScaler().fit(x[train])
         model = LogisticRegression(C=1, max_iter=200)
-        model.fit(scaler.transform(x[train]), catalogue.sound[train])
-        scores.append(model.score(scaler.transform(x[~train]), catalogue.sound[~train]))
+        model.fit(scaler.transform(x[train]), catalogue.genre[train])
+        scores.append(model.score(scaler.transform(x[~train]), catalogue.genre[~train]))
     return float(np.mean(scores))
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,16 +26,17 @@ from ...features.store import FeatureStore
 from ...files import replacing, write_json, write_text
 from ...tracks import SPLITS, Tracks
 from ..invented import made_with
-from ..invented.catalogue import FMA, MEDIUM, SUBSETS, Catalogue, apportion, plan_fma
+from ..invented.catalogue import FMA, MEDIUM, SUBSETS, Catalogue, plan_fma
 from ..invented.features import Hierarchy
 from ..invented.sound import STYLES, borrow, play, write_audio
 from .tables import Genre
 from .places import METADATA, SIMULATED, clip
 
+Progress = Callable[[str, int, int], None]
+
 AUDIO = "fma_medium"
 FEATURES = ("all", "medium", "none")
-N_GENRES = 163  # as many as FMA has
-FIRST_MADE_UP_ID = 2001  # FMA's own ids end below
+_FIRST_MADE_UP_ID = 2001  # FMA's own ids end below
 _SR = 44_100  # of clips
 _KIND = "simulated FMA"
 _NOTE = "none of this is real; call every number that comes from it simulated"
@@ -95,7 +96,7 @@ def write_tree(
     digits: int = 9,
     audio: bool = False,
     seconds: float = 30.0,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write a simulated FMA in FMA's layout, unless it is there already.
 
@@ -140,6 +141,7 @@ def write_tree(
         raise ConfigError(f"seconds={seconds} is too short for a clip; use 0.5 or more")
     root = Path(root)
     catalogue, tracks = plan_fma(n_tracks, seed=seed)
+    tell = progress or (lambda what, done, total: None)
     metadata = root / METADATA
     marker = metadata / SIMULATED
     content: dict[str, Any] = {
@@ -164,18 +166,12 @@ def write_tree(
     _write_genres(metadata / "genres.csv", genres)
     if features != "none":
         wanted = (tracks.columns["subset"] != "large") | (features == "all")
-        blocks = _feature_rows(catalogue, tracks, wanted, seed=seed, tell=progress)
-        _write_features(metadata / "features.csv", blocks, digits=digits)
+        path = metadata / "features.csv"
+        _write_features(path, catalogue, tracks, wanted, seed=seed, digits=digits, progress=tell)
     _write_tracks(metadata / "tracks.csv", catalogue, tracks, genres, seed=seed)
     if audio:
-        rows = np.flatnonzero(tracks.columns["subset"] != "large").tolist()
-        for done, row in enumerate(rows, start=1):
-            track_id = int(tracks.track_id[row])
-            target = root / AUDIO / clip(track_id)
-            if not target.exists():
-                _write_clip(target, catalogue, row, track_id, seed=seed, seconds=seconds)
-            if progress is not None:
-                progress("clips", done, len(rows))
+        folder = root / AUDIO
+        _write_clips(folder, catalogue, tracks, seed=seed, seconds=seconds, progress=tell)
     write_json(marker, {**content, "counts": _counts(tracks), "complete": True})
     return marker
 
@@ -187,13 +183,11 @@ def taxonomy() -> tuple[Genre, ...]:
     """
     known = FMA["genres"]
     tops = [Genre(genre["id"], genre["title"], 0, genre["id"], 0) for genre in known]
-    sizes = np.sqrt([float(genre["full"]) for genre in known])
-    below = 1 + apportion(N_GENRES - 2 * len(tops), sizes)
     made_up: list[Genre] = []
-    for top, number in zip(tops, below.tolist(), strict=True):
-        for k in range(number):
+    for top, genre in zip(tops, known, strict=True):
+        for k in range(genre["made_up"]):
             parent = made_up[-1].genre_id if k % 3 == 2 else top.genre_id
-            genre_id = FIRST_MADE_UP_ID + len(made_up)
+            genre_id = _FIRST_MADE_UP_ID + len(made_up)
             title = f"Simulated {top.title} {k + 1}"
             made_up.append(Genre(genre_id, title, parent, top.genre_id, 0))
     return (*tops, *made_up)
@@ -234,16 +228,17 @@ def _track_genres(catalogue: Catalogue, tracks: Tracks, *, seed: int) -> dict[st
 
 
 @contextmanager
-def _rows_of(path: Path) -> Iterator[Any]:
-    """Give a writer of CSV rows; the file is there when all are written."""
+def _text(path: Path) -> Iterator[TextIO]:
+    """Give a file for lines; it is there when all are written."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        yield csv.writer(file, lineterminator="\n")
+        yield file
 
 
 def _write_genres(path: Path, genres: dict[str, list[list[int]]]) -> None:
     """Write genres.csv: one row a genre, with the tracks that have it or one below it."""
     tracks = Counter(genre_id for ids in genres["track genres_all"] for genre_id in ids)
-    with _rows_of(path) as writer:
+    with _text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["genre_id", "#tracks", "parent", "title", "top_level"])
         for genre in sorted(taxonomy(), key=lambda genre: genre.genre_id):
             count = tracks[genre.genre_id]
@@ -285,55 +280,66 @@ def _write_tracks(
     # The 52 columns of FMA, with what all tracks have in those that are no part of the simulation.
     header = [(group, name) for group, names in FMA["columns"].items() for name in names]
     cells = [columns.get(f"{g} {n}", repeat(FMA["columns"][g][n])) for g, n in header]
-    with _rows_of(path) as writer:
+    with _text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["", *(group for group, _ in header)])
         writer.writerow(["", *(name for _, name in header)])
         writer.writerow(["track_id", *[""] * len(header)])
         writer.writerows(zip(tracks.track_id.tolist(), *cells))
 
 
-def _feature_rows(
+def _write_features(
+    path: Path,
     catalogue: Catalogue,
     tracks: Tracks,
     wanted: NDArray[np.bool_],
     *,
     seed: int,
-    tell: Callable[[str, int, int], None] | None,
-) -> Iterator[tuple[int, list[float]]]:
-    """Track id and features of each wanted track; one block is in memory at a time."""
-    done = 0
-    for block in Hierarchy.calibrated().blocks(catalogue, seed=seed):
-        rows = slice(done, done + len(block))
-        yield from zip(tracks.track_id[rows][wanted[rows]].tolist(), block[wanted[rows]].tolist())
-        done = rows.stop
-        if tell is not None:
-            tell("features.csv", done, len(tracks))
+    digits: int,
+    progress: Progress,
+) -> None:
+    """Write features.csv: three header rows, one of the index' name, one row a wanted track.
 
-
-def _write_features(path: Path, rows: Iterable[tuple[int, list[float]]], *, digits: int) -> None:
-    """Write features.csv: three header rows, one of the index' name, one row a track."""
+    One block of them is in memory at a time.
+    """
     line = "%d" + f",%.{digits}e" * len(COLUMNS) + "\n"
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    done = 0
+    with _text(path) as file:
         for name, cells in zip(("feature", "statistics", "number"), zip(*COLUMNS)):
             file.write(",".join((name, *cells)) + "\n")
         file.write("track_id" + "," * len(COLUMNS) + "\n")
-        for track_id, values in rows:
-            file.write(line % (track_id, *values))
+        for block in Hierarchy.calibrated().blocks(catalogue, seed=seed):
+            here = slice(done, done + len(block))
+            ids, values = tracks.track_id[here][wanted[here]], block[wanted[here]]
+            file.writelines(line % (i, *row) for i, row in zip(ids.tolist(), values.tolist()))
+            done = here.stop
+            progress("features.csv", done, len(tracks))
 
 
-def _write_clip(
-    target: Path, catalogue: Catalogue, row: int, track_id: int, *, seed: int, seconds: float
+def _write_clips(
+    folder: Path,
+    catalogue: Catalogue,
+    tracks: Tracks,
+    *,
+    seed: int,
+    seconds: float,
+    progress: Progress,
 ) -> None:
-    # There are more genres than styles: the others mix two of them, always the same way.
-    genre = int(catalogue.genre[row])
-    style = STYLES[genre % len(STYLES)]
-    if genre >= len(STYLES):
-        style = borrow(style, np.random.default_rng(genre), chance=0.5)
-    numbers = (int(catalogue.artist[row]), int(catalogue.album[row]), track_id)
-    levels = [((seed, 7 + i, number), 0.4, None) for i, number in enumerate(numbers)]
-    samples = play(style, levels, sr=_SR, seconds=seconds, channels=1)
-    with replacing(target) as temporary:
-        write_audio(temporary, samples, _SR)
+    """Write a clip of every track of medium that has none yet."""
+    rows = np.flatnonzero(tracks.columns["subset"] != "large").tolist()
+    for done, row in enumerate(rows, start=1):
+        genre, track_id = int(catalogue.genre[row]), int(tracks.track_id[row])
+        # There are more genres than styles: the others mix two of them, always the same way.
+        style = STYLES[genre % len(STYLES)]
+        if genre >= len(STYLES):
+            style = borrow(style, np.random.default_rng(genre), chance=0.5)
+        numbers = (int(catalogue.artist[row]), int(catalogue.album[row]), track_id)
+        levels = [((seed, 7 + i, number), 0.4, None) for i, number in enumerate(numbers)]
+        if not (target := folder / clip(track_id)).exists():
+            samples = play(style, levels, sr=_SR, seconds=seconds, channels=1)
+            with replacing(target) as temporary:
+                write_audio(temporary, samples, _SR)
+        progress("clips", done, len(rows))
 
 
 def _counts(tracks: Tracks) -> dict[str, Any]:
