@@ -29,8 +29,8 @@ from ..invented import made_with
 from ..invented.catalogue import FMA, MEDIUM, SUBSETS, Catalogue, plan_fma
 from ..invented.features import Hierarchy
 from ..invented.sound import STYLES, borrow, play, write_audio
-from .tables import Genre
 from .places import METADATA, SIMULATED, clip
+from .tables import Genre
 
 Progress = Callable[[str, int, int], None]
 
