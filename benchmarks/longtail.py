@@ -18,9 +18,8 @@ from matt.evaluation import style
 from matt.evaluation.repeats import OverSplits, paired_over_splits, spread_of
 from matt.evaluation.tables import Cell, Column, Table
 from matt.files import write_text
-from matt.grid.fitting import ALONE
 from matt.grid.ranking import MAJORITY, Standing
-from matt.grid.study import Study
+from matt.grid.study import ALONE, Study
 from matt.provenance import versions
 from matt.runs import Run
 

@@ -14,9 +14,8 @@ from matt.datasets.synthetic import write_library
 from matt.features.extract import extract
 from matt.features.spec import FeatureSettings
 from matt.features.store import FeatureStore
-from matt.grid.protocol import RepeatedSplits
 from matt.grid.setups import read_grid
-from matt.grid.study import Study, compare
+from matt.grid.study import RepeatedSplits, Study, compare
 from matt.reproduce.sources import open_data
 from matt.tracks import Tracks
 
@@ -121,7 +120,7 @@ def run(setting: Setting, out: Path, jobs: int) -> Study:
     """Run or resume one comparison."""
     data = load(setting, out)
     grid = read_grid(setting.grid, [f"bags={data.bags}"])
-    (digest,) = {setup.features.spec().digest for setup in grid.setups}
+    (digest,) = grid.specs
     protocol = RepeatedSplits(
         repeats=setting.repeats, imbalance=setting.imbalance, keep=setting.keep
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from matt.bags import Bags
@@ -10,7 +11,7 @@ from matt.config import SplitSettings
 from matt.evaluation.repeats import paired_over_splits, spread_of
 from matt.evaluation.scores import Scores, score
 from matt.evaluation.tables import Cell, Column, Table
-from matt.grid.protocol import RepeatedSplits
+from matt.grid.study import RepeatedSplits
 from matt.recipes import DEFAULT
 
 from .longtail_data import Setting, load
@@ -57,10 +58,10 @@ KEYS = ("accuracy", "macro_f1", "tail_recall")
 def _scores(setting: Setting, out: Path) -> dict[str, list[Scores]]:
     data = load(setting, out)
     protocol = RepeatedSplits(repeats=REPEATS, imbalance=setting.imbalance, keep=setting.keep)
-    row = bag_model("default", DEFAULT.model, DEFAULT.training)
+    row = replace(bag_model("default", DEFAULT.model, DEFAULT.training), bags=data.bags)
     found: dict[str, list[Scores]] = {name: [] for name in PRIORS}
     for split in protocol.divide(data.tracks, SplitSettings(), seed=0, by=data.bags):
-        model = fit_row(row, data.features, split.tracks, by=data.bags, seed=split.seed)
+        model = fit_row(row, data.features, split.tracks, seed=split.seed)
         test = Bags.from_tracks(split.tracks, by=data.bags, split="test")
         for name, prior in PRIORS.items():
             predictions = model.predict(data.features, split.tracks, test, prior=prior)

@@ -7,14 +7,15 @@ import sys
 import numpy as np
 
 from matt import Bags, Predictions, Tracks
-from matt.grid.cells import Cell
+from matt.comparison import Cell
 
 N_TRACKS, GENRES = 7, ("A", "B", "C")
 
 
 def cells(n, **facts):
     return [
-        Cell(name=f"cell {i}", facts={"i": i, **facts}, task=i, group=f"g{i % 2}") for i in range(n)
+        Cell(name=f"cell {i}", facts={"i": i, **facts}, split=i, group=f"g{i % 2}")
+        for i in range(n)
     ]
 
 
@@ -27,7 +28,7 @@ def predict(seed):
 def work(shared, cell):
     """Note that it was done, or do what the cell is told to."""
     log, orders = shared
-    order = orders.get(cell.task, "")
+    order = orders.get(cell.split, "")
     if order == "wait":  # to be killed
         sys.stdout.write(f"waiting in {os.getpid()}\n")
         sys.stdout.flush()
@@ -37,8 +38,8 @@ def work(shared, cell):
     if order == "die":
         os._exit(3)
     with open(log, "a") as file:
-        file.write(f"{cell.task}\n")
-    return {"validation": predict(cell.task), "test": predict(100 + cell.task)}
+        file.write(f"{cell.split}\n")
+    return {"validation": predict(cell.split), "test": predict(100 + cell.split)}
 
 
 def done(log):

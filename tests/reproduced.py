@@ -1,5 +1,6 @@
 """Results of a reproduction made by hand: tracks, splits and predictions, and no training."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from matt import Bags, FeatureStore, Predictions, Tracks
 from matt.grid.engine import Failure, Report
 from matt.grid.results import save_result
 from matt.reproduce.data import Data
-from matt.reproduce.results import Results, plan_jobs
+from matt.reproduce.plan import Results
 
 GENRES = ("Blues", "Country", "International", "Rock", "Spoken", "Folk", "Pop")
 TRAINED = (58, 142, 814, 5681, 94, 300, 900)
@@ -58,16 +59,15 @@ def said(tracks, guesses, *, by):
     return Predictions(bags, tracks.take(tracks.rows(bags.track_ids)), logits)
 
 
-def results_of(out, data, jobs, parts, *, seeds=1, failing=()):
+def results_of(out, data, rows, parts, *, seeds=1, failing=()):
     """Results in which every model predicted ``parts``: by model, then part, or for all models."""
-    plan = plan_jobs(data, jobs, data.divisions(seeds))
+    planned = Results.planned(data, rows, data.divisions(seeds))
     results, failures = {}, []
-    for (feature_set, model), cells in plan.cells.items():
+    for (feature_set, model), cells in planned.cells.items():
         for cell in cells:
             if (feature_set, model) in failing:
                 failures.append(Failure(cell, "it was made to fail"))
             elif cell.digest not in results:
                 made = parts.get(model, parts.get("every"))
                 results[cell.digest] = save_result(Path(out), cell, made, seconds=1.0, token="t")
-    report = Report(results, tuple(failures), 0)
-    return Results(data, "corrected", plan.divisions, plan.jobs, plan.cells, report)
+    return replace(planned, report=Report(results, tuple(failures), 0))

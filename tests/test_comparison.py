@@ -27,7 +27,7 @@ def data():
 
 def fitted(row, data):
     tracks, features = data
-    model = fit_row(row, features, tracks, by="album", seed=3)
+    model = fit_row(row, features, tracks, seed=3)
     test = Bags.from_tracks(tracks, by="album", split="test")
     return model, predict_row(row, model, features, tracks, test)
 
@@ -107,7 +107,7 @@ def test_test_labels_are_never_looked_at_in_fitting(data):
     row = Row(name="bags", model=ModelSettings(), training=QUICK)
     test = Bags.from_tracks(tracks, by="album", split="test")
     one, two = (
-        predict_row(row, fit_row(row, features, t, by="album", seed=3), features, t, test)
+        predict_row(row, fit_row(row, features, t, seed=3), features, t, test)
         for t in (tracks, other)
     )
     np.testing.assert_array_equal(one.logits, two.logits)

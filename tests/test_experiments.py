@@ -55,10 +55,10 @@ def test_every_grid_can_be_read_and_is_no_configuration(file):
     text = file.read_text()
     assert text.startswith("# ")
     assert len(text.splitlines()) <= 20
-    setups = read_grid(file).setups
-    names = [setup.name for setup in setups]
+    grid = read_grid(file)
+    names = [row.name for row in grid.rows]
     assert len(set(names)) == len(names) > 4
-    assert {setup.against for setup in setups} <= set(names)
+    assert set(grid.controls.values()) <= set(names) == set(grid.controls)
     with pytest.raises(ConfigError, match=r"\[grid\] makes many runs .* 'matt compare --grid'"):
         config.load(file)
 

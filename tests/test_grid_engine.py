@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from matt import DataError
+from matt.comparison import Cell
 from matt.grid import results
-from matt.grid.cells import Cell
 from matt.grid.engine import run_cells
 
 N = 5
@@ -199,9 +199,9 @@ def test_a_damaged_cell_is_named(tmp_path):
 
 
 def test_digests_are_of_the_facts_alone():
-    one = Cell(name="x", facts={"a": 1, "b": [2]}, task=3)
+    one = Cell(name="x", facts={"a": 1, "b": [2]}, split=3)
     assert one.digest == Cell(name="y", facts={"b": [2], "a": 1}).digest
-    assert one.digest != Cell(name="x", facts={"a": 1, "b": [3]}, task=3).digest
+    assert one.digest != Cell(name="x", facts={"a": 1, "b": [3]}, split=3).digest
 
 
 def test_another_version_of_matt_has_other_digests(monkeypatch):
@@ -209,5 +209,5 @@ def test_another_version_of_matt_has_other_digests(monkeypatch):
         return Cell(name="x", facts={"a": 1}).digest
 
     before = made()
-    monkeypatch.setattr("matt.grid.cells.__version__", "99.0")
+    monkeypatch.setattr("matt.comparison.__version__", "99.0")
     assert made() != before

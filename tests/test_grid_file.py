@@ -1,6 +1,7 @@
 """The grid file: products, names, controls, and every problem of every cell at once."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,7 @@ from hypothesis import strategies as st
 
 from matt import ConfigError
 from matt.comparison import track_model
-from matt.grid.axes import product, read_axes
-from matt.grid.setups import read_grid
+from matt.grid.setups import product, read_axes, read_grid
 
 
 def written(tmp_path, text):
@@ -20,7 +20,12 @@ def written(tmp_path, text):
 
 
 def rows(tmp_path, text, overrides=()):
-    return {setup.name: setup for setup in read_grid(written(tmp_path, text), overrides).setups}
+    return {row.name: row for row in read_grid(written(tmp_path, text), overrides).rows}
+
+
+def own_controls(tmp_path, text):
+    """Name of each row's control, by its name."""
+    return read_grid(written(tmp_path, text)).controls
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4))
@@ -49,15 +54,15 @@ def test_cells_are_named_by_what_differs_and_have_their_settings(tmp_path):
         """,
         ["training.lr=0.5"],
     )
-    names = [name for name in found if not found[name].is_control]
+    names = [name for name in found if not name.startswith("control")]
     assert names == [
         f"hidden={hidden}, sub_bags={bags}"
         for hidden in ("[5]", "[11, 3]")
         for bags in ("true", "false")
     ]
     one = found["hidden=[11, 3], sub_bags=false"]
-    assert one.row.model.hidden == (11, 3)
-    assert (one.row.training.sub_bags, one.row.training.epochs, one.row.training.lr) == (
+    assert one.model.hidden == (11, 3)
+    assert (one.training.sub_bags, one.training.epochs, one.training.lr) == (
         False,
         7,
         0.5,
@@ -77,9 +82,9 @@ def test_keys_without_quotes_and_axes_with_names(tmp_path):
         """,
     )
     assert {"pooling=dot, plain", "pooling=mean, as it is"} < set(found)
-    plain = found["pooling=dot, plain"].row.training
+    plain = found["pooling=dot, plain"].training
     assert (plain.logit_adjustment, plain.segment_loss) == (0, 0)
-    assert found["pooling=dot, as it is"].row.training.logit_adjustment == 1
+    assert found["pooling=dot, as it is"].training.logit_adjustment == 1
 
 
 def test_keys_that_end_alike_are_told_apart(tmp_path):
@@ -91,47 +96,44 @@ def test_keys_that_end_alike_are_told_apart(tmp_path):
 
 
 def test_each_cell_has_its_control_with_the_same_inputs_encoder_and_loss(tmp_path):
-    found = rows(
-        tmp_path,
-        '[grid]\n"model.pooling" = ["mean", "dot"]\n"training.logit_adjustment" = [0.0, 1.0]',
-    )
-    controls = {name: setup for name, setup in found.items() if setup.is_control}
-    assert set(controls) == {"control: logit_adjustment=0", "control: logit_adjustment=1"}
-    cell = found["pooling=dot, logit_adjustment=0"]
-    assert cell.against == "control: logit_adjustment=0"
-    control = controls[cell.against].row
-    assert control == track_model(control.name, cell.row.model, cell.row.training, average=True)
+    text = '[grid]\n"model.pooling" = ["mean", "dot"]\n"training.logit_adjustment" = [0.0, 1.0]'
+    found, controls = rows(tmp_path, text), own_controls(tmp_path, text)
+    own = {name for name, control in controls.items() if name == control}
+    assert own == {"control: logit_adjustment=0", "control: logit_adjustment=1"}
+    name = "pooling=dot, logit_adjustment=0"
+    assert controls[name] == "control: logit_adjustment=0"
+    row, control = found[name], found[controls[name]]
+    beside = track_model(control.name, row.model, row.training, average=True)
+    assert control == replace(beside, features=row.features)
     assert (control.lone, control.average, control.model.pooling) == (True, True, "mean")
 
 
 def test_one_control_is_called_control(tmp_path):
-    found = rows(tmp_path, '[grid]\n"model.pooling" = ["mean", "dot", "max"]')
-    assert [name for name, setup in found.items() if setup.is_control] == ["control"]
+    controls = own_controls(tmp_path, '[grid]\n"model.pooling" = ["mean", "dot", "max"]')
+    assert len(controls) == 4
+    assert set(controls.values()) == {"control"}
 
 
 def test_a_control_that_the_file_names_is_not_fitted_twice(tmp_path):
-    found = rows(
-        tmp_path, '[grid]\nrow = ["bags", "averaged", "alone"]\n"model.pooling" = ["mean", "dot"]'
-    )
+    text = '[grid]\nrow = ["bags", "averaged", "alone"]\n"model.pooling" = ["mean", "dot"]'
+    found, controls = rows(tmp_path, text), own_controls(tmp_path, text)
     assert list(found) == [
         "row=bags, pooling=mean",
         "row=bags, pooling=dot",
         "row=averaged",
         "row=alone",
     ]
-    assert found["row=averaged"].is_control
-    assert {setup.against for setup in found.values()} == {"row=averaged"}
-    assert (found["row=alone"].row.lone, found["row=alone"].row.average) == (True, False)
+    assert set(controls) == set(found)
+    assert set(controls.values()) == {"row=averaged"}
+    assert (found["row=alone"].lone, found["row=alone"].average) == (True, False)
 
 
 def test_baselines_stand_beside_networks(tmp_path):
-    found = rows(
-        tmp_path,
-        '[grid.kind]\nLR = { "baseline.classifier" = "lr" }\nMATT = { "model.pooling" = "dot" }',
-    )
+    text = '[grid.kind]\nLR = { "baseline.classifier" = "lr" }\nMATT = { "model.pooling" = "dot" }'
+    found = rows(tmp_path, text)
     assert list(found) == ["LR", "MATT", "control"]
-    assert found["LR"].row.average
-    assert not found["LR"].is_control
+    assert found["LR"].average
+    assert own_controls(tmp_path, text)["LR"] == "control"
     with pytest.raises(ConfigError, match="a baseline knows no bags; use row = 'averaged'"):
         rows(tmp_path, '[grid]\nrow = ["bags"]\n"baseline.classifier" = ["lr", "knn"]')
 
@@ -141,11 +143,11 @@ def test_faults_are_an_axis_and_the_control_has_none(tmp_path):
         'model.pooling = "dot"\n[grid]\nfaults = [[], ["true_query"], "released"]\nrow = ["bags"]'
     )
     grid = read_grid(written(tmp_path, text))
-    found = {setup.name: setup for setup in grid.setups}
-    assert found["faults=[true_query], row=bags"].row.model.query == "true"
-    assert found["faults=released, row=bags"].row.test_selection
+    found = {row.name: row for row in grid.rows}
+    assert found["faults=[true_query], row=bags"].model.query == "true"
+    assert found["faults=released, row=bags"].test_selection
     assert found["faults=released, row=bags"].facts()["genre_in_training_key"]
-    controls = [setup.row for setup in found.values() if setup.is_control]
+    controls = [found[name] for name, control in grid.controls.items() if name == control]
     assert controls
     assert not any(row.test_selection or row.model.query == "true" for row in controls)
     told = " ".join(grid.notes)

@@ -11,16 +11,13 @@ import torch
 from scipy import stats
 
 from matt import Bags, ConfigError, DataError, FeatureStore, Predictions, Tracks, splits
-from matt.comparison import fit_row, predict_row
+from matt.comparison import data_digest, features_digest, fit_row, predict_row
 from matt.config import SplitSettings
 from matt.evaluation.scores import score
 from matt.grid import study
-from matt.grid.cells import data_digest, features_digest
-from matt.grid.fitting import ALONE
-from matt.grid.protocol import RepeatedSplits
 from matt.grid.ranking import difference
 from matt.grid.setups import read_grid
-from matt.grid.study import compare
+from matt.grid.study import ALONE, RepeatedSplits, compare
 from matt.runs import Run
 
 N_ARTISTS, GENRES = 40, ("A", "B")
@@ -55,7 +52,7 @@ def read(tmp_path, text=GRID):
 def compared(tmp_path, text=GRID, out="out", *, tracks=None, repeats=2, **options):
     here, store = data()
     grid = read(tmp_path, text)
-    features = {setup.features.spec().digest: store for setup in grid.setups}
+    features = dict.fromkeys(grid.specs, store)
     return compare(
         here if tracks is None else tracks, features, grid, tmp_path / out,
         protocol=RepeatedSplits(repeats=repeats), **options,
@@ -87,16 +84,16 @@ def test_scores_are_those_of_the_row_fitted_by_hand(tmp_path):
     """Against the parts of which a cell is made, on the same splits."""
     found = ranking(compared(tmp_path, test=True))
     tracks, store = data()
-    for setup in read(tmp_path).setups:
+    for row in read(tmp_path).rows:
         for part, before in (("validation", ""), ("test", "test ")):
             values = []
             for seed in range(2):
                 split = splits.by_artist(tracks, seed=seed)
-                model = fit_row(setup.row, store, split, by="album", seed=seed)
+                model = fit_row(row, store, split, seed=seed)
                 bags = Bags.from_tracks(split, by="album", split=part)
-                predictions = predict_row(setup.row, model, store, split, bags)
+                predictions = predict_row(row, model, store, split, bags)
                 values.append(score(predictions, unit="spread").macro_f1)
-            assert found[setup.name][f"{before}macro-F1"]["mean"] == pytest.approx(np.mean(values))
+            assert found[row.name][f"{before}macro-F1"]["mean"] == pytest.approx(np.mean(values))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -152,11 +149,11 @@ def test_other_data_are_other_cells(tmp_path):
 
 def planted(material, cell):
     """Validation says that 'mean' is right, test that it is wrong."""
-    setup, number = cell.task
+    row, number = cell.row, cell.split
     tracks, made = material.divisions[number].tracks, {}
     for part in ("validation", "test"):
         bags = Bags.from_tracks(tracks, by="album", split=part)
-        right = (setup.name == "pooling=mean") == (part == "validation")
+        right = (row.name == "pooling=mean") == (part == "validation")
         said = bags.labels if right else 1 - bags.labels
         rows = tracks.take(tracks.rows(bags.track_ids))
         made[part] = Predictions(bags, rows, np.eye(2, dtype=np.float32)[said])
@@ -180,8 +177,8 @@ def test_rows_are_ranked_by_validation_even_where_test_says_otherwise(tmp_path, 
 
 def test_a_row_that_lacks_a_split_has_no_rank_and_a_reason(tmp_path, monkeypatch):
     def broken(material, cell):
-        setup, number = cell.task
-        if (setup.name, number) == ("pooling=mean", 1):
+        row, number = cell.row, cell.split
+        if (row.name, number) == ("pooling=mean", 1):
             raise DataError("planted; mend it")
         return planted(material, cell)
 

@@ -11,15 +11,13 @@ from typer.testing import CliRunner
 from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
 from matt.grid.results import find_result
-from matt.reproduce import results as results_module
+from matt.reproduce import plan
 from matt.reproduce.data import MFCC, SIMULATED
 from matt.reproduce.forecast import forecast
+from matt.reproduce.plan import Request, Results, fit_cell
 from matt.reproduce.registry import TARGETS
-from matt.reproduce.results import plan_jobs
 from matt.reproduce.run import reproduce
 from matt.reproduce.sources import open_data
-from matt.reproduce.targets import Request
-from matt.reproduce.work import work
 from matt.runs import Run
 
 QUICK = Request(epochs=2, crnn_epochs=1, rounds=20)
@@ -73,7 +71,7 @@ def test_tables_are_the_same_from_what_is_saved(whole, monkeypatch):
     def refuse(material, cell):
         raise AssertionError("a finished cell was run again")
 
-    monkeypatch.setattr(results_module, "work", refuse)
+    monkeypatch.setattr(plan, "fit_cell", refuse)
     request = Request(epochs=1, crnn_epochs=1)
     data = open_data(SIMULATED, n_tracks=150, n_logmels=60)
     again = reproduce(data, ["table 1", "case study"], out, request=request, seeds=1)
@@ -85,9 +83,9 @@ def test_a_finished_cell_is_not_run_again(tmp_path, mfcc, monkeypatch):
 
     def counted(material, cell):
         done.append(cell.name)
-        return work(material, cell)
+        return fit_cell(material, cell)
 
-    monkeypatch.setattr(results_module, "work", counted)
+    monkeypatch.setattr(plan, "fit_cell", counted)
     forecasts = []
     for seeds in (1, 2, 2):
         reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=seeds, told=forecasts.append)
@@ -101,14 +99,14 @@ def test_failed_cells_are_told_and_the_others_kept(tmp_path, mfcc, monkeypatch):
     def broken(material, cell):
         if cell.name.startswith("MLP+MATT"):
             raise DataError("no luck; try again")
-        return work(material, cell)
+        return fit_cell(material, cell)
 
-    monkeypatch.setattr(results_module, "work", broken)
+    monkeypatch.setattr(plan, "fit_cell", broken)
     made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
     assert made.status == Run.open(tmp_path).manifest["status"] == "partial"
     assert made.failures == ("MLP+MATT, mfcc (split 0): no luck; try again",)
     assert "PARTIAL" in " ".join(made.made["case study"].tables["case_study"].notes)
-    monkeypatch.setattr(results_module, "work", work)
+    monkeypatch.setattr(plan, "fit_cell", fit_cell)
     assert reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1).status == "finished"
 
 
@@ -149,24 +147,24 @@ def test_what_makes_no_sense_is_refused(tmp_path, mfcc, wanted, facts, message):
 
 
 def test_equal_seeds_of_a_model_without_randomness_are_one_cell(simulated):
-    jobs = TARGETS["table 1"].needs(simulated, QUICK)
-    plan = plan_jobs(simulated, jobs, simulated.divisions(3))
-    assert len({cell.digest for cell in plan.cells["mfcc", "KNN"]}) == 1
-    assert len({cell.digest for cell in plan.cells["mfcc", "MLP"]}) == 3
+    rows = TARGETS["table 1"].needs(simulated, QUICK)
+    planned = Results.planned(simulated, rows, simulated.divisions(3))
+    assert len({cell.digest for cell in planned.cells["mfcc", "KNN"]}) == 1
+    assert len({cell.digest for cell in planned.cells["mfcc", "MLP"]}) == 3
     # Under the corrected protocol the MLP of the paper is the track model: one fit serves both.
-    assert plan.cells["mfcc", "MLP"][0].digest == plan.cells["mfcc", "track model"][0].digest
+    assert planned.cells["mfcc", "MLP"][0].digest == planned.cells["mfcc", "track model"][0].digest
 
 
 def test_a_forecast_knows_what_is_finished(tmp_path, mfcc):
-    jobs = TARGETS["case study"].needs(mfcc, QUICK)
-    plan = plan_jobs(mfcc, jobs, mfcc.divisions(2))
-    cells = plan.every()
-    assert plan.finished(tmp_path) == {}
+    rows = TARGETS["case study"].needs(mfcc, QUICK)
+    planned = Results.planned(mfcc, rows, mfcc.divisions(2))
+    cells = planned.every()
+    assert planned.finished(tmp_path) == {}
     assert find_result(tmp_path, cells[0]) is None
     kept = {cell.digest: 7.0 for cell in cells if "split 0" in cell.name}
-    assert forecast(cells, kept, plan.material) == pytest.approx(3 * 7.0)
-    assert forecast(cells, kept, plan.material, n_jobs=3) == pytest.approx(7.0)
-    assert forecast(cells, {}, plan.material) > 0
+    assert forecast(cells, kept, planned.material) == pytest.approx(3 * 7.0)
+    assert forecast(cells, kept, planned.material, n_jobs=3) == pytest.approx(7.0)
+    assert forecast(cells, {}, planned.material) > 0
 
 
 def test_a_run_without_validation_is_refused(tmp_path, mfcc):

@@ -20,7 +20,7 @@ from matt.reproduce.claims import (
     of_bags,
     of_genres,
 )
-from matt.reproduce.targets import Request
+from matt.reproduce.plan import Request
 
 FOLK, ROCK = GENRES.index("Folk"), GENRES.index("Rock")
 LABELS = [FOLK] * 12
@@ -159,10 +159,10 @@ def test_hostile_names_do_not_break_the_table():
 
 def test_claims_are_made_from_saved_cells(tmp_path):
     data = data_of(TRACKS, feature_sets=("mfcc", "1-9"))
-    jobs = claim_rows.needs(data, Request(epochs=1))
-    assert not any(job.model.logmel for job in jobs)
+    rows = claim_rows.needs(data, Request(epochs=1))
+    assert not any("CRNN" in row.name for row in rows)
     parts = {"every": {"test": right_on(9), "alone": right_on(6)}}
-    results = results_of(tmp_path, data, jobs, parts)
+    results = results_of(tmp_path, data, rows, parts)
     made = claim_rows.make(results, Request(rounds=20), tmp_path)
     verdicts = [row[2] for row in made.tables["claims"].rows]
     assert HOLDS in verdicts

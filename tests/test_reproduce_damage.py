@@ -22,7 +22,7 @@ from matt.reproduce.damage import (
     without_tags,
 )
 from matt.reproduce.degradation import called, curves, degradation_picture, degradation_table
-from matt.reproduce.targets import Request
+from matt.reproduce.plan import Request
 
 SIZES = st.lists(st.integers(1, 13), min_size=1, max_size=9)
 
@@ -164,10 +164,10 @@ def test_a_picture_has_a_line_a_model_from_whole_bags_on(kind):
 
 def test_degradation_is_made_from_saved_cells(tmp_path):
     data = data_of(TRACKS, feature_sets=("mfcc",))
-    jobs = degradation.needs(data, Request(epochs=1))
-    assert all(job.further is not None for job in jobs)
+    rows = degradation.needs(data, Request(epochs=1))
+    assert all(row.further is not None for row in rows)
     parts = rows_of(wrong="wrong-50")
-    results = results_of(tmp_path, data, jobs, {"every": {"test": parts[WHOLE], **parts}})
+    results = results_of(tmp_path, data, rows, {"every": {"test": parts[WHOLE], **parts}})
     made = degradation.make(results, Request(rounds=20), tmp_path)
     assert set(made.pictures) == {"damage_cut", "damage_missing", "damage_wrong"}
     assert len(made.tables["degradation"].rows) == 3 * (1 + len(CONDITIONS))

@@ -16,9 +16,8 @@ from matt.reproduce.bench import Bench, difference
 from matt.reproduce.data import SIMULATED
 from matt.reproduce.fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, steps_of
 from matt.reproduce.fault_study import effect_picture, effect_table, effects
-from matt.reproduce.plan import make_model
+from matt.reproduce.plan import Request, make_row
 from matt.reproduce.sources import open_data
-from matt.reproduce.targets import Request
 
 ALL_GENRES = (*TYPED_TAIL, "Rock", "Country")
 STEPS = steps_of("MLP+MATT", genres=ALL_GENRES, feature_set="1-9")
@@ -44,10 +43,9 @@ def hand_made(*, seed=0):
 
 
 def fitted(name, faults, *, seed=3):
-    model = make_model(name, faults, epochs=6)
+    row = make_row(name, faults, epochs=6)
     tracks, features = hand_made()
-    row = model.row
-    network = fit_row(row, features, tracks, by="album", seed=seed)
+    network = fit_row(row, features, tracks, seed=seed)
     test = Bags.from_tracks(tracks, by="album", split="test")
     return predict_row(row, network, features, tracks, test)
 
@@ -72,9 +70,9 @@ def test_a_dropped_batch_is_not_learned_from():
     made = {}
     tracks, features = hand_made()
     for faults in ((), ("dropped_batch",)):
-        row = make_model("MLP+MATT", faults, epochs=3).row
+        row = make_row("MLP+MATT", faults, epochs=3)
         row = replace(row, training=replace(row.training, max_bags=20))
-        network = fit_row(row, features, tracks, by="album", seed=3)
+        network = fit_row(row, features, tracks, seed=3)
         test = Bags.from_tracks(tracks, by="album", split="test")
         made[faults] = predict_row(row, network, features, tracks, test).logits
     assert np.abs(made[()] - made["dropped_batch",]).max() > 1e-3
@@ -114,11 +112,11 @@ def test_selection_by_the_test_split_looks_at_it():
     )
     changed = {}
     for fault in ((), ("test_selection",)):
-        row = make_model("MLP+MATT", fault, epochs=8).row
+        row = make_row("MLP+MATT", fault, epochs=8)
         made = [
             predict_row(
                 row,
-                fit_row(row, features, some, by="album", seed=1),
+                fit_row(row, features, some, seed=1),
                 features,
                 some,
                 Bags.from_tracks(some, by="album", split="test"),
@@ -239,11 +237,11 @@ def test_a_study_is_made_from_saved_cells_and_says_what_failed(tmp_path):
     labels = [GENRES.index("Folk")] * 8
     tracks = tracks_of(labels, range(8))
     data = data_of(tracks, feature_sets=("mfcc",))
-    jobs = fault_study.needs(data, Request(epochs=1))
+    rows = fault_study.needs(data, Request(epochs=1))
     bags = predicted(tracks, [True] * 6 + [False] * 2)
     parts = {"every": {"test": bags, "alone": bags}}  # every album holds one track
     failing = [("mfcc", "MLP+MATT [true_query]")]
-    results = results_of(tmp_path, data, jobs, parts, failing=failing)
+    results = results_of(tmp_path, data, rows, parts, failing=failing)
     made = fault_study.make(results, Request(rounds=20), tmp_path)
     assert made.pictures["faults"].read_bytes()[:4] == b"\x89PNG"
     told = " ".join(made.tables["faults"].notes)

@@ -27,8 +27,8 @@ from matt.reproduce.figures import (
 )
 from matt.reproduce.layout import save_picture
 from matt.reproduce.paper_curves import FOLDER, read_curves
+from matt.reproduce.plan import Request
 from matt.reproduce.published import AVERAGE_PRECISION_4
-from matt.reproduce.targets import Request
 
 HOSTILE = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
 SHARED = Path(os.environ.get("MATT_SHARED_DATA", "no such folder")) / FOLDER
@@ -208,13 +208,13 @@ def made(tmp_path, monkeypatch):
     folk, rock = GENRES.index("Folk"), GENRES.index("Rock")
     tracks = tracks_of([folk] * 8, range(8))
     data = data_of(tracks, feature_sets=("mfcc", "1-9"))
-    jobs = (*figure_1.needs(data, Request()), *figure_4.needs(data, Request(epochs=1)))
+    rows = (*figure_1.needs(data, Request()), *figure_4.needs(data, Request(epochs=1)))
     parts = {
         name: said(tracks, [[folk]] * n + [[rock]] * (8 - n), by="album")
         for name, n in (("test", 6), ("alone", 4))
     }
     failing = [("1-9", "KNN")]
-    return results_of(tmp_path, data, jobs, {"every": parts}, failing=failing), tmp_path
+    return results_of(tmp_path, data, rows, {"every": parts}, failing=failing), tmp_path
 
 
 def test_figure_4_says_what_was_not_run(made):
@@ -256,9 +256,9 @@ def test_other_data_is_not_compared_with_the_paper(tmp_path):
     folk = GENRES.index("Folk")
     tracks = tracks_of([folk] * 8, range(8))
     data = data_of(tracks, feature_sets=("mfcc",))
-    jobs = figure_4.needs(data, Request(epochs=1))
+    rows = figure_4.needs(data, Request(epochs=1))
     bags = said(tracks, [[folk]] * 8, by="album")
-    results = results_of(tmp_path, data, jobs, {"every": {"test": bags, "alone": bags}})
+    results = results_of(tmp_path, data, rows, {"every": {"test": bags, "alone": bags}})
     table = figure_4.make(results, Request(rounds=20), tmp_path).tables["figure_4"]
     names = [column.name for column in table.columns]
     for name in ("the paper's AP", "the paper's accuracy"):

@@ -1,20 +1,26 @@
 """What is compared: ways to predict bags, each fitted and applied alike.
 
 A comparison is a list of `Row`: what a model is trained on (bags or lone tracks), and how its
-predictions reach the bag. The controls stand in every table, because without them nobody can tell
-what bags and attention are worth.
+predictions reach the bag. A row on one split with one seed is a `Cell`. The controls stand in every
+table, because without them nobody can tell what bags and attention are worth.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from . import __version__
 from .bags import Bags
 from .config import Settings
+from .errors import DataError
 from .features.store import FeatureStore
 from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
@@ -22,6 +28,7 @@ from .models.classifier import GenreClassifier
 from .models.neural import NeuralClassifier
 from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .predictions import Predictions
+from .provenance import digest
 from .runs import Run
 from .tracks import Tracks
 
@@ -29,7 +36,11 @@ BAG_MODEL = "bag model"
 LONE_BATCH = 256  # lone tracks a step; a bag counts as one bag, so bags take fewer
 _GENRE = "genre in the key"
 
+_DETERMINISTIC = ("knn", "svm", "lr")
+
 Epoch = Callable[[Mapping[str, float]], None]
+# What a fitted row predicts besides, by name.
+Further = Callable[["Fitted"], Mapping[str, Predictions]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +61,13 @@ class Row:
     genre_in_training_key, test_selection : bool
         Faults of the paper's release, see `matt.faults`: bags of training are keyed by their
         genre as well; the best epoch is chosen on the test split, by the same score.
+    bags : str
+        What a bag is, as in `Bags.from_tracks`.
+    features : str
+        What it reads: the name of one of several stores; empty where there is one.
+    further : callable, optional
+        A function of a module, for what is predicted besides, e.g. bags that are cut: see
+        `Further`.
     """
 
     name: str
@@ -59,14 +77,80 @@ class Row:
     average: bool = False
     genre_in_training_key: bool = False
     test_selection: bool = False
+    bags: str = "album"
+    features: str = ""
+    further: Further | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether a seed changes anything."""
+        return not (
+            isinstance(self.model, BaselineSettings) and self.model.classifier in _DETERMINISTIC
+        )
+
+    def facts(self) -> dict[str, Any]:
+        """All that decides its result besides bags, features and seed; not what it is called."""
+        model, training = asdict(self.model), asdict(self.training)
+        for settings in (model, training):
+            settings.pop("seed", None)  # each cell has its own
+        return {
+            "model": model,
+            "training": None if isinstance(self.model, BaselineSettings) else training,
+            "lone": self.lone,
+            "average": self.average,
+            "genre_in_training_key": self.genre_in_training_key,
+            "test_selection": self.test_selection,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A row on a split with a seed: one piece of work with a result of its own.
+
+    Attributes
+    ----------
+    name : str
+        For people; it decides nothing.
+    facts : mapping
+        Everything that decides the result, JSON-serialisable: row, data, features, seed.
+    row : Row, optional
+        None of cells whose work is something else.
+    split : int
+        Place of its split among those that all cells share.
+    group : str
+        Cells of one group take about equally long: they differ in split or seed.
+
+    Examples
+    --------
+    >>> Cell(name="one", facts={"lr": 0.1}).digest == Cell(name="two", facts={"lr": 0.1}).digest
+    True
+    """
+
+    name: str
+    facts: Mapping[str, Any]
+    row: Row | None = None
+    split: int = 0
+    group: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Its key: sixteen hex digits of the facts and of the version of matt."""
+        content = {"facts": dict(self.facts), "matt": __version__}
+        text = json.dumps(content, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def bag_model(
     name: str, model: ModelSettings, training: TrainingSettings, *, faults: Collection[str] = ()
 ) -> Row:
     """A network of bags, with those of the named faults that are a row's and not its settings'."""
-    own = {key: key in faults for key in ("genre_in_training_key", "test_selection")}
-    return Row(name=name, model=model, training=training, **own)
+    return Row(
+        name=name,
+        model=model,
+        training=training,
+        genre_in_training_key="genre_in_training_key" in faults,
+        test_selection="test_selection" in faults,
+    )
 
 
 def track_model(
@@ -108,7 +192,25 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
     if controls:
         model, training = settings.model, settings.training
         rows.append(track_model("track model", model, training, average=True))
-    return rows
+    return [replace(row, bags=settings.bags) for row in rows]
+
+
+def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:
+    """Tracks of which every store holds features.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    there = np.ones(len(tracks), bool)
+    for store in stores:
+        there &= np.isin(tracks.track_id, store.track_ids)
+    if not there.any():
+        raise DataError(
+            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
+        )
+    return tracks.take(there)
 
 
 def fit_row(
@@ -116,7 +218,6 @@ def fit_row(
     features: FeatureStore,
     tracks: Tracks,
     *,
-    by: str,
     seed: int,
     progress: Epoch | None = None,
     checkpoint: Path | None = None,
@@ -132,22 +233,20 @@ def fit_row(
         Holds every labelled track.
     tracks : Tracks
         With splits.
-    by : str
-        What a bag is, as in `Bags.from_tracks`.
     seed : int
     progress : callable, optional
         Called after each epoch.
     checkpoint : Path, optional
         Folder of its state, as in `NeuralClassifier.fit`.
     """
-    unit = "track" if row.lone else by
+    unit = "track" if row.lone else row.bags
     if row.genre_in_training_key and unit != "track":
         train = genre_keyed(tracks, by=unit).labelled()
     else:
         train = Bags.from_tracks(tracks, by=unit, split="training").labelled()
     valid, split = None, "test" if row.test_selection else "validation"
     if (tracks.labelled & (tracks.split == split)).any():
-        unit = "track" if row.lone and not row.average else by
+        unit = "track" if row.lone and not row.average else row.bags
         valid = Bags.from_tracks(tracks, by=unit, split=split).labelled()
     if isinstance(row.model, BaselineSettings):
         baseline = BaselineClassifier(replace(row.model, seed=seed))
@@ -172,8 +271,7 @@ def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls:
     tracks = out.tracks()
     for row in fitted_rows(settings, controls=controls):
         if not isinstance(row.model, BaselineSettings):  # which the first process fits alone
-            kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
-            fit_row(row, features, tracks, by=by, seed=seed, checkpoint=kept)
+            fit_row(row, features, tracks, seed=settings.seed, checkpoint=out.checkpoint(row.name))
 
 
 def genre_keyed(tracks: Tracks, *, by: str) -> Bags:
@@ -196,11 +294,86 @@ def genre_keyed(tracks: Tracks, *, by: str) -> Bags:
 
 
 def predict_row(
-    row: Row, model: GenreClassifier, features: FeatureStore, tracks: Tracks, bags: Bags
+    row: Row,
+    model: GenreClassifier,
+    features: FeatureStore,
+    tracks: Tracks,
+    bags: Bags,
+    *,
+    explain: bool = True,
 ) -> Predictions:
-    """Predict bags as the row says: whole, lone, or lone and averaged over the bags."""
+    """Predict bags as the row says: whole, lone, or lone and averaged over the bags.
+
+    Whole bags come with attention and the logits of segments, unless ``explain`` is false.
+    """
     if not row.lone:
-        return predict_explained(model, features, tracks, bags)
+        if explain:
+            return predict_explained(model, features, tracks, bags)
+        return model.predict(features, tracks, bags)
     alone = Bags.from_tracks(tracks.take(tracks.rows(bags.track_ids)), by="track")
     predictions = model.predict(features, tracks, alone)
     return predictions.average_over(bags) if row.average else predictions
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A row, fitted, with what it was fitted on."""
+
+    row: Row
+    model: GenreClassifier
+    features: FeatureStore
+    tracks: Tracks
+    seed: int
+
+    @classmethod
+    def of(cls, row: Row, features: FeatureStore, tracks: Tracks, *, seed: int) -> Fitted:
+        """Fit a row, see `fit_row`, on those of the tracks that have features."""
+        there = with_features(tracks, features)
+        return cls(row, fit_row(row, features, there, seed=seed), features, there, seed)
+
+    def bags(self, split: str, by: str = "") -> Bags:
+        """Bags of a split, as the row has them or ``by`` something else."""
+        return Bags.from_tracks(self.tracks, by=by or self.row.bags, split=split)
+
+    def predict(self, bags: Bags) -> Predictions:
+        """Predict bags whole, whatever the row says."""
+        return self.model.predict(self.features, self.tracks, bags)
+
+    def predict_row(self, bags: Bags, *, explain: bool = False) -> Predictions:
+        """Predict bags as the row says, see `predict_row`."""
+        given = self.model, self.features, self.tracks, bags
+        return predict_row(self.row, *given, explain=explain)
+
+
+def data_digest(tracks: Tracks, by: str) -> str:
+    """Sixteen hex digits of ids, labels, splits and bags: what a cell learns from and is tested on.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    by : str
+        What a bag is, as in `Bags.from_tracks`.
+    """
+    content = hashlib.sha256(digest(tracks).encode())
+    bags = Bags.from_tracks(tracks, by=by)
+    for array in (bags.track_ids, bags.offsets):
+        content.update(np.ascontiguousarray(array).tobytes())
+    return content.hexdigest()[:16]
+
+
+def features_digest(features: FeatureStore) -> str:
+    """Sixteen hex digits of features: spec and tracks, and the values where they are in memory.
+
+    Extracted features are known by their spec and their files, which nothing changes once they are
+    written.
+    """
+    content = hashlib.sha256(features.spec.digest.encode())
+    for array in (features.track_ids, features.n_segments):
+        content.update(np.ascontiguousarray(array).tobytes())
+    for block in features.blocks:
+        if isinstance(block, np.ndarray):
+            content.update(features.start.tobytes())
+            content.update(np.ascontiguousarray(block).view(np.uint8).data)
+        else:
+            content.update(f"{block.name} {block.stat().st_size}".encode())
+    return content.hexdigest()[:16]

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row
+from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row, with_features
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -39,11 +39,7 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
     DataError
         If fewer than two genres can be trained, or nothing can be tested.
     """
-    usable = tracks.take(np.isin(tracks.track_id, features.track_ids))
-    if not len(usable):
-        raise DataError(
-            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
-        )
+    usable = with_features(tracks, features)
     if not (usable.split != "").any():
         shares = {"validation": settings.splits.validation, "test": settings.splits.test}
         usable = splits.by_artist(usable, **shares, seed=settings.seed)
@@ -144,8 +140,8 @@ def run(
 
     def fitted(row: Row) -> GenreClassifier:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
-        kept, by, seed = out.checkpoint(row.name), settings.bags, settings.seed
-        return fit_row(row, features, tracks, by=by, seed=seed, progress=told, checkpoint=kept)
+        kept, seed = out.checkpoint(row.name), settings.seed
+        return fit_row(row, features, tracks, seed=seed, progress=told, checkpoint=kept)
 
     main, *others = fitted_rows(settings, controls=controls)
     model = fitted(main)

@@ -46,16 +46,14 @@ class Options:
 
 def compare_grid(source: Path, grid: Path, out: Path, options: Options, output: Output) -> None:
     """Run a grid and print its table; exit with the code for partial work where cells failed."""
-    from ..grid.protocol import RepeatedSplits
     from ..grid.setups import read_grid
-    from ..grid.study import check_out, compare
+    from ..grid.study import RepeatedSplits, check_out, compare
 
     check_out(out)
     protocol = RepeatedSplits(**options.protocol)
     read = read_grid(grid, options.overrides)
     found = open_source(source, output)
-    specs = {setup.features.spec().digest: setup.features.spec() for setup in read.setups}
-    features, failures = _features(found, specs, options, output)
+    features, failures = _features(found, read.specs, options, output)
     tell_failures(failures, output)
     with output.progress() as bars:
         study = compare(

@@ -89,9 +89,9 @@ def reproduce(
     output = Output(json, quiet)
     with outcome(output):
         from ..errors import ConfigError
+        from ..reproduce.plan import Request
         from ..reproduce.run import reproduce as make
         from ..reproduce.sources import open_data
-        from ..reproduce.targets import Request
 
         wanted = [f"table {number}" for number in table or ()]
         wanted += [f"figure {number}" for number in figure or ()]

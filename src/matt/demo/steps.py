@@ -199,7 +199,8 @@ def _compare(
         test = Bags.from_tracks(split, by=by, split="test")
         for place, row in enumerate(rows):
             tell(f"{part}: training", number * len(rows) + place, total, row.name)
-            model = fit_row(row, features, split, by=by, seed=here)
+            row = replace(row, bags=by)
+            model = fit_row(row, features, split, seed=here)
             predictions = predict_row(row, model, features, split, test)
             scores.setdefault(row.name, []).append(score(predictions, unit="spread"))
             name = f"{part}-split{number}-row{place}"

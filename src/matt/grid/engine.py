@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..comparison import Cell
 from ..errors import MattError
 from ..predictions import Predictions
 from ..processes import CannotStart, Child, Estimate, Pool, ProcessDied, Progress
-from .cells import Cell
 from .results import Result, find_result, remove_unfinished, save_result
 
 _UNSTARTABLE = (

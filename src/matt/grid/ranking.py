@@ -11,7 +11,6 @@ from ..evaluation.scores import Scores, majority, score
 from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
 from ..predictions import Predictions
-from .setups import Setup
 
 MAJORITY = "control: majority class"
 _HEADINGS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "tail_recall": "tail recall"}
@@ -54,15 +53,16 @@ class Standing:
 
 
 def stand(
-    setups: Sequence[Setup], scores: Mapping[str, Mapping[str, Repeats]]
+    controls: Mapping[str, str], scores: Mapping[str, Mapping[str, Repeats]]
 ) -> tuple[list[Standing], Standing | None]:
     """Rank rows by mean macro-F1 of validation.
 
     Parameters
     ----------
-    setups : sequence of Setup
+    controls : dict of str to str
+        Each row's own control; a control's is its own.
     scores : dict of str to dict of str to sequence of Scores or None
-        By name of the setup, then by part; that of the majority class may be there, too.
+        By name of the row, then by part; that of the majority class may be there, too.
 
     Returns
     -------
@@ -72,13 +72,10 @@ def stand(
         What all are compared with: the control that ranks highest, so that it had the same choice.
         Without any, None.
     """
-    known = {setup.name: setup for setup in setups}
     rows = []
     for name, parts in scores.items():
-        setup = known.get(name)
-        against = name if setup is None else setup.against
-        control = setup is None or setup.is_control
-        rows.append(Standing(name, against, control, None, parts))
+        against = controls.get(name, name)
+        rows.append(Standing(name, against, against == name, None, parts))
     means = {row.name: spread_of(row.values()).mean for row in rows}
     whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
     whole.sort(key=lambda row: -means[row.name])
@@ -88,8 +85,8 @@ def stand(
         for place, row in enumerate(whole, start=1)
     ]
     rows = [*ranked, *rest]
-    controls = [r for r in rows if r.control and r.name != MAJORITY and r.n_splits]
-    return rows, controls[0] if controls else None
+    compared = (r for r in rows if r.control and r.name != MAJORITY and r.n_splits)
+    return rows, next(compared, None)
 
 
 def ranking_table(

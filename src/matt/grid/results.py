@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..comparison import Cell
 from ..errors import DataError
 from ..files import read_json, write_json
 from ..predictions import Predictions
 from ..provenance import versions
-from .cells import Cell
 
 _SCHEMA = "matt.cell/1"
 _A_DAY = 86_400  # seconds: what is younger may still be written

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from .. import splits
+from ..bags import Bags
+from ..comparison import (
+    Cell,
+    Fitted,
+    Row,
+    data_digest,
+    features_digest,
+    with_features,
+)
+from ..config import SplitSettings
+from ..errors import ConfigError, DataError, MattError, first_few
 from ..evaluation import style
 from ..evaluation.plots import Dots, dots
 from ..evaluation.scores import Scores
 from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
+from ..features.blocks import write_values
 from ..features.store import FeatureStore
 from ..files import write_text
+from ..models.device import find_device
+from ..models.network import build_network
+from ..models.saving import check_bags
+from ..models.settings import BaselineSettings
+from ..predictions import Predictions
 from ..processes import Progress
 from ..provenance import digest
 from ..runs import Run, check_free
 from ..tracks import Tracks
-from .cells import Cell
 from .engine import Failure, Report, run_cells
-from .fitting import (
-    ALONE,
-    PARTS,
-    Material,
-    check_setups,
-    fit_cell,
-    make_cells,
-    shared_arrays,
-)
-from .protocol import RepeatedSplits
 from .ranking import (
     MAJORITY,
     Standing,
@@ -42,14 +50,277 @@ from .ranking import (
     ranking_table,
     stand,
 )
-from .setups import Grid, Setup
+from .setups import Grid, row_facts, row_key
 
 KIND = "compare"
+PARTS = ("validation", "test")
+ALONE = "test-alone"  # tracks of test, each as a bag of one
 DRAWN = 40  # rows of a picture
 GIVEN = (
     "The tracks came with splits, so repeats differ by seed alone: the intervals say nothing of "
     "other tracks."
 )
+
+
+@dataclass(frozen=True, eq=False)
+class Division:
+    """One split of the tracks.
+
+    Attributes
+    ----------
+    name : str
+    seed : int
+        Of the split and of the trainings on it.
+    tracks : Tracks
+        With splits; training is thinned where the protocol says so.
+    """
+
+    name: str
+    seed: int
+    tracks: Tracks
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatedSplits:
+    """How often tracks are split, and how.
+
+    Attributes
+    ----------
+    repeats : int >= 1
+        Each with a seed of its own, of the split and of the training.
+    folds : int, 0 or >= 2
+        0: each repeat is one split of training, validation and test artists. Else each repeat is a
+        cross-validation of so many folds; validation artists are drawn from the others.
+    imbalance : float >= 1
+        Cut training tracks to an exponential tail, from the largest genre to 1/imbalance of it, in
+        an order of the genres that each repeat draws; whole bags. 1 leaves all. Validation and
+        test are never cut.
+    keep : dict of str to int
+        Cut training tracks of these genres to so many, in the same way.
+
+    Raises
+    ------
+    ConfigError
+        If a number is out of range.
+    """
+
+    repeats: int = 5
+    folds: int = 0
+    imbalance: float = 1.0
+    keep: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise ConfigError(
+                f"repeats must be at least 1, got {self.repeats}; 5 or more are usual"
+            )
+        if self.folds < 0 or self.folds == 1:
+            raise ConfigError(f"folds must be 0 (none) or at least 2, got {self.folds}; try 5")
+        if not self.imbalance >= 1:
+            raise ConfigError(f"imbalance must be at least 1 (none), got {self.imbalance}; try 50")
+
+    def divide(
+        self, tracks: Tracks, shares: SplitSettings, *, seed: int, by: str
+    ) -> list[Division]:
+        """Split the tracks as often as the protocol says.
+
+        Parameters
+        ----------
+        tracks : Tracks
+            Tracks that come with splits keep them: repeats then differ in the training's seed (and
+            in what is thinned) alone.
+        shares : SplitSettings
+        seed : int
+            Of the first repeat; the others follow.
+        by : str
+            What a bag is: thinning cuts whole ones.
+
+        Raises
+        ------
+        DataError
+            If nothing can be trained, validated or tested; or folds are wanted of given splits.
+        """
+        given = bool((tracks.split != "").any())
+        if given and self.folds:
+            raise DataError(
+                "the tracks come with splits, so there is nothing to fold; leave out --folds, or "
+                "the column of the splits"
+            )
+        found = []
+        for number in range(self.repeats):
+            here = seed + number
+            for name, split in self._splits(tracks, shares, here, given=given):
+                if self.imbalance > 1:
+                    keep = splits.long_tail(split, ratio=self.imbalance, seed=here)
+                    split = splits.thin(split, keep, by=by, seed=here)
+                if self.keep:
+                    split = splits.thin(split, self.keep, by=by, seed=here)
+                _check_split(split)
+                found.append(Division(f"{number}{name}", here, split))
+        return found
+
+    def _splits(
+        self, tracks: Tracks, shares: SplitSettings, seed: int, *, given: bool
+    ) -> Iterator[tuple[str, Tracks]]:
+        if given:
+            yield "", tracks
+        elif not self.folds:
+            chosen = {"validation": shares.validation, "test": shares.test}
+            yield "", splits.by_artist(tracks, **chosen, seed=seed)
+        else:
+            # Of the artists that are not tested, validation takes as large a part as without folds.
+            validation = shares.validation / (1 - shares.test)
+            for number, (rest, _) in enumerate(splits.folds(tracks, k=self.folds, seed=seed)):
+                inner = splits.by_artist(rest, validation=validation, test=0, seed=seed + number)
+                assigned = np.full(len(tracks), "test", "<U10")
+                assigned[tracks.rows(rest.track_id)] = inner.split
+                yield f".{number}", tracks.with_split(assigned)
+
+
+def _check_split(tracks: Tracks) -> None:
+    n_trained = int((tracks.train_counts > 0).sum())
+    if n_trained < 2:
+        raise DataError(
+            f"{n_trained} genre has labelled training tracks, a comparison needs two; label more "
+            "tracks, or use a smaller imbalance"
+        )
+    for split in ("validation", "test"):
+        if not (tracks.labelled & (tracks.split == split)).any():
+            raise DataError(
+                f"no {split} track has a known genre, and rows are ranked on validation; a genre "
+                "needs three artists for that (or give a split of your own with all three parts)"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What all cells share.
+
+    Attributes
+    ----------
+    divisions : tuple of Division
+    features : dict of str to FeatureStore
+        By `Row.features`.
+    """
+
+    divisions: tuple[Division, ...]
+    features: Mapping[str, FeatureStore]
+
+    def fitted(self, cell: Cell) -> Fitted:
+        """Fit the row of a cell on its split."""
+        row, division = cell.row, self.divisions[cell.split]
+        if row is None:
+            raise DataError(f"the cell {cell.name!r} has no row, so there is nothing to fit")
+        return Fitted.of(row, self.features[row.features], division.tracks, seed=division.seed)
+
+    def mapped(self, folder: Path) -> Material:
+        """The same, with arrays in files that processes map, so that they share one copy."""
+        found = {key: _mapped(store, folder) for key, store in self.features.items()}
+        return Material(self.divisions, found)
+
+
+@contextmanager
+def shared_arrays(material: Material, out: Path, jobs: int) -> Iterator[Material]:
+    """Material whose arrays are in files below ``out`` while several processes need them."""
+    if jobs == 1:
+        yield material
+        return
+    folder = out / "shared"
+    try:
+        yield material.mapped(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mapped(store: FeatureStore, folder: Path) -> FeatureStore:
+    blocks: list[Any] = []
+    for number, block in enumerate(store.blocks):
+        if isinstance(block, np.ndarray):
+            path = folder / f"{features_digest(store)}-{number}.npy"
+            write_values(path, block)
+            block = path
+        blocks.append(block)
+    return FeatureStore(
+        store.spec, store.track_ids, store.block, store.start, store.n_segments, blocks
+    )
+
+
+def make_cells(
+    rows: Sequence[Row],
+    material: Material,
+    facts: Callable[[Row, Mapping[str, Any]], Mapping[str, Any]],
+    *,
+    called: Callable[[Row], str] = lambda row: row.name,
+    split: str = "repeat",
+) -> list[Cell]:
+    """Every row on every split; all rows of a split before the next one.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    material : Material
+    facts : callable
+        (row, digests of its data and features and the seed) -> all that decides a cell.
+    called : callable
+        Row -> its name in that of a cell.
+    split : str
+        What a split is called.
+    """
+    features = {key: features_digest(store) for key, store in material.features.items()}
+    cells = []
+    for number, division in enumerate(material.divisions):
+        data = {by: data_digest(division.tracks, by) for by in {row.bags for row in rows}}
+        for row in rows:
+            read = {"data": data[row.bags], "features": features[row.features]}
+            decided = facts(row, {**read, "seed": division.seed})
+            name = called(row)
+            named = {"name": f"{name} ({split} {division.name})", "group": name}
+            cells.append(Cell(facts=decided, row=row, split=number, **named))
+    return cells
+
+
+def fit_cell(material: Material, cell: Cell) -> dict[str, Predictions]:
+    """Fit the row of a cell, and predict validation and test; see `matt.grid.engine`."""
+    fitted = material.fitted(cell)
+    made = {ALONE: fitted.predict(fitted.bags("test", by="track"))}
+    for part in PARTS:
+        made[part] = fitted.predict_row(fitted.bags(part))
+    return made
+
+
+def check_rows(rows: Sequence[Row], material: Material) -> None:
+    """Refuse rows that could not be fitted, before anything is: encoder, device, genres.
+
+    Raises
+    ------
+    ConfigError
+        Listing all problems, each with the rows that have it.
+    """
+    tracks = material.divisions[0].tracks
+    found: dict[str, list[str]] = {}
+    seen: dict[str, str] = {}  # problem of equal rows, "" if there is none
+    for row in rows:
+        key = row_key(row)
+        if key not in seen:
+            try:
+                _check_row(row, material.features[row.features], tracks)
+                seen[key] = ""
+            except MattError as error:
+                seen[key] = str(error)
+        if seen[key]:
+            found.setdefault(seen[key], []).append(row.name)
+    if found:
+        told = (f"{first_few(map(repr, names), most=3)}: {why}" for why, names in found.items())
+        raise ConfigError(f"nothing was run; {'; '.join(told)}")
+
+
+def _check_row(row: Row, features: FeatureStore, tracks: Tracks) -> None:
+    if isinstance(row.model, BaselineSettings):
+        return
+    find_device(row.training.device)
+    build_network(row.model, features.spec.shape, len(tracks.genres))
+    by = "track" if row.lone else row.bags
+    check_bags(Bags.from_tracks(tracks, by=by, split="training").labelled(), None, row.model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +336,7 @@ class Study:
         Every cell: row, repeat, digest, seconds, and why it failed.
     failures : tuple of Failure
     standings : tuple of Standing
-        What the ranking shows; with ``test``, scores of `fitting.ALONE` are there, too.
+        What the ranking shows; with ``test``, scores of `ALONE` are there, too.
     """
 
     run: Run
@@ -109,7 +380,7 @@ def compare(
     tracks : Tracks
         Those without features, in any of the stores, are left out.
     features : dict of str to FeatureStore
-        By the digest of the specification that cells ask for; see `Setup.features`.
+        By the digest of the specification that cells ask for; see `Grid.specs`.
     grid : Grid
     out : path
     protocol : RepeatedSplits
@@ -132,16 +403,16 @@ def compare(
         If any row could not be fitted to the data; nothing is run then.
     """
     check_out(out)
-    usable = _with_features(tracks, features)
+    usable = with_features(tracks, *features.values())
     settings = grid.settings
-    divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.setups[0].bags)
+    divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.rows[0].bags)
     material = Material(tuple(divisions), features)
-    check_setups(grid.setups, material)
+    check_rows(grid.rows, material)
     run = Run.create(
         out,
         kind=KIND,
         settings={
-            "rows": {setup.name: setup.facts() for setup in grid.setups},
+            "rows": {row.name: row_facts(row) for row in grid.rows},
             "splits": asdict(settings.splits),
             "protocol": asdict(protocol),
         },
@@ -153,12 +424,12 @@ def compare(
     if (usable.split != "").any():
         notes = [GIVEN, *notes]
     notes = [*notes, *grid.notes]
-    cells = make_cells(grid.setups, material)
+    cells = make_cells(grid.rows, material, lambda row, read: {"setup": row_facts(row), **read})
     with shared_arrays(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
     parts = PARTS if test else PARTS[:1]
     scored = (*parts, ALONE) if test else parts
-    standings, reference = stand(grid.setups, _scores(grid.setups, cells, report, scored))
+    standings, reference = stand(grid.controls, _scores(grid.rows, cells, report, scored))
     ranking = ranking_table(standings, reference, parts=parts, notes=notes)
     table = _cell_table(cells, report)
     study = Study(run, ranking, table, report.failures, tuple(standings))
@@ -171,38 +442,25 @@ def compare(
     return study
 
 
-def _with_features(tracks: Tracks, features: Mapping[str, FeatureStore]) -> Tracks:
-    there = np.ones(len(tracks), bool)
-    for store in features.values():
-        there &= np.isin(tracks.track_id, store.track_ids)
-    if not there.any():
-        raise DataError(
-            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
-        )
-    return tracks.take(there)
-
-
 def _scores(
-    setups: Sequence[Setup], cells: Sequence[Cell], report: Report, parts: Sequence[str]
+    rows: Sequence[Row], cells: Sequence[Cell], report: Report, parts: Sequence[str]
 ) -> dict[str, dict[str, list[Scores | None]]]:
     """By row, then part, one a split; None where a cell failed."""
+    names = (*(row.name for row in rows), MAJORITY)
+    n_splits = len(cells) // len(rows)
     scores: dict[str, dict[str, list[Scores | None]]] = {
-        name: {part: [] for part in parts} for name in (*(s.name for s in setups), MAJORITY)
+        name: {part: [None] * n_splits for part in parts} for name in names
     }
-    n_splits = len(cells) // len(setups)
     for part in parts:
-        constant: list[Scores | None] = [None] * n_splits
+        constant = scores[MAJORITY][part]
         for place, cell in enumerate(cells):
             result = report.results.get(cell.digest)
-            setup, number = setups[place % len(setups)], place // len(setups)
-            if result is None:
-                scores[setup.name][part].append(None)
-                continue
-            predictions = result.predictions(part)
-            scores[setup.name][part].append(part_scores(predictions))
-            if constant[number] is None:
-                constant[number] = majority_scores(predictions)
-        scores[MAJORITY][part] = constant
+            if result is not None:
+                predictions = result.predictions(part)
+                row = rows[place % len(rows)]
+                scores[row.name][part][cell.split] = part_scores(predictions)
+                if constant[cell.split] is None:
+                    constant[cell.split] = majority_scores(predictions)
     return scores
 
 

@@ -9,11 +9,7 @@ from typing import Any
 from ..evaluation.repeated import Repeated
 from ..evaluation.resampling import ROUNDS
 from ..predictions import Predictions
-from .data import Data
-from .plan import protocol_models
-from .results import Results
-from .targets import Request
-from .work import Job, jobs_of
+from .plan import Results
 
 TEST, ALONE = "test", "alone"
 
@@ -56,7 +52,7 @@ class Bench:
         ----------
         feature_set, model : str
         part : str
-            Of the predictions, see `work.work`.
+            Of the predictions, see `plan.fit_cell`.
         unit, tail
             As in `Repeated.of`.
         like : str, optional
@@ -94,33 +90,17 @@ def bench_of(results: Results, *, rounds: int = ROUNDS) -> Bench:
     read: dict[tuple[str, str], Predictions] = {}
 
     def find(feature_set: str, model: str, part: str) -> dict[str, Predictions]:
-        cells = results.cells.get((feature_set, model), ())
         found = {}
-        for cell, division in zip(cells, results.divisions, strict=False):
+        for cell in results.cells.get((feature_set, model), ()):
             result = results.report.results.get(cell.digest)
             if result is None:
                 continue
             if (cell.digest, part) not in read:
                 read[cell.digest, part] = result.predictions(part)
-            found[division.name] = read[cell.digest, part]
+            found[results.divisions[cell.split].name] = read[cell.digest, part]
         return found
 
     tracks, every = results.divisions[0].tracks, results.data.tracks  # the first may be thinned
     tested = int((tracks.labelled & (tracks.split == "test")).sum())
     share = min(max(tested / max(int(every.labelled.sum()), 1), 0.01), 0.99)
     return replace(Bench(find, rounds), test_share=share)
-
-
-def fullest(feature_sets: Sequence[str]) -> str:
-    """Feature set on which models are compared: the last, which holds the most."""
-    return feature_sets[-1]
-
-
-def models_on(data: Data, request: Request, names: Sequence[str]) -> tuple[Job, ...]:
-    """Named models on the fullest feature set, and on log-mels where there are any."""
-    models = protocol_models(
-        request.protocol, names, epochs=request.epochs, crnn_epochs=request.crnn_epochs
-    )
-    if data.logmel() is None:
-        models = tuple(model for model in models if not model.logmel)
-    return jobs_of(models, [fullest(data.feature_sets)])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..comparison import Row
 from ..evaluation.ranking import average_precision
 from ..evaluation.repeats import spread_of
 from ..evaluation.tables import Cell, Column, Table
@@ -21,11 +22,9 @@ from ..predictions import Predictions
 from .data import Data
 from .layout import MAJORITY, notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, measure
-from .plan import AVERAGED, protocol_models
+from .plan import AVERAGED, Request, Results, rows_on
 from .published import AVERAGE_PRECISION_4, CASE_STUDY
-from .results import Results
-from .targets import Made, Request
-from .work import Job, jobs_of
+from .targets import Made
 
 _MODELS = ("MLP", "MLP+MATT", AVERAGED)
 
@@ -44,7 +43,7 @@ class Line:
     ----------
     name : str
     model, part : str
-        As in `results.Results.predictions`.
+        As in `plan.Results.predictions`.
     chosen : callable
         Which of the predictions.
     paper, paper_ap : float
@@ -87,10 +86,9 @@ LINES = (
 )
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """The models of the case study on every feature set."""
-    models = protocol_models(request.protocol, _MODELS, epochs=request.epochs)
-    return jobs_of(models, data.feature_sets)
+    return rows_on(data, request, _MODELS, data.feature_sets)
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
@@ -162,8 +160,8 @@ def _chosen(results: Results, name: str, line: Line) -> list[Predictions]:
         return [some for some in made if some is not None]
     # Tracks that are alone in their bag, by the model of lone tracks.
     kept = []
-    for fit in results.fits(name, line.model):
-        bags, alone = fit.predictions("test").bags, fit.predictions("alone")
+    for result in results.fits(name, line.model).values():
+        bags, alone = result.predictions("test").bags, result.predictions("alone")
         lone = bags.track_ids[bags.offsets[:-1][bags.sizes == 1]]
         if len(lone):
             kept.append(alone.take(alone.tracks.rows(lone)))

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..comparison import Row
 from ..tracks import Tracks
-from .bench import ALONE, Bench, bench_of, fullest, models_on
+from .bench import ALONE, Bench, bench_of
 from .claims import (
     CONTROL,
     METRICS,
@@ -22,10 +23,8 @@ from .claims import (
     of_genres,
 )
 from .data import LOGMEL, Data
-from .plan import AVERAGED, MODELS, TRACK
-from .results import Results
-from .targets import Made, Request
-from .work import Job
+from .plan import AVERAGED, MODELS, TRACK, Request, Results, rows_on
+from .targets import Made
 
 _BASES = ("MLP", "CRNN", "CRNN-TF")
 
@@ -195,16 +194,16 @@ def _best(bench: Bench, lines: Sequence[Line], metric: str) -> Line | None:
     return max(defined, key=defined.__getitem__, default=None)
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Every model on all features and, where there are any, log-mels; and the controls."""
-    return models_on(data, request, (*MODELS, TRACK, AVERAGED))
+    return rows_on(data, request, (*MODELS, TRACK, AVERAGED))
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
     """The table of answers; the sentences are notes as well."""
     data = results.data
     bench = bench_of(results, rounds=request.rounds)
-    feature_set = fullest(data.feature_sets)
+    feature_set = data.fullest
     tracks = results.divisions[0].tracks
     made = answers(bench, tracks, by=data.bags, feature_set=feature_set)
     notes = (*data.notes, *data.logmel_notes)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
+from ..comparison import Fitted
 from ..errors import DataError
-from ..features.store import FeatureStore
-from ..models.classifier import GenreClassifier
 from ..predictions import Predictions
 from ..tracks import Tracks
 
@@ -57,27 +55,20 @@ CONDITIONS = (
 )
 
 
-def degrade(
-    fitted: GenreClassifier, row: Any, features: FeatureStore, tracks: Tracks, by: str, seed: int
-) -> dict[str, Predictions]:
-    """Predict the test bags under every condition; see `matt.reproduce.work.Further`.
+def degrade(fitted: Fitted) -> dict[str, Predictions]:
+    """Predict the test bags under every condition; see `matt.comparison.Further`.
 
     Returns
     -------
     dict of str to Predictions
         By `Condition.part`, and `WHOLE` ones.
     """
-    test = Bags.from_tracks(tracks, by=by, split="test")
-
-    if row.lone:
-        alone = fitted.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
-        predict: Predict = alone.average_over
-    else:
-
-        def predict(bags: Bags) -> Predictions:
-            return fitted.predict(features, tracks, bags)
-
-    return {WHOLE: predict(test)} | dict(damaged(predict, tracks, test, seed=seed))
+    test = fitted.bags("test")
+    predict: Predict = fitted.predict
+    if fitted.row.lone:
+        predict = fitted.predict(fitted.bags("test", by="track")).average_over
+    made = damaged(predict, fitted.tracks, test, seed=fitted.seed)
+    return {WHOLE: predict(test)} | dict(made)
 
 
 def damaged(

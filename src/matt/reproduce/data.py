@@ -14,7 +14,7 @@ from ..config import SplitSettings
 from ..datasets.fma import loading as fma_sets
 from ..errors import ConfigError
 from ..features.store import FeatureStore
-from ..grid.protocol import Division, RepeatedSplits
+from ..grid.study import Division, RepeatedSplits
 from ..tracks import Tracks
 
 SIMULATED, SMALL, MFCC = "simulated", "fma-small-46", "fma-mfcc"
@@ -79,6 +79,11 @@ class Data:
         """Track ids, sorted, and their labels."""
         order = np.argsort(self.tracks.track_id)
         return self.tracks.track_id[order], self.tracks.labels[order]
+
+    @property
+    def fullest(self) -> str:
+        """The feature set on which models are compared: the last, which holds the most."""
+        return self.feature_sets[-1]
 
     @property
     def official(self) -> bool:

@@ -8,17 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..comparison import Row
 from ..evaluation.plots import along
 from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
-from .bench import Bench, bench_of, difference, fullest
+from .bench import Bench, bench_of, difference
 from .damage import CONDITIONS, WHOLE, Condition, degrade
 from .data import Data
 from .layout import save_picture
-from .plan import AVERAGED, make_model
-from .results import Results
-from .targets import Made, Request
-from .work import Job
+from .plan import AVERAGED, Request, Results, rows_on
+from .targets import Made
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,19 +133,15 @@ def _effect(row: Repeated | None, metric: str) -> Cell:
     return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Bag models and the control, which also predict damaged bags."""
-    feature_set = fullest(data.feature_sets)
-    models = (
-        make_model(name, request.protocol, epochs=request.epochs, called=called(name))
-        for name in MODELS
-    )
-    return tuple(Job(feature_set=feature_set, model=model, further=degrade) for model in models)
+    rows = rows_on(data, request, MODELS)
+    return tuple(replace(row, name=called(row.name), further=degrade) for row in rows)
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
     """The table, and a picture for each kind of damage."""
-    feature_set = fullest(results.data.feature_sets)
+    feature_set = results.data.fullest
     bench = bench_of(results, rounds=request.rounds)
     made = curves(bench, MODELS, feature_set=feature_set)
     table = degradation_table(made, notes=results.data.notes)

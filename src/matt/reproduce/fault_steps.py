@@ -10,9 +10,8 @@ from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
 from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
 from ..models.settings import BaselineSettings, ModelSettings, TrainingSettings
-from .bench import fullest
 from .data import Data
-from .plan import make_model
+from .plan import make_row
 
 NETWORK, BASELINES = "MLP+MATT", ("LR", "SVM")
 CORRECTED, ALONE, ADDED, RELEASE = "corrected", "alone", "added", "release"
@@ -107,7 +106,7 @@ def steps_of(
 
 def study(data: Data) -> tuple[Step, ...]:
     """Rows of the network and of the baselines on some data."""
-    genres, feature_set, n_bags = data.tracks.genres, fullest(data.feature_sets), None
+    genres, feature_set, n_bags = data.tracks.genres, data.fullest, None
     if data.official:
         n_bags = len(Bags.from_tracks(data.tracks, by=data.bags, split="training"))
     every = (
@@ -118,7 +117,7 @@ def study(data: Data) -> tuple[Step, ...]:
 
 
 def _parts(model: str) -> Parts:
-    row = make_model(model).row
+    row = make_row(model)
     if isinstance(row.model, BaselineSettings):
         return Parts(ModelSettings(), TrainingSettings(), row.model)
     return Parts(row.model, row.training, bags="track" if row.lone else "album")

@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
 from ..evaluation.plots import Interval, forest
 from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS
 from ..faults import FAULTS, fault_texts
-from .bench import Bench, bench_of, difference, fullest
+from .bench import Bench, bench_of, difference
 from .data import Data
 from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
 from .layout import save_picture
-from .plan import make_model
-from .results import Results
-from .targets import Made, Request
-from .work import Job
+from .plan import Request, Results, make_row
+from .targets import Made
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -186,24 +185,25 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
     return paired, on, mind
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Every step of the study, whatever the protocol is."""
-    jobs: dict[str, Job] = {}
+    rows: dict[str, Row] = {}
     for step in study(data):
-        model = make_model(
+        rows[step.called] = make_row(
             step.model,
             step.fitted,
+            features=data.fullest,
+            bags=data.bags,
             released=step.how == RELEASE,
             epochs=request.epochs,
             called=step.called,
         )
-        jobs[step.called] = Job(feature_set=fullest(data.feature_sets), model=model)
-    return tuple(jobs.values())
+    return tuple(rows.values())
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
     """Differences as a table and a picture, and the scores that they are from."""
-    steps, feature_set = study(results.data), fullest(results.data.feature_sets)
+    steps, feature_set = study(results.data), results.data.fullest
     bench = bench_of(results, rounds=request.rounds)
     made = effects(bench, steps, feature_set=feature_set)
     named = dict.fromkeys(name for effect in made for name in effect.step.faults)

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
+from ..comparison import Row
 from ..evaluation.tables import Column, Table
 from .data import Data
 from .figures import FEW, distribution
 from .layout import save_picture
-from .results import Results
-from .targets import Made, Request
-from .work import Job
+from .plan import Request, Results
+from .targets import Made
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Nothing: it is of the tracks alone."""
     return ()
 

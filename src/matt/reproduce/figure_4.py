@@ -6,23 +6,22 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..comparison import Row
 from ..datasets.fma.loading import ALL
 from ..evaluation.ranking import micro_curve, step_sum
 from ..evaluation.repeated import OverRepeats
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.units import items_of
 from ..predictions import Predictions
-from .bench import ALONE, TEST, Bench, bench_of, fullest, models_on
+from .bench import ALONE, TEST, Bench, bench_of
 from .data import LOGMEL, Data
 from .figures import Bar, accuracy_bars, mean_curve, precision_recall
 from .layout import save_picture
 from .paper_curves import FOLDER, Curve, read_curves
-from .plan import AVERAGED, MODELS
+from .plan import AVERAGED, MODELS, Request, Results, rows_on
 from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
-from .results import Results
 from .sources import FOLDER as SHARED
-from .targets import Made, Request
-from .work import Job
+from .targets import Made
 
 PAPER_ACCURACY = {
     **{name: value / 100 for name, value in zip(MODELS_1[:4], TABLE_1["1-9"], strict=False)},
@@ -108,14 +107,14 @@ def ap_table(
     )
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Every model on all features and, where there are any, log-mels; and the control."""
-    return models_on(data, request, (*MODELS, AVERAGED))
+    return rows_on(data, request, (*MODELS, AVERAGED))
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
     """Both panels of curves, the bars, and their table."""
-    data, feature_set = results.data, fullest(results.data.feature_sets)
+    data, feature_set = results.data, results.data.fullest
     bench = bench_of(results, rounds=request.rounds)
     comparable = feature_set == ALL  # else it is other data, to which the paper says nothing
     place = Path(os.environ.get(SHARED, "")) / FOLDER

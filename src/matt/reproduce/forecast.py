@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..grid.cells import Cell
-from ..grid.fitting import Material
+from ..comparison import Cell
+from ..grid.study import Material
 from ..models.settings import BaselineSettings
 from ..processes import Estimate
-from .work import Job
+from .data import LOGMEL
 
 _FULL = 20_000  # training tracks of the measurements
 _AT_LEAST = 0.3  # seconds of any cell
@@ -39,7 +39,7 @@ def forecast(
     Parameters
     ----------
     cells : sequence of Cell
-        Of `work.make_cells`.
+        Of `plan.Results`.
     kept : mapping of str to float
         Seconds of those that are finished, by digest: what is like them takes as long.
     material : Material
@@ -55,12 +55,13 @@ def forecast(
 
 
 def _guess(cell: Cell, material: Material) -> float:
-    job: Job
-    job, number, _ = cell.task
-    store, tracks = material.features[job.store], material.divisions[number].tracks
+    row = cell.row
+    if row is None:
+        return _AT_LEAST
+    store, tracks = material.features[row.features], material.divisions[cell.split].tracks
     share = min(len(store) / len(tracks), 1.0)  # log-mels may be of some tracks only
     n_train = share * int((tracks.split == "training").sum())
-    row, size = job.model.row, 1
+    size = 1
     for length in store.spec.shape:
         size *= length
     if isinstance(row.model, BaselineSettings):
@@ -69,7 +70,7 @@ def _guess(cell: Cell, material: Material) -> float:
         return max(_AT_LEAST, (fixed + each * size) * float((n_train / _FULL) ** power))
     epochs = row.training.epochs
     stopped = epochs if epochs <= row.training.patience else max(30.0, _STOPPED * epochs)
-    if job.model.logmel:
+    if row.features == LOGMEL:
         return _MAPS * n_train / 1_000 * size / _MAP * stopped
     fixed, each = _EPOCHS
     lone = _LONE if row.lone else 1.0

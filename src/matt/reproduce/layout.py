@@ -10,10 +10,10 @@ from ..errors import first_few
 from ..evaluation import style
 from ..evaluation.tables import Column
 from ..faults import PROTOCOLS, fault_texts
-from .data import Data
+from .data import LOGMEL, Data
 from .measures import Measure
+from .plan import Results
 from .published import WHY_NOT
-from .results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ..
             "over splits."
         )
     notes += fault_texts(PROTOCOLS.get(results.protocol, ()))
-    if any(results.jobs[key].model.logmel for key in keys if key in results.jobs):
+    if any(key[0] == LOGMEL for key in keys if key in results.cells):
         notes += data.logmel_notes
     lost = [why for key in keys for why in _failures(results, key)]
     if lost:

@@ -1,16 +1,28 @@
-"""What is fitted: the twelve models of the paper and the controls, under any faults."""
+"""What is fitted: the twelve models of the paper and the controls, under any faults; and the cells.
+
+A row is known by its feature set and its name. Its cells, one a split, predict bags and lone
+tracks of the test split; finished ones come back as predictions, and what is missing is told.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from ..comparison import Row, bag_model, track_model
+import numpy as np
+
+from ..comparison import Cell, Row, bag_model, track_model
 from ..comparison import baseline as baseline_row
 from ..config import Settings, named_faults
-from ..errors import ConfigError, did_you_mean
+from ..datasets.fma.loading import ALL
+from ..errors import ConfigError, DataError, did_you_mean, first_few
+from ..evaluation.scores import majority
 from ..faults import PROTOCOLS
+from ..grid.engine import Report, run_cells
+from ..grid.results import Result, find_result
+from ..grid.study import Division, Material, make_cells, shared_arrays
 from ..models.settings import (
     BaselineName,
     BaselineSettings,
@@ -19,7 +31,11 @@ from ..models.settings import (
     PoolingName,
     TrainingSettings,
 )
+from ..predictions import Predictions
+from ..processes import Progress
 from ..recipes import PLAIN
+from .data import LOGMEL, Data
+from .measures import Sums
 
 MODELS = (
     *("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT"),
@@ -32,9 +48,15 @@ CONTROLS = (TRACK, AVERAGED)
 The other two are made from predictions: `evaluation.scores.majority`, and for all singletons the
 part ``"alone"`` of a bag model.
 """
+TRIPLED = "triple_chroma"  # a fault of the features themselves
+
+# Cells that were made under another name of what they predict further are still good.
+_FORMERLY = {"matt.reproduce.degradation.degrade": "matt.reproduce.damage.degrade"}
+
+# Feature set and name of a row.
+Key = tuple[str, str]
 
 _BASELINES: dict[str, BaselineName] = {"LR": "lr", "KNN": "knn", "SVM": "svm"}
-_DETERMINISTIC = ("knn", "svm", "lr")
 # As many epochs as CRNN-TF's authors ran.
 _CRNN: dict[str, Any] = {"max_bags": 16, "epochs": 30, "patience": 10}
 _ENCODERS: dict[str, EncoderName] = {"MLP": "mlp", "CRNN": "crnn", "CRNN-TF": "crnn_tf"}
@@ -53,38 +75,34 @@ _RELEASED = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Model:
-    """One model, as it is fitted.
+class Request:
+    """What was asked for.
 
     Attributes
     ----------
-    name : str
-        In tables.
-    row : Row
-        What is fitted, and how predictions reach the bag.
-    logmel : bool
-        It reads log-mels; else a feature set.
-    random : bool
-        Whether a seed changes anything.
-    faults : tuple of str
-        That were asked for; what is a setting is in the row.
+    protocol : {"corrected", "paper", "released"}
+    epochs, crnn_epochs : int, optional
+        Of networks of features, and of log-mels, at most.
+    rounds : int
+        Of the bootstrap.
     """
 
-    name: str
-    row: Row
-    logmel: bool = False
-    random: bool = True
-    faults: tuple[str, ...] = ()
+    protocol: str = "corrected"
+    epochs: int | None = None
+    crnn_epochs: int | None = None
+    rounds: int = 1_000
 
 
-def make_model(
+def make_row(
     name: str,
     faults: str | Collection[str] = (),
     *,
+    features: str = "",
+    bags: str = "album",
     released: bool | None = None,
     epochs: int | None = None,
     called: str | None = None,
-) -> Model:
+) -> Row:
     """Make a model of `MODELS` or `CONTROLS` under faults.
 
     Parameters
@@ -92,6 +110,10 @@ def make_model(
     name : str
     faults : str or collection of str
         Names of faults, or of a protocol. A model that cannot have a fault is not changed by it.
+    features : str
+        The feature set that it reads; CRNNs read log-mels.
+    bags : str
+        What a bag is, as in `Bags.from_tracks`.
     released : bool, optional
         Optimiser and encoder of the paper's release: plain SGD with its rates, features
         without a hidden layer. By default under the protocol ``"released"``.
@@ -112,13 +134,16 @@ def make_model(
     sklearn_mlp = isinstance(faults, str) and faults in PROTOCOLS and faults != "corrected"
     wanted = () if name in CONTROLS else named_faults(faults)
     called = called or name
+    if "CRNN" in name:
+        features = LOGMEL
+    elif features == ALL and TRIPLED in wanted:
+        features = f"{ALL} {TRIPLED}"
     if name in _BASELINES or (name == "MLP" and sklearn_mlp):
         kind = _BASELINES.get(name, "mlp_sklearn")
         settings = Settings(baseline=BaselineSettings(classifier=kind), faults=wanted)
         assert settings.baseline is not None
         row = replace(baseline_row(settings.baseline), name=called, average=False)
-        random = kind not in _DETERMINISTIC
-        return Model(name=called, row=row, random=random, faults=wanted)
+        return replace(row, bags=bags, features=features)
     model, training = _network(name, released=released)
     if epochs is not None:
         training = replace(training, epochs=epochs)
@@ -128,20 +153,37 @@ def make_model(
     else:
         row = track_model(called, model, training, average=name == AVERAGED)
         row = replace(row, test_selection="test_selection" in wanted)
-    return Model(name=called, row=row, logmel="CRNN" in name, faults=wanted)
+    return replace(row, bags=bags, features=features)
 
 
-def protocol_models(
-    protocol: str,
-    names: Collection[str] = MODELS,
-    *,
-    epochs: int | None = None,
-    crnn_epochs: int | None = None,
-) -> tuple[Model, ...]:
-    """Models under a protocol, in the order of the names; CRNNs may have fewer epochs."""
+def rows_on(
+    data: Data, request: Request, names: Collection[str], feature_sets: Collection[str] = ()
+) -> tuple[Row, ...]:
+    """Models under the protocol on feature sets; those of log-mels once, where there are any.
+
+    Parameters
+    ----------
+    data : Data
+    request : Request
+    names : collection of str
+        Of `MODELS` and `CONTROLS`.
+    feature_sets : collection of str
+        By default the fullest.
+    """
+    crnns = [name for name in names if "CRNN" in name]
+    sets = [(set_, [n for n in names if n not in crnns]) for set_ in feature_sets or [data.fullest]]
+    if crnns and data.logmel() is not None:
+        sets.append((LOGMEL, crnns))
     return tuple(
-        make_model(name, protocol, epochs=crnn_epochs if "CRNN" in name else epochs)
-        for name in names
+        make_row(
+            name,
+            request.protocol,
+            features=features,
+            bags=data.bags,
+            epochs=request.crnn_epochs if features == LOGMEL else request.epochs,
+        )
+        for features, some in sets
+        for name in some
     )
 
 
@@ -163,3 +205,218 @@ def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSetti
         )
     training = replace(training, optimizer="sgd", lr=lr, weight_decay=1e-5, max_bags=most)
     return model, training
+
+
+def key_of(row: Row) -> Key:
+    """Feature set and name of a row: a name of features is that of a set, and faults of it."""
+    return row.features.partition(" ")[0], row.name
+
+
+def fit_cell(material: Material, cell: Cell) -> dict[str, Predictions]:
+    """Fit the row of a cell on its split; see `matt.grid.engine`.
+
+    Returns
+    -------
+    dict of str to Predictions
+        ``"test"``: bags of the test split; of a model of lone tracks their average over the bag.
+        ``"alone"``: every test track alone. ``"valid"``: bags of the validation split, where
+        there are any. And what the row predicts `further`.
+    """
+    fitted = material.fitted(cell)
+    row, test = fitted.row, fitted.bags("test")
+    alone = fitted.predict(fitted.bags("test", by="track"))
+    averaged = row.lone and alone.link != "none"
+    made = {"alone": alone, "test": alone.average_over(test) if averaged else fitted.predict(test)}
+    if (fitted.tracks.split == "validation").any():
+        unit = "track" if row.lone and not row.average else row.bags
+        made["valid"] = fitted.predict_row(fitted.bags("validation", by=unit), explain=True)
+    if row.further is not None:
+        made |= row.further(fitted)
+    return made
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The cells of some rows, and what is there of them: nothing before they are run.
+
+    Attributes
+    ----------
+    data : Data
+    protocol : str
+        For people.
+    material : Material
+        What all cells share.
+    cells : dict of (str, str) to tuple of Cell
+        By feature set and name of the row, one a division.
+    report : Report
+    """
+
+    data: Data
+    protocol: str
+    material: Material
+    cells: Mapping[Key, tuple[Cell, ...]]
+    report: Report = field(default_factory=lambda: Report({}, (), 0))
+    _sums: dict[tuple[str, str, str, str], tuple[Sums, ...]] = field(
+        default_factory=dict, repr=False
+    )
+
+    @classmethod
+    def planned(
+        cls,
+        data: Data,
+        rows: Sequence[Row],
+        divisions: Sequence[Division],
+        *,
+        protocol: str = "corrected",
+    ) -> Results:
+        """Make the cells of rows.
+
+        Cells of a row without randomness are equal where only the seed differs, and so run once.
+
+        Parameters
+        ----------
+        data : Data
+        rows : sequence of Row
+            See `make_row`; no two of one `key_of`.
+        divisions : sequence of Division
+            See `Data.divisions`.
+        protocol : str
+        """
+        stores = {}
+        for name in dict.fromkeys(row.features for row in rows):
+            feature_set, *faults = name.split(" ")
+            stores[name] = data.features(feature_set, faults)
+        material = Material(tuple(divisions), stores)
+        made = make_cells(
+            rows,
+            material,
+            _facts,
+            called=_called,
+            split="split",
+        )
+        n = len(rows)
+        cells = {key_of(row): tuple(made[place::n]) for place, row in enumerate(rows)}
+        return cls(data, protocol, material, cells)
+
+    def run(
+        self,
+        out: Path | str,
+        *,
+        n_jobs: int = 1,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Results:
+        """Run what is not finished in the folder, and return all.
+
+        Parameters
+        ----------
+        out : path
+        n_jobs : int >= 1
+            Processes.
+        progress : callable, optional
+            See `run_cells`.
+        """
+        with shared_arrays(self.material, Path(out), n_jobs) as shared:
+            report = run_cells(
+                self.every(), fit_cell, out, shared=shared, jobs=n_jobs, progress=progress
+            )
+        return replace(self, report=report, _sums={})
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """The splits."""
+        return self.material.divisions
+
+    def every(self) -> list[Cell]:
+        """Each cell once: all models on the first split, then on the next."""
+        rounds = zip(*self.cells.values(), strict=True)
+        return list({cell.digest: cell for some in rounds for cell in some}.values())
+
+    def finished(self, out: Path) -> dict[str, float]:
+        """Seconds of the cells that are finished in a folder, by digest."""
+        found = ((cell, find_result(out, cell)) for cell in self.every())
+        return {cell.digest: result.seconds for cell, result in found if result is not None}
+
+    def fits(self, feature_set: str, model: str) -> dict[str, Result]:
+        """Finished cells of a model by their split; of a model without randomness the first."""
+        found: dict[str, tuple[str, Result]] = {}
+        for cell in self.cells.get((feature_set, model), ()):
+            result = self.report.results.get(cell.digest)
+            if result is not None:
+                found.setdefault(cell.digest, (self.divisions[cell.split].name, result))
+        return dict(found.values())
+
+    def predictions(
+        self, feature_set: str, model: str, part: str = "test"
+    ) -> tuple[Predictions, ...]:
+        """Predictions of the finished cells of a model.
+
+        Raises
+        ------
+        DataError
+            If a file holds predictions of other tracks, labels or genres: nothing of it is used.
+        """
+        made = []
+        for result in self.fits(feature_set, model).values():
+            made.append(result.predictions(part))
+            _check(made[-1], self.data, result.path)
+        return tuple(made)
+
+    def sums(
+        self, feature_set: str, model: str, *, part: str = "test", unit: str = "spread"
+    ) -> tuple[Sums, ...]:
+        """Items of the finished cells of a model, summed by artist; made once."""
+        key = feature_set, model, part, unit
+        if key not in self._sums:
+            made = self.predictions(feature_set, model, part)
+            self._sums[key] = tuple(Sums.of(some, unit=unit) for some in made)
+        return self._sums[key]
+
+    def majority(self, feature_set: str) -> tuple[Sums, ...]:
+        """What the counts of training alone say of every test track; one a split that differs."""
+        for key in self.cells:
+            made = self.predictions(*key, "alone") if key[0] == feature_set else ()
+            if made:
+                runs = tuple(Sums.of(majority(some), unit="track") for some in made)
+                return runs[:1] if self.data.official and self.data.imbalance == 1 else runs
+        return ()
+
+    def failed(self, feature_set: str, model: str) -> tuple[str, ...]:
+        """Which cells of a model failed, and why: ``"split 3: ..."``."""
+        reasons = {failure.cell.digest: failure.reason for failure in self.report.failures}
+        return tuple(
+            f"split {self.divisions[cell.split].name}: {reasons[cell.digest]}"
+            for cell in self.cells.get((feature_set, model), ())
+            if cell.digest in reasons
+        )
+
+
+def _called(row: Row) -> str:
+    feature_set, name = key_of(row)
+    return f"{name}, {feature_set}"
+
+
+def _facts(row: Row, read: Mapping[str, Any]) -> dict[str, Any]:
+    seed = read["seed"] if row.random else None
+    further = None
+    if row.further is not None:
+        name = f"{row.further.__module__}.{row.further.__qualname__}"
+        further = _FORMERLY.get(name, name)
+    known = {"reproduce": 1, "row": row.facts(), "bags": row.bags}
+    return {**known, **read, "seed": seed, "further": further}
+
+
+def _check(predictions: Predictions, data: Data, path: Path) -> None:
+    """Refuse predictions of other data."""
+    ids, labels = data.known
+    found = predictions.tracks.track_id
+    place = np.searchsorted(ids, found).clip(max=len(ids) - 1)
+    unknown = found[ids[place] != found]
+    wrong = ""
+    if predictions.genres != data.tracks.genres:
+        wrong = f"genres {first_few(predictions.genres)}, not {first_few(data.tracks.genres)}"
+    elif unknown.size:
+        wrong = f"{unknown.size} tracks that are not in the data (first: {first_few(unknown)})"
+    elif (labels[place] != predictions.tracks.labels).any():
+        wrong = "other genres of some tracks than the data has"
+    if wrong:
+        raise DataError(f"{path} holds predictions of other data: {wrong}; delete it")

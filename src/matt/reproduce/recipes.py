@@ -20,7 +20,7 @@ from ..evaluation.units import items_of
 from .data import MFCC, SMALL, Data
 from .layout import notes_of, runs_of
 from .measures import Sums
-from .plan import Model
+from .plan import Request, Results
 from .recipe_rows import (
     ADJUSTED,
     BALANCED,
@@ -31,9 +31,7 @@ from .recipe_rows import (
     TWO_GENRES,
     Found,
 )
-from .results import Results
-from .targets import Made, Request
-from .work import Job, jobs_of
+from .targets import Made
 
 TAIL_RATIO = 50.0
 SPLITS = {SMALL: 10, MFCC: 5}
@@ -59,14 +57,14 @@ def found_of(data: Data) -> dict[str, Found]:
     return {1.0: BALANCED, TAIL_RATIO: LONG_TAIL}.get(data.imbalance, {})
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Every row on the only feature set."""
-    models = []
+    rows = []
     for row in rows_of(data):
         if request.epochs is not None:
             row = replace(row, training=replace(row.training, epochs=request.epochs))
-        models.append(Model(name=row.name, row=row))
-    return jobs_of(models, data.feature_sets)
+        rows.append(replace(row, bags=data.bags, features=data.fullest))
+    return tuple(rows)
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
@@ -118,15 +116,15 @@ class _Values:
 def _values(results: Results, feature_set: str, row: Row) -> _Values:
     made = _Values({}, {}, {}, {})
     part = "alone" if row.lone and not row.average else "test"
-    for fit in results.fits(feature_set, row.name):
-        items = items_of(fit.predictions(part), unit="spread")
+    for split, result in results.fits(feature_set, row.name).items():
+        items = items_of(result.predictions(part), unit="spread")
         sums, one = Sums.of(items), np.ones((1, items.n_artists))
         rarest = np.argsort(sums.train_counts, kind="stable")[: 3 if len(sums.genres) > 2 else 1]
         few = np.isin(np.arange(len(sums.genres)), rarest)
-        made.accuracy[fit.split] = float(sums.accuracy(one)[0])
-        made.macro_f1[fit.split] = float(sums.macro_f1(one)[0])
-        made.few[fit.split] = float(sums.recall(few)(one)[0])
-        made.ap[fit.split] = average_precision(items.values, items.truth)
+        made.accuracy[split] = float(sums.accuracy(one)[0])
+        made.macro_f1[split] = float(sums.macro_f1(one)[0])
+        made.few[split] = float(sums.recall(few)(one)[0])
+        made.ap[split] = average_precision(items.values, items.truth)
     return made
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ..comparison import Row, data_digest
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
 from ..files import write_json, write_text
-from ..grid.cells import data_digest
 from ..processes import Progress
 from ..runs import Run, check_free
 from .data import Data
 from .forecast import forecast
 from .page import write_page
+from .plan import Request, Results, key_of
 from .registry import TARGETS
-from .results import Plan, Results, plan_jobs, run_plan
-from .targets import Made, Request
-from .work import Job
+from .targets import Made
 
 KIND = "reproduce"
 _SCHEMA = "matt.reproduce/1"
@@ -149,9 +148,9 @@ def reproduce(
         )
     chosen, skipped = _choose(data, wanted)
     path = check_out(out, data)
-    jobs = [job for name in chosen for job in TARGETS[name].needs(data, request)]
+    rows = [row for name in chosen for row in TARGETS[name].needs(data, request)]
     divisions = data.divisions(seeds, folds=folds, seed=seed)
-    plan = plan_jobs(data, _unique(jobs), divisions, protocol=request.protocol)
+    planned = Results.planned(data, _unique(rows), divisions, protocol=request.protocol)
     run = Run.create(
         path,
         kind=KIND,
@@ -169,8 +168,8 @@ def reproduce(
         data_notes=list(data.notes),
     )
     if told is not None:
-        told(_forecast(plan, path, n_jobs))
-    results = run_plan(plan, path, n_jobs=n_jobs, progress=progress)
+        told(_forecast(planned, path, n_jobs))
+    results = planned.run(path, n_jobs=n_jobs, progress=progress)
     folder = path / request.protocol
     made = {}
     for name in chosen:
@@ -243,21 +242,20 @@ def _choose(data: Data, wanted: Sequence[str]) -> tuple[tuple[str, ...], dict[st
     return tuple(n for n in TARGETS if n in reasons and n not in skipped), skipped
 
 
-def _unique(jobs: Sequence[Job]) -> list[Job]:
+def _unique(rows: Sequence[Row]) -> list[Row]:
     """Each key once; what is predicted besides is kept."""
-    found: dict[tuple[str, str], Job] = {}
-    for job in jobs:
-        before = found.get(job.key)
-        if before is not None and before.model != job.model:
-            raise ConfigError(
-                f"two targets mean different models by {job.key}; give one another name"
-            )
+    found: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key = key_of(row)
+        before = found.get(key)
+        if before is not None and replace(before, further=row.further) != row:
+            raise ConfigError(f"two targets mean different models by {key}; give one another name")
         if before is None or before.further is None:
-            found[job.key] = job
+            found[key] = row
     return list(found.values())
 
 
-def _forecast(plan: Plan, path: Path, n_jobs: int) -> Forecast:
-    cells, kept = plan.every(), plan.finished(path)
-    seconds = forecast(cells, kept, plan.material, n_jobs=n_jobs)
+def _forecast(planned: Results, path: Path, n_jobs: int) -> Forecast:
+    cells, kept = planned.every(), planned.finished(path)
+    seconds = forecast(cells, kept, planned.material, n_jobs=n_jobs)
     return Forecast(len(cells), len(kept), seconds)

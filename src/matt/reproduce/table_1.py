@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..comparison import Row
 from ..evaluation.tables import Cell, Column, Table
 from .data import Data
 from .layout import COUNTED, MAJORITY, OURS, THEIRS, cells_of, notes_of, runs_of, why, why_notes
 from .measures import Sums, accuracy, macro_f1, measure
-from .plan import AVERAGED, CONTROLS, TRACK, protocol_models
+from .plan import AVERAGED, CONTROLS, TRACK, Request, Results, rows_on
 from .published import MODELS_1, TABLE_1, why_1
-from .results import Results
-from .targets import Made, Request
-from .work import Job, jobs_of
+from .targets import Made
 
 SINGLES = "MLP+MATT, all tracks alone"
 
@@ -28,7 +27,7 @@ class Line:
     model : str
         That was fitted.
     part : {"test", "alone"}
-        Of what it predicted, see `work.work`.
+        Of what it predicted, see `plan.fit_cell`.
     control : bool
     """
 
@@ -47,11 +46,9 @@ LINES = (
 )
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Six models and the fitted controls on every feature set."""
-    names = (*MODELS_1, *CONTROLS)
-    models = protocol_models(request.protocol, names, epochs=request.epochs)
-    return jobs_of(models, data.feature_sets)
+    return rows_on(data, request, (*MODELS_1, *CONTROLS), data.feature_sets)
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:

@@ -9,16 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAILS
 from ..evaluation.tables import Cell, Column, Table
 from .data import LOGMEL, Data
 from .layout import MAJORITY, notes_of, runs_of, why, why_notes
 from .measures import NOTHING, Measure, Sums, measure
-from .plan import AVERAGED, protocol_models
+from .plan import AVERAGED, Request, Results, rows_on
 from .published import KS, MODELS_2, TABLE_2, THRESHOLDS, why_2
-from .results import Results
-from .targets import Made, Request
-from .work import Job, jobs_of
+from .targets import Made
 
 COUNTS, TYPED = "by counts", "typed in"
 SINGLES = "MLP+MATT, all tracks alone"
@@ -52,20 +51,9 @@ class Tail:
 TAILS = tuple(Tail(definition, n) for n in THRESHOLDS for definition in DEFINITIONS)
 
 
-def needs(data: Data, request: Request) -> tuple[Job, ...]:
+def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """The nine models on all features and, where there are any, log-mels; and the control."""
-    names = (*MODELS_2, AVERAGED)
-    models = protocol_models(
-        request.protocol, names, epochs=request.epochs, crnn_epochs=request.crnn_epochs
-    )
-    if data.logmel() is None:
-        models = tuple(model for model in models if not model.logmel)
-    return jobs_of(models, (widest(data),))
-
-
-def widest(data: Data) -> str:
-    """The feature set of table II: all features, the last of the sets."""
-    return data.feature_sets[-1]
+    return rows_on(data, request, (*MODELS_2, AVERAGED))
 
 
 def make(results: Results, request: Request, folder: Path) -> Made:
@@ -114,7 +102,7 @@ def _rows(results: Results, request: Request) -> Iterator[tuple[Cell, ...]]:
                 row = _row(results, name, tail, runs, runs_of(results, *key), request)
                 yield row
     singles = results.sums(*_key(results.data, "MLP+MATT"), part="alone", unit="track")
-    constant = results.majority(widest(results.data))
+    constant = results.majority(results.data.fullest)
     for name, runs in ((SINGLES, singles), (MAJORITY, constant)):
         for tail in TAILS:
             yield _row(results, name, tail, runs, f"{len(runs)}", request)
@@ -147,7 +135,7 @@ def _measure(runs: tuple[Sums, ...], k: int, tail: Tail, rounds: int) -> Measure
 
 
 def _key(data: Data, name: str) -> tuple[str, str]:
-    return (LOGMEL if "CRNN" in name else widest(data)), name
+    return (LOGMEL if "CRNN" in name else data.fullest), name
 
 
 def _tail_notes(results: Results) -> Iterator[str]:

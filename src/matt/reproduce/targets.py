@@ -6,29 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..comparison import Row
 from ..evaluation.tables import Table
 from .data import Data
-from .results import Results
-from .work import Job
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What was asked for.
-
-    Attributes
-    ----------
-    protocol : {"corrected", "paper", "released"}
-    epochs, crnn_epochs : int, optional
-        Of networks of features, and of log-mels, at most.
-    rounds : int
-        Of the bootstrap.
-    """
-
-    protocol: str = "corrected"
-    epochs: int | None = None
-    crnn_epochs: int | None = None
-    rounds: int = 1_000
+from .plan import Request, Results
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,7 +38,7 @@ class Target:
     ----------
     title : str
     needs : callable
-        (data, request) -> jobs: the cells that have to be run first.
+        (data, request) -> rows, whose cells have to be run first.
     make : callable
         (results, request, folder) -> Made. Where cells are missing it makes what can be made and
         says so.
@@ -66,6 +47,6 @@ class Target:
     """
 
     title: str
-    needs: Callable[[Data, Request], tuple[Job, ...]]
+    needs: Callable[[Data, Request], tuple[Row, ...]]
     make: Callable[[Results, Request, Path], Made]
     impossible: Callable[[Data], str] = lambda data: ""
