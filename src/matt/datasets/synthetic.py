@@ -28,7 +28,8 @@ from ..files import replacing, write_json
 from ..processes import mapped
 from .invented import made_with
 from .invented.catalogue import ARTISTS, plan_library
-from .invented.sound import GENRES, MUSIC, STYLES, play, write_audio
+from .invented.sound import GENRES, MUSIC, STYLES, played_by, render, write_audio
+from .tags import NAMES
 
 MANIFEST = "library.json"
 _STARTED = "library.unfinished.json"
@@ -37,15 +38,8 @@ _VERSION = 1  # of the sound and the tags: raise it whenever either changes
 _FORMATS = ("mp3", "flac", "mp3", "ogg", "wav", "mp3", "flac", "ogg")  # of one album after another
 _SAMPLER = "All Of Them (Synthetic)"
 _LOST = ("everything", "artist", "album", "genre")  # of the tags of the untagged files
-_ID3 = {
-    "title": "TIT2",
-    "artist": "TPE1",
-    "albumartist": "TPE2",
-    "album": "TALB",
-    "genre": "TCON",
-    "tracknumber": "TRCK",
-    "compilation": "TCMP",
-}
+_ID3 = {vorbis[0]: id3[0] for id3, _, _, vorbis in NAMES.values()}
+_TRUTH = ("file", "genre", "artist", "album", "planted", "tags")  # what the manifest says
 
 
 @dataclass(frozen=True)
@@ -60,8 +54,8 @@ class PlannedTrack:
         Relative to the root, with ``/``.
     genre : str
         What is played.
-    artist_number, album_number : int
-        Whose character it has.
+    artist, album : int
+        Numbers of those whose character it has.
     sr, channels : int
     seconds : float
     tags : dict of str to str
@@ -73,8 +67,8 @@ class PlannedTrack:
     number: int
     file: str
     genre: str
-    artist_number: int
-    album_number: int
+    artist: int
+    album: int
     sr: int
     channels: int
     seconds: float
@@ -130,8 +124,8 @@ def plan_files(*, seed: int, tracks: int, seconds: tuple[float, float]) -> list[
                 number=number,
                 file=f"{tags['artist']}/{tags['album']}/{name}",
                 genre=GENRES[genre],
-                artist_number=artist,
-                album_number=album,
+                artist=artist,
+                album=album,
                 sr=sr,
                 channels=channels,
                 seconds=round(float(rng.uniform(*seconds)), 3),
@@ -143,15 +137,15 @@ def plan_files(*, seed: int, tracks: int, seconds: tuple[float, float]) -> list[
 
 def _compile(planned: list[PlannedTrack]) -> list[PlannedTrack]:
     """Move tracks of four genres to a sampler: two of an artist where its albums can spare them."""
-    left = Counter(track.album_number for track in planned)
+    left = Counter(track.album for track in planned)
     taken: Counter[str] = Counter()
     done = []
     for track in planned:
         genre, artist = track.genre, track.tags["artist"]
-        chosen = genre in GENRES[:4] and left[track.album_number] > 1
+        chosen = genre in GENRES[:4] and left[track.album] > 1
         chosen = chosen and taken[artist] < 2 and (taken[artist] > 0 or taken[genre] == 0)
         if chosen:
-            left[track.album_number] -= 1
+            left[track.album] -= 1
             taken.update([artist, genre, _SAMPLER])
             place = taken[_SAMPLER]
             suffix = track.file.rsplit(".", 1)[1]
@@ -289,7 +283,7 @@ def write_library(
             "counts": _counts(planned),
             "planted": planted,
             "sizes": {file: (root / file).stat().st_size for file in files},
-            "truth": [_truth(track) for track in planned],
+            "truth": [{name: getattr(track, name) for name in _TRUTH} for track in planned],
         },
     )
     (root / _STARTED).unlink()
@@ -303,13 +297,13 @@ def _size(path: Path) -> int:
 def _write_track(root: Path, track: PlannedTrack, *, seed: int, difficulty: float) -> str:
     """Play, encode and tag one track; returns a digest of its samples and tags."""
     scale = 0.2 + 1.2 * difficulty
-    samples = play(
-        STYLES[GENRES.index(track.genre)],
-        [
-            ((seed, 1, track.artist_number), 0.6 * scale, 0.06 * difficulty),
-            ((seed, 2, track.album_number), 0.4 * scale, 0.0),
-            ((seed, 3, track.number), 0.5 * scale, 0.45 * difficulty),
-        ],
+    levels = [
+        ((seed, 1, track.artist), 0.6 * scale, 0.06 * difficulty),
+        ((seed, 2, track.album), 0.4 * scale, 0.0),
+        ((seed, 3, track.number), 0.5 * scale, 0.45 * difficulty),
+    ]
+    samples = render(
+        *played_by(STYLES[GENRES.index(track.genre)], levels),
         sr=track.sr,
         seconds=track.seconds,
         channels=track.channels,
@@ -349,23 +343,12 @@ def _plant_bad_files(root: Path) -> dict[str, list[str]]:
     return {kind: [file] for kind, file in bad.items()}
 
 
-def _truth(track: PlannedTrack) -> dict[str, Any]:
-    return {
-        "file": track.file,
-        "genre": track.genre,
-        "artist": track.artist_number,
-        "album": track.album_number,
-        "planted": track.planted,
-        "tags": track.tags,
-    }
-
-
 def _counts(planned: Sequence[PlannedTrack]) -> dict[str, Any]:
     sound = [track for track in planned if track.planted in ("", "compilation")]
     genres = Counter(track.genre for track in sound)
     return {
         "tracks": len(sound),
-        "artists": len({track.artist_number for track in sound}),
+        "artists": len({track.artist for track in sound}),
         "albums": len({track.tags["album"] for track in sound}),
         "genres": {genre: genres[genre] for genre in GENRES},
         "formats": dict(Counter(track.file.rsplit(".", 1)[1] for track in planned)),

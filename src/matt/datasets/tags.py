@@ -20,9 +20,10 @@ _UNPRINTABLE = re.compile(
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 # Field by field, the names under which ID3, MP4, ASF and the free-form formats (Vorbis comments,
-# APEv2; letter case does not matter there) keep it. The first that is filled counts.
+# APEv2; letter case does not matter there) keep it. The first that is filled counts; the first one
+# is written.
 _FAMILIES = ("ID3", "MP4Tags", "ASFTags")
-_NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "title": (("TIT2",), ("\xa9nam",), ("Title",), ("title",)),
     "artist": (("TPE1",), ("\xa9ART",), ("Author",), ("artist",)),
     "album_artist": (
@@ -178,7 +179,7 @@ def _collect(tags: Any, duration: float) -> Tags:
     family = _family(tags)
 
     def texts(field: str) -> list[str]:
-        for key in _NAMES[field][family]:
+        for key in NAMES[field][family]:
             found = [text for value in _values(tags, key) if (text := printable(_text(value)))]
             if found:
                 return list(dict.fromkeys(found))

@@ -28,7 +28,7 @@ from ...tracks import SPLITS, Tracks
 from ..invented import made_with
 from ..invented.catalogue import FMA, MEDIUM, SUBSETS, Catalogue, plan_fma
 from ..invented.features import Hierarchy
-from ..invented.sound import STYLES, borrow, play, write_audio
+from ..invented.sound import STYLES, borrow, played_by, render, write_audio
 from .places import METADATA, SIMULATED, clip
 from .tables import Genre
 
@@ -336,7 +336,7 @@ def _write_clips(
         numbers = (int(catalogue.artist[row]), int(catalogue.album[row]), track_id)
         levels = [((seed, 7 + i, number), 0.4, None) for i, number in enumerate(numbers)]
         if not (target := folder / clip(track_id)).exists():
-            samples = play(style, levels, sr=_SR, seconds=seconds, channels=1)
+            samples = render(*played_by(style, levels), sr=_SR, seconds=seconds, channels=1)
             with replacing(target) as temporary:
                 write_audio(temporary, samples, _SR)
         progress("clips", done, len(rows))

@@ -146,15 +146,10 @@ def borrow(style: Style, rng: np.random.Generator, *, chance: float) -> Style:
     return style
 
 
-def play(
-    style: Style,
-    levels: Iterable[tuple[tuple[int, ...], float, float | None]],
-    *,
-    sr: int,
-    seconds: float,
-    channels: int,
-) -> NDArray[np.int16]:
-    """Play one track of a style as its artist, its album and the track itself have it.
+def played_by(
+    style: Style, levels: Iterable[tuple[tuple[int, ...], float, float | None]]
+) -> tuple[Style, Character, np.random.Generator]:
+    """A style as an artist, an album and a track have it: what `render` starts from.
 
     Parameters
     ----------
@@ -162,8 +157,6 @@ def play(
     levels : iterable of (seed, strength, chance)
         Of artist, album and track: what its random numbers depend on, the scale of its character,
         and the chance that it borrows a part of another style (None: nobody asks).
-    sr, seconds, channels
-        As in `render`.
     """
     characters = []
     for seed, strength, chance in levels:
@@ -172,7 +165,7 @@ def play(
         if chance is not None:
             style = borrow(style, rng, chance=chance)
     first, *others = characters
-    return render(style, sum(others, first), rng, sr=sr, seconds=seconds, channels=channels)
+    return style, sum(others, first), rng
 
 
 def write_audio(path: Path, samples: NDArray[np.int16], sr: int) -> None:
