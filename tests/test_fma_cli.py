@@ -6,7 +6,7 @@ import json
 import pytest
 from fma_server import serving
 from fma_tree import features_csv, genres_csv, tracks_csv, write
-from test_fma_archive import pack
+from test_fma_fetching import pack
 from typer.testing import CliRunner
 
 from matt.cli.app import app

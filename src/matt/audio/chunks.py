@@ -300,14 +300,7 @@ def examine_wavpack(stream: BinaryIO, start: int, stop: int) -> Structure:
                 end = max(end, block.end)
             position += block.length
             continue
-        found = find_header(
-            stream,
-            position + 1,
-            stop,
-            _CAPTURE,
-            _WAVPACK,
-            lambda _, header: _block(header) is not None,
-        )
+        found = find_header(stream, position + 1, stop, _CAPTURE, _WAVPACK, _is_block)
         if found < 0:
             cut = "; its last block is cut" if block is not None else ""
             break  # what is left is no audio

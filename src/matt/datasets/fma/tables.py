@@ -320,7 +320,7 @@ def _explain(path: Path, types: Mapping[str, Any], levels: int) -> str:
     with _rows(path) as rows:
         try:
             for number, row in enumerate(rows):
-                began, line = _line_of(rows) + 1, began
+                began, line = rows.line_num + 1, began
                 if number < levels + (levels > 1) or not row:
                     continue
                 if len(row) != len(types):
@@ -338,10 +338,6 @@ def _explain(path: Path, types: Mapping[str, Any], levels: int) -> str:
         except UnicodeDecodeError:
             return f"below line {began} it is not UTF-8 text; {AGAIN}"
     return ""
-
-
-def _line_of(rows: Any) -> int:
-    return int(rows.line_num)
 
 
 def _number(kind: Any) -> bool:
@@ -379,15 +375,7 @@ RANKS = {"small": 0, "medium": 1, "large": 2}
 _INTEGERS = {
     "album": ("comments", "favorites", "id", "listens", "tracks"),
     "artist": ("comments", "favorites", "id"),
-    "track": (
-        "bit_rate",
-        "comments",
-        "duration",
-        "favorites",
-        "interest",
-        "listens",
-        "number",
-    ),
+    "track": ("bit_rate", "comments", "duration", "favorites", "interest", "listens", "number"),
 }
 _FLOATS = {"artist": ("latitude", "longitude")}
 _NEEDED = (
