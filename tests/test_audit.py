@@ -18,7 +18,7 @@ from matt.config import Settings
 from matt.datasets import near_duplicates, table
 from matt.datasets.audit import audit, hashes_of, is_cheap
 from matt.datasets.near_duplicates import find_near_duplicates, standardised, track_vectors
-from matt.datasets.table_settings import parse
+from matt.datasets.table import parse
 from matt.models.settings import TrainingSettings
 
 D = 11

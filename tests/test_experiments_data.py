@@ -14,7 +14,7 @@ from matt.datasets import fma, table
 from matt.datasets.fma.simulate import write_tree
 from matt.datasets.folder import scan
 from matt.datasets.synthetic import write_library
-from matt.datasets.table_settings import parse
+from matt.datasets.table import parse
 from matt.features.extract import extract_all
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from matt.datasets.table_settings import JoinSettings, TableSettings
+from matt.datasets.table import JoinSettings, TableSettings
 from matt.errors import ConfigError
 from matt.models import settings
 from matt.models.augmentation import POWERS

@@ -17,7 +17,7 @@ from matt import Bags, ConfigError, DataError, FeatureStore, Tracks
 from matt.cli.app import app
 from matt.datasets import table
 from matt.datasets.cells import ids
-from matt.datasets.table_settings import parse
+from matt.datasets.table import parse
 from matt.evaluation.scores import majority, score
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import TrainingSettings

@@ -410,12 +410,18 @@ def told(schema: Any, *, prefix: str = "") -> tuple[Setting, ...]:
             kind=_KINDS[_kind(shape)] + " or none" * may_be_absent,
             values=_values(field.name, shape),
             default=default_of(field),
-            text=_markup(shape.get("description", "")),
+            text=_markup(_meaning(schema, field.name)),
         )
         for field in fields(schema)
         if section_of(schema, field.name) is None
         for shape, may_be_absent in [_shapes(schema)[field.name]]
     )
+
+
+def _meaning(schema: Any, name: str) -> str:
+    """Text below a setting, from the class that declares it: pydantic looks into one class only."""
+    owner = next(base for base in schema.__mro__ if name in inspect.get_annotations(base))
+    return str(_shapes(owner)[name][0].get("description", ""))
 
 
 def about(schema: Any) -> str:

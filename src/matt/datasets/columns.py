@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError, DataError, first_few
+from ..errors import DataError, first_few
 from ..files import open_parquet
+from ..settings import Checked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,41 +26,28 @@ COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How a CSV is written; Parquet says so itself.
-
-    Attributes
-    ----------
-    header_rows : int >= 1
-        Rows that together name the columns.
-    delimiter : str
-        One character; ``""`` is a tab for ``.tsv`` and ``.tab``, else a comma.
-    encoding : str
-    missing : tuple of str
-        Cells without a value.
-
-    Raises
-    ------
-    ConfigError
-        If a value makes no sense.
-    """
+class Layout(Checked):
+    """How a CSV is written; Parquet says so itself."""
 
     header_rows: int = 1
+    """Rows of a CSV that together name the columns, joined with ``_``. With several, a row below
+    them that names nothing but the first column belongs to them, as pandas writes it.
+    """
     delimiter: str = ""
+    """Of a CSV; by default a tab for ``.tsv`` and else a comma."""
     encoding: str = "utf-8"
-    missing: tuple[str, ...] = ("",)
+    """Of a CSV."""
 
-    def __post_init__(self) -> None:
+    def problems(self) -> Iterator[str]:
+        """See `Checked.problems`."""
         if self.header_rows < 1:
-            raise ConfigError(f"header_rows is {self.header_rows}; columns need at least one row")
+            yield f"header_rows is {self.header_rows}; columns need at least one row"
         if len(self.delimiter) > 1:
-            raise ConfigError(f"delimiter is {self.delimiter!r}; use one character")
+            yield f"delimiter is {self.delimiter!r}; use one character"
         try:
             codecs.lookup(self.encoding)
         except LookupError:
-            raise ConfigError(
-                f"encoding is {self.encoding!r}, which is unknown; try 'utf-8' or 'latin-1'"
-            ) from None
+            yield f"encoding is {self.encoding!r}, which is unknown; try 'utf-8' or 'latin-1'"
 
     def separator(self, path: Path) -> str:
         """The delimiter of a file."""
@@ -175,10 +163,16 @@ def line_numbers(path: Path, layout: Layout, rows: Collection[int]) -> list[int]
     return found
 
 
-def find_fault(path: Path, layout: Layout, heading: Heading, numbers: Collection[str]) -> str:
+def find_fault(
+    path: Path,
+    layout: Layout,
+    heading: Heading,
+    numbers: Collection[str],
+    missing: Collection[str],
+) -> str:
     """What is wrong with a CSV, with its line; empty if nothing is found."""
     n_cells = len(heading.names)
-    missing = {*NO_NUMBER, *layout.missing}
+    gone = {*NO_NUMBER, *missing}
     checked = [(i, name) for i, name in enumerate(heading.names) if name in numbers]
     with lines_of(path, layout) as reader:
         try:
@@ -196,7 +190,7 @@ def find_fault(path: Path, layout: Layout, heading: Heading, numbers: Collection
                     return f"line {line} has {len(row)} cells, the heading {n_cells}; {remedy}"
                 for i, name in checked:
                     cell = row[i].strip()
-                    if cell not in missing and not is_number(cell):
+                    if cell not in gone and not is_number(cell):
                         return (
                             f"line {reader.line_num}: {name} is {cell!r}, which is no number; "
                             "correct it, or leave that column out of the features"
@@ -270,7 +264,12 @@ def read_heading(path: Path, layout: Layout) -> Heading:
 
 
 def read_columns(
-    path: Path, layout: Layout, *, text: Collection[str] = (), numbers: Collection[str] = ()
+    path: Path,
+    layout: Layout,
+    *,
+    text: Collection[str] = (),
+    numbers: Collection[str] = (),
+    missing: Collection[str] = (),
 ) -> tuple[dict[str, pa.ChunkedArray], tuple[str, ...]]:
     """Read all columns of a file.
 
@@ -280,6 +279,8 @@ def read_columns(
     layout : Layout
     text, numbers : collections of str
         Columns of a CSV that are not left to guessing. ``"007"`` stays as it is in a text.
+    missing : collection of str
+        Cells of a CSV without a value.
 
     Returns
     -------
@@ -299,7 +300,7 @@ def read_columns(
             table = file.read()
             table.validate(full=True)  # a damaged text would fail only later
     else:
-        table, notes = _read_csv(path, layout, heading, text, numbers)
+        table, notes = _read_csv(path, layout, heading, text, numbers, missing)
     if not table.num_rows:
         raise DataError(f"{path} has names of columns but no row of data; {TO_READ_AGAIN}")
     return dict(zip(table.column_names, table.columns, strict=True)), notes
@@ -327,11 +328,12 @@ def _read_csv(
     heading: Heading,
     text: Collection[str],
     numbers: Collection[str],
+    missing: Collection[str],
 ) -> tuple[pa.Table, tuple[str, ...]]:
     import pyarrow as pa
     import pyarrow.csv as pc
 
-    missing = [*dict.fromkeys([*NO_NUMBER, *layout.missing])]
+    gone = [*dict.fromkeys([*NO_NUMBER, *missing])]
     kinds = {name: pa.string() for name in text} | {name: pa.float64() for name in numbers}
     with named_faults(path, layout), pa.input_stream(str(path), compression="detect") as raw:
         watched = _Watched(raw)
@@ -347,12 +349,12 @@ def _read_csv(
                 parse_options=pc.ParseOptions(
                     delimiter=layout.separator(path), newlines_in_values=True
                 ),
-                convert_options=pc.ConvertOptions(null_values=missing, column_types=kinds),
+                convert_options=pc.ConvertOptions(null_values=gone, column_types=kinds),
             )
         except pa.ArrowInvalid as error:
-            why = find_fault(path, layout, heading, numbers) or str(error)
+            why = find_fault(path, layout, heading, numbers, missing) or str(error)
             raise DataError(f"{path}: {why}") from error
-    if watched.quotes % 2 and (why := find_fault(path, layout, heading, numbers)):
+    if watched.quotes % 2 and (why := find_fault(path, layout, heading, numbers, missing)):
         raise DataError(f"{path}: {why}")
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_binary(column.type):

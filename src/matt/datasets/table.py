@@ -6,33 +6,153 @@ The least that will do, if the columns have usual names (`USUAL`)::
     genre = "genre"
     features = "feature_*"
 
-What the keys mean is told by `matt.datasets.table_settings.TableSettings`. Whole numbers stay the
-ids that they are; other names become `matt.tracks.stable_id` of the name, and the name is kept in
-the column ``track``, ``artist`` or ``album``. Further columns of the table are kept as they are;
-one that is called as a field of `Tracks` gets ``table_`` before its name.
+What the keys mean is told by `TableSettings`. Whole numbers stay the ids that they are; other names
+become `matt.tracks.stable_id` of the name, and the name is kept in the column ``track``, ``artist``
+or ``album``. Further columns of the table are kept as they are; one that is called as a field of
+`Tracks` gets ``table_`` before its name.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..features.store import FeatureStore
-from ..tracks import Tracks
+from ..files import read_toml
+from ..settings import Many, Texts, made
+from ..tracks import SPLITS, Tracks
 from . import cells
-from .columns import kind_of, line_numbers, read_columns, read_heading
-from .table_settings import JoinSettings, TableSettings, layout_of, read_settings
+from .columns import Layout, kind_of, line_numbers, read_columns, read_heading
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+SPLIT_NAMES = {
+    "train": "training",
+    "training": "training",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""Names of splits that are understood without being told, in any letter case."""
+
+MISSING = ("", "nan", "NaN", "<NA>", "None", "null", "NULL", "N/A", "#N/A")
+"""Cells that mean "unknown" unless the TOML says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JoinSettings(Layout):
+    """A second table whose columns are added to the rows of the first."""
+
+    table: str
+    """Its file, relative to the TOML."""
+    on: str = ""
+    """Column of the first table that says which row belongs to it; the track by default."""
+    key: str = ""
+    """Name of that column in the second table; the same by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSettings(Layout):
+    """A table of tracks; only ``table`` has to be said if the columns have usual names."""
+
+    table: str = ""
+    """File, relative to the TOML: ``.csv``, ``.tsv`` (also compressed, e.g. ``.csv.gz``) or
+    ``.parquet``.
+    """
+    track: str = ""
+    """Column with the ids; without a name, of this or the next three or ``split``, the usual ones
+    are looked for (`matt.datasets.table.USUAL`).
+    """
+    artist: str = ""
+    """Column with the artists."""
+    album: str = ""
+    """Column with the albums."""
+    genre: str = ""
+    """Column with the genres."""
+    genre_separator: str = ""
+    """What stands between the genres of a track, e.g. ``","``; without it a cell is one genre."""
+    several: Literal["all", "first"] = "all"
+    """Of several genres keep all (multi-label), or the first alone."""
+    genres: Texts = ()
+    """The genres that are wanted; others become unknown. All by default."""
+    split: str = ""
+    """Column with the names of the splits."""
+    split_names: Mapping[str, str] | None = None
+    """What the table's names of splits mean: ``"training"``, ``"validation"``, ``"test"``, or
+    ``""`` for tracks that are in none. `SPLIT_NAMES` are understood anyway.
+    """
+    features: Texts = ()
+    """Columns of numbers, as names or patterns such as ``"mfcc_*"``."""
+    log1p: Texts = ()
+    """Those of them that are replaced by log(1 + x), such as variances."""
+    embeddings: str = ""
+    """Column with the path of a ``.npy`` file for each track, relative to the TOML, or in Parquet
+    with lists of numbers. One axis more than a vector means several segments a track.
+    """
+    audio: str = ""
+    """Column with the path of the audio file of each track, relative to the TOML."""
+    not_finite: Literal["drop", "error"] = "drop"
+    """What happens to tracks whose features hold NaN or infinite values."""
+    name: str = ""
+    """Of the features; the name of the file by default."""
+    missing: Texts = MISSING
+    """Cells that mean "unknown"."""
+    join: Annotated[tuple[JoinSettings, ...], Many] = ()
+    """See `JoinSettings`."""
+
+    def problems(self) -> Iterator[str]:
+        """See `Checked.problems`."""
+        if not self.table:
+            yield "no table is named; add a line such as table = 'tracks.csv'"
+        for name, meaning in (self.split_names or {}).items():
+            if meaning not in ("", *SPLITS):
+                yield f"split_names: {name!r} means {meaning!r}; {did_you_mean(meaning, SPLITS)}"
+        if self.features and self.embeddings:
+            yield "features and embeddings are both named; keep one of them"
+        if self.log1p and not self.features:
+            yield "log1p names columns, but features names none; name both"
+        yield from super().problems()
+
+    @property
+    def splits(self) -> dict[str, str]:
+        """Every understood name of a split in lower case, and what it means."""
+        given = {name.casefold(): meaning for name, meaning in (self.split_names or {}).items()}
+        return {**SPLIT_NAMES, **given}
+
+
+def read_settings(path: Path | str) -> TableSettings:
+    """Read a TOML file.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file and everything that is wrong in it.
+    """
+    return parse(read_toml(path), where=str(path))
+
+
+def parse(content: Mapping[str, Any], *, where: str = "table settings") -> TableSettings:
+    """Check a dictionary as it comes out of a TOML file.
+
+    Examples
+    --------
+    >>> parse({"table": "tracks.csv", "features": "mfcc_*"}).features
+    ('mfcc_*',)
+    """
+    return made(TableSettings, content, where=where)
+
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "track": ("track_id", "track", "song_id", "id"),
@@ -69,8 +189,7 @@ class Source:
         """
         joins = settings.join
         paths = [folder / settings.table, *(folder / join.table for join in joins)]
-        layouts = [layout_of(settings, settings.missing)]
-        layouts += [layout_of(join, settings.missing) for join in joins]
+        layouts: list[Layout] = [settings, *joins]
         headings = [
             read_heading(path, layout).names for path, layout in zip(paths, layouts, strict=True)
         ]
@@ -90,6 +209,7 @@ class Source:
                 layout,
                 text=[name for name in names if name in text],
                 numbers=[name for name in names if name in chosen],
+                missing=settings.missing,
             )
             parts.append(columns)
             notes += some
@@ -109,7 +229,7 @@ class Source:
 
     def where(self, rows: Collection[int]) -> str:
         """The lines of some rows of the first table, for a message."""
-        lines = line_numbers(self.path, layout_of(self.settings, self.settings.missing), rows)
+        lines = line_numbers(self.path, self.settings, rows)
         unit = "row" if kind_of(self.path) == ".parquet" else "line"
         return f"{unit}{'s' if len(lines) > 1 else ''} {first_few(lines)} of {self.path.name}"
 

@@ -17,7 +17,7 @@ from ..datasets.fma.loading import load_features, load_tracks
 from ..datasets.fma.simulate import simulate
 from ..datasets.invented.catalogue import MEDIUM
 from ..datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
-from ..datasets.table_settings import parse
+from ..datasets.table import parse
 from ..errors import ConfigError, DataError, did_you_mean
 from ..features.kernels.frames import COLUMNS
 from ..features.store import FeatureStore
