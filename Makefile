@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 say = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports test test-slow test-oldest docs bench clean
+.PHONY: help demo check format lint types imports test test-slow test-oldest check-gpu docs bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -52,6 +52,10 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
 		-c .venv-oldest/oldest.txt -e . pytest hypothesis
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
+
+# Not part of `check`: nothing else needs a GPU. The figures go to benchmarks/gpu.json.
+check-gpu: $(INSTALLED) ## what needs a CUDA device: its tests, and how fast it trains
+	@$(BIN)/python -m benchmarks.gpu
 
 # The pages of the API are generated; a page of a module that is gone would be a warning.
 docs: $(INSTALLED) ## the documentation, warnings as errors

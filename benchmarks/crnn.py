@@ -14,6 +14,7 @@ library, seed by seed.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 from itertools import pairwise
@@ -80,24 +81,31 @@ def batch() -> tuple[Tensor, Tensor]:
     return torch.randn(N_CLIPS, *SHAPE, generator=draw), torch.arange(N_CLIPS) % N_GENRES
 
 
-@cache
-def ours(precision: str, by_channel: bool) -> Any:
-    """One step of ours, made once."""
+def training_step(
+    model: ModelSettings, training: TrainingSettings, x: Tensor, genres: Tensor
+) -> Callable[[], None]:
+    """One step of a network, each segment being a bag, on the device of the segments."""
     torch.manual_seed(0)
-    settings = replace(TRAINING, precision=precision)
-    model = replace(MODEL, channel_dropout=by_channel)
-    network = build_network(model, SHAPE, N_GENRES).train()
-    optimizer, scaler = make_optimizer(network, settings), make_scaler(settings, CPU)
-    offsets, alone = torch.arange(N_CLIPS + 1), torch.zeros(N_CLIPS)
+    device = x.device
+    network = build_network(model, x.shape[1:], N_GENRES).to(device).train()
+    optimizer, scaler = make_optimizer(network, training), make_scaler(training, device)
+    offsets = torch.arange(len(x) + 1, device=device)
+    alone, genres = torch.zeros(len(x), device=device), genres.to(device)
 
     def work() -> None:
-        x, genres = batch()
-        with autocast(settings, CPU):
+        with autocast(training, device):
             output = network(x, offsets, alone)
         loss = nn.functional.cross_entropy(output.logits, genres)
         step(loss, network, optimizer, clip_norm=0.0, scaler=scaler)
 
     return work
+
+
+@cache
+def ours(precision: str, by_channel: bool) -> Callable[[], None]:
+    """One step of ours, made once."""
+    model = replace(MODEL, channel_dropout=by_channel)
+    return training_step(model, replace(TRAINING, precision=precision), *batch())
 
 
 @cache

@@ -1,11 +1,14 @@
 """``python -m benchmarks.models``: parameters, speed and memory of every model in ``experiments/``.
 
 Writes docs/models.md. Features are simulated, with the shapes of FMA's columns and of the paper's
-log-mel; every row is measured in a process of its own, on one thread.
+log-mel; every row is measured in a process of its own, on one thread. What a GPU does stands in
+gpu.json, see `benchmarks.gpu`; ``--gpu`` puts that alone into the page.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import multiprocessing
 import statistics
 import time
@@ -25,6 +28,8 @@ from .paired import resident_peak
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "models.md"
+GPU_FIGURES = Path(__file__).parent / "gpu.json"
+GPU_HEADING = "## On a GPU\n"
 N_GENRES, ALBUM, RUNS = 16, 4, 3
 N_VECTORS, N_MAPS, N_FITTED = 640, 16, 4_000  # segments of a step; tracks that a baseline learns
 GENRES = tuple(f"genre {number}" for number in range(N_GENRES))
@@ -36,6 +41,11 @@ NETWORKS_NOTE = (
 BASELINES_NOTE = (
     f"Of scikit-learn; each learned {N_FITTED:,} lone tracks of random values, which is harder "
     "than music, and predicted them."
+)
+GPU_NOTE = (
+    "A step is forward, backward and the optimiser, on log-mels that lie on the card; an epoch is "
+    "training alone, crnn with 16 lone tracks a step, the default with up to 160 albums of four. "
+    "Peak memory is what torch held on the card, the features of an epoch included."
 )
 TEXT = """\
 # The models
@@ -192,15 +202,59 @@ def baseline_table(rows: list[dict[str, Any]]) -> Table:
     )
 
 
+def gpu_section(figures: dict[str, Any] | None) -> str:
+    """What the page says of a GPU, from the figures of `benchmarks.gpu`."""
+    if figures is None:
+        return (
+            f"{GPU_HEADING}\nNot measured yet. Where there is a CUDA device, `make check-gpu` runs "
+            "the tests that need one, and measures.\n"
+        )
+    names, numbers = ("model", "work", "precision"), ("segments a second", "peak memory, MB")
+    columns = (
+        *map(Column, names),
+        Column("segments", "int"),
+        Column("seconds", "number"),
+        *(Column(name, "int") for name in numbers),
+    )
+    rows = tuple(tuple(row.values()) for row in figures["rows"])
+    used = ", ".join(f"{name} {version}" for name, version in figures["versions"].items())
+    tests, launched = figures["tests"], figures["torchrun"]["seconds"]
+    return (
+        f"{GPU_HEADING}\nOn one {figures['card']}, with simulated features as above. "
+        f"`make check-gpu` took {figures['seconds'] / 60:.1f} minutes: {tests['passed']} tests "
+        f"that need a GPU passed in {tests['seconds']:.0f} s, and `matt train` of a small table "
+        f"as one process under torchrun took {launched:.0f} s, most of it to start.\n\n"
+        f"{Table('On a GPU', columns, rows, (GPU_NOTE,)).to_markdown()}\n"
+        f"Measured with CUDA {figures['cuda']}, {used}.\n"
+    )
+
+
+def gpu_figures() -> dict[str, Any] | None:
+    """What was measured on a GPU, if anything was."""
+    if not GPU_FIGURES.exists():
+        return None
+    found: dict[str, Any] = json.loads(GPU_FIGURES.read_text(encoding="utf-8"))
+    if found["problems"]:
+        raise SystemExit(f"{GPU_FIGURES} is not whole: {'; '.join(found['problems'])}")
+    return found
+
+
 def page(networks: list[dict[str, Any]], baselines: list[dict[str, Any]]) -> str:
     """The text of docs/models.md."""
     tables = network_table(networks).to_markdown(), baseline_table(baselines).to_markdown()
     used = ", ".join(f"{name} {version}" for name, version in versions().items())
-    return TEXT + "\n".join(tables) + f"\nMeasured with {used}.\n"
+    measured = TEXT + "\n".join(tables) + f"\nMeasured with {used}.\n"
+    return f"{measured}\n{gpu_section(gpu_figures())}"
 
 
 def main() -> None:
     """Measure everything and write the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.models")
+    parser.add_argument("--gpu", action="store_true", help="only what gpu.json holds")
+    if parser.parse_args().gpu:
+        kept, _, _ = PAGE.read_text(encoding="utf-8").partition(f"\n{GPU_HEADING}")
+        PAGE.write_text(f"{kept}\n{gpu_section(gpu_figures())}", encoding="utf-8")
+        return
     networks: list[dict[str, Any]] = []
     baselines: list[dict[str, Any]] = []
     for name in names():

@@ -30,8 +30,9 @@ def launch(folder, module, function, *rest, size=2, backend="gloo"):
     """Output and exit code of each rank, once all have ended."""
     folder.mkdir(exist_ok=True)
     place = folder / "meeting"
-    paths = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parent)]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    here = Path(__file__).parent
+    paths = [str(here.parent / "src"), str(here), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
     ranks = [
         subprocess.Popen(
             [
