@@ -1,5 +1,6 @@
-"""What `python -m benchmarks` does before it measures."""
+"""What benchmarks do before they measure, and what is told of a GPU."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+
+from benchmarks import gpu, models
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ("h5py", "librosa", "sklearn", "numba")
@@ -43,3 +47,46 @@ def test_claims_that_nobody_asked_for_cost_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_the_check_for_a_gpu_says_in_a_line_that_there_is_none(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", "--out", str(tmp_path / "gpu.json")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "this check needs a CUDA device, and torch finds none here\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_says_of_a_gpu_what_was_measured():
+    assert models.PAGE.read_text(encoding="utf-8").endswith(
+        f"\n{models.gpu_section(models.gpu_figures())}"
+    )
+
+
+def test_figures_of_a_gpu_are_told_when_they_are_whole(tmp_path, monkeypatch):
+    card = gpu.Card("cpu")
+    figures = {
+        **card.describe(),
+        "card": "Pocket calculator",
+        "rows": [gpu.row(card, "crnn", "step", "bfloat16", 14, 0.25)],
+        "problems": [],
+        "torchrun": {"seconds": 9.0},
+        "tests": {"passed": 77, "seconds": 31.0},
+        "seconds": 150.0,
+    }
+    monkeypatch.setattr(models, "GPU_FIGURES", tmp_path / "gpu.json")
+    assert "Not measured yet" in models.gpu_section(models.gpu_figures())
+    models.GPU_FIGURES.write_text(json.dumps(figures))
+    told = models.gpu_section(models.gpu_figures())
+    for text in ("Pocket calculator", "77 tests", "2.5 minutes", "| crnn | step | bfloat16 | 14 |"):
+        assert text in told
+    assert "| 0.25 | 56 |" in told  # 14 segments in a quarter of a second
+    models.GPU_FIGURES.write_text(json.dumps({**figures, "problems": ["tests: 3 failed"]}))
+    with pytest.raises(SystemExit, match="not whole: tests: 3 failed"):
+        models.gpu_figures()
