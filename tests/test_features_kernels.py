@@ -1,4 +1,9 @@
-"""Each kernel beside the function of librosa, numpy or scipy that it stands for."""
+"""Each kernel beside the function of librosa, numpy or scipy that it stands for.
+
+The log-mel map against numpy's spectra, Slaney's formula and ideal signals.
+
+FMA's own script on ten real clips, ideal signals, and the cases it leaves undefined.
+"""
 
 import itertools
 import tracemalloc
@@ -7,19 +12,29 @@ import librosa
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.signal
+import scipy.stats
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from matt import ConfigError, DataError
 from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
 from matt.features.kernels.frames import (
+    COLUMNS,
+    SIZES,
+    STATISTICS,
     centroid_and_bandwidth,
     contrast,
     frame_features,
     group_moments,
+    logmel,
     rolloff,
+    summary,
     zero_crossing_rate,
 )
 from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
+from matt.features.spec import SUMMARY_SIZE, FeatureSpec
 
 SR, N_FFT, HOP = 22_050, 2048, 512
 ROOM = 31  # zeros behind 1025 bins make groups of 32
@@ -248,3 +263,290 @@ def test_zero_crossings_are_librosas(pattern, times):
     y = np.repeat(pattern, times).astype(np.float32)
     expected = librosa.feature.zero_crossing_rate(y, frame_length=N_FFT, hop_length=HOP)[0]
     np.testing.assert_array_equal(zero_crossing_rate(y), expected)
+
+
+SR_LOGMEL = 12_000
+
+
+def slaney_filters(sr, n_fft, n_mels):
+    """Triangles of area 1 on Slaney's mel scale: linear below 1 kHz, logarithmic above."""
+    step, bend = np.log(6.4) / 27, 15.0  # mel at 1 kHz
+    top = sr / 2 * 3 / 200 if sr / 2 < 1000 else bend + np.log(sr / 2 / 1000) / step
+    mels = np.linspace(0, top, n_mels + 2)
+    edges = np.where(mels < bend, mels * 200 / 3, 1000 * np.exp(step * (mels - bend)))
+    frequencies = np.arange(1 + n_fft // 2) * sr / n_fft
+    bank = np.zeros((n_mels, len(frequencies)))
+    for i, (low, centre, high) in enumerate(zip(edges, edges[1:], edges[2:], strict=False)):
+        rise = (frequencies - low) / (centre - low)
+        fall = (high - frequencies) / (high - centre)
+        bank[i] = np.maximum(0, np.minimum(rise, fall)) * 2 / (high - low)
+    return bank
+
+
+def oracle(y, sr, n_fft, hop_length, n_mels):
+    """The same map in double precision: numpy's spectra, the filters above."""
+    window = scipy.signal.get_window("hann", n_fft)  # periodic
+    mirrored = np.pad(y.astype(float), n_fft // 2, mode="reflect")
+    frames = np.lib.stride_tricks.sliding_window_view(mirrored, n_fft)[::hop_length]
+    power = np.abs(np.fft.rfft(frames * window)).T ** 2
+    decibels = 10 * np.log10(np.maximum(1e-10, slaney_filters(sr, n_fft, n_mels) @ power))
+    return np.maximum(decibels, decibels.max() - 80)
+
+
+@pytest.mark.parametrize(
+    ("sr", "n_fft", "hop_length", "n_mels"),
+    [
+        (12_000, 2048, 256, 96),
+        (12_000, 1024, 256, 64),
+        (22_050, 2048, 512, 128),
+        (1_900, 512, 128, 17),
+    ],
+)
+def test_equals_an_independent_computation(sr, n_fft, hop_length, n_mels):
+    rng = np.random.default_rng(0)
+    y = rng.normal(scale=0.1, size=2 * sr + 77) * np.linspace(0, 1, 2 * sr + 77) ** 4
+    found = logmel(y, sr=sr, n_fft=n_fft, hop_length=hop_length, n_mels=n_mels)
+    expected = oracle(y, sr, n_fft, hop_length, n_mels)
+    # Half a step of float16 below 128 dB, and the rounding of single-precision spectra.
+    np.testing.assert_allclose(found.astype(float), expected, atol=0.035)
+
+
+def test_the_papers_map_is_96_by_1360():
+    spec = FeatureSpec.logmel()
+    y = np.random.default_rng(0).normal(scale=0.1, size=348_000)
+    found = logmel(y)
+    assert found.shape == spec.shape == (96, 1360)
+    assert found.dtype == spec.dtype == "float16"
+
+
+def test_a_tone_lights_up_the_band_of_its_frequency():
+    y = np.sin(2 * np.pi * 1000 * np.arange(SR_LOGMEL) / SR_LOGMEL)
+    loudest = logmel(y).astype(float).mean(axis=1).argmax()
+    bank = slaney_filters(SR_LOGMEL, 2048, 96)
+    assert (
+        bank[loudest, round(1000 * 2048 / SR_LOGMEL)]
+        == bank[:, round(1000 * 2048 / SR_LOGMEL)].max()
+    )
+
+
+@given(gain=st.floats(1e-3, 1), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_loudness_is_kept(gain, seed):
+    y = np.random.default_rng(seed).normal(scale=0.1, size=6_000)
+    louder, softer = logmel(y).astype(float), logmel(gain * y).astype(float)
+    np.testing.assert_allclose(louder - softer, -20 * np.log10(gain), atol=0.07)
+
+
+def test_nothing_lies_more_than_80_db_below_the_loudest():
+    y = np.zeros(2 * SR_LOGMEL)
+    y[:SR_LOGMEL] = np.random.default_rng(0).normal(size=SR_LOGMEL)
+    found = logmel(y).astype(float)
+    assert found.max() - found.min() == pytest.approx(80, abs=0.07)
+
+
+def test_silence_is_the_floor():
+    assert (logmel(np.zeros(SR_LOGMEL)) == -100).all()
+
+
+def test_audio_shorter_than_a_frame_is_refused():
+    with pytest.raises(DataError, match="at least n_fft=2048 samples, got shape"):
+        logmel(np.zeros(2047))
+    with pytest.raises(DataError, match="one channel"):
+        logmel(np.zeros((2, SR_LOGMEL)))
+
+
+def test_too_many_bands_are_a_matter_of_settings():
+    with pytest.raises(ConfigError, match="use fewer bands or a larger n_fft"):
+        logmel(np.zeros(SR_LOGMEL), n_fft=64)
+
+
+def test_fast_moves_few_values_and_those_by_the_last_bit():
+    rng = np.random.default_rng(0)
+    y = rng.normal(scale=0.1, size=3 * SR_LOGMEL) * np.linspace(0, 1, 3 * SR_LOGMEL) ** 4
+    exact, fast = logmel(y), logmel(y, precision="fast")
+    moved = exact != fast
+    assert 0 < moved.mean() < 0.005
+    steps = np.abs(exact.astype(float) - fast.astype(float)) / np.spacing(np.abs(exact)).astype(
+        float
+    )
+    assert steps.max() <= 1
+
+
+SR_SUMMARY = 22_050
+RMS_OF_TONE = 0.3 / np.sqrt(2) * np.sqrt(3 / 8)  # of windowed frames; 3/8 is a Hann window's power
+HIGHER = np.array([statistic in ("skew", "kurtosis") for _, statistic, _ in COLUMNS])
+
+
+def tone(frequency, *, seconds=1.5, sr=SR_SUMMARY, gain=0.3):
+    return (gain * np.sin(2 * np.pi * frequency * np.arange(int(seconds * sr)) / sr)).astype("f4")
+
+
+def value(values, feature, statistic, number=1):
+    return values[COLUMNS.index((feature, statistic, f"{number:02d}"))]
+
+
+def assert_close(found, expected):
+    """The tolerances of parity: 1e-3 relative, and 1e-3 absolute where there are high moments."""
+    tolerance = 1e-3 * np.abs(expected) + np.where(HIGHER, 1e-3, 0)
+    wrong = [
+        (column, a, b)
+        for column, a, b, t in zip(COLUMNS, found, expected, tolerance, strict=True)
+        if not abs(a - b) <= t
+    ]
+    assert not wrong
+
+
+@pytest.fixture(scope="module")
+def reference(shared_data):
+    """(columns, values by track id), as FMA's script wrote them."""
+    lines = (shared_data / "fma_clips" / "features_fma_script.csv").read_text().splitlines()
+    header = list(zip(*(line.split(",")[1:] for line in lines[:3]), strict=True))
+    rows = (line.split(",") for line in lines[3:] if not line.startswith("track_id"))
+    return header, {int(row[0]): np.array(row[1:], float) for row in rows}
+
+
+@pytest.mark.parametrize("track_id", [2, 5, 182, 255, 256, 368, 459, 574, 676, 690])
+def test_equals_the_output_of_fmas_script_on_real_clips(reference, shared_data, track_id):
+    columns, expected = reference
+    assert tuple(columns) == COLUMNS
+    y, sr = soundfile.read(shared_data / "fma_clips" / f"{track_id:06d}.mp3", always_2d=True)
+    assert_close(summary(y.mean(axis=1), sr), expected[track_id])
+
+
+def test_columns_are_unique_sorted_and_as_many_as_the_spec_says():
+    assert len(set(COLUMNS)) == SUMMARY_SIZE
+    assert sorted(COLUMNS) == list(COLUMNS)
+
+
+def test_statistics_are_those_of_scipy_and_numpy():
+    y = np.random.default_rng(0).normal(size=SR_SUMMARY).astype("f4")
+    rows = frame_features(y, SR_SUMMARY)
+    oracles = {
+        "kurtosis": lambda x: scipy.stats.kurtosis(x, axis=1),
+        "max": lambda x: x.max(axis=1),
+        "mean": lambda x: x.mean(axis=1),
+        "median": lambda x: np.median(x, axis=1),
+        "min": lambda x: x.min(axis=1),
+        "skew": lambda x: scipy.stats.skew(x, axis=1),
+        "std": lambda x: x.std(axis=1),
+    }
+    assert tuple(oracles) == STATISTICS
+    expected = [oracles[s](rows[f].astype(float)) for f, s in itertools.product(SIZES, STATISTICS)]
+    np.testing.assert_allclose(
+        summary(y, SR_SUMMARY), np.concatenate(expected), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_a_tone_has_its_own_centroid_pitch_class_and_zero_crossings():
+    values = summary(tone(440), SR_SUMMARY)
+    assert value(values, "spectral_centroid", "median") == pytest.approx(440, rel=0.01)
+    assert value(values, "zcr", "median") == pytest.approx(2 * 440 / SR_SUMMARY, abs=2 / 2048)
+    assert value(values, "rmse", "median") == pytest.approx(RMS_OF_TONE, rel=0.01)
+    for chroma in ("chroma_stft", "chroma_cqt", "chroma_cens"):
+        medians = [value(values, chroma, "median", number) for number in range(1, 13)]
+        assert np.argmax(medians) == 9  # A, counted from C
+
+
+def test_the_frequency_axis_is_that_of_22050_hz_at_any_rate():
+    values = summary(tone(880, sr=44_100), 44_100)
+    assert value(values, "spectral_centroid", "median") == pytest.approx(440, rel=0.01)
+    # The constant-Q transform knows the true rate: an A all the same, not one octave and a bit off.
+    fifth = summary(tone(660, sr=44_100), 44_100)
+    medians = [value(fifth, "chroma_cqt", "median", number) for number in range(1, 13)]
+    assert np.argmax(medians) == 4  # E
+
+
+def test_chroma_has_twelve_bins_an_octave():
+    """Told another number, librosa folds bins of the transform into the wrong pitch classes."""
+    y = sum(tone(f) for f in (261.63, 329.63, 392.00))  # C, E, G
+    chroma = frame_features(y, SR_SUMMARY)["chroma_cqt"].mean(axis=1)
+    assert set(np.argsort(chroma)[-3:]) == {0, 4, 7}
+
+
+def test_all_silent_audio_has_finite_values_and_no_chroma():
+    values = summary(np.zeros(SR_SUMMARY, "f4"), SR_SUMMARY)
+    assert np.isfinite(values).all()
+    for (feature, statistic, _), found in zip(COLUMNS, values, strict=True):
+        if feature.startswith(("chroma", "tonnetz", "zcr", "rmse")):
+            assert found == 0, (feature, statistic)
+
+
+@pytest.mark.parametrize("sr", [11_025, 44_100, 96_000])
+def test_frames_of_silence_do_not_depend_on_rounding(sr):
+    """In the middle of the audio and at its end; a gain of 1 + 1e-6 moves rounding errors only."""
+    rng = np.random.default_rng(0)
+    y = tone(220, seconds=4, sr=sr) + rng.normal(scale=0.02, size=4 * sr).astype("f4")
+    y[int(1.1 * sr) : int(2.7 * sr)] = 0
+    y[int(3.6 * sr) :] = 0
+    found, expected = summary(y * np.float32(1 + 1e-6), sr), summary(y, sr)
+    if sr > 48_000:  # contrast reads the band that the resampler left empty, silence or not
+        contrast = np.array([feature == "spectral_contrast" for feature, _, _ in COLUMNS])
+        found[contrast] = expected[contrast]
+    assert_close(found, expected)
+    assert (frame_features(y, sr)["chroma_cqt"].max(axis=0) == 0).any()
+
+
+def test_a_silent_frame_has_no_chroma_and_its_neighbours_do():
+    y = np.concatenate([tone(440), np.zeros(SR_SUMMARY, "f4")])
+    rows = frame_features(y, SR_SUMMARY)
+    last = 1 + len(tone(440)) // 512
+    for feature in ("chroma_stft", "chroma_cqt"):
+        assert (rows[feature][:, last + 3 :] == 0).all()
+        assert (rows[feature][:, : last - 3].max(axis=0) == 1).all()  # scaled to 1, as librosa does
+
+
+@pytest.mark.parametrize("sr", [8_000, 11_025, 44_100, 48_000, 192_000])
+@pytest.mark.parametrize("samples", [1, 7, 801, 4_410])
+def test_short_audio_and_unusual_rates_have_finite_values(samples, sr):
+    y = np.random.default_rng(samples).normal(scale=0.1, size=samples)
+    assert np.isfinite(summary(y, sr)).all()
+
+
+@pytest.mark.parametrize("sr", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
+def test_no_length_around_a_second_is_too_short_for_the_lowest_octave(sr):
+    for seconds in (0.9, 1.02, 1.1, 1.26, 1.5):
+        flat = tone(440 * 2 ** (-0.49 / 12), seconds=seconds, sr=sr)  # the longest filters
+        assert np.isfinite(summary(flat, sr)).all()
+
+
+def test_padding_of_short_audio_is_not_counted():
+    y = tone(440, seconds=0.3)
+    rows = frame_features(y, SR_SUMMARY)
+    assert {row.shape for row in rows.values()} == {(n, 1 + len(y) // 512) for n in SIZES.values()}
+    assert value(summary(y, SR_SUMMARY), "rmse", "median") == pytest.approx(RMS_OF_TONE, rel=0.02)
+
+
+def test_low_rates_keep_their_pitch():
+    chroma = frame_features(tone(440, sr=8_000), 8_000)["chroma_cqt"].mean(axis=1)
+    assert np.argmax(chroma) == 9
+
+
+def test_input_is_not_changed():
+    y = tone(440)
+    before = y.copy()
+    summary(y, SR_SUMMARY)
+    np.testing.assert_array_equal(y, before)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.zeros(0), "leave out empty files"),
+        (np.zeros((2, 3000)), "mix the channels"),
+        (np.full(3000, np.nan), "NaN or infinite samples"),
+    ],
+)
+def test_what_is_no_audio_is_refused(y, message):
+    with pytest.raises(DataError, match=message):
+        summary(y, SR_SUMMARY)
+
+
+def test_tuning_is_estimated():
+    """A tone 30 cents sharp has the chroma of the tone itself."""
+    sharp = tone(440 * 2 ** (0.3 / 12))
+    assert librosa.estimate_tuning(y=sharp, sr=SR_SUMMARY) == pytest.approx(0.3, abs=0.02)
+    for feature in ("chroma_cqt", "chroma_cens"):
+        found, expected = (
+            np.median(frame_features(y, SR_SUMMARY)[feature], axis=1) for y in (sharp, tone(440))
+        )
+        np.testing.assert_allclose(found, expected, atol=0.03)

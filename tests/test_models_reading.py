@@ -1,4 +1,9 @@
-"""Reading: straight into tensors, the same from memory and from disk, in chunks or at once."""
+"""Reading: straight into tensors, the same from memory and from disk, in chunks or at once.
+
+Steps as large as memory allows, and maps larger than memory.
+
+Values through the inputs once: the same numbers, and the network as it was afterwards.
+"""
 
 from dataclasses import replace
 from threading import Semaphore
@@ -9,20 +14,31 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from test_models_training import FAST, problem
 
+from matt.bags import Bags
 from matt.errors import DataError
+from matt.features.blocks import ROWS, create, write_block
+from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
+from matt.models import fitting, reading
 from matt.models.network import build_network
+from matt.models.neural import NeuralClassifier
 from matt.models.reading import (
+    MOST,
     Reader,
     encode,
+    inputs_once,
     log_counts,
     moments,
     parts_of,
     read_tensor,
     segment_counts,
+    settled,
 )
-from matt.models.settings import ModelSettings, PoolingName
+from matt.models.settings import ModelSettings, PoolingName, TrainingSettings
+from matt.models.training import prepare
+from matt.tracks import Tracks
 
 CPU = torch.device("cpu")
 COUNTS = np.array([2, 1, 3, 1, 4])  # 11 segments of 5 tracks
@@ -191,3 +207,183 @@ def test_a_feature_that_does_not_vary_has_scale_one():
     _, scale = moments(Reader.open(store(values=values), IDS, CPU), IDS)
     assert scale[0] != 1
     assert scale[1:].tolist() == [1, 1]
+
+
+MODEL = ModelSettings(hidden=(11,), dropout=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_one_seed():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "shape", "low", "high"),
+    [
+        ("mlp", (518,), MOST, MOST),
+        ("identity", (518,), MOST, MOST),
+        ("mlp", (96, 1360), 1000, MOST - 1),
+        ("crnn", (96, 1360), 12, 48),
+        ("crnn_tf", (96, 1360), 12, 96),
+        ("lstm", (20, 1360), 100, 2000),
+    ],
+)
+def test_a_step_holds_what_fits_into_two_gigabytes(encoder, shape, low, high):
+    with torch.device("meta"):
+        network = build_network(ModelSettings(encoder=encoder), shape, 16)
+    chosen = settled(TrainingSettings(), network)
+    assert low <= chosen.max_segments <= high
+    assert chosen.max_segments == MOST or (
+        chosen.max_segments * 4 * network.encoder.segment_floats
+        <= reading.BUDGET
+        < (chosen.max_segments + 1) * 4 * network.encoder.segment_floats
+    )
+    assert settled(TrainingSettings(max_segments=7), network).max_segments == 7
+    assert settled(chosen, network) == chosen
+    assert len(reading.room_notes(TrainingSettings(), network)) == (chosen.max_segments < MOST)
+    assert reading.room_notes(chosen, network) == ()
+
+
+@pytest.mark.parametrize("encoder", ["crnn", "crnn_tf", "lstm"])
+def test_twice_the_frames_are_half_the_segments(encoder):
+    numbers = []
+    for frames in (512, 1024):
+        with torch.device("meta"):
+            network = build_network(ModelSettings(encoder=encoder), (96, frames), 5)
+        numbers.append(network.encoder.segment_floats)
+    assert numbers[1] == pytest.approx(2 * numbers[0], rel=0.01)
+
+
+def test_a_budget_that_is_small_is_told_and_capped_bags_are_predicted_whole(monkeypatch):
+    bags, ids, values, offsets = problem()
+    features = FeatureStore.from_arrays("toy", ids, values, offsets)
+    tracks = Tracks(ids, np.full(len(ids), -1), bags.genres)
+    model = NeuralClassifier(MODEL, replace(FAST, epochs=2))
+    floats = build_network(MODEL, (5,), 3).encoder.segment_floats
+    monkeypatch.setattr(reading, "BUDGET", 4 * floats * 3)
+    model.fit(features, bags)
+    assert any("holds at most 3 segments" in note for note in model.notes)
+    assert any("have more than 3 segments" in note for note in model.notes)
+    in_parts = model.predict(features, tracks, bags).logits
+    monkeypatch.setattr(reading, "BUDGET", 10**12)
+    np.testing.assert_allclose(model.predict(features, tracks, bags).logits, in_parts, rtol=1e-5)
+
+
+def maps_on_disk(folder, n):
+    """A store of maps (6, 30) in blocks of 8 tracks, and bags of it in two genres."""
+    rng = np.random.default_rng(0)
+    store = create(folder, FeatureSpec.embedding("maps", (6, 30), dtype="float16"))
+    for number, ids in enumerate(np.array_split(np.arange(n), n // 8)):
+        values = rng.standard_normal((len(ids), 6, 30)).astype(np.float16)
+        values[ids % 2 == 0, :3] += 1
+        ones = np.ones(len(ids), np.int64)
+        columns = (ids, ids - ids[0], ones, ["ok"] * len(ids), [""] * len(ids))
+        write_block(store, 0, number, values, dict(zip(ROWS, columns, strict=True)))
+    labels = np.arange(n) % 2
+    return store, Bags(np.arange(n), np.arange(n + 1), labels, genres=("low", "high"))
+
+
+def test_maps_larger_than_memory_are_trained_batch_by_batch(tmp_path, monkeypatch):
+    """Blocks stay memory maps, and no more than a batch of them is ever read into a buffer."""
+    n, most = 96, 5
+    folder, bags = maps_on_disk(tmp_path / "store", n)
+    settings = TrainingSettings(epochs=2, max_bags=most, lr=0.01)
+    model = ModelSettings(encoder="lstm", recurrent_units=3)
+    whole = NeuralClassifier(model, settings).fit(FeatureStore.open(folder), bags)
+    real, read, opened = FeatureStore.read, [], reading.Reader.open
+
+    def watch(store, track_ids, *, out=None):
+        read.append((len(track_ids), None if out is None else out.nbytes))
+        return real(store, track_ids, out=out)
+
+    monkeypatch.setattr(FeatureStore, "read", watch)
+    monkeypatch.setattr(reading, "_PART_BYTES", most * 6 * 30 * 2)
+    monkeypatch.setattr(
+        reading.Reader, "open", lambda *given, **_: opened(*given, max_bytes=most * 6 * 30 * 2)
+    )
+    store = FeatureStore.open(folder, in_memory=0)
+    mapped = NeuralClassifier(model, settings).fit(store, bags)
+    assert read
+    assert max(count for count, _ in read) == most
+    assert max(n_bytes for _, n_bytes in read) == most * 6 * 30 * 2  # of 96 * 6 * 30 * 2
+    (network,), (other_network,) = mapped._networks, whole._networks
+    for one, other in zip(
+        network.state_dict().values(), other_network.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    assert not any(isinstance(block, np.ndarray) and not is_map(block) for block in store.blocks)
+
+
+def is_map(array):
+    """Whether an array or what it is a view of lies in a mapped file."""
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return True
+        array = array.base
+    return False
+
+
+def data(shape=(5,)):
+    """Forty tracks on twenty albums, two segments each."""
+    album = np.arange(40) // 2
+    tracks = Tracks(np.arange(40), album % 2, ("a", "b"), album_id=album, artist_id=album)
+    values = np.random.default_rng(0).lognormal(size=(80, *shape)).astype(np.float16)
+    store = FeatureStore.from_arrays("toy", tracks.track_id, values, np.arange(0, 81, 2))
+    return tracks, store, Bags.from_tracks(tracks, by="album")
+
+
+@pytest.mark.parametrize("inputs", ["standard", "quantile"])
+@pytest.mark.parametrize("n_at_once", [1, 3, 1000])
+def test_the_values_are_those_of_the_inputs(inputs, n_at_once, monkeypatch):
+    monkeypatch.setattr("matt.models.reading._PART", 5 * n_at_once)
+    _, store, bags = data()
+    network, reader = prepare(store, bags, None, ModelSettings(inputs=inputs), CPU)
+    learned = network.inputs
+    raw, offsets = reader.read(bags.track_ids[::-1].copy())
+    with inputs_once(network, reader) as ready:
+        found, where = ready.read(bags.track_ids[::-1].copy())
+        torch.testing.assert_close(network.inputs(found), learned(raw), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(where, offsets)
+    assert network.inputs is learned
+    assert reader.memory.dtype == torch.float16  # as it was
+
+
+def test_the_network_is_whole_after_an_error():
+    _, store, bags = data()
+    network, reader = prepare(store, bags, None, ModelSettings(), CPU)
+    learned = network.inputs
+    with pytest.raises(RuntimeError, match="stop"), inputs_once(network, reader):
+        raise RuntimeError("stop")
+    assert network.inputs is learned
+
+
+@pytest.mark.parametrize(("shape", "settings"), [((5,), {}), ((8, 130), {"encoder": "lstm"})])
+def test_a_model_is_the_same_with_and_without(shape, settings, monkeypatch):
+    tracks, store, bags = data(shape)
+    model = ModelSettings(**settings, hidden=(7,), recurrent_units=3)
+    training = TrainingSettings(epochs=3, max_bags=6)
+    learn, valid = bags.take(np.arange(14)), bags.take(np.arange(14, 20))
+    once = NeuralClassifier(model, training).fit(store, learn, valid=valid)
+    monkeypatch.setattr("matt.models.reading.IN_MEMORY_BYTES", 0)
+    told = []
+    monkeypatch.setattr(fitting, "train", spied(fitting.train, told))
+    always = NeuralClassifier(model, training).fit(store, learn, valid=valid)
+    assert told == [type(always._networks[0].inputs)]  # nothing was left out
+    for one, other in zip(
+        once._networks[0].state_dict().values(), always._networks[0].state_dict().values(), strict=True
+    ):  # fmt: skip
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        once.predict(store, tracks, bags).logits,
+        always.predict(store, tracks, bags).logits,
+        atol=1e-5,
+    )
+
+
+def spied(train, told):
+    def spy(network, *args, **kwargs):
+        told.append(type(network.inputs))
+        return train(network, *args, **kwargs)
+
+    return spy
