@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from matt.evaluation import style
-from matt.evaluation.repeats import OverSplits, paired_over_splits, spread_of
+from matt.evaluation.intervals import WIDENED, mean_of
 from matt.evaluation.tables import Cell, Column, Table
 from matt.files import write_text
-from matt.grid.ranking import MAJORITY, Standing
+from matt.grid.ranking import MAJORITY, Standing, difference
 from matt.grid.study import ALONE, Study
 from matt.provenance import versions
 from matt.runs import Run
@@ -49,27 +49,13 @@ def best_control(study: Study) -> Standing:
     return next(row for row in study.standings if row.control and row.name != MAJORITY)
 
 
-def difference(row: Standing, other: Standing, part: str = "test") -> OverSplits | None:
-    """Paired difference of macro-F1."""
-    if row.name == other.name:
-        return None
-    pairs = zip(row.values(part=part), other.values(part=part), strict=True)
-    return paired_over_splits([one - two for one, two in pairs])
-
-
-def told(found: OverSplits | None) -> Cell:
-    """A difference and half of its interval, for a table."""
-    return None if found is None else (found.mean, found.half_width)
-
-
 def overview(studies: Mapping[str, tuple[Setting, Study]]) -> Table:
     """The default beside its controls, one line a data set."""
     rows: list[tuple[Cell, ...]] = []
     doubts = []
     for setting, study in studies.values():
         row, own = named(study, DEFAULT), named(study, OWN_CONTROL)
-        less = difference(row, best_control(study))
-        assert less is not None  # the default is no control
+        less = row.less(best_control(study), part="test")
         if less.low < -DOUBT:
             doubts.append(setting.name)
         rows.append(
@@ -77,9 +63,9 @@ def overview(studies: Mapping[str, tuple[Setting, Study]]) -> Table:
                 setting.name,
                 setting.repeats,
                 shown(row, "macro_f1"),
-                told(less),
-                told(difference(row, own)),
-                told(difference(row, own, ALONE)),
+                less.difference,
+                row.less(own, part="test").difference,
+                row.less(own, part=ALONE).difference,
                 shown(row, "tail_recall"),
             )
         )
@@ -92,8 +78,8 @@ DOUBT = 0.01  # a default may not be worse by more
 
 def shown(row: Standing, key: str) -> Cell:
     """Mean and deviation on test, where the score is defined on every split."""
-    found = spread_of(row.values(key, "test"))
-    return None if found.n_undefined else (found.mean, found.sd)
+    found = mean_of(row.values(key, "test"))
+    return found.spread if found.n == len(found.each) else None
 
 
 OVERVIEW = (
@@ -113,13 +99,13 @@ def table_of(setting: Setting, study: Study) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for row in study.standings:
         alone = row.scores.get(ALONE)
-        lone = None if not alone else spread_of([s.macro_f1 for s in alone if s is not None])
+        lone = mean_of([s.macro_f1 for s in alone or () if s is not None])
         rows.append(
             (
                 row.name,
                 *(shown(row, key) for key in KEYS),
-                None if lone is None else (lone.mean, lone.sd),
-                told(difference(row, control)),
+                lone.spread,
+                difference(row, control, "test"),
             )
         )
     scored = [s.n for row in study.standings for s in row.scores["test"] if s is not None]
@@ -163,9 +149,10 @@ def _lines(
     places = [place for _, place in settings]
     for (name, told), look in zip(DRAWN.items(), LOOKS, strict=True):
         rows = [named(studies[setting.folder], name) for setting, _ in settings]
-        found = [spread_of(row.values("tail_recall", "test")) for row in rows]
-        means, halves = [one.mean for one in found], [2 * one.sd / one.n**0.5 for one in found]
-        ax.errorbar(places, means, yerr=halves, fmt=look, markersize=4, capsize=2, label=told)
+        found = [row.mean("tail_recall", part="test") for row in rows]
+        means = [one.value for one in found]
+        ends = [[one.value - one.low for one in found], [one.high - one.value for one in found]]
+        ax.errorbar(places, means, yerr=ends, fmt=look, markersize=4, capsize=2, label=told)
     ax.set(xscale="log", ylim=(0, 1), ylabel="tail recall")
     ax.set_xticks(places, [f"{place:g}" for place in places])
     ax.minorticks_off()
@@ -198,7 +185,7 @@ ROWS = {
         "that its name tells"
     ),
 }
-TEXT = """\
+TEXT = f"""\
 # The long tail: the evidence
 
 <!-- Written by `python -m benchmarks.longtail OUT`: change that, not this page. -->
@@ -208,8 +195,7 @@ Which recipe is best where some genres are rare? Every table is made from runs o
 of the artists of each genre), the best epoch and the order of the rows chosen on validation, test
 scored once. A number is the mean over splits ± its standard deviation; unit: each track under its
 own label, with the prediction of its bag, or its own in the column of tracks alone. Differences are
-paired by split, on test, ± half of the 95 % t interval. Splits share tracks, so true intervals
-are wider.
+paired by split, on test, ± half of the 95 % t interval, {WIDENED}.
 
 """
 ABOUT = {
@@ -251,7 +237,7 @@ def _section(table: Table) -> str:
 CAPTION = """\
 ![Tail recall against the number of tail tracks](images/longtail.png)
 
-*Tail recall on test: mean over splits, with twice its standard error. Left: training tracks of
+*Tail recall on test: mean over splits, with its 95 % interval. Left: training tracks of
 Hip-Hop cut to so many. Right: eight genres, cut exponentially in an order that each split draws.*
 
 """

@@ -8,7 +8,8 @@ from pathlib import Path
 from matt.bags import Bags
 from matt.comparison import bag_model, fit_row
 from matt.config import SplitSettings
-from matt.evaluation.repeats import paired_over_splits, spread_of
+from matt.evaluation.intervals import mean_of, overlap
+from matt.evaluation.metrics import range_of
 from matt.evaluation.scores import Scores, score
 from matt.evaluation.tables import Cell, Column, Table
 from matt.grid.study import RepeatedSplits
@@ -40,30 +41,33 @@ def priors_table(settings: list[Setting], out: Path) -> Table:
 
 
 def _rows(setting: Setting, out: Path) -> list[tuple[Cell, ...]]:
-    scores = _scores(setting, out)
+    scores, ratio = _scores(setting, out)
     plain = [one.macro_f1 for one in scores["none given"]]
     rows: list[tuple[Cell, ...]] = []
     for name, found in scores.items():
         columns = [[getattr(one, key) for one in found] for key in KEYS]
-        spreads = [spread_of(column) for column in columns]
-        apart = paired_over_splits([one.macro_f1 - two for one, two in zip(found, plain)])
-        less = None if name == "none given" else (apart.mean, apart.half_width)
-        rows.append((setting.name, name, *((s.mean, s.sd) if s.n else None for s in spreads), less))
+        shown = (mean_of(column).spread for column in columns)
+        apart = [one.macro_f1 - two for one, two in zip(found, plain)]
+        within = range_of("macro_f1", difference=True)
+        less = mean_of(apart, ratio=ratio, within=within).difference
+        rows.append((setting.name, name, *shown, None if name == "none given" else less))
     return rows
 
 
 KEYS = ("accuracy", "macro_f1", "tail_recall")
 
 
-def _scores(setting: Setting, out: Path) -> dict[str, list[Scores]]:
+def _scores(setting: Setting, out: Path) -> tuple[dict[str, list[Scores]], float]:
+    """Scores under each prior, one a split; and how splits overlap."""
     data = load(setting, out)
     protocol = RepeatedSplits(repeats=REPEATS, imbalance=setting.imbalance, keep=setting.keep)
     row = replace(bag_model("default", DEFAULT.model, DEFAULT.training), bags=data.bags)
     found: dict[str, list[Scores]] = {name: [] for name in PRIORS}
-    for split in protocol.divide(data.tracks, SplitSettings(), seed=0, by=data.bags):
+    splits = protocol.divide(data.tracks, SplitSettings(), seed=0, by=data.bags)
+    for split in splits:
         model = fit_row(row, data.features, split.tracks, seed=split.seed)
         test = Bags.from_tracks(split.tracks, by=data.bags, split="test")
         for name, prior in PRIORS.items():
             predictions = model.predict(data.features, split.tracks, test, prior=prior)
             found[name].append(score(predictions, unit="spread"))
-    return found
+    return found, overlap(data.tracks, [split.tracks for split in splits])

@@ -7,9 +7,9 @@ from functools import cache, partial
 import numpy as np
 
 from matt import Bags, Predictions, Tracks
-from matt.evaluation.resampling import bootstrap
+from matt.evaluation.intervals import bootstrap
+from matt.evaluation.items import Items, items_of
 from matt.evaluation.tally import KS
-from matt.evaluation.units import Items, items_of
 
 from .paired import Claim
 

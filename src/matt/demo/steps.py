@@ -17,6 +17,7 @@ from ..config import Settings
 from ..datasets.embedded import fma_mfcc
 from ..datasets.folder import Scan, scan
 from ..datasets.synthetic import write_library
+from ..evaluation.intervals import overlap
 from ..evaluation.scores import Scores, majority, score
 from ..evaluation.summaries import split_table
 from ..evaluation.tables import Column, Table
@@ -124,13 +125,13 @@ def run_demo(
     clock = _Clock()
 
     tracks, features = fma_mfcc()
-    real = _compare(run, "real", tracks, features, seed, n_splits, tell)
+    real, real_ratio = _compare(run, "real", tracks, features, seed, n_splits, tell)
     clock.lap("real: training")
 
     found, report = _library(run.path, seed, n_tracks, workers, tell, clock)
     features = FeatureStore.open(run.path / f"features-{seed}-{n_tracks}")
     tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
-    synthetic = _compare(run, "synthetic", tracks, features, seed, n_splits, tell)
+    synthetic, synthetic_ratio = _compare(run, "synthetic", tracks, features, seed, n_splits, tell)
     inner = experiment.run(
         tracks,
         features,
@@ -150,9 +151,13 @@ def run_demo(
                 real,
                 title=f"Real FMA features: Rock, and a {TAIL} tail of {TAIL_TRACKS} tracks",
                 against=CONTROL,
+                ratio=real_ratio,
             ),
             "synthetic": split_table(
-                synthetic, title="Synthetic library, from audio files", against=CONTROL
+                synthetic,
+                title="Synthetic library, from audio files",
+                against=CONTROL,
+                ratio=synthetic_ratio,
             ),
             "genres": tables_of({"test": predictions}, rounds=0)["genres"],
             "files": _files_table(found, report),
@@ -185,17 +190,18 @@ def _compare(
     seed: int,
     n_splits: int,
     tell: Progress,
-) -> dict[str, list[Scores]]:
-    """Scores of each row on each split; unit: each track under its own label."""
+) -> tuple[dict[str, list[Scores]], float]:
+    """Scores of each row on each split, each track under its own label; and how these overlap."""
     real = part == "real"
     rows, by = (ROWS, "artist_run") if real else (SYNTHETIC_ROWS, "album")
     scores: dict[str, list[Scores]] = {"control: majority class": []}
-    total = n_splits * len(rows)
+    total, parted = n_splits * len(rows), []
     for number in range(n_splits):
         here = seed + number
         split = splits.by_artist(tracks, seed=here)
         if real:
             split = splits.thin(split, {TAIL: TAIL_TRACKS}, by=by, seed=here)
+        parted.append(split)
         test = Bags.from_tracks(split, by=by, split="test")
         for place, row in enumerate(rows):
             tell(f"{part}: training", number * len(rows) + place, total, row.name)
@@ -208,7 +214,7 @@ def _compare(
             run.save_history(model.history, f"history/{name}")
         scores["control: majority class"].append(score(majority(predictions), unit="spread"))
     tell(f"{part}: training", total, total, "")
-    return scores
+    return scores, overlap(tracks, parted)
 
 
 def _library(

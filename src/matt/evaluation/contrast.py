@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 
 from ..errors import ConfigError, DataError, did_you_mean
 from ..predictions import Predictions
-from .paired import paired_bootstrap, sign_flip
-from .resampling import ROUNDS, Resampled, score_with_intervals
-from .scores import Scores
+from .intervals import ROUNDS, Resampled, bootstrap, sign_flip
+from .items import items_of, matched
+from .scores import Scores, score_with_intervals
 from .summaries import intervals_of, notes_of, score_cells, score_columns
 from .tables import Cell, Column, Table
-from .units import items_of, matched
 
 _SHOWN = {
     "macro_f1": "macro-F1",
@@ -70,7 +69,7 @@ def contrast(
     baseline : str, optional
         What the others are compared with; by default the first.
     unit : {"spread", "bag", "track"}
-        See `matt.evaluation.units.matched`.
+        See `matt.evaluation.items.matched`.
     rounds, seed : int
         Of bootstrap and sign flips; 0 rounds for neither.
 
@@ -87,14 +86,14 @@ def contrast(
     found = []
     for name, predictions in made.items():
         try:
-            _, items = matched(made[against], predictions, unit=unit)
+            pair = made[against], predictions  # the tail is that of the first
+            base, items = matched(*pair, unit=unit)
             if name == against:  # its own order of genres and tracks
                 items = items_of(predictions, unit=unit)
             difference, p = None, dict[str, float]()
             if rounds and name != against:
-                pair = made[against], predictions  # the tail is that of the first
-                less = paired_bootstrap(*pair, unit=unit, rounds=rounds, seed=seed)
-                difference = _negative(less)
+                row, other = (bootstrap(some, rounds=rounds, seed=seed) for some in (items, base))
+                difference = row.less(other)
                 p = sign_flip(*pair, unit=unit, rounds=rounds, seed=seed)
         except DataError as error:
             raise DataError(f"{name} and {against} cannot be compared: {error}") from error
@@ -173,14 +172,6 @@ def difference_table(
         "two-sided. Holm: p of macro-F1, corrected for the number of rows."
     )
     return Table(title, tuple(columns), tuple(cells), (intervals, chance))
-
-
-def _negative(less: Resampled) -> Resampled:
-    """The second less the first."""
-    estimates = {name: -value for name, value in less.estimates.items()}
-    return replace(
-        less, estimates=estimates, rounds={name: -made for name, made in less.rounds.items()}
-    )
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

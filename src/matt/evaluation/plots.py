@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, did_you_mean
 from . import style
-from .probability import Reliability
-from .ranking import step_sum
-from .repeated import OverRepeats
+from .intervals import Mean
+from .metrics import Reliability, step_sum
 from .style import AGAINST, COMMON, FAINT, FOR, INK, TAIL
 
 if TYPE_CHECKING:
@@ -344,7 +343,7 @@ def micro_curves(curves: Mapping[str, Curve], *, chance: float, unit: str, n: in
     Parameters
     ----------
     curves : dict of str to (precision, recall)
-        From the highest threshold down, as `matt.evaluation.ranking.micro_curve` gives them; at
+        From the highest threshold down, as `matt.evaluation.metrics.micro_curve` gives them; at
         most `MOST`.
     chance : float
         Share of true pairs, drawn as a line.
@@ -591,7 +590,7 @@ class Interval:
     Attributes
     ----------
     name : str
-    mean : OverRepeats
+    mean : Mean
         Nothing is drawn where it is NaN, and no bar where it has no interval.
     red : bool
         Drawn in red and as a cross: a number that is not to be trusted.
@@ -600,7 +599,7 @@ class Interval:
     """
 
     name: str
-    mean: OverRepeats
+    mean: Mean
     red: bool = False
     rule: bool = False
 
@@ -652,13 +651,13 @@ def forest(panels: Mapping[str, Sequence[Interval]], *, label: str) -> Figure:
 
 
 def along(
-    lines: Mapping[str, Sequence[OverRepeats]], ticks: Sequence[str], *, label: str, score: str
+    lines: Mapping[str, Sequence[Mean]], ticks: Sequence[str], *, label: str, score: str
 ) -> Figure:
     """Scores along a condition, one line a model, with intervals.
 
     Parameters
     ----------
-    lines : dict of str to sequence of OverRepeats
+    lines : dict of str to sequence of Mean
         By the name of the model, one a tick; at most five.
     ticks : sequence of str
         Of the condition, at equal distances.

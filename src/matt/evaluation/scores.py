@@ -1,4 +1,7 @@
-"""What predictions scored: `Predictions` in, `Scores` out, always with the unit and the count."""
+"""What predictions scored: `Predictions` in, `Scores` out, always with the unit and the count.
+
+The whole of them, or a part: by the size of their bags, by the training tracks of their genres.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import Bags
+from ..errors import DataError, first_few
 from ..predictions import Predictions
-from . import metrics, probability
-from .ranking import average_precision, ranks
-from .tally import HEADLINE, KS
-from .units import Items, items_of
+from . import metrics
+from .intervals import CONFIDENCE, ROUNDS, Resampled, bootstrap, resample
+from .items import Items, items_of
+from .metrics import BINS, Reliability
+from .tally import HEADLINE, KS, PROBABLE, SHOTS, Tally, shots
+
+SIZES: tuple[tuple[int, int | None], ...] = ((1, 1), (2, 3), (4, 9), (10, None))
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,14 @@ class Scores:
     tail_top_2, tail_top_3, tail_top_5 : float
         The same over the items of rare genres.
     log_loss, brier, calibration_error : float
-        Of probabilities, see `matt.evaluation.probability`; NaN where the link is none.
+        Of probabilities, see `matt.evaluation.metrics`; NaN where the link is none.
     n_artists : int
         Artists of the items: what is resampled for intervals.
     intervals : dict of str to (low, high)
         By the name of the score; empty unless they were asked for.
     confidence : float
     rounds, seed : int
-        Of the intervals, see `matt.evaluation.resampling`.
+        Of the intervals, see `matt.evaluation.intervals`.
     """
 
     unit: str
@@ -112,9 +120,52 @@ class Scores:
     calibration_error: float = nan
     n_artists: int = 0
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    confidence: float = 0.95
+    confidence: float = CONFIDENCE
     rounds: int = 0
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ShotScores:
+    """What the genres with many, some or few training tracks scored.
+
+    Attributes
+    ----------
+    name : str
+        One of `tally.SHOTS`.
+    least, most : int, int or None
+        Training tracks of its genres.
+    unit : str
+    n_genres, n : int
+        Its genres, and items that have one of them.
+    recall, macro_ap : float
+        Means over its genres that have items; NaN where there is none. Multi-label predictions have
+        no recall.
+    top_2, top_3, top_5 : float
+        Share of its items whose genre is among the first guesses of all genres.
+    intervals : dict of str to (low, high)
+        Of recall and top k; empty unless they were asked for.
+    """
+
+    name: str
+    least: int
+    most: int | None
+    unit: str
+    n_genres: int
+    n: int
+    recall: float = nan
+    macro_ap: float = nan
+    top_2: float = nan
+    top_3: float = nan
+    top_5: float = nan
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> str:
+        """Its genres in words, e.g. ``"20-100"``."""
+        if self.most is None:
+            return f"> {self.least - 1}"
+        return f"{self.least}-{self.most}" if self.least else f"< {self.most + 1}"
 
 
 def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None = None) -> Scores:
@@ -146,37 +197,57 @@ def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None
     return score_items(items_of(predictions, unit=unit), fewer_than=fewer_than)
 
 
-def score_items(items: Items, *, fewer_than: int | None = None) -> Scores:
-    """Score items as `score` does, e.g. those of bags of one size."""
-    counts, n_genres, truth = items.train_counts, len(items.genres), items.truth
-    rare = metrics.tail(counts, fewer_than=fewer_than)
-    ap, micro = np.full(n_genres, nan), nan
-    if not items.no_ranking:
-        micro = average_precision(items.values, truth)
-        ap = np.array([average_precision(items.values[:, g], truth[:, g]) for g in range(n_genres)])
+def score_with_intervals(
+    predictions: Predictions | Items,
+    *,
+    unit: str = "bag",
+    rounds: int = ROUNDS,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+    fewer_than: int | None = None,
+) -> Scores:
+    """Score predictions as `score` does, with the intervals of `bootstrap`.
+
+    With ``rounds=0`` there are none.
+    """
+    items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
+    return score_items(
+        items, rounds=rounds, seed=seed, confidence=confidence, fewer_than=fewer_than
+    )
+
+
+def score_items(
+    items: Items,
+    *,
+    rounds: int = 0,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+    fewer_than: int | None = None,
+) -> Scores:
+    """Score items as `score_with_intervals` does, e.g. those of bags of one size."""
+    tally = Tally.of(items, fewer_than=fewer_than)
+    rare = tally.groups["tail"]
+    n_tail = int(items.truth[:, rare].any(axis=1).sum())
     confusion = None
     if items.labels is not None:
-        confusion = metrics.confusion_matrix(items.labels, items.best, n_genres)
-    of_tail = np.asarray(truth[:, rare].any(axis=1))  # (n,)
-    made: dict[str, Any] = _of_probabilities(items) | _top_k(items, of_tail)
-    return Scores(
+        confusion = metrics.confusion_matrix(items.labels, items.best, len(items.genres))
+    made: dict[str, Any] = {name: tally.scores[name] for name in HEADLINE}
+    scores = Scores(
         unit=items.unit,
         n=len(items),
         n_unknown=items.n_unknown,
-        n_tail=int(of_tail.sum()),
-        accuracy=nan if confusion is None else metrics.accuracy(confusion),
-        balanced_accuracy=nan if confusion is None else metrics.balanced_accuracy(confusion),
-        macro_f1=nan if confusion is None else metrics.macro_f1(confusion),
-        tail_recall=nan if confusion is None else metrics.tail_recall(confusion, rare),
-        micro_ap=micro,
-        macro_ap=metrics.mean_defined(ap),
-        tail_rule=metrics.tail_rule(counts, fewer_than=fewer_than),
-        genres=_genre_scores(items, rare, confusion, ap),
+        n_tail=n_tail,
+        tail_rule=metrics.tail_rule(items.train_counts, fewer_than=fewer_than),
+        genres=_genre_scores(items, tally, confusion),
         confusion=confusion,
-        reasons=_reasons(items, int(of_tail.sum()), rare),
+        reasons=_reasons(items, n_tail, rare),
         n_artists=items.n_artists,
         **made,
     )
+    if not rounds or not len(items):
+        return scores
+    ends = resample(items, tally, rounds=rounds, seed=seed, confidence=confidence).intervals()
+    return replace(scores, intervals=ends, confidence=confidence, rounds=rounds, seed=seed)
 
 
 def majority(predictions: Predictions) -> Predictions:
@@ -197,38 +268,155 @@ def majority(predictions: Predictions) -> Predictions:
     )
 
 
-def _top_k(items: Items, of_tail: NDArray[np.bool_]) -> dict[str, float]:
-    if items.labels is None or not len(items) or items.no_ranking:
-        return {}
-    rank = ranks(items.values, items.labels)
-    found = {k: rank <= k for k in KS if k < len(items.genres)}
-    overall = {f"top_{k}": float(hit.mean()) for k, hit in found.items()}
-    if not of_tail.any():
-        return overall
-    return overall | {f"tail_top_{k}": float(hit[of_tail].mean()) for k, hit in found.items()}
+def size_name(least: int, most: int | None) -> str:
+    """Sizes of bags in words.
+
+    >>> [size_name(*size) for size in SIZES]
+    ['1', '2-3', '4-9', '10+']
+    """
+    return f"{least}+" if most is None else str(least) if least == most else f"{least}-{most}"
 
 
-def _of_probabilities(items: Items) -> dict[str, float]:
-    values, truth, link = items.probabilities, items.truth, items.link
-    if values is None:
-        return {}
-    return {
-        "log_loss": probability.log_loss(values, truth, link=link),
-        "brier": probability.brier(values, truth, link=link),
-        "calibration_error": probability.reliability(values, truth, link=link).error,
-    }
+def by_size(
+    predictions: Predictions,
+    *,
+    unit: str = "bag",
+    bags: Bags | None = None,
+    fewer_than: int | None = None,
+    rounds: int = 0,
+    seed: int = 0,
+) -> dict[str, Scores]:
+    """Score bags of 1, 2-3, 4-9 and 10 or more tracks apart.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    unit : {"bag", "spread", "track"}
+        As in `score`.
+    bags : Bags, optional
+        Whose sizes count; by default those of the predictions. With it, tracks that are predicted
+        alone can be told apart by the size of the album that they are from.
+    fewer_than : int, optional
+        As in `score`.
+    rounds, seed : int
+        With rounds, scores have the intervals of `bootstrap`, from the artists of each part.
+
+    Returns
+    -------
+    dict of str to Scores
+        By the size in words, in the order of `SIZES`; a size without items is there too.
+
+    Raises
+    ------
+    DataError
+        If a track is in none of the bags.
+    """
+    items = items_of(predictions, unit=unit)
+    sizes = items.sizes
+    if bags is not None:
+        sizes = _sizes_in(bags, items)
+    found = {}
+    for least, most in SIZES:
+        inside = (sizes >= least) & (True if most is None else sizes <= most)
+        part = items.take(np.flatnonzero(inside))
+        found[size_name(least, most)] = score_with_intervals(
+            part, rounds=rounds, seed=seed, fewer_than=fewer_than
+        )
+    return found
+
+
+def by_shot(
+    predictions: Predictions | Items,
+    *,
+    unit: str = "spread",
+    rounds: int = 0,
+    seed: int = 0,
+    resampled: Resampled | None = None,
+) -> tuple[ShotScores, ...]:
+    """Score the genres with many (> 100), some (20-100) and few (< 20) training tracks apart.
+
+    The paper's two tails, fewer than 100 and fewer than 200, come behind them.
+
+    Parameters
+    ----------
+    predictions : Predictions or Items
+    unit : {"spread", "bag", "track"}
+        As in `score`.
+    rounds, seed : int
+        With rounds, recall and top k have the intervals of `bootstrap`.
+    resampled : Resampled, optional
+        A bootstrap of the same items that was made already, instead.
+    """
+    items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
+    if resampled is None and rounds and len(items):
+        resampled = bootstrap(items, rounds=rounds, seed=seed)
+    tally = Tally.of(items)
+    ends = {} if resampled is None else resampled.intervals()
+    names = ("recall", *(f"top_{k}" for k in KS))
+    found = []
+    for name, chosen in shots(items.train_counts).items():
+        least, most = SHOTS[name]
+        values = {score: tally.scores[f"{name}_{score}"] for score in names}
+        found.append(
+            ShotScores(
+                name,
+                least,
+                most,
+                items.unit,
+                int(chosen.sum()),
+                int(items.truth[:, chosen].any(axis=1).sum()),
+                macro_ap=float(metrics.mean_defined(tally.average_precisions[chosen])),
+                intervals={n: ends[key] for n in names if (key := f"{name}_{n}") in ends},
+                **values,
+            )
+        )
+    return tuple(found)
+
+
+def reliability_of(predictions: Predictions, *, unit: str = "bag", bins: int = BINS) -> Reliability:
+    """Sort the forecasts of predictions into bins of confidence, see `metrics.reliability`.
+
+    Raises
+    ------
+    DataError
+        If they are no probabilities.
+    """
+    items = items_of(predictions, unit=unit)
+    if items.probabilities is None:
+        raise DataError(
+            f"calibration is of probabilities, but {items.no_probabilities}; "
+            "use a model with a fitting link"
+        )
+    return metrics.reliability(items.probabilities, items.truth, link=items.link, bins=bins)
+
+
+def _sizes_in(bags: Bags, items: Items) -> NDArray[np.int64]:
+    """Size of the bag of each item, shape (n,)."""
+    order = np.argsort(bags.track_ids)
+    place = np.searchsorted(bags.track_ids, items.track_id, sorter=order)
+    found = order[place.clip(max=len(order) - 1)]
+    absent = items.track_id[bags.track_ids[found] != items.track_id]
+    if absent.size:
+        raise DataError(
+            f"{absent.size} of {len(items)} predicted tracks are in none of the bags (first: "
+            f"{first_few(absent)}); give bags of the same tracks"
+        )
+    sizes: NDArray[np.int64] = np.repeat(bags.sizes, bags.sizes)[found]
+    return sizes
 
 
 def _genre_scores(
-    items: Items,
-    rare: NDArray[np.bool_],
-    confusion: metrics.Confusion | None,
-    ap: NDArray[np.float64],
+    items: Items, tally: Tally, confusion: metrics.Confusion | None
 ) -> tuple[GenreScores, ...]:
     rows = [
         GenreScores(genre, int(n_train), bool(is_rare), int(n), average_precision=float(value))
         for genre, n_train, is_rare, n, value in zip(
-            items.genres, items.train_counts, rare, items.truth.sum(axis=0), ap, strict=True
+            items.genres,
+            items.train_counts,
+            tally.groups["tail"],
+            items.truth.sum(axis=0),
+            tally.average_precisions,
+            strict=True,
         )
     ]
     if confusion is None:
@@ -254,8 +442,7 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
         return dict.fromkeys(HEADLINE, "no item has a known genre")
     reasons: dict[str, str] = {}
     if items.no_probabilities:
-        probable = ("log_loss", "brier", "calibration_error")
-        reasons |= dict.fromkeys(probable, items.no_probabilities)
+        reasons |= dict.fromkeys(PROBABLE, items.no_probabilities)
     if items.no_ranking:
         ranking = (
             "micro_ap",
@@ -264,7 +451,7 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
         )
         reasons |= dict.fromkeys(ranking, items.no_ranking)
     if items.labels is None:
-        ranked = {"micro_ap", "macro_ap", "log_loss", "brier", "calibration_error"}
+        ranked = {"micro_ap", "macro_ap", *PROBABLE}
         single = [name for name in HEADLINE if name not in ranked]
         reason = "an item may have several genres; average precision ranks them"
         return reasons | dict.fromkeys(single, reason)

@@ -6,7 +6,6 @@ sizes of bags, training tracks, calibration.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,15 +14,20 @@ import numpy as np
 
 from ..bags import Bags
 from ..predictions import Predictions
-from .metrics import wilson
-from .probability import Reliability, reliability_of
-from .repeats import paired_over_splits, protocol_for
-from .resampling import ROUNDS, bootstrap, score_with_intervals
-from .scores import Scores, majority
-from .slices import ShotScores, by_shot, by_size
+from .intervals import ROUNDS, bootstrap, mean_of, paired_note, protocol_for, wilson
+from .items import items_of
+from .metrics import Reliability, range_of
+from .scores import (
+    Scores,
+    ShotScores,
+    by_shot,
+    by_size,
+    majority,
+    reliability_of,
+    score_with_intervals,
+)
 from .tables import Cell, Column, Table
 from .tally import KS, SHOTS
-from .units import items_of
 
 # Column heading of each score, in the order of the tables.
 _HEADINGS = {
@@ -98,6 +102,7 @@ def split_table(
     *,
     title: str = "Mean ± standard deviation over splits",
     against: str | None = None,
+    ratio: float = 0.0,
 ) -> Table:
     """Mean and standard deviation of scores over splits or seeds.
 
@@ -108,6 +113,8 @@ def split_table(
     title : str
     against : str, optional
         A row with which every other is compared split by split, in macro-F1.
+    ratio : float >= 0
+        By which splits share tracks, as `matt.evaluation.intervals.overlap` gives it.
 
     Returns
     -------
@@ -130,22 +137,19 @@ def split_table(
         sizes.setdefault(_sizes(scores), []).append(name)
         cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
         for key, heading in _HEADINGS.items():
-            values = [v for s in scores if not math.isnan(v := getattr(s, key))]
-            cell.append(_mean_sd(values))
-            if 0 < len(values) < len(scores):
-                partial.append(f"{name}: {heading} is of {len(values)} of {len(scores)} splits.")
+            found = mean_of([getattr(s, key) for s in scores])
+            cell.append(found.spread)
+            if 0 < found.n < len(scores):
+                partial.append(f"{name}: {heading} is of {found.n} of {len(scores)} splits.")
         if against is not None:
-            cell.append(None if name == against else _difference(scores, rows[against]))
+            cell.append(None if name == against else _difference(scores, rows[against], ratio))
         cells.append(tuple(cell))
     notes = [
         f"{size}{'.' if len(sizes) == 1 else ': ' + ', '.join(names) + '.'}"
         for size, names in sizes.items()
     ]
     if against is not None:
-        notes.append(
-            f"Control: {against}. Differences are paired by split, ± half of the 95 % t interval; "
-            "splits share tracks, so the true interval is wider."
-        )
+        notes.append(f"Control: {against}. {paired_note(ratio)}")
     every = [s for scores in rows.values() for s in scores]
     return Table(title, tuple(columns), tuple(cells), (*notes, *notes_of(every), *partial))
 
@@ -186,15 +190,6 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
     )
 
 
-def _mean_sd(values: Sequence[float]) -> tuple[float, float] | None:
-    if not values:
-        return None
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, math.nan
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (len(values) - 1))
-
-
 def _sizes(scores: Sequence[Scores]) -> str:
     """How many splits of how many items."""
     least, most = min(s.n for s in scores), max(s.n for s in scores)
@@ -202,13 +197,14 @@ def _sizes(scores: Sequence[Scores]) -> str:
     return f"{len(scores)} splits of {items}" if len(scores) > 1 else f"1 split of {items}"
 
 
-def _difference(scores: Sequence[Scores], control: Sequence[Scores]) -> tuple[float, float] | None:
+def _difference(
+    scores: Sequence[Scores], control: Sequence[Scores], ratio: float
+) -> tuple[float, float] | None:
     """Mean paired difference of macro-F1, and half the width of its 95 % t interval."""
     if len(scores) != len(control):
         return None
-    pairs = zip(scores, control, strict=True)
-    found = paired_over_splits([a.macro_f1 - b.macro_f1 for a, b in pairs])
-    return (found.mean, found.half_width) if found.n else None
+    apart = [a.macro_f1 - b.macro_f1 for a, b in zip(scores, control, strict=True)]
+    return mean_of(apart, ratio=ratio, within=range_of("macro_f1", difference=True)).difference
 
 
 def notes_of(
@@ -316,7 +312,7 @@ def size_table(
     Parameters
     ----------
     rows : sequence of (str, dict of str to Scores)
-        Name of a model, and what `matt.evaluation.slices.by_size` gave.
+        Name of a model, and what `matt.evaluation.scores.by_size` gave.
     title : str
     """
     every = [scores for _, sizes in rows for scores in sizes.values()]
@@ -344,7 +340,7 @@ def shot_table(
     Parameters
     ----------
     rows : sequence of (str, sequence of ShotScores)
-        Name of a model, and what `matt.evaluation.slices.by_shot` gave.
+        Name of a model, and what `matt.evaluation.scores.by_shot` gave.
     title : str
     confidence : float
         Of the intervals, where there are any.

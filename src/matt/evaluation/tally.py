@@ -1,24 +1,26 @@
-"""All metrics of many weighted versions of the same items at once.
+"""All metrics of the same items: as they are, and of many weighted versions of them at once.
 
-A resample counts every artist some number of times. Nearly all metrics follow from sums over
-items, and those of a resample are the counts times the sums of each artist: one matrix product for
-all resamples. Average precision needs an order besides. Items are sorted once; what lies between
-two thresholds that matter is summed by artist, and a cumulative sum over thresholds is the curve.
+The scores of tables and the intervals about them come from here: they are of the same items and by
+the same arithmetic. A resample counts every artist some number of times. Nearly all metrics follow
+from sums over items, and those of a resample are the counts times the sums of each artist: one
+matrix product for all resamples. Average precision needs an order besides. Items are sorted once;
+what lies between two thresholds that matter is summed by artist, and a cumulative sum over
+thresholds is the curve.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import probability
-from .metrics import tail
-from .ranking import ranks
-from .units import Items
+from . import metrics
+from .items import Items
+from .metrics import mean_defined, ranks, ratio
 
 KS = (2, 3, 5)  # guesses, as in the paper's Table II
 # Genres by their training tracks: least and most, None without end. The last two are the paper's.
@@ -29,11 +31,12 @@ SHOTS: dict[str, tuple[int, int | None]] = {
     "below_100": (0, 99),
     "below_200": (0, 199),
 }
+PROBABLE = ("log_loss", "brier", "calibration_error")  # of probabilities, under one link
 HEADLINE = (
     *("accuracy", "balanced_accuracy", "macro_f1", "tail_recall", "micro_ap", "macro_ap"),
     *(f"top_{k}" for k in KS),
     *(f"tail_top_{k}" for k in KS),
-    *("log_loss", "brier", "calibration_error"),
+    *PROBABLE,
 )
 _CELLS = 4_000_000  # numbers in memory at once: rounds times thresholds, or times artists
 
@@ -42,7 +45,7 @@ Counts = NDArray[np.float64]  # (R, A)
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """Sums by artist of which every metric of a resample is made.
+    """Sums by artist of which every metric is made.
 
     Attributes
     ----------
@@ -52,12 +55,15 @@ class Tally:
         Of all pairs of item and genre, and of each genre.
     groups : dict of str to bool array, shape (G,)
         Genres whose mean recall and top k are told apart; ``tail`` and `SHOTS`.
+    losses : dict of str to float
+        Log loss, Brier score and calibration error of the items as they are.
     """
 
     n_artists: int
     sums: dict[str, NDArray[np.float64]]
     rankings: tuple[Ranking, ...]
     groups: dict[str, NDArray[np.bool_]]
+    losses: dict[str, float]
 
     @classmethod
     def of(cls, items: Items, *, fewer_than: int | None = None) -> Tally:
@@ -76,14 +82,17 @@ class Tally:
             for k in (k for k in KS if ranked and k < n_genres):
                 found = np.flatnonzero(place <= k)
                 sums[f"top_{k}"] = by_genre(found, items.labels[found])
+        losses: dict[str, float] = {}
         if items.probabilities is not None:
             sums |= _of_probabilities(items, items.probabilities)
+            losses = _losses(items, items.probabilities)
         scores, artist = items.values, items.artist
         truth = items.truth & ranked  # where nothing is true, average precision is undefined
         flat = Ranking.of(scores.ravel(), truth.ravel(), artist.repeat(n_genres), n_artists)
         alone = [Ranking.of(scores[:, g], truth[:, g], artist, n_artists) for g in range(n_genres)]
-        rare = tail(items.train_counts, fewer_than=fewer_than)
-        return cls(n_artists, sums, (flat, *alone), {"tail": rare} | shots(items.train_counts))
+        rare = metrics.tail(items.train_counts, fewer_than=fewer_than)
+        groups = {"tail": rare} | shots(items.train_counts)
+        return cls(n_artists, sums, (flat, *alone), groups, losses)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,6 +100,26 @@ class Tally:
         told = [f"{name}_recall" for name in self.groups]
         told += [f"{name}_top_{k}" for name in self.groups for k in KS]
         return tuple(dict.fromkeys((*HEADLINE, *told)))
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Every metric of the items as they are; NaN where it is undefined."""
+        found = dict.fromkeys(self.names, float("nan")) | self.losses
+        found["micro_ap"], *by_genre = (ranking.area for ranking in self.rankings)
+        found["macro_ap"] = float(mean_defined(np.array(by_genre)))
+        if "hits" in self.sums:
+            made = {name: values.sum(axis=0) for name, values in self.sums.items()}
+            found |= {name: float(value) for name, value in self._of_genres(made).items()}
+        return found
+
+    @property
+    def average_precisions(self) -> NDArray[np.float64]:
+        """Average precision of each genre against the others, shape (G,); NaN without an item."""
+        return np.array([ranking.area for ranking in self.rankings[1:]])
+
+    def n_of(self, group: str) -> int:
+        """Items that have a genre of one of the groups (with several genres an item, pairs)."""
+        return int(self.sums["n_true"][:, self.groups[group]].sum())
 
     def metrics(self, counts: Counts) -> dict[str, NDArray[np.float64]]:
         """Metrics of each resample.
@@ -114,53 +143,57 @@ class Tally:
             found |= self._of_genres(made)
         if "log_loss" in made:
             n = made["n"]
-            found |= {name: _ratio(made[name], n) for name in ("log_loss", "brier")}
+            found |= {name: ratio(made[name], n) for name in ("log_loss", "brier")}
             gaps = np.abs(made["right"] - made["confidence"]).sum(axis=1)  # (R, bins) -> (R,)
-            found["calibration_error"] = _ratio(gaps, made["forecasts"])
+            found["calibration_error"] = ratio(gaps, made["forecasts"])
         return found
 
-    def _of_genres(self, made: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-        n_true, hits = made["n_true"], made["hits"]  # (R, G)
-        recall = _ratio(hits, n_true)
-        f1 = np.where(n_true > 0, _ratio(2 * hits, n_true + made["n_predicted"]), np.nan)
-        n = n_true.sum(axis=1)
+    def _of_genres(self, made: Mapping[str, NDArray[np.float64]]) -> dict[str, Any]:
+        """Of sums over artists: (G,) -> one number each, (R, G) -> (R,)."""
+        n_true, hits = made["n_true"], made["hits"]
+        recall = ratio(hits, n_true)
+        n = n_true.sum(axis=-1)
         found = {
-            "accuracy": _ratio(hits.sum(axis=1), n),
-            "balanced_accuracy": _mean_defined(recall),
-            "macro_f1": _mean_defined(f1),
+            "accuracy": ratio(hits.sum(axis=-1), n),
+            "balanced_accuracy": mean_defined(recall),
+            "macro_f1": mean_defined(metrics.f1_of(hits, n_true, made["n_predicted"])),
         }
         kept = [k for k in KS if f"top_{k}" in made]
-        found |= {f"top_{k}": _ratio(made[f"top_{k}"].sum(axis=1), n) for k in kept}
+        found |= {f"top_{k}": ratio(made[f"top_{k}"].sum(axis=-1), n) for k in kept}
         for name, chosen in self.groups.items():
-            found[f"{name}_recall"] = _mean_defined(recall[:, chosen])
-            of_group = n_true[:, chosen].sum(axis=1)
+            found[f"{name}_recall"] = mean_defined(recall[..., chosen])
+            of_group = n_true[..., chosen].sum(axis=-1)
             for k in kept:
-                share = _ratio(made[f"top_{k}"][:, chosen].sum(axis=1), of_group)
+                share = ratio(made[f"top_{k}"][..., chosen].sum(axis=-1), of_group)
                 found[f"{name}_top_{k}"] = share
         return found
 
     def _of_ranks(self, counts: Counts) -> dict[str, NDArray[np.float64]]:
         turned = np.ascontiguousarray(counts.T)  # (A, R)
         micro, *by_genre = (ranking.average_precision(turned) for ranking in self.rankings)
-        return {"micro_ap": micro, "macro_ap": _mean_defined(np.stack(by_genre, axis=1))}
+        return {"micro_ap": micro, "macro_ap": mean_defined(np.stack(by_genre, axis=1))}
 
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """Scores in order, as counts by artist between thresholds.
-
-    Only thresholds at which something is true matter for average precision; J is their number.
+    """Scores in order; only thresholds at which something is true matter for average precision.
 
     Attributes
     ----------
-    above : sparse array, shape (J, A)
-        Pairs between one threshold and the next higher one.
-    true : sparse array, shape (J, A)
-        Those of them that are true.
+    area : float
+        Average precision of all scores, each counted once; NaN where nothing is true.
+    step : int array, shape (m,)
+        Which of J such thresholds reaches a score first, from the highest on; J where none does.
+    true : bool array, shape (m,)
+    artist : int array, shape (m,)
+    n_artists : int
     """
 
-    above: Any
-    true: Any
+    area: float
+    step: NDArray[np.int64]
+    true: NDArray[np.bool_]
+    artist: NDArray[np.int64]
+    n_artists: int
 
     @classmethod
     def of(
@@ -171,36 +204,45 @@ class Ranking:
         n_artists: int,
     ) -> Ranking:
         """Sort scores, shape (m,); equal ones are one threshold."""
-        from scipy.sparse import csr_array
-
+        area = metrics.average_precision(scores, truth)
         order = np.argsort(-scores, kind="stable")
         scores = scores[order]
         tie = np.cumsum(np.append(False, scores[1:] != scores[:-1])[: len(scores)])
-        true, artist = truth[order], artist[order]
+        true = truth[order]
         steps = np.unique(tie[true])
-        step = np.searchsorted(steps, tie)
-        below = step < len(steps)  # what ranks lower than all that is true changes nothing
-        shape = len(steps), n_artists
-        above, hits = (
-            csr_array((np.ones(which.sum()), (step[which], artist[which])), shape=shape)
-            for which in (below, true)
+        return cls(area, np.searchsorted(steps, tie), true, artist[order], n_artists)
+
+    @cached_property
+    def _counted(self) -> tuple[Any, Any]:
+        """Pairs between one threshold and the next, and the true ones: sparse, (J, A) each."""
+        from scipy.sparse import csr_array
+
+        n_steps = int(self.step[self.true].max(initial=-1)) + 1
+        below = self.step < n_steps  # what ranks lower than all that is true changes nothing
+        above, true = (
+            csr_array(
+                (np.ones(which.sum()), (self.step[which], self.artist[which])),
+                shape=(n_steps, self.n_artists),
+            )
+            for which in (below, self.true)
         )
-        return cls(above, hits)
+        return above, true
 
     def average_precision(self, turned: NDArray[np.float64]) -> NDArray[np.float64]:
         """Average precision of each resample: counts (A, R) -> (R,); NaN where nothing is true."""
-        n_steps, n_rounds = self.above.shape[0], turned.shape[1]
+        above, hits = self._counted
+        n_steps, n_rounds = above.shape[0], turned.shape[1]
         found = np.full(n_rounds, np.nan)
         if not n_steps:
             return found
         wide = max(1, _CELLS // n_steps)
         for start in range(0, n_rounds, wide):
             part = np.ascontiguousarray(turned[:, start : start + wide])
-            new = self.true @ part  # (J, r)
+            new = hits @ part  # (J, r)
             true = np.cumsum(new, axis=0)
-            precision = _ratio(true, np.cumsum(self.above @ part, axis=0))
+            precision = ratio(true, np.cumsum(above @ part, axis=0))
             area = np.einsum("jr,jr->r", new, np.nan_to_num(precision, copy=False))
-            found[start : start + wide] = _ratio(area, true[-1])
+            found[start : start + wide] = ratio(area, true[-1])
         return found
 
 
@@ -241,11 +283,11 @@ class _Sums:
 
 def _of_probabilities(items: Items, values: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
     artist, n_artists, link = items.artist, items.n_artists, items.link
-    rows, confidence, right = probability.forecasts(values, items.truth, link=link)
-    in_bins = _Sums(artist, n_artists, probability.BINS)
-    place = probability.bin_of(confidence, probability.BINS)
-    losses = probability.log_losses(values, items.truth, link=link)
-    squares = probability.squared_errors(values, items.truth, link=link)
+    rows, confidence, right = metrics.forecasts(values, items.truth, link=link)
+    in_bins = _Sums(artist, n_artists, metrics.BINS)
+    place = metrics.bin_of(confidence, metrics.BINS)
+    losses = metrics.log_losses(values, items.truth, link=link)
+    squares = metrics.squared_errors(values, items.truth, link=link)
     return {
         "n": np.bincount(artist, minlength=n_artists).astype(np.float64),
         "log_loss": np.bincount(artist, losses, minlength=n_artists).astype(np.float64),
@@ -256,13 +298,10 @@ def _of_probabilities(items: Items, values: NDArray[np.floating]) -> dict[str, N
     }
 
 
-def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    empty = np.full(np.shape(part), np.nan)
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=empty, where=whole > 0)
-    return ratio
-
-
-def _mean_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean along the last axis of what is not NaN; NaN where all is."""
-    defined = ~np.isnan(values)
-    return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
+def _losses(items: Items, values: NDArray[np.floating]) -> dict[str, float]:
+    told: dict[str, Any] = {"truth": items.truth, "link": items.link}
+    return {
+        "log_loss": metrics.log_loss(values, **told),
+        "brier": metrics.brier(values, **told),
+        "calibration_error": metrics.reliability(values, **told).error,
+    }

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from ..evaluation.repeats import paired_over_splits, spread_of
+from ..evaluation.intervals import Mean, mean_of, paired_note
+from ..evaluation.metrics import range_of
 from ..evaluation.scores import Scores, majority, score
 from ..evaluation.tables import Cell as TableCell
 from ..evaluation.tables import Column, Table
@@ -34,6 +35,8 @@ class Standing:
         None for a row without all repeats: the splits that it lacks may be hard ones.
     scores : dict of str to sequence of Scores or None
         By part: ``"validation"``, and ``"test"`` where it was asked for.
+    ratios : dict of str to float
+        By part: how splits share tracks, as `matt.evaluation.intervals.overlap` gives it.
     """
 
     name: str
@@ -41,10 +44,24 @@ class Standing:
     control: bool
     rank: int | None
     scores: Mapping[str, Repeats]
+    ratios: Mapping[str, float] = field(default_factory=dict)
 
     def values(self, key: str = "macro_f1", part: str = "validation") -> list[float]:
         """One score of each repeat; NaN where its cell failed."""
         return [math.nan if s is None else float(getattr(s, key)) for s in self.scores[part]]
+
+    def mean(self, key: str = "macro_f1", *, part: str = "validation") -> Mean:
+        """Mean of a score over splits."""
+        return self._over(self.values(key, part), part, range_of(key))
+
+    def less(self, other: Standing, *, key: str = "macro_f1", part: str = "validation") -> Mean:
+        """Paired difference of a score to another row, split by split."""
+        pairs = zip(self.values(key, part), other.values(key, part), strict=True)
+        apart = [one - two for one, two in pairs]
+        return self._over(apart, part, range_of(key, difference=True))
+
+    def _over(self, values: list[float], part: str, within: tuple[float, float]) -> Mean:
+        return mean_of(values, ratio=self.ratios.get(part, 0.0), within=within)
 
     @property
     def n_splits(self) -> int:
@@ -53,7 +70,9 @@ class Standing:
 
 
 def stand(
-    controls: Mapping[str, str], scores: Mapping[str, Mapping[str, Repeats]]
+    controls: Mapping[str, str],
+    scores: Mapping[str, Mapping[str, Repeats]],
+    ratios: Mapping[str, float] | None = None,
 ) -> tuple[list[Standing], Standing | None]:
     """Rank rows by mean macro-F1 of validation.
 
@@ -63,6 +82,8 @@ def stand(
         Each row's own control; a control's is its own.
     scores : dict of str to dict of str to sequence of Scores or None
         By name of the row, then by part; that of the majority class may be there, too.
+    ratios : dict of str to float, optional
+        By part, see `Standing`.
 
     Returns
     -------
@@ -75,15 +96,12 @@ def stand(
     rows = []
     for name, parts in scores.items():
         against = controls.get(name, name)
-        rows.append(Standing(name, against, against == name, None, parts))
-    means = {row.name: spread_of(row.values()).mean for row in rows}
+        rows.append(Standing(name, against, against == name, None, parts, ratios or {}))
+    means = {row.name: row.mean().value for row in rows}
     whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
     whole.sort(key=lambda row: -means[row.name])
     rest = sorted((row for row in rows if row not in whole), key=lambda row: -row.n_splits)
-    ranked = [
-        Standing(row.name, row.against, row.control, place, row.scores)
-        for place, row in enumerate(whole, start=1)
-    ]
+    ranked = [replace(row, rank=place) for place, row in enumerate(whole, start=1)]
     rows = [*ranked, *rest]
     compared = (r for r in rows if r.control and r.name != MAJORITY and r.n_splits)
     return rows, next(compared, None)
@@ -122,8 +140,7 @@ def ranking_table(
         cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
         for part in parts:
             for key in _HEADINGS:
-                found = spread_of(row.values(key, part))
-                cell.append((found.mean, found.sd))
+                cell.append(row.mean(key, part=part).spread)
             cell.append(difference(row, reference, part))
             if own:
                 cell.append(difference(row, by_name.get(row.against), part))
@@ -138,9 +155,7 @@ def difference(
     """Paired difference of macro-F1; None to itself, or to nothing."""
     if against is None or against.name == row.name:
         return None
-    pairs = zip(row.values(part=part), against.values(part=part), strict=True)
-    found = paired_over_splits([one - other for one, other in pairs])
-    return (found.mean, found.half_width) if found.n else None
+    return row.less(against, part=part).difference
 
 
 def part_scores(predictions: Predictions) -> Scores:
@@ -173,9 +188,8 @@ def _notes(
             + (" A row's own control has its own settings." if own else "")
         )
         notes.append(
-            "Differences are paired by split, ± half of the 95 % t interval; splits share tracks, "
-            "so the true interval is wider. The first of many rows is first by luck, too: its "
-            "validation score flatters."
+            f"{paired_note(max(reference.ratios.values(), default=0.0))} The first of many rows is "
+            "first by luck, too: its validation score flatters."
         )
     if test:
         notes.append("Columns of test ranked nothing. To choose by them would spoil them.")

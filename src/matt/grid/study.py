@@ -24,6 +24,7 @@ from ..comparison import (
 from ..config import SplitSettings
 from ..errors import ConfigError, DataError, MattError, first_few
 from ..evaluation import style
+from ..evaluation.intervals import overlap
 from ..evaluation.plots import Dots, dots
 from ..evaluation.scores import Scores
 from ..evaluation.tables import Cell as TableCell
@@ -429,7 +430,12 @@ def compare(
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
     parts = PARTS if test else PARTS[:1]
     scored = (*parts, ALONE) if test else parts
-    standings, reference = stand(grid.controls, _scores(grid.rows, cells, report, scored))
+    # Rows alone are scored on the test tracks.
+    parted = [division.tracks for division in divisions]
+    ratios = {part: overlap(usable, parted, part) for part in PARTS}
+    ratios[ALONE] = ratios["test"]
+    made = _scores(grid.rows, cells, report, scored)
+    standings, reference = stand(grid.controls, made, ratios)
     ranking = ranking_table(standings, reference, parts=parts, notes=notes)
     table = _cell_table(cells, report)
     study = Study(run, ranking, table, report.failures, tuple(standings))

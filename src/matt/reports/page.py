@@ -16,9 +16,9 @@ from typing import Any
 from .. import __version__
 from ..errors import ConfigError, DataError, did_you_mean
 from ..evaluation.contrast import Standing, contrast, contrast_table, difference_table
+from ..evaluation.intervals import ROUNDS
 from ..evaluation.plots import MOST
 from ..evaluation.report import Picture, Section, render_markdown, write_report
-from ..evaluation.resampling import ROUNDS
 from ..evaluation.scores import majority, score
 from ..evaluation.style import cut
 from ..evaluation.summaries import MAJORITY, pair_table, with_protocol

@@ -20,15 +20,13 @@ from ..calibration.coverage import coverage_of
 from ..datasets.describe import describe
 from ..errors import MattError
 from ..evaluation import distribution, plots
-from ..evaluation.metrics import tail
-from ..evaluation.probability import reliability
-from ..evaluation.ranking import precision_recall
+from ..evaluation.items import Items, items_of
+from ..evaluation.metrics import precision_recall, reliability, tail
 from ..evaluation.report import Picture
 from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
 from ..evaluation.tables import Column, Table
-from ..evaluation.units import Items, items_of
 from ..grouping import gather
 from ..library.albums import album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions

@@ -16,7 +16,7 @@ import numpy as np
 from ..bags import Bags
 from ..comparison import BAG_MODEL
 from ..errors import DataError, MattError, did_you_mean, first_few
-from ..evaluation.resampling import ROUNDS
+from ..evaluation.intervals import ROUNDS
 from ..evaluation.summaries import overview
 from ..evaluation.tables import Table, plain
 from ..faults import check_names, fault_texts

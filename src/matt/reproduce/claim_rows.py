@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ..comparison import Row
 from ..tracks import Tracks
-from .bench import ALONE, Bench, bench_of
 from .claims import (
     CONTROL,
     METRICS,
@@ -23,6 +22,7 @@ from .claims import (
     of_genres,
 )
 from .data import LOGMEL, Data
+from .measures import ALONE, Bench, bench_of
 from .plan import AVERAGED, MODELS, TRACK, Request, Results, rows_on
 from .targets import Made
 

@@ -15,11 +15,10 @@ import numpy as np
 
 from ..bags import Bags
 from ..errors import DataError
-from ..evaluation.metrics import wilson
-from ..evaluation.repeated import OverRepeats, Repeated
+from ..evaluation.intervals import NOTHING, Repeated, wilson
 from ..evaluation.tables import Cell, Column, Table
 from ..tracks import Tracks
-from .bench import TEST, Bench, difference
+from .measures import TEST, Bench, difference
 
 HOLDS, FAILS, OPEN, UNKNOWN = "holds", "does not hold", "undecided", "cannot be answered"
 PLAIN, CONTROL = "paper", "control"
@@ -202,7 +201,7 @@ def compared(
     except DataError:
         told = f"{what}: the two were tested on other tracks, so they cannot be compared."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
-    mean = OverRepeats() if found is None else found.mean(metric)
+    mean = NOTHING if found is None else found.mean(metric)
     if found is None or math.isnan(mean.value):
         told = f"{what}: undefined on these tracks."
         return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
@@ -211,7 +210,7 @@ def compared(
     ends = "" if mean.interval is None else f" [{_signed(mean.low)}, {_signed(mean.high)}]"
     over = "no interval" if mean.interval is None else f"95 % over {found.method}"
     sentence = (
-        f"{what}: {_signed(mean.value)}{ends} (n = {found.n_items:,}, each track under its own "
+        f"{what}: {_signed(mean.value)}{ends} (n = {found.n:,}, each track under its own "
         f"label, {_times(len(found))}, {over})."
     )
     return Answer(
@@ -222,7 +221,7 @@ def compared(
         value=mean.value,
         low=mean.low,
         high=mean.high,
-        n=found.n_items,
+        n=found.n,
         unit=found.unit,
         repeats=len(found),
     )

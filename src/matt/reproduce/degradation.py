@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..comparison import Row
+from ..evaluation.intervals import ARTISTS, NOTHING, Repeated
 from ..evaluation.plots import along
-from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
-from .bench import Bench, bench_of, difference
 from .damage import CONDITIONS, WHOLE, Condition, degrade
 from .data import Data
 from .layout import save_picture
+from .measures import Bench, bench_of, difference
 from .plan import AVERAGED, Request, Results, rows_on
 from .targets import Made
 
@@ -81,10 +80,11 @@ def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Ta
             row = curve.whole if condition is None else curve.parts[condition]
             cells: list[Cell] = []
             for metric in METRICS:
-                found = OverRepeats() if row is None else row.mean(metric)
+                found = NOTHING if row is None else row.mean(metric)
                 lost = None if condition is None else difference(row, curve.whole)
-                cells += [found.value, found.interval, _effect(lost, metric)]
-            sizes = (None, None) if row is None else (len(row), row.n_items)
+                less = NOTHING if lost is None else lost.mean(metric)
+                cells += [found.value, found.interval, less.effect]
+            sizes = (None, None) if row is None else (len(row), row.n)
             rows.append((_named(condition), curve.model, *sizes, *cells))
     rowed = [curve.whole for curve in made if curve.whole is not None]
     over = "artists" if all(row.method == ARTISTS for row in rowed) else "splits"
@@ -114,8 +114,8 @@ def degradation_picture(made: Sequence[Curve], kind: str, metric: str = "accurac
     lines = {}
     for curve in made:
         rows = [curve.parts[condition] for condition in some]
-        means = [OverRepeats() if row is None else row.mean(metric) for row in rows]
-        whole = OverRepeats() if curve.whole is None else curve.whole.mean(metric)
+        means = [NOTHING if row is None else row.mean(metric) for row in rows]
+        whole = NOTHING if curve.whole is None else curve.whole.mean(metric)
         lines[curve.model] = [*means, whole] if kind == "cut" else [whole, *means]
     ticks = [*ticks, "all"] if kind == "cut" else ["0 %", *ticks]
     return along(lines, ticks, label=label, score=METRICS[metric])
@@ -126,11 +126,6 @@ def _named(condition: Condition | None) -> str:
         return "none: whole bags"
     label, layout = _KINDS[condition.kind]
     return f"{label}: {layout.format(condition.level)}"
-
-
-def _effect(row: Repeated | None, metric: str) -> Cell:
-    mean = OverRepeats() if row is None else row.mean(metric)
-    return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 
 def needs(data: Data, request: Request) -> tuple[Row, ...]:

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING
 
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
+from ..evaluation.intervals import ARTISTS, NOTHING, Mean, Repeated
 from ..evaluation.plots import Interval, forest
-from ..evaluation.repeated import ARTISTS, OverRepeats, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS
 from ..faults import FAULTS, fault_texts
-from .bench import Bench, bench_of, difference
 from .data import Data
 from .fault_steps import ADDED, ALONE, CORRECTED, NETWORK, RELEASE, Step, study
 from .layout import save_picture
+from .measures import Bench, bench_of, difference
 from .plan import Request, Results, make_row
 from .targets import Made
 
@@ -63,9 +63,9 @@ class Effect:
     differences: Repeated | None
     reason: str = ""
 
-    def of(self, metric: str) -> OverRepeats:
+    def of(self, metric: str) -> Mean:
         """Difference of a metric."""
-        return OverRepeats() if self.differences is None else self.differences.mean(metric)
+        return NOTHING if self.differences is None else self.differences.mean(metric)
 
 
 def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[Effect, ...]:
@@ -109,7 +109,7 @@ def effect_table(
     rows: list[tuple[Cell, ...]] = []
     for effect in made:
         step = effect.step
-        cells = [_cell(effect.of(metric)) for metric in metrics]
+        cells = [effect.of(metric).effect for metric in metrics]
         rows.append((_named(step), _HOW[step.how], *cells, step.red))
     reasons = dict.fromkeys(
         f"{_named(effect.step)} ({_HOW[effect.step.how]}): {effect.reason}."
@@ -150,12 +150,8 @@ def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) ->
             continue
         means = [row.mean(metric) for metric in METRICS]
         cells: list[Cell] = [part for mean in means for part in (mean.value, mean.interval)]
-        rows.append((step.model, row.unit, len(row), row.n_items, *cells))
+        rows.append((step.model, row.unit, len(row), row.n, *cells))
     return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
-
-
-def _cell(mean: OverRepeats) -> Cell:
-    return None if math.isnan(mean.value) else (mean.value, mean.low, mean.high)
 
 
 def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
@@ -234,7 +230,7 @@ def _sizes(made: Sequence[Effect]) -> str:
     found = [effect.differences for effect in made if effect.differences is not None]
     if not found:
         return ""
-    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n_items, len))
+    n, repeats = (sorted({size(row) for row in found}) for size in (lambda r: r.n, len))
     told = [" to ".join(f"{x:,}" for x in dict.fromkeys((v[0], v[-1]))) for v in (n, repeats)]
     return f" (n = {told[0]} tracks, repeats: {told[1]})"
 

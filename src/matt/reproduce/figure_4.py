@@ -8,15 +8,15 @@ from pathlib import Path
 
 from ..comparison import Row
 from ..datasets.fma.loading import ALL
-from ..evaluation.ranking import micro_curve, step_sum
-from ..evaluation.repeated import OverRepeats
+from ..evaluation.intervals import NOTHING
+from ..evaluation.items import items_of
+from ..evaluation.metrics import micro_curve, step_sum
 from ..evaluation.tables import Cell, Column, Table
-from ..evaluation.units import items_of
 from ..predictions import Predictions
-from .bench import ALONE, TEST, Bench, bench_of
 from .data import LOGMEL, Data
 from .figures import Bar, accuracy_bars, mean_curve, precision_recall
 from .layout import save_picture
+from .measures import ALONE, TEST, Bench, bench_of
 from .paper_curves import FOLDER, Curve, read_curves
 from .plan import AVERAGED, MODELS, Request, Results, rows_on
 from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
@@ -85,9 +85,7 @@ def ap_table(
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
         ap, accuracy = (
-            (row.mean("micro_ap"), row.mean("accuracy"))
-            if row is not None
-            else (OverRepeats(), OverRepeats())
+            (row.mean("micro_ap"), row.mean("accuracy")) if row is not None else (NOTHING, NOTHING)
         )
         theirs = step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
         accuracy_is = PAPER_ACCURACY.get(model)
@@ -95,9 +93,7 @@ def ap_table(
         if not comparable:
             theirs, accuracy_is, reasons = None, None, ()
         used |= dict.fromkeys(reasons)
-        sizes: tuple[Cell, ...] = (
-            ("", None, None) if row is None else (row.unit, len(row), row.n_items)
-        )
+        sizes: tuple[Cell, ...] = ("", None, None) if row is None else (row.unit, len(row), row.n)
         measured = (ap.value, ap.interval, theirs, accuracy.value, accuracy.interval)
         told = ", ".join(reasons) + ("" if row is not None else "; ours was not run")
         rows.append((model, *sizes, *measured, accuracy_is, told.strip("; ")))
@@ -139,7 +135,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     bars = []
     for model in (*MODELS, AVERAGED):
         row = bench.row(_set(model, feature_set), model, part=_part(model))
-        mean = OverRepeats() if row is None else row.mean("accuracy")
+        mean = NOTHING if row is None else row.mean("accuracy")
         theirs_is = PAPER_ACCURACY.get(model) if comparable else None
         if row is not None or theirs_is is not None:
             bars.append(Bar(_SHORT.get(model, model), mean, theirs_is))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..errors import DataError
 from ..evaluation import style
-from ..evaluation.ranking import step_sum
-from ..evaluation.repeated import OverRepeats
+from ..evaluation.intervals import Mean
+from ..evaluation.metrics import step_sum
 from ..evaluation.style import COMMON, FAINT, INK, TAIL
 from .paper_curves import INVALID, Curve
 from .plan import MODELS
@@ -41,7 +41,7 @@ class Bar:
     """One bar of the accuracy panel: ours with its interval, and the paper's."""
 
     name: str
-    ours: OverRepeats
+    ours: Mean
     paper: float | None = None
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import first_few
 from ..evaluation import style
-from ..evaluation.tables import Column
+from ..evaluation.intervals import NOTHING, WIDENED, Repeated
+from ..evaluation.tables import Cell, Column
 from ..faults import PROTOCOLS, fault_texts
 from .data import LOGMEL, Data
-from .measures import Measure
 from .plan import Results
 from .published import WHY_NOT
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIMULATED = "simulated"
-MAJORITY = "majority genre"
 _WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
 OURS = (
     Column("accuracy", "spread"),
@@ -80,7 +79,7 @@ def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ..
     else:
         notes.append(
             f"{n} artist-disjoint splits: mean ± standard deviation over splits; 95 %: t interval "
-            "over splits."
+            f"over splits, {WIDENED}."
         )
     notes += fault_texts(PROTOCOLS.get(results.protocol, ()))
     if any(key[0] == LOGMEL for key in keys if key in results.cells):
@@ -95,6 +94,12 @@ def _failures(results: Results, key: tuple[str, str]) -> list[str]:
     return [f"{key[1]} on {key[0]}, {told}" for told in results.failed(*key)]
 
 
-def cells_of(measure: Measure) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Mean with deviation, and interval, as tables hold them."""
-    return measure.spread, measure.interval
+def means_of(row: Repeated | None, *metrics: str) -> list[Cell]:
+    """Mean with deviation, and interval, of each metric, as tables hold them."""
+    found = [NOTHING if row is None else row.mean(metric) for metric in metrics]
+    return [cell for mean in found for cell in (mean.spread, mean.interval)]
+
+
+def counts_of(row: Repeated | None) -> tuple[Cell, Cell]:
+    """Items of a repeat, and what one is."""
+    return (None, "") if row is None else (row.n, row.unit)

@@ -1,248 +1,126 @@
-"""Means over runs with their intervals: over test artists where runs share them, else over splits.
+"""Rows of results, each scored once, however many tables show or compare it.
 
-What `matt.evaluation.resampling` does for one run and every metric is done here for the mean of
-several runs and the few metrics of the paper's tables, so that a table of hundreds of runs takes
-seconds. The same seeds draw the same artists there and here.
+A row is a model on a feature set, in one unit and with one tail, over all repeats. Every table of a
+page takes its means, intervals and counts from here, so that one row is the same in all of them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import DataError
-from ..evaluation.ranking import ranks
-from ..evaluation.repeats import paired_over_splits, spread_of
-from ..evaluation.resampling import ROUNDS, draws
-from ..evaluation.units import Items, items_of
+from ..evaluation.intervals import ROUNDS, Repeated, Tail, overlap
+from ..evaluation.scores import majority
 from ..predictions import Predictions
+from .plan import Results
 
-KS = (2, 3, 5)
+TEST, ALONE = "test", "alone"
+MAJORITY = "majority genre"
+"""Name of the model that knows nothing but the counts of training; its part is `ALONE`."""
 
-# (how often each artist counts: (R, A)) -> (R,)
-Weighted = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+# (feature set, model, part) -> predictions by the name of the split; empty where there are none
+Find = Callable[[str, str, str], Mapping[str, Predictions]]
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
-    """Items of one run, summed by artist and genre, shape (A, G) each.
+class Bench:
+    """Rows by feature set, model and part.
 
     Attributes
     ----------
-    unit : str
-        What an item is, as in `Items`.
-    n : int
-        Items.
-    track_id : int array, shape (n,)
-    genres : tuple of str, length G
-    train_counts : int array, shape (G,)
-    true, hits, predicted : array, shape (A, G)
-        Items by their genre, those of them that were found, and items by what was predicted.
-    top : dict of int to array, shape (A, G)
-        Items, by their genre, whose genre is among the first K guesses; ties count against it.
+    find : callable
+        (feature set, model, part) -> predictions by the name of the split.
+    rounds : int
+        Of the bootstrap.
+    ratio : float
+        By which splits share tracks, see `matt.evaluation.intervals.overlap`.
     """
 
-    unit: str
-    n: int
-    track_id: NDArray[np.int64]
-    genres: tuple[str, ...]
-    train_counts: NDArray[np.int64]
-    true: NDArray[np.float64]
-    hits: NDArray[np.float64]
-    predicted: NDArray[np.float64]
-    top: dict[int, NDArray[np.float64]]
+    find: Find
+    rounds: int = ROUNDS
+    ratio: float = 0.0
+    _rows: dict[Any, Repeated | None] = field(default_factory=dict, repr=False)
 
-    @classmethod
-    def of(cls, predictions: Predictions | Items, *, unit: str = "spread") -> Sums:
-        """Sum items; of predictions in a unit of `matt.evaluation.units.items_of`.
+    def row(
+        self,
+        feature_set: str,
+        model: str,
+        *,
+        part: str = TEST,
+        unit: str = "spread",
+        tail: Tail | None = None,
+        like: str | None = None,
+        of_one: str | None = None,
+    ) -> Repeated | None:
+        """Metrics of a row, None where no repeat was predicted.
 
-        Raises
-        ------
-        DataError
-            If an item may have several genres.
+        Parameters
+        ----------
+        feature_set, model : str
+        part : str
+            Of the predictions, see `plan.fit_cell`.
+        unit, tail
+            As in `Repeated.of`.
+        like : str, optional
+            Another part of the same row, whose artists count.
+        of_one : str, optional
+            Another part of the same row: only tracks that are alone in their bag there.
         """
-        items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
-        if items.labels is None:
-            raise DataError(
-                "the paper's tables are of one genre an item, but here an item may have several; "
-                "use 'matt evaluate'"
-            )
-        n_artists, n_genres, labels = items.n_artists, len(items.genres), items.labels
-
-        def summed(genre: NDArray[np.int64], which: NDArray[np.bool_]) -> NDArray[np.float64]:
-            flat = items.artist[which] * n_genres + genre[which]
-            counted = np.bincount(flat, minlength=n_artists * n_genres)
-            return counted.reshape(n_artists, n_genres).astype(np.float64)
-
-        every = np.ones(len(items), bool)
-        rank = ranks(items.values, labels)
-        return cls(
-            items.unit,
-            len(items),
-            items.track_id,
-            items.genres,
-            items.train_counts,
-            summed(labels, every),
-            summed(labels, items.best == labels),
-            summed(items.best, every),
-            {k: summed(labels, rank <= k) for k in KS if k < n_genres},
-        )
-
-    @property
-    def n_artists(self) -> int:
-        """Artists, or bags without a known one."""
-        return len(self.true)
-
-    def accuracy(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Share of items whose genre was found: (R, A) -> (R,)."""
-        return _ratio(counts @ self.hits.sum(axis=1), counts @ self.true.sum(axis=1))
-
-    def macro_f1(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean F1 of the genres that have items: (R, A) -> (R,)."""
-        true = counts @ self.true  # (R, G)
-        f1 = _ratio(2 * (counts @ self.hits), true + counts @ self.predicted)
-        there = true > 0
-        return _ratio(np.where(there, f1, 0).sum(axis=1), there.sum(axis=1))
-
-    def top_k(self, k: int, genres: NDArray[np.bool_]) -> Weighted:
-        """Top-K accuracy over the items of some genres; NaN throughout where K guesses are all."""
-
-        def weighted(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-            if k not in self.top:
-                return np.full(len(counts), np.nan)
-            return _ratio(
-                counts @ self.top[k][:, genres].sum(axis=1),
-                counts @ self.true[:, genres].sum(axis=1),
-            )
-
-        return weighted
-
-    def recall(self, genres: NDArray[np.bool_]) -> Weighted:
-        """Mean recall of some genres, of those that have items."""
-
-        def weighted(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-            true = counts @ self.true[:, genres]
-            recall = _ratio(counts @ self.hits[:, genres], true)
-            there = true > 0
-            return _ratio(np.where(there, recall, 0).sum(axis=1), there.sum(axis=1))
-
-        return weighted
+        tail = tail if tail is None or callable(tail) else tuple(tail)
+        key = (feature_set, model, part, unit, tail, like, of_one)
+        if key not in self._rows:
+            found = dict(self.find(feature_set, model, part))
+            if of_one is not None:
+                bags = self.find(feature_set, model, of_one)
+                chosen = ((name, only_of_one(some, bags[name])) for name, some in found.items())
+                found = {name: some for name, some in chosen if some is not None}
+            reference = None if like is None else self.find(feature_set, model, like)
+            made = None
+            if found:
+                made = Repeated.of(
+                    found,
+                    unit=unit,
+                    like=reference,
+                    tail=tail,
+                    rounds=self.rounds,
+                    ratio=self.ratio,
+                )
+            self._rows[key] = made
+        return self._rows[key]
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A mean over runs.
-
-    Attributes
-    ----------
-    mean, sd : float
-        Over runs; the deviation of a single run is NaN.
-    low, high : float
-        95 % interval of the mean.
-    runs : int
-    """
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-    runs: int
-
-    @property
-    def spread(self) -> tuple[float, float]:
-        """Mean and deviation, as tables hold them."""
-        return self.mean, self.sd
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Low and high, as tables hold them."""
-        return self.low, self.high
+def difference(first: Repeated | None, second: Repeated | None) -> Repeated | None:
+    """First less second, where both are there and share a repeat."""
+    if first is None or second is None:
+        return None
+    made = first.less(second)
+    return made if len(made) else None
 
 
-NOTHING = Measure(math.nan, math.nan, math.nan, math.nan, 0)
+def only_of_one(predictions: Predictions, grouped: Predictions) -> Predictions | None:
+    """Lone tracks that are alone in their bag in other predictions, too; None without any."""
+    lone = grouped.bags.track_ids[grouped.bags.offsets[:-1][grouped.bags.sizes == 1]]
+    first = predictions.bags.track_ids[predictions.bags.offsets[:-1]]
+    rows = np.flatnonzero((predictions.bags.sizes == 1) & np.isin(first, lone))
+    return predictions.take(rows) if len(rows) else None
 
 
-def measure(
-    runs: Sequence[Sums],
-    metric: Callable[[Sums], Weighted],
-    *,
-    rounds: int = ROUNDS,
-    seed: int = 0,
-) -> Measure:
-    """Mean of a metric over runs, with its interval.
+@lru_cache(maxsize=1)  # all tables of a page share their rows
+def bench_of(results: Results, *, rounds: int = ROUNDS) -> Bench:
+    """Rows of finished cells, and of the majority genre."""
 
-    Where all runs are of the same items (seeds of one split) the interval is a bootstrap over their
-    artists of the mean over runs; where they are of different ones, a t interval over splits.
+    def find(feature_set: str, model: str, part: str) -> dict[str, Predictions]:
+        if model != MAJORITY:
+            return results.by_split(feature_set, model, part)
+        every = (results.by_split(*key, part) for key in results.cells if key[0] == feature_set)
+        found = next((some for some in every if some), {})
+        if results.data.official and results.data.imbalance == 1:  # one split: the same for all
+            return dict.fromkeys(found, majority(next(iter(found.values())))) if found else {}
+        return {name: majority(some) for name, some in found.items()}
 
-    Parameters
-    ----------
-    runs : sequence of Sums
-    metric : callable
-        ``Sums.accuracy``, ``Sums.macro_f1``, or what gives `Sums.top_k` of sums.
-    rounds : int >= 0
-        Of the bootstrap; with 0 there is no interval.
-    seed : int
-
-    Examples
-    --------
-    >>> measure([], lambda sums: sums.accuracy).runs
-    0
-    """
-    if not runs:
-        return NOTHING
-    weighted = [metric(sums) for sums in runs]
-    values = [
-        float(some(np.ones((1, sums.n_artists)))[0])
-        for some, sums in zip(weighted, runs, strict=True)
-    ]
-    found = spread_of(values)
-    low, high = math.nan, math.nan
-    if not same_items(runs):
-        over = paired_over_splits(values)
-        # A mean of shares is one, however few splits there are.
-        low, high = (float(np.clip(end, 0, 1)) for end in (over.low, over.high))
-    elif rounds and runs[0].n_artists > 1 and found.n:
-        made = []
-        for counts in _draws(runs[0].n_artists, rounds, seed):
-            made.append(np.mean([some(counts) for some in weighted], axis=0))
-        defined = np.concatenate(made)
-        defined = defined[~np.isnan(defined)]
-        if defined.size:
-            low, high = (float(end) for end in np.quantile(defined, (0.025, 0.975)))
-    return Measure(found.mean, found.sd, low, high, len(runs))
-
-
-@lru_cache(maxsize=8)
-def _draws(n_artists: int, rounds: int, seed: int) -> tuple[NDArray[np.float64], ...]:
-    """Draws of artists; every row of a table has the same, and they take longer than the rest."""
-    return tuple(draws(n_artists, rounds, seed))
-
-
-def same_items(runs: Sequence[Sums]) -> bool:
-    """Whether all runs scored the same items."""
-    first = runs[0]
-    return all(
-        np.array_equal(sums.track_id, first.track_id) and np.array_equal(sums.true, first.true)
-        for sums in runs[1:]
-    )
-
-
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    empty = np.full(part.shape, np.nan)
-    ratio: NDArray[np.float64] = np.divide(part, whole, out=empty, where=whole > 0)
-    return ratio
-
-
-def accuracy(sums: Sums) -> Weighted:
-    """Accuracy, as `measure` takes it."""
-    return sums.accuracy
-
-
-def macro_f1(sums: Sums) -> Weighted:
-    """Macro-F1, as `measure` takes it."""
-    return sums.macro_f1
+    parted = [division.tracks for division in results.divisions]
+    return Bench(find, rounds, overlap(results.data.tracks, parted))

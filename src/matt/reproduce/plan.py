@@ -18,7 +18,6 @@ from ..comparison import baseline as baseline_row
 from ..config import Settings, named_faults
 from ..datasets.fma.loading import ALL
 from ..errors import ConfigError, DataError, did_you_mean, first_few
-from ..evaluation.scores import majority
 from ..faults import PROTOCOLS
 from ..grid.engine import Report, run_cells
 from ..grid.results import Result, find_result
@@ -35,7 +34,6 @@ from ..predictions import Predictions
 from ..processes import Progress
 from ..recipes import PLAIN
 from .data import LOGMEL, Data
-from .measures import Sums
 
 MODELS = (
     *("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT"),
@@ -256,9 +254,6 @@ class Results:
     material: Material
     cells: Mapping[Key, tuple[Cell, ...]]
     report: Report = field(default_factory=lambda: Report({}, (), 0))
-    _sums: dict[tuple[str, str, str, str], tuple[Sums, ...]] = field(
-        default_factory=dict, repr=False
-    )
 
     @classmethod
     def planned(
@@ -319,7 +314,7 @@ class Results:
             report = run_cells(
                 self.every(), fit_cell, out, shared=shared, jobs=n_jobs, progress=progress
             )
-        return replace(self, report=report, _sums={})
+        return replace(self, report=report)
 
     @property
     def divisions(self) -> tuple[Division, ...]:
@@ -345,40 +340,29 @@ class Results:
                 found.setdefault(cell.digest, (self.divisions[cell.split].name, result))
         return dict(found.values())
 
-    def predictions(
+    def by_split(
         self, feature_set: str, model: str, part: str = "test"
-    ) -> tuple[Predictions, ...]:
-        """Predictions of the finished cells of a model.
+    ) -> dict[str, Predictions]:
+        """Predictions of the finished cells of a model, by the name of the division.
+
+        A cell that serves several divisions is read once, and is the same object in all of them.
 
         Raises
         ------
         DataError
             If a file holds predictions of other tracks, labels or genres: nothing of it is used.
         """
-        made = []
-        for result in self.fits(feature_set, model).values():
-            made.append(result.predictions(part))
-            _check(made[-1], self.data, result.path)
-        return tuple(made)
-
-    def sums(
-        self, feature_set: str, model: str, *, part: str = "test", unit: str = "spread"
-    ) -> tuple[Sums, ...]:
-        """Items of the finished cells of a model, summed by artist; made once."""
-        key = feature_set, model, part, unit
-        if key not in self._sums:
-            made = self.predictions(feature_set, model, part)
-            self._sums[key] = tuple(Sums.of(some, unit=unit) for some in made)
-        return self._sums[key]
-
-    def majority(self, feature_set: str) -> tuple[Sums, ...]:
-        """What the counts of training alone say of every test track; one a split that differs."""
-        for key in self.cells:
-            made = self.predictions(*key, "alone") if key[0] == feature_set else ()
-            if made:
-                runs = tuple(Sums.of(majority(some), unit="track") for some in made)
-                return runs[:1] if self.data.official and self.data.imbalance == 1 else runs
-        return ()
+        read: dict[str, Predictions] = {}
+        found = {}
+        for cell in self.cells.get((feature_set, model), ()):
+            result = self.report.results.get(cell.digest)
+            if result is None:
+                continue
+            if cell.digest not in read:
+                read[cell.digest] = result.predictions(part)
+                _check(read[cell.digest], self.data, result.path)
+            found[self.divisions[cell.split].name] = read[cell.digest]
+        return found
 
     def failed(self, feature_set: str, model: str) -> tuple[str, ...]:
         """Which cells of a model failed, and why: ``"split 3: ..."``."""

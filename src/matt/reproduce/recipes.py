@@ -7,19 +7,18 @@ epochs, and its best epoch chosen by the macro-F1 of validation in the unit that
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..comparison import Row
-from ..evaluation.ranking import average_precision
-from ..evaluation.repeats import OverSplits, paired_over_splits, spread_of
+from ..evaluation.intervals import NOTHING, WIDENED, Mean, Repeated
 from ..evaluation.tables import Cell, Column, Table
-from ..evaluation.units import items_of
+from ..predictions import Predictions
 from .data import MFCC, SMALL, Data
 from .layout import notes_of, runs_of
-from .measures import Sums
+from .measures import ALONE, TEST, Bench, bench_of, difference
 from .plan import Request, Results
 from .recipe_rows import (
     ADJUSTED,
@@ -72,8 +71,9 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     data = results.data
     (name,) = data.feature_sets
     against = ADJUSTED if data.imbalance > 1 or data.key == MFCC else CONTROL
-    by_row = {row.name: _values(results, name, row) for row in rows_of(data)}
-    rows = [_row(results, row.name, by_row, against) for row in rows_of(data)]
+    bench = bench_of(results, rounds=request.rounds)
+    by_row = {row.name: _found(bench, name, row) for row in rows_of(data)}
+    rows = [_row(results, bench, row.name, by_row, against) for row in rows_of(data)]
     columns = (
         Column("training"),
         Column("control", "flag"),
@@ -93,7 +93,7 @@ def make(results: Results, request: Request, folder: Path) -> Made:
         *notes_of(results, [(name, row.name) for row in rows_of(data)]),
         "Unit: a bag over its tracks, each under its own label; of the row without bags, a track.",
         "LA: the loss adds the log prior, as counted in the unit that is trained on.",
-        f"Differences are to: {against}; paired over splits, ± half the 95 % t interval.",
+        f"Differences are to: {against}; ± half the 95 % t interval over splits, {WIDENED}.",
         "few: mean recall of the three genres with the fewest training tracks."
         if data.key == SMALL
         else "tail recall: of Hip-Hop.",
@@ -103,53 +103,39 @@ def make(results: Results, request: Request, folder: Path) -> Made:
     return Made(tables={"recipes": Table(title, columns, tuple(rows), notes)})
 
 
-@dataclass(frozen=True)
-class _Values:
-    """Scores of a row by split."""
-
-    accuracy: dict[str, float]
-    macro_f1: dict[str, float]
-    ap: dict[str, float]
-    few: dict[str, float]
+def _rarest(predictions: Predictions) -> tuple[str, ...]:
+    """Genres with the fewest training tracks: three, or the rarer of two."""
+    counts = predictions.train_counts
+    few = np.argsort(counts, kind="stable")[: 3 if len(counts) > 2 else 1]
+    return tuple(predictions.genres[g] for g in few)
 
 
-def _values(results: Results, feature_set: str, row: Row) -> _Values:
-    made = _Values({}, {}, {}, {})
-    part = "alone" if row.lone and not row.average else "test"
-    for split, result in results.fits(feature_set, row.name).items():
-        items = items_of(result.predictions(part), unit="spread")
-        sums, one = Sums.of(items), np.ones((1, items.n_artists))
-        rarest = np.argsort(sums.train_counts, kind="stable")[: 3 if len(sums.genres) > 2 else 1]
-        few = np.isin(np.arange(len(sums.genres)), rarest)
-        made.accuracy[split] = float(sums.accuracy(one)[0])
-        made.macro_f1[split] = float(sums.macro_f1(one)[0])
-        made.few[split] = float(sums.recall(few)(one)[0])
-        made.ap[split] = average_precision(items.values, items.truth)
-    return made
+def _found(bench: Bench, feature_set: str, row: Row) -> Repeated | None:
+    part = ALONE if row.lone and not row.average else TEST
+    return bench.row(feature_set, row.name, part=part, tail=_rarest)
 
 
-def _row(results: Results, name: str, by_row: dict[str, _Values], against: str) -> tuple[Cell, ...]:
-    ours, control = by_row[name], by_row[against]
-    paired = paired_over_splits(
-        [value - control.macro_f1[s] for s, value in ours.macro_f1.items() if s in control.macro_f1]
-    )
+def _row(
+    results: Results, bench: Bench, name: str, by_row: dict[str, Repeated | None], against: str
+) -> tuple[Cell, ...]:
+    row, less = by_row[name], difference(by_row[name], by_row[against])
+    metrics = ("accuracy", "macro_f1", "micro_ap", "tail_recall")
+    ours = {metric: NOTHING if row is None else row.mean(metric) for metric in metrics}
+    paired = NOTHING if less is None else less.mean("macro_f1")
     before = found_of(results.data).get(name)
     (feature_set,) = results.data.feature_sets
     same = name == against
+    f1 = ours["macro_f1"]
+    verdict = "" if before is None else _verdict(results.data, bench, before, f1, paired, same=same)
     return (
         name,
         name in (CONTROL, ADJUSTED),
-        *(_spread(some) for some in (ours.accuracy, ours.macro_f1, ours.ap, ours.few)),
-        None if same else (paired.mean, paired.half_width),
+        *(mean.spread for mean in ours.values()),
+        None if same else paired.difference,
         runs_of(results, feature_set, name),
         *_before(before, same=same),
-        "" if before is None else _verdict(results.data, before, ours, paired, same=same),
+        verdict,
     )
-
-
-def _spread(values: dict[str, float]) -> tuple[float, float]:
-    found = spread_of(values.values())
-    return found.mean, found.sd
 
 
 def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
@@ -164,22 +150,22 @@ def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
     )
 
 
-def _verdict(data: Data, found: Found, ours: _Values, paired: OverSplits, *, same: bool) -> str:
-    """Whether what was found before is found again, by both intervals."""
-    if len(ours.macro_f1) < 2:
+def _verdict(data: Data, bench: Bench, found: Found, f1: Mean, paired: Mean, *, same: bool) -> str:
+    """Whether what was found before is found again, by both intervals, widened alike."""
+    if f1.n < 2:
         return "too few splits"
+    n = SPLITS[data.key]
+    wider = math.sqrt(1 + n * bench.ratio)  # than a t interval of independent splits
     if found.difference is not None and not same:
-        apart, before = paired.mean - found.difference[0], found.difference[1]
+        apart, before = paired.value - found.difference[0], wider * found.difference[1]
         mine = paired.half_width
     else:
-        one = paired_over_splits(list(ours.macro_f1.values()))
-        apart, mine = one.mean - found.macro_f1, one.half_width
+        apart, mine = f1.value - found.macro_f1, f1.half_width
         before = mine
         if found.macro_f1_sd is not None:
             from scipy.stats import t
 
-            n = SPLITS[data.key]
-            before = float(t.ppf(0.975, n - 1)) * found.macro_f1_sd / math.sqrt(n)
+            before = wider * float(t.ppf(0.975, n - 1)) * found.macro_f1_sd / math.sqrt(n)
     most = math.hypot(mine, before)
     return (
         f"agrees: {apart:+.3f}, within {most:.3f}"
@@ -194,11 +180,11 @@ def _verdict_notes(data: Data) -> tuple[str, ...]:
     n = SPLITS[data.key]
     before = (
         f"before: an earlier implementation on {n} splits of its own; splits, weights and batches "
-        "are drawn otherwise here."
+        "are drawn otherwise here. Its interval is a plain t interval."
     )
     verdict = (
         "verdict: now less before, of the difference to the control where it was given, else of "
-        "macro-F1; and how much both 95 % intervals allow (root of the sum of squares of half "
-        "their widths)."
+        "macro-F1; and how much both 95 % intervals allow, widened alike (root of the sum of "
+        "squares of half their widths)."
     )
     return before, verdict

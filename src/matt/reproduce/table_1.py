@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..comparison import Row
+from ..evaluation.intervals import Repeated
 from ..evaluation.tables import Cell, Column, Table
 from .data import Data
-from .layout import COUNTED, MAJORITY, OURS, THEIRS, cells_of, notes_of, runs_of, why, why_notes
-from .measures import Sums, accuracy, macro_f1, measure
+from .layout import COUNTED, OURS, THEIRS, counts_of, means_of, notes_of, runs_of, why, why_notes
+from .measures import ALONE, MAJORITY, TEST, bench_of
 from .plan import AVERAGED, CONTROLS, TRACK, Request, Results, rows_on
 from .published import MODELS_1, TABLE_1, why_1
 from .targets import Made
@@ -33,16 +34,16 @@ class Line:
 
     name: str
     model: str
-    part: str = "test"
+    part: str = TEST
     control: bool = False
 
 
 LINES = (
-    *(Line(name, name, "alone") for name in MODELS_1[:4]),
+    *(Line(name, name, ALONE) for name in MODELS_1[:4]),
     *(Line(name, name) for name in MODELS_1[4:]),
-    Line(TRACK, TRACK, "alone", control=True),
+    Line(TRACK, TRACK, ALONE, control=True),
     Line(AVERAGED, AVERAGED, control=True),
-    Line(SINGLES, "MLP+MATT", "alone", control=True),
+    Line(SINGLES, "MLP+MATT", ALONE, control=True),
 )
 
 
@@ -53,21 +54,27 @@ def needs(data: Data, request: Request) -> tuple[Row, ...]:
 
 def make(results: Results, request: Request, folder: Path) -> Made:
     """Both layouts of the table: a row a model, and the paper's own, a row a feature set."""
-    return Made(tables={"table_1": long_table(results, request), "table_1_wide": wide(results)})
+    return Made(
+        tables={"table_1": long_table(results, request), "table_1_wide": wide(results, request)}
+    )
 
 
 def long_table(results: Results, request: Request) -> Table:
     """One row a feature set and model: ours, its uncertainty, the paper's, why it may differ."""
+    bench = bench_of(results, rounds=request.rounds)
     rows: list[tuple[Cell, ...]] = []
     keys = []
     for name in results.data.feature_sets:
         for line in LINES:
             keys.append((name, line.model))
-            runs = results.sums(name, line.model, part=line.part)
+            row = bench.row(name, line.model, part=line.part)
             paper = _paper(name, line.name)
             told = why(results, why_1(name, line.name)) if paper is not None else ""
-            rows.append(_row(name, line, runs, runs_of(results, *keys[-1]), paper, told, request))
-        rows.append(_majority(results, name, request))
+            rows.append(_row(name, line, row, runs_of(results, *keys[-1]), paper, told))
+        constant = bench.row(name, MAJORITY, part=ALONE, unit="track")
+        told_runs = f"{0 if constant is None else len(constant.runs)}"
+        line = Line(MAJORITY, MAJORITY, ALONE, control=True)
+        rows.append(_row(name, line, constant, told_runs, None, ""))
     columns = (
         Column("features"),
         Column("model"),
@@ -85,16 +92,17 @@ def long_table(results: Results, request: Request) -> Table:
     return Table("Table I: accuracy by feature set", columns, tuple(rows), notes)
 
 
-def wide(results: Results) -> Table:
+def wide(results: Results, request: Request) -> Table:
     """Print the paper's layout: a row a feature set, accuracy a model, ours (paper)."""
     shown = [line for line in LINES if not line.control or line.name == AVERAGED]
+    bench = bench_of(results, rounds=request.rounds)
     rows: list[tuple[Cell, ...]] = []
     for name in results.data.feature_sets:
         cells: list[Cell] = [name]
         for line in shown:
-            found = measure(results.sums(name, line.model, part=line.part), accuracy, rounds=0)
+            row = bench.row(name, line.model, part=line.part)
             paper = _paper(name, line.name)
-            ours = f"{100 * found.mean:.1f}" if found.runs else "-"
+            ours = "-" if row is None else f"{100 * row.mean('accuracy').value:.1f}"
             cells.append(ours if paper is None else f"{ours} ({100 * paper:g})")
         rows.append(tuple(cells))
     columns = (Column("features"), *(Column(line.name) for line in shown))
@@ -104,29 +112,10 @@ def wide(results: Results) -> Table:
 
 
 def _row(
-    name: str,
-    line: Line,
-    runs: tuple[Sums, ...],
-    told_runs: str,
-    paper: float | None,
-    told: str,
-    request: Request,
+    name: str, line: Line, row: Repeated | None, runs: str, paper: float | None, told: str
 ) -> tuple[Cell, ...]:
-    share = measure(runs, accuracy, rounds=request.rounds)
-    f1 = measure(runs, macro_f1, rounds=request.rounds)
-    first: tuple[Cell, ...] = (name, line.name, line.control)
-    counted: tuple[Cell, ...] = (
-        told_runs,
-        runs[0].n if runs else None,
-        runs[0].unit if runs else "",
-    )
-    return (*first, *cells_of(share), *cells_of(f1), *counted, paper, told)
-
-
-def _majority(results: Results, name: str, request: Request) -> tuple[Cell, ...]:
-    """Row of what knows nothing but the counts of training."""
-    runs = results.majority(name)
-    return _row(name, Line(MAJORITY, "", control=True), runs, f"{len(runs)}", None, "", request)
+    found = means_of(row, "accuracy", "macro_f1")
+    return (name, line.name, line.control, *found, runs, *counts_of(row), paper, told)
 
 
 def _paper(feature_set: str, model: str) -> float | None:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAILS
+from ..evaluation.intervals import Repeated
+from ..evaluation.items import items_of
 from ..evaluation.tables import Cell, Column, Table
 from .data import LOGMEL, Data
-from .layout import MAJORITY, notes_of, runs_of, why, why_notes
-from .measures import NOTHING, Measure, Sums, measure
+from .layout import means_of, notes_of, runs_of, why, why_notes
+from .measures import ALONE, MAJORITY, TEST, bench_of
 from .plan import AVERAGED, Request, Results, rows_on
 from .published import KS, MODELS_2, TABLE_2, THRESHOLDS, why_2
 from .targets import Made
@@ -40,12 +39,15 @@ class Tail:
     definition: str
     fewer_than: int
 
-    def of(self, sums: Sums) -> NDArray[np.bool_]:
-        """Whether each genre is rare, shape (G,)."""
-        if self.definition == COUNTS:
-            return np.asarray(sums.train_counts < self.fewer_than)
-        names, _ = TYPED_TAILS[self.fewer_than]
-        return np.isin(np.array(sums.genres), names)
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Genres of the list; None where training tracks are counted."""
+        return None if self.definition == COUNTS else tuple(TYPED_TAILS[self.fewer_than][0])
+
+    @property
+    def group(self) -> str:
+        """Of `tally.Tally`, which tells its genres apart."""
+        return f"below_{self.fewer_than}" if self.definition == COUNTS else "tail"
 
 
 TAILS = tuple(Tail(definition, n) for n in THRESHOLDS for definition in DEFINITIONS)
@@ -90,48 +92,39 @@ def make(results: Results, request: Request, folder: Path) -> Made:
 
 
 def _rows(results: Results, request: Request) -> Iterator[tuple[Cell, ...]]:
+    bench = bench_of(results, rounds=request.rounds)
     for name in (*MODELS_2, AVERAGED):
         key = _key(results.data, name)
         if key not in results.cells:
             continue
-        units = ("track",) if name in _LONE else ("spread", "bag")
         for tail in TAILS:
-            for unit in units:
-                part = "alone" if unit == "track" else "test"
-                runs = results.sums(*key, part=part, unit=unit)
-                row = _row(results, name, tail, runs, runs_of(results, *key), request)
-                yield row
-    singles = results.sums(*_key(results.data, "MLP+MATT"), part="alone", unit="track")
-    constant = results.majority(results.data.fullest)
-    for name, runs in ((SINGLES, singles), (MAJORITY, constant)):
+            for unit in ("track",) if name in _LONE else ("spread", "bag"):
+                part = ALONE if unit == "track" else TEST
+                row = bench.row(*key, part=part, unit=unit, tail=tail.names)
+                yield _row(results, name, tail, row, runs_of(results, *key))
+    for name, model in ((SINGLES, "MLP+MATT"), (MAJORITY, MAJORITY)):
         for tail in TAILS:
-            yield _row(results, name, tail, runs, f"{len(runs)}", request)
+            key = results.data.fullest, model
+            row = bench.row(*key, part=ALONE, unit="track", tail=tail.names)
+            yield _row(results, name, tail, row, f"{0 if row is None else len(row.runs)}")
 
 
 def _row(
-    results: Results, name: str, tail: Tail, runs: tuple[Sums, ...], told: str, request: Request
+    results: Results, name: str, tail: Tail, row: Repeated | None, told: str
 ) -> tuple[Cell, ...]:
-    found = [_measure(runs, k, tail, request.rounds) for k in KS]
-    ours: list[Cell] = [c for some in found for c in (some.spread, some.interval)]
-    n = int(np.mean([sums.true[:, tail.of(sums)].sum() for sums in runs])) if runs else None
-    unit = runs[0].unit if runs else ""
+    ours = means_of(row, *(f"{tail.group}_top_{k}" for k in KS))
+    n, unit = (None, "") if row is None else (row.n_of(tail.group), row.unit)
     published = name in TABLE_2 and tail.definition == TYPED and unit != "bag"
     paper: list[Cell] = [""] * (2 * len(KS))
     if published:
         start = len(KS) * THRESHOLDS.index(tail.fewer_than)
-        row, end = TABLE_2[name], start + len(KS)
-        paper = ["<5" if p is None else f"{p:.2f}" for p in row.paper[start:end]]
-        paper += [f"{value:.2f}" for value in row.notebook[start:end]]
+        theirs, end = TABLE_2[name], start + len(KS)
+        paper = ["<5" if p is None else f"{p:.2f}" for p in theirs.paper[start:end]]
+        paper += [f"{value:.2f}" for value in theirs.notebook[start:end]]
     reasons = why(results, why_2(name)) if published else ""
     control = name not in MODELS_2
     first: tuple[Cell, ...] = (name, control, tail.definition, tail.fewer_than)
     return (*first, *ours, told, n, unit, *paper, reasons)
-
-
-def _measure(runs: tuple[Sums, ...], k: int, tail: Tail, rounds: int) -> Measure:
-    if not runs:
-        return NOTHING
-    return measure(runs, lambda sums: sums.top_k(k, tail.of(sums)), rounds=rounds)
 
 
 def _key(data: Data, name: str) -> tuple[str, str]:
@@ -140,28 +133,22 @@ def _key(data: Data, name: str) -> tuple[str, str]:
 
 def _tail_notes(results: Results) -> Iterator[str]:
     """Which genres each tail holds, and how many test tracks; nothing to score is said."""
-    data = results.data
-    runs = next(
-        (
-            found
-            for name in MODELS_2[:4]
-            if (found := results.sums(*_key(data, name), part="alone", unit="track"))
-        ),
-        (),
-    )
-    if not runs:
+    made = (results.by_split(*_key(results.data, name), ALONE) for name in MODELS_2[:4])
+    found = next((some for some in made if some), None)
+    if found is None:
         return
-    sums = runs[0]
+    items = items_of(next(iter(found.values())), unit="track")
+    tested = items.truth.sum(axis=0)
     for tail in TAILS:
-        rare = tail.of(sums)
-        n = int(sums.true[:, rare].sum())
-        told = ", ".join(
-            f"{genre} ({count:,})"
-            for genre, count, here in zip(sums.genres, sums.train_counts, rare, strict=True)
-            if here
-        )
+        rare = [
+            g
+            for g, (genre, count) in enumerate(zip(items.genres, items.train_counts, strict=True))
+            if (count < tail.fewer_than if tail.names is None else genre in tail.names)
+        ]
+        n = int(tested[rare].sum())
+        told = ", ".join(f"{items.genres[g]} ({items.train_counts[g]:,})" for g in rare)
         what = f"Tail {tail.definition}, fewer than {tail.fewer_than}"
-        if not rare.any():
+        if not rare:
             yield f"{what}: no genre of this data, so nothing can be scored."
         elif not n:
             yield f"{what}: {told}; no test track has such a genre, so nothing can be scored."

@@ -16,7 +16,7 @@ from ..columns import relabel
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..grouping import group
 from ..predictions import Predictions
-from .ranking import truth_of
+from .metrics import truth_of
 
 UNITS = ("bag", "spread", "track")
 
