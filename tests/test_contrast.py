@@ -9,7 +9,7 @@ from scored import GENRES, catalogue, predictions
 
 from matt.errors import ConfigError, DataError
 from matt.evaluation.contrast import ON_TEST, contrast, contrast_table, difference_table, holm
-from matt.evaluation.paired import paired_bootstrap
+from matt.evaluation.intervals import paired_bootstrap
 from matt.evaluation.scores import majority, score
 from matt.evaluation.summaries import pair_table
 

@@ -1,39 +1,40 @@
 import csv
 import gzip
+import re
 import warnings
 
 import numpy as np
 import pytest
+import scored
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
+from sklearn.calibration import calibration_curve
 
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.evaluation.metrics import (
     accuracy,
+    average_precision,
     balanced_accuracy,
+    brier,
     confusion_matrix,
     f1_scores,
+    log_loss,
     macro_f1,
+    micro_curve,
+    precision_recall,
     precisions,
+    ranks,
     recalls,
+    reliability,
+    step_sum,
     tail,
     tail_recall,
     tail_rule,
-    wilson,
 )
-from matt.evaluation.ranking import (
-    average_precision,
-    genre_curves,
-    micro_curve,
-    ranks,
-    step_sum,
-    tail_top_k_accuracy,
-    top_k_accuracy,
-)
-from matt.evaluation.scores import majority, score
+from matt.evaluation.scores import majority, reliability_of, score
 from matt.evaluation.tally import HEADLINE
 from matt.predictions import Predictions
 from matt.tracks import Tracks
@@ -162,26 +163,6 @@ def test_words_of_the_tail_are_true():
     assert given_.endswith("31 training tracks, 2 of 6 genres")
 
 
-@given(st.integers(0, 40), st.integers(0, 40))
-def test_wilson_solves_its_equation(hits, misses):
-    """The ends are where the normal test of that share would just reject: (p - h)^2 = z^2 p q / n."""
-    n = hits + misses
-    low, high = wilson(hits, n)
-    if n == 0:
-        assert np.isnan([low, high]).all()
-        return
-    assert 0 <= low <= hits / n <= high <= 1
-    for end in (low, high):
-        assert (hits / n - end) ** 2 == pytest.approx(1.959964**2 * end * (1 - end) / n, abs=1e-6)
-    flipped = wilson(misses, n)
-    np.testing.assert_allclose(flipped, [1 - high, 1 - low], atol=1e-12)
-
-
-def test_wilson_refuses_what_is_no_proportion():
-    with pytest.raises(DataError, match="5 hits of 4"):
-        wilson(5, 4)
-
-
 @given(
     hnp.arrays(float, (13, 3), elements=st.sampled_from([0.1, 0.25, 0.5, 0.9])),  # many ties
     hnp.arrays(int, 13, elements=st.integers(-1, 2)),
@@ -214,8 +195,8 @@ def test_curves_agree_with_scikit_learn(scores, labels):
     known = labels >= 0
     truth = labels[known, None] == np.arange(3)
     curves = [(truth.ravel(), scores[known].ravel(), micro_curve(scores, labels))]
-    by_genre = genre_curves(scores, labels)
-    curves += [(truth[:, g], scores[known, g], by_genre[g]) for g in range(3)]
+    alone = [precision_recall(scores[known, g], truth[:, g]) for g in range(3)]
+    curves += [(truth[:, g], scores[known, g], alone[g]) for g in range(3)]
     for y, p, (precision, recall) in curves:
         if not y.any():
             assert len(precision) == len(recall) == 0
@@ -252,25 +233,21 @@ def test_top_k_agrees_with_scikit_learn_on_the_tail():
     probabilities, labels = rng.dirichlet(np.ones(G), size=211), rng.integers(G, size=211)
     rare = COUNTS[labels] < 200
     for k in (1, 2, 3):
-        ours = tail_top_k_accuracy(probabilities, labels, COUNTS, k=k, fewer_than=200)
+        ours = (ranks(probabilities[rare], labels[rare]) <= k).mean()
         oracle = sk.top_k_accuracy_score(labels[rare], probabilities[rare], k=k, labels=range(G))
         assert ours == oracle
 
 
 def test_top_k_by_hand():
-    """Genre 0 is alone on top; 1 is tied with it; 2 is last but for nothing; one is unknown."""
-    scores = np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2], [0.5, 0.4, 0.1], [0.9, 0.1, 0.0]])
-    labels = np.array([0, 1, 2, -1])
-    assert ranks(scores[:3], labels[:3]).tolist() == [1, 2, 3]
-    assert [top_k_accuracy(scores, labels, k=k) for k in (1, 2, 3)] == [1 / 3, 2 / 3, 1]
-    assert np.isnan(top_k_accuracy(scores[3:], labels[3:], k=1))
-    with pytest.raises(DataError, match="k=4 guesses of 3 genres"):
-        top_k_accuracy(scores, labels, k=4)
+    """Genre 0 is alone on top; 1 is tied with it; 2 is last but for nothing."""
+    scores = np.array([[0.6, 0.3, 0.1], [0.4, 0.4, 0.2], [0.5, 0.4, 0.1]])
+    assert ranks(scores, np.array([0, 1, 2])).tolist() == [1, 2, 3]
+    assert ranks(np.full((7, G), 0.2), np.full(7, 3)).tolist() == [G] * 7  # says nothing: last
     rng = np.random.default_rng(1)
     p, y = rng.dirichlet(np.ones(G), size=97), rng.integers(G, size=97)
     for k in (1, 2, 3):
         oracle = sk.top_k_accuracy_score(y, p, k=k, labels=range(G))
-        assert top_k_accuracy(p, y, k=k) == oracle
+        assert (ranks(p, y) <= k).mean() == oracle
 
 
 def test_scores_hold_top_k_of_all_and_of_the_tail():
@@ -281,16 +258,6 @@ def test_scores_hold_top_k_of_all_and_of_the_tail():
     scores = score(Predictions(bags, tracks, logits.astype(np.float32)))
     assert (scores.top_2, scores.top_3, scores.tail_top_2) == (2 / 5, 3 / 5, 1 / 2)
     assert scores.reasons["top_5"] == "5 guesses leave none of 4 genres out"
-
-
-def test_top_k_of_nothing():
-    constant, rare = np.full((7, G), 0.2), np.full(7, 3)
-    assert tail_top_k_accuracy(constant, rare, COUNTS, k=1, fewer_than=100) == 0
-    common, unknown = np.zeros(G, int), np.full(G, -1)
-    for labels in (common, unknown):
-        assert np.isnan(tail_top_k_accuracy(np.eye(G), labels, COUNTS, k=1, fewer_than=100))
-    with pytest.raises(DataError, match="k=6 guesses of 5 genres"):
-        tail_top_k_accuracy(constant, rare, COUNTS, k=6, fewer_than=100)
 
 
 GENRES = ("Rock", "Folk", "Jazz")
@@ -418,3 +385,107 @@ def test_majority_of_several_genres_is_no_probability():
     control = majority(Predictions(bags, tracks, np.zeros((2, 3), np.float32), "sigmoid"))
     assert control.link == "none"
     assert score(control).micro_ap == pytest.approx(0.5)  # 3 of 6 pairs are true, all tied
+
+
+seeds = st.integers(0, 99)
+
+
+def drawn(seed, n=61, n_genres=5):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(n_genres, size=n)
+    return rng.dirichlet(np.ones(n_genres), n), labels, labels[:, None] == np.arange(n_genres)
+
+
+@given(seeds)
+def test_log_loss_and_brier_agree_with_scikit_learn(seed):
+    p, labels, truth = drawn(seed)
+    assert log_loss(p, truth) == pytest.approx(sk.log_loss(labels, p, labels=range(5)))
+    # Brier's own score sums over the genres; a mean squared error averages over them.
+    assert brier(p, truth) == pytest.approx(5 * sk.mean_squared_error(truth, p))
+    pairs = sk.log_loss(truth.ravel(), p.ravel())
+    assert log_loss(p, truth, link="sigmoid") == pytest.approx(pairs)
+    pairs = sk.brier_score_loss(truth.ravel(), p.ravel())
+    assert brier(p, truth, link="sigmoid") == pytest.approx(pairs)
+
+
+def test_the_ends_of_the_scales():
+    truth = np.eye(3, dtype=bool)
+    sure = np.eye(3)
+    assert log_loss(sure, truth) == brier(sure, truth) == reliability(sure, truth).error == 0
+    wrong = np.roll(sure, 1, axis=1)
+    assert brier(wrong, truth) == 2
+    assert log_loss(wrong, truth) == pytest.approx(-np.log(np.finfo(float).eps))
+    assert reliability(wrong, truth).error == 1
+    uniform = np.full((3, 3), 1 / 3)
+    assert log_loss(uniform, truth) == pytest.approx(np.log(3))
+    for metric in (log_loss, brier):
+        assert np.isnan(metric(np.empty((0, 3)), np.empty((0, 3), bool)))
+    assert np.isnan(reliability(np.empty((0, 3)), np.empty((0, 3), bool)).error)
+
+
+@given(seeds, st.integers(1, 12))
+def test_bins_agree_with_scikit_learn(seed, bins):
+    p, _, truth = drawn(seed, n=301)
+    found = reliability(p, truth, bins=bins)
+    best = p.argmax(axis=1)
+    right, confidence = truth[np.arange(len(p)), best], p.max(axis=1)
+    share, mean = calibration_curve(right, confidence, n_bins=bins)
+    held = found.n > 0
+    np.testing.assert_allclose(found.share[held], share)
+    np.testing.assert_allclose(found.confidence[held], mean)
+    assert np.isnan(found.share[~held]).all()
+    assert found.n.sum() == len(p)
+    assert found.error == pytest.approx(np.sum(found.n[held] * np.abs(share - mean)) / len(p))
+
+
+def test_calibration_by_hand():
+    """Sure to .9 twice and right once, sure to .6 twice and right twice: (.4 + .4) / 2."""
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    truth = np.array([0, 1, 0, 1])[:, None] == np.arange(2)
+    found = reliability(p, truth, bins=10)
+    assert np.flatnonzero(found.n).tolist() == [6, 9]
+    assert found.error == pytest.approx(0.4)
+    assert reliability(p, truth, bins=1).error == pytest.approx(0)  # .75 in all, 3 of 4
+    with pytest.raises(ConfigError, match="0 bins hold nothing"):
+        reliability(p, truth, bins=0)
+
+
+def test_probabilities_that_are_true_are_calibrated():
+    rng = np.random.default_rng(3)
+    p = rng.dirichlet(np.ones(3), 20_000)
+    labels = (p.cumsum(axis=1) > rng.random((len(p), 1))).argmax(axis=1)
+    truth = labels[:, None] == np.arange(3)
+    assert reliability(p, truth).error < 0.02
+    assert reliability(np.sqrt(p) / np.sqrt(p).sum(axis=1, keepdims=True), truth).error > 0.1
+
+
+def test_scores_have_them_with_a_fitting_link():
+    some = scored.predictions(scored.catalogue())
+    known = some.labels >= 0
+    scores = score(some)
+    assert scores.log_loss == pytest.approx(
+        sk.log_loss(some.labels[known], some.probabilities[known], labels=range(len(some.genres)))
+    )
+    assert scores.calibration_error == pytest.approx(reliability_of(some).error)
+    several = scored.predictions(scored.several_genres(), link="sigmoid")
+    known = several.bags.known
+    truth, p = several.labels[known].ravel(), several.probabilities[known].ravel()
+    assert score(several).log_loss == pytest.approx(sk.log_loss(truth, p))
+    assert score(several).brier == pytest.approx(sk.brier_score_loss(truth, p))
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (scored.predictions(scored.catalogue(), link="none"), "no probabilities \\(link none\\)"),
+        (scored.predictions(scored.several_genres()), "a softmax shares one genre's probability"),
+    ],
+)
+def test_what_is_no_probability_is_refused_with_the_reason(made, reason):
+    with pytest.raises(DataError, match=reason):
+        reliability_of(made)
+    scores = score(made)
+    for name in ("log_loss", "brier", "calibration_error"):
+        assert np.isnan(getattr(scores, name))
+        assert re.search(reason, scores.reasons[name])
+    assert scores.micro_ap > 0

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scored import GENRES, catalogue, predictions, several_genres
 
-from matt.evaluation.probability import reliability_of
-from matt.evaluation.resampling import score_with_intervals
-from matt.evaluation.slices import by_shot, by_size
+from matt.evaluation.scores import by_shot, by_size, reliability_of, score_with_intervals
 from matt.evaluation.summaries import MAJORITY, overview
 
 # What programs may rely on; further tables and columns may come, these stay.

@@ -14,10 +14,10 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from matt.errors import DataError
-from matt.evaluation import plots, probability, style
+from matt.evaluation import metrics, plots, style
+from matt.evaluation.intervals import Mean
+from matt.evaluation.metrics import precision_recall, step_sum
 from matt.evaluation.plots import RED, Dots, Interval, along, dots, forest
-from matt.evaluation.ranking import precision_recall, step_sum
-from matt.evaluation.repeated import OverRepeats
 from matt.evaluation.tables import plain
 
 HOSTILE = [
@@ -98,7 +98,7 @@ def panel(genre, *, models=2, n=7):
 FIGURES |= {
     "micro curves": lambda: plots.micro_curves(lines(micro), chance=0.1, unit="bag", n=31),
     "genre curves": lambda: plots.genre_curves([panel(g) for g in HOSTILE], unit="bag"),
-    "reliability": lambda: plots.reliability(lines(probability.reliability), unit="track"),
+    "reliability": lambda: plots.reliability(lines(metrics.reliability), unit="track"),
     "coverage": lambda: plots.coverage(
         {name: (np.array([0.5, 1.0]), np.array([1.0, 0.5])) for name in HOSTILE[:2]}, unit="x", n=2
     ),
@@ -326,7 +326,7 @@ def test_a_drawn_curve_has_the_area_that_its_name_says():
 
 def test_reliability_shows_every_bin_and_which_are_small():
     values, truth = made_up(2, n=301)
-    found = probability.reliability(values, truth)
+    found = metrics.reliability(values, truth)
     figure = plots.reliability({"m": found}, unit="bag")
     top = figure.axes[0].get_lines()
     np.testing.assert_array_equal(top[1].get_ydata(), found.share[found.n > 0])
@@ -347,13 +347,13 @@ def test_only_so_many_lines_and_panels_are_drawn():
 
 
 HOSTILE_FOREST = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
-MEAN = OverRepeats(0.1, -0.05, 0.2, (0.05, 0.15))
+MEAN = Mean(0.1, -0.05, 0.2, (0.05, 0.15))
 
 
 def panels():
     rows = [Interval(name, MEAN, i == 1, i == 2) for i, name in enumerate(HOSTILE_FOREST)]
-    nothing = [Interval(name, OverRepeats()) for name in HOSTILE_FOREST]
-    bare = [Interval(name, OverRepeats(0.3)) for name in HOSTILE_FOREST]
+    nothing = [Interval(name, Mean()) for name in HOSTILE_FOREST]
+    bare = [Interval(name, Mean(0.3)) for name in HOSTILE_FOREST]
     return {"accuracy": rows, "undefined": nothing, "without": bare}
 
 
@@ -383,7 +383,7 @@ def test_panels_with_other_rows_are_refused():
 
 def test_lines_are_told_apart_without_colour():
     names = HOSTILE_FOREST[:5]
-    means = [OverRepeats(0.5, 0.4, 0.6), OverRepeats(0.4), OverRepeats()]
+    means = [Mean(0.5, 0.4, 0.6), Mean(0.4), Mean()]
     figure = along(dict.fromkeys(names, means), ["1", "2", "all"], label="left", score="accuracy")
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
     looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}

@@ -117,6 +117,29 @@ def test_several_runs_are_compared_and_each_has_its_part(runs, tmp_path):
     } <= files
 
 
+def test_one_model_is_the_same_in_every_table_of_a_page(runs, tmp_path):
+    """To the last digit: score, interval, n and artists, ranked beside others or in its own part."""
+    made, _ = report([runs / "weak", runs / "strong"], tmp_path, baseline="weak")
+    content = made.to_json()
+    ranked = {row["model"]: row for row in content["comparison"]["ranking"]["rows"]}
+    for name in ("weak", "strong"):
+        tables = content["tables"][name]
+        rows = tables["scores"]["rows"]
+        (own,) = (
+            r for r in rows if r["unit"] == "bag over tracks" and r["model"] == rows[0]["model"]
+        )
+        shared = ranked[name].keys() & own.keys() - {"model"}
+        assert {"n", "artists", "macro-F1", "95 % of macro-F1", "95 % of micro AP"} <= shared
+        assert {key: ranked[name][key] for key in shared} == {key: own[key] for key in shared}
+        (majority,) = (
+            r for r in rows if r["unit"] == own["unit"] and r["model"] == "control: majority class"
+        )
+        assert {key: ranked["control: majority class"][key] for key in shared} == {
+            key: majority[key] for key in shared
+        }
+        assert sum(row["n"] for row in tables["genres"]["rows"]) == own["n"]
+
+
 def test_what_is_unfinished_or_lost_is_named_and_the_rest_is_kept(runs, tmp_path):
     write_run(tmp_path / "cut", finish=False)
     write_run(tmp_path / "begun", finish=False, predicted=False)

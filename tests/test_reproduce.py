@@ -127,9 +127,9 @@ def test_predictions_of_other_data_are_refused(tmp_path, mfcc):
     made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
     other = open_data(MFCC)
     tracks = other.tracks.drop(other.tracks.track_id[-300:])
-    results = replace(made.results, data=replace(other, tracks=tracks), _sums={})
+    results = replace(made.results, data=replace(other, tracks=tracks))
     with pytest.raises(DataError, match=r"predictions of other data: .* not in the data"):
-        results.sums("mfcc", "MLP")
+        results.by_split("mfcc", "MLP")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 from matt import Tracks
 from matt.datasets.fma.checking import MEDIUM_GENRES
 from matt.reproduce import claim_rows
-from matt.reproduce.bench import Bench
 from matt.reproduce.claim_rows import answers
 from matt.reproduce.claims import (
     FAILS,
@@ -20,6 +19,7 @@ from matt.reproduce.claims import (
     of_bags,
     of_genres,
 )
+from matt.reproduce.measures import Bench
 from matt.reproduce.plan import Request
 
 FOLK, ROCK = GENRES.index("Folk"), GENRES.index("Rock")

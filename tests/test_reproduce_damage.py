@@ -10,7 +10,6 @@ from matt import Bags, Predictions
 from matt.errors import DataError
 from matt.evaluation.scores import score
 from matt.reproduce import degradation
-from matt.reproduce.bench import Bench
 from matt.reproduce.damage import (
     CONDITIONS,
     WHOLE,
@@ -22,6 +21,7 @@ from matt.reproduce.damage import (
     without_tags,
 )
 from matt.reproduce.degradation import called, curves, degradation_picture, degradation_table
+from matt.reproduce.measures import Bench
 from matt.reproduce.plan import Request
 
 SIZES = st.lists(st.integers(1, 13), min_size=1, max_size=9)

@@ -9,13 +9,13 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 from matt import Bags, FeatureStore, Tracks
 from matt.comparison import fit_row, genre_keyed, predict_row
 from matt.datasets.fma.checking import TYPED_TAIL
-from matt.evaluation.repeated import Repeated
+from matt.evaluation.intervals import Repeated
 from matt.faults import FAULTS, PROTOCOLS
 from matt.reproduce import fault_study
-from matt.reproduce.bench import Bench, difference
 from matt.reproduce.data import SIMULATED
 from matt.reproduce.fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, steps_of
 from matt.reproduce.fault_study import effect_picture, effect_table, effects
+from matt.reproduce.measures import Bench, difference
 from matt.reproduce.plan import Request, make_row
 from matt.reproduce.sources import open_data
 

@@ -14,8 +14,8 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 from matt import Predictions
 from matt.errors import DataError
 from matt.evaluation import style
-from matt.evaluation.ranking import micro_curve, step_sum
-from matt.evaluation.repeated import OverRepeats
+from matt.evaluation.intervals import Mean
+from matt.evaluation.metrics import micro_curve, step_sum
 from matt.reproduce import figure_1, figure_4
 from matt.reproduce.drawings import MOST, Album, bag_example, workflow
 from matt.reproduce.figures import (
@@ -131,9 +131,9 @@ def test_ours_are_solid_and_the_papers_dotted():
 
 def test_a_bar_without_a_result_or_a_paper_stays_empty():
     bars = [
-        Bar("LR", OverRepeats(0.5, 0.4, 0.6), 0.61),
-        Bar(HOSTILE[1], OverRepeats(), 0.7),
-        Bar("C", OverRepeats(0.3)),
+        Bar("LR", Mean(0.5, 0.4, 0.6), 0.61),
+        Bar(HOSTILE[1], Mean(), 0.7),
+        Bar("C", Mean(0.3)),
     ]
     figure = accuracy_bars(bars)
     (ax,) = figure.axes

@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt import Bags, Predictions, Tracks
-from matt.evaluation.metrics import tail
-from matt.evaluation.repeats import paired_over_splits
-from matt.evaluation.resampling import bootstrap
+from matt.evaluation.intervals import bootstrap, mean_of
 from matt.evaluation.scores import score
-from matt.reproduce.measures import NOTHING, Sums, accuracy, macro_f1, measure
+from matt.reproduce.measures import Bench, only_of_one
 
 G = 6
 
@@ -34,31 +32,30 @@ def made(seed, *, n=60, n_artists=17, first=0):
     return Predictions(bags, tracks.take(tracks.rows(bags.track_ids)), logits)
 
 
+def bench_of_runs(runs, **settings):
+    """A bench with one row, of these runs."""
+    by_split = {f"{number}": run for number, run in enumerate(runs)}
+    return Bench(lambda feature_set, model, part: by_split, **settings)
+
+
 @pytest.mark.parametrize("unit", ["spread", "bag"])
 def test_one_run_is_the_bootstrap_of_the_evaluation(unit):
     predictions = made(3)
-    whole = bootstrap(predictions, unit=unit, rounds=200, seed=5)
-    sums = Sums.of(predictions, unit=unit)
-    rare = tail(predictions.train_counts)
-    for name, metric in {
-        "accuracy": accuracy,
-        "macro_f1": macro_f1,
-        "tail_recall": lambda sums: sums.recall(rare),
-        "tail_top_2": lambda sums: sums.top_k(2, rare),
-        "tail_top_5": lambda sums: sums.top_k(5, rare),
-    }.items():
-        found = measure([sums], metric, rounds=200, seed=5)
-        assert found.mean == pytest.approx(whole.estimates[name])
-        assert found.interval == pytest.approx(whole.interval(name))
+    whole = bootstrap(predictions, unit=unit, rounds=200)
+    row = bench_of_runs([predictions], rounds=200).row("mfcc", "MLP", unit=unit)
+    for name in ("accuracy", "macro_f1", "tail_recall", "tail_top_2", "below_200_top_5"):
+        found = row.mean(name)
+        assert found.value == whole.estimates[name]
+        assert found.interval == whole.interval(name)
         assert np.isnan(found.sd)
-    assert (sums.n, sums.unit) == (whole.n, whole.unit)
+    assert (row.n, row.unit) == (whole.n, whole.unit)
 
 
 def test_seeds_of_one_split_share_their_artists():
     runs = [made(seed) for seed in (1, 2, 3)]
-    found = measure([Sums.of(run) for run in runs], accuracy, rounds=300)
+    found = bench_of_runs(runs, rounds=300).row("mfcc", "MLP").mean("accuracy")
     values = [score(run, unit="spread").accuracy for run in runs]
-    assert found.mean == pytest.approx(np.mean(values))
+    assert found.value == pytest.approx(np.mean(values))
     assert found.sd == pytest.approx(np.std(values, ddof=1))
     each = [bootstrap(run, unit="spread", rounds=300).rounds["accuracy"] for run in runs]
     assert found.interval == pytest.approx(np.quantile(np.mean(each, axis=0), [0.025, 0.975]))
@@ -66,30 +63,39 @@ def test_seeds_of_one_split_share_their_artists():
 
 def test_splits_of_other_tracks_have_a_t_interval():
     runs = [made(seed, first=100 * seed) for seed in (1, 2, 3, 4)]
-    found = measure([Sums.of(run) for run in runs], macro_f1)
-    over = paired_over_splits([score(run, unit="spread").macro_f1 for run in runs])
-    assert found.mean == pytest.approx(over.mean)
-    assert found.low == pytest.approx(max(over.low, 0))
-    assert found.high == pytest.approx(min(over.high, 1))
+    row = bench_of_runs(runs, ratio=0.25).row("mfcc", "MLP")
+    values = [score(run, unit="spread").macro_f1 for run in runs]
+    over = mean_of(values, ratio=0.25, within=(0, 1))
+    assert row.mean("macro_f1") == over
+    assert row.n == round(np.mean([score(run, unit="spread").n for run in runs]))
+
+
+def test_a_tail_may_differ_from_split_to_split():
+    runs = [made(seed, first=100 * seed) for seed in (1, 2, 3)]
+    rarest = {id(run): run.genres[number] for number, run in enumerate(runs)}
+    row = bench_of_runs(runs).row("mfcc", "MLP", tail=lambda run: (rarest[id(run)],))
+    for number, (run, recall) in enumerate(zip(runs, row.mean("tail_recall").each, strict=True)):
+        assert recall == score(run, unit="spread").genres[number].recall
+    n = [score(run, unit="spread").genres[number].n for number, run in enumerate(runs)]
+    assert row.n_of("tail") == round(np.mean(n))
 
 
 @given(st.integers(0, 1000))
-def test_sums_are_counts(seed):
-    predictions = made(seed)
-    sums = Sums.of(predictions)
-    spread = predictions.spread()
-    assert sums.true.sum() == sums.predicted.sum() == len(spread)
-    assert sums.hits.sum() == (spread.best == spread.labels).sum()
-    assert (sums.hits <= sums.true).all()
-    assert sums.true.sum(axis=0).tolist() == np.bincount(spread.labels, minlength=G).tolist()
-    assert (sums.top[2] <= sums.top[3]).all()
-    assert (sums.top[3] <= sums.top[5]).all()
+def test_lone_tracks_are_those_of_bags_of_one(seed):
+    predictions = made(seed, n=20)
+    sizes = predictions.bags.sizes
+    expected = sorted(predictions.bags.track_ids[np.repeat(sizes == 1, sizes)].tolist())
+    alone = predictions.spread()
+    for some in (predictions, alone):
+        found = only_of_one(some, predictions)
+        assert expected == ([] if found is None else sorted(found.tracks.track_id.tolist()))
 
 
-def test_undefined_is_no_number():
-    none = np.zeros(G, bool)
-    sums = Sums.of(made(0))
-    assert np.isnan(measure([sums], lambda s: s.top_k(2, none)).mean)
-    assert np.isnan(measure([sums], lambda s: s.top_k(9, ~none)).mean)
-    assert measure([], accuracy) is NOTHING
-    assert np.isnan(measure([sums], accuracy, rounds=0).low)
+def test_a_row_is_scored_once_and_nothing_is_no_row():
+    found = []
+    bench = Bench(lambda *key: found.append(key) or {})
+    assert bench.row("mfcc", "MLP") is bench.row("mfcc", "MLP") is None
+    assert found == [("mfcc", "MLP", "test")]
+    row = bench_of_runs([made(0)], rounds=0).row("mfcc", "MLP", tail=())
+    assert np.isnan(row.mean("tail_recall").value)
+    assert np.isnan(row.mean("accuracy").low)

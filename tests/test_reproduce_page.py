@@ -9,8 +9,8 @@ import pytest
 
 from matt.errors import DataError
 from matt.evaluation import style
+from matt.evaluation.intervals import Mean
 from matt.evaluation.plots import Interval, forest
-from matt.evaluation.repeated import OverRepeats
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text
 from matt.reproduce.docs import Part, shortened, table_of, write_docs
@@ -49,7 +49,7 @@ def make_run(path, *, real=False, source="simulated", protocol="corrected", stat
     )
     folder = run.path / protocol
     picture = folder / "faults.png"
-    rows = [Interval(HOSTILE, OverRepeats(0.1, 0.0, 0.2))]
+    rows = [Interval(HOSTILE, Mean(0.1, 0.0, 0.2))]
     style.save(forest({"accuracy": rows}, label="less"), picture)
     made = {"faults": Made(tables={"faults": TABLE}, pictures={"faults": picture})}
     failures = ["cell <x>: broken"] if status == "partial" else []

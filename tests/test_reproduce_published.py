@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from matt.datasets.fma.checking import TYPED_TAILS
-from matt.evaluation.ranking import step_sum
+from matt.evaluation.metrics import step_sum
 from matt.reproduce import published
 from matt.reproduce.plan import MODELS
 

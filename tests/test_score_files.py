@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from scored import GENRES, TRAIN, catalogue, predictions
 
 from matt.errors import DataError
-from matt.evaluation.paired import paired_bootstrap, sign_flip
-from matt.evaluation.resampling import score_with_intervals
-from matt.evaluation.scores import score
-from matt.evaluation.slices import by_shot
+from matt.evaluation.intervals import paired_bootstrap, sign_flip
+from matt.evaluation.scores import by_shot, score, score_with_intervals
 from matt.predictions import Predictions
 from matt.score_files import places_of, read_scores
 from matt.tracks import Tracks

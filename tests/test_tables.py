@@ -13,7 +13,7 @@ from scipy.stats import ttest_1samp
 
 from matt.bags import Bags
 from matt.errors import DataError
-from matt.evaluation.metrics import wilson
+from matt.evaluation.intervals import wilson
 from matt.evaluation.scores import majority, score
 from matt.evaluation.summaries import genre_table, score_table, split_table
 from matt.evaluation.tables import KINDS, Column, Table, plain

@@ -271,14 +271,18 @@ class Resampled:
     def less(self, other: Resampled) -> Resampled:
         """Differences to another model on the same resamples.
 
-        Those of probabilities are undefined where the links differ.
+        Those of probabilities are undefined where the links differ, and there are no rounds where
+        one of the two was not resampled.
         """
         apart = PROBABLE if self.link != other.link else ()
         estimates = {
             name: math.nan if name in apart else value - other.estimates[name]
             for name, value in self.estimates.items()
         }
-        rounds = {name: made - other.rounds[name] for name, made in self.rounds.items()}
+        rounds = {
+            name: made[: len(theirs := other.rounds[name])] - theirs[: len(made)]
+            for name, made in self.rounds.items()
+        }
         return replace(self, estimates=estimates, rounds=rounds, is_difference=True)
 
     def _percentiles(self, estimate: float, made: NDArray[np.float64]) -> tuple[float, float]:
@@ -615,6 +619,7 @@ class Repeated:
         made = _once(keys, lambda name: self.parts[name].less(other.parts[name]))
         return replace(
             self,
+            method=SPLITS if SPLITS in (self.method, other.method) else ARTISTS,
             parts={name: made[key] for name, key in keys.items()},
             tests={name: self.tests[name] for name in common},
         )

@@ -7,9 +7,8 @@ from sklearn import metrics as sk
 
 from matt.bags import Bags
 from matt.errors import DataError
-from matt.evaluation.resampling import bootstrap
-from matt.evaluation.scores import score
-from matt.evaluation.slices import by_shot, by_size
+from matt.evaluation.intervals import bootstrap
+from matt.evaluation.scores import by_shot, by_size, score
 from matt.predictions import Predictions
 from matt.tracks import Tracks
 
