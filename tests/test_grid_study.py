@@ -4,6 +4,7 @@ import csv
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from matt.comparison import data_digest, features_digest, fit_row, predict_row
 from matt.config import SplitSettings
 from matt.evaluation.scores import score
 from matt.grid import study
-from matt.grid.ranking import difference
+from matt.grid.ranking import Standing, difference
 from matt.grid.setups import read_grid
 from matt.grid.study import ALONE, RepeatedSplits, compare
 from matt.runs import Run
@@ -283,22 +284,22 @@ def test_differences_and_intervals_against_scipy():
     rng = np.random.default_rng(0)
     one, two = rng.uniform(size=(2, 11))
     one[3] = np.nan  # a cell that failed
-    rows = [Planned(name, values) for name, values in {"one": one, "two": two}.items()]
+    rows = [planned(name, values) for name, values in {"one": one, "two": two}.items()]
     mean, half = difference(*rows)
     interval = stats.ttest_rel(one, two, nan_policy="omit").confidence_interval(0.95)
     np.testing.assert_allclose((mean - half, mean + half), interval)
     assert difference(rows[0], rows[0]) is None
-    assert difference(rows[0], Planned("none", np.full(11, np.nan))) is None
+    assert difference(rows[0], planned("none", np.full(11, np.nan))) is None
+    # Splits that overlap: 1/n + ratio in place of 1/n.
+    overlapping = [planned(row.name, values, 0.25) for row, values in zip(rows, (one, two))]
+    wider = difference(*overlapping)
+    assert wider == pytest.approx((mean, half * np.sqrt(1 + 10 * 0.25)))
 
 
-class Planned:
-    """A row of planned scores."""
-
-    def __init__(self, name, scores):
-        self.name, self.scores = name, scores
-
-    def values(self, part):
-        return self.scores.tolist()
+def planned(name, values, ratio=0.0):
+    """A row of planned scores; what is NaN failed."""
+    scores = [None if np.isnan(value) else SimpleNamespace(macro_f1=value) for value in values]
+    return Standing(name, "", False, None, {"validation": scores}, {"validation": ratio})
 
 
 def test_tracks_of_test_are_scored_alone_too_and_never_shown(tmp_path):

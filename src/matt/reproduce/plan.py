@@ -340,9 +340,7 @@ class Results:
                 found.setdefault(cell.digest, (self.divisions[cell.split].name, result))
         return dict(found.values())
 
-    def by_split(
-        self, feature_set: str, model: str, part: str = "test"
-    ) -> dict[str, Predictions]:
+    def by_split(self, feature_set: str, model: str, part: str = "test") -> dict[str, Predictions]:
         """Predictions of the finished cells of a model, by the name of the division.
 
         A cell that serves several divisions is read once, and is the same object in all of them.
