@@ -14,15 +14,13 @@ import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.table import Table as RichTable
-from rich.text import Text
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, Group, RenderResult
+    from rich.table import Table as RichTable
 
 UNDEFINED = "-"
 # Kinds whose cells hold several numbers, and what these are called where they stand alone.
@@ -246,7 +244,7 @@ class Table:
         Print it with ``crop=False``: nothing is then cut, however narrow the terminal is.
         """
         columns = [(plain(column.name), column.numeric) for column in self.columns]
-        return render(plain(self.title), columns, self.shown(), map(plain, self.notes))
+        return _render(plain(self.title), columns, self.shown(), map(plain, self.notes))
 
 
 def _share(value: float, digits: int = 3, sign: str = "-") -> str:
@@ -297,7 +295,7 @@ def _line(cells: Iterable[str]) -> str:
 _NARROW = 12  # columns that names keep; numbers keep what they need
 
 
-def render(
+def _render(
     title: str,
     columns: Sequence[tuple[str, bool]],
     rows: Sequence[Sequence[str]],
@@ -305,19 +303,15 @@ def render(
 ) -> Group:
     """Title, table and notes; where it is narrow, names are folded. No number is broken.
 
-    Where even that does not fit, the table is wider than the terminal, whose lines then go on in
-    the next: print with ``crop=False``.
-
-    Parameters
-    ----------
-    title : str
-        On one line without control characters, like all other text.
-    columns : sequence of (str, bool)
-        Heading, and whether the cells are numbers.
-    rows : sequence of sequences of str
-        As people read them; square brackets are shown, not obeyed.
-    notes : iterable of str
+    Columns are headings, and whether their cells are numbers. Where even folding is not enough, the
+    table is wider than the terminal, whose lines then go on in the next.
     """
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
+    from rich.console import Group
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
     table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     least = -2
     for (heading, numeric), *cells in zip(columns, *rows, strict=True):
