@@ -34,7 +34,7 @@ from matt.audio import (
 )
 from matt.audio.containers import examine
 from matt.audio.mpeg import parse_adts
-from matt.cli.formats import try_formats
+from matt.cli.doctor import try_formats
 from matt.datasets.folder import scan
 from matt.errors import AudioError
 from matt.features.extract import extract

@@ -5,10 +5,9 @@ import io
 from rich.console import Console
 
 from matt import FeatureSpec
-from matt.cli import extraction
-from matt.cli.bars import Bars
-from matt.cli.console import Output, add_bar
-from matt.cli.extraction import watched
+from matt.cli import sources
+from matt.cli.console import Bars, Output
+from matt.cli.sources import watched
 from matt.processes import Progress
 
 SPECS = [FeatureSpec.summary(), FeatureSpec.logmel()]
@@ -21,7 +20,7 @@ def step(done, **more):
 
 def test_without_a_terminal_there_is_a_line_a_minute(monkeypatch, capsys):
     now = 1_000.0
-    monkeypatch.setattr(extraction.time, "monotonic", lambda: now)
+    monkeypatch.setattr(sources.time, "monotonic", lambda: now)
     with watched(Output(), SPECS) as tell:
         for second in range(130):
             now = 1_000.0 + second
@@ -42,7 +41,7 @@ def test_what_will_be_written_is_told_once_if_it_is_much(capsys):
 
 
 def test_quiet_is_silent(monkeypatch, capsys):
-    monkeypatch.setattr(extraction, "_LINE_EVERY", 0.0)
+    monkeypatch.setattr(sources, "_LINE_EVERY", 0.0)
     with watched(Output(quiet=True), SPECS) as tell:
         tell(step(5, n_bytes=10**10, last_failure=FAILURE))
     assert capsys.readouterr().err == ""
@@ -52,9 +51,8 @@ def test_a_terminal_shows_counts_the_time_that_is_left_and_what_failed_last():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
     with Bars(console=console, disable=False) as bars:
-        bar = add_bar(bars, "extracting")
         bars.footer = "failed last: " + "music/" * 40
-        bars.update(bar, completed=41, total=900, detail="2 failed, 3 a second", left=3_723.4)
+        bars.show("extracting", 41, 900, "2 failed, 3 a second", left=3_723.4)
     shown = screen.getvalue().replace("\r", "\n").splitlines()
     (line,) = {text.strip() for text in shown if "41/900" in text}
     assert line.endswith("ETA 1:02:03")

@@ -170,7 +170,7 @@ def test_help_and_version_end_well(arguments, capsys, monkeypatch):
 
 def test_matt_is_one_package_of_the_doctor(capsys, monkeypatch):
     monkeypatch.setattr("matt.provenance.versions", lambda: {"python": "3", "matt-mgc": "1"})
-    monkeypatch.setattr("matt.cli.formats.try_formats", list)
+    monkeypatch.setattr("matt.cli.doctor.try_formats", list)
     doctor.doctor(json=True, quiet=True)
     assert json.loads(capsys.readouterr().out)["versions"] == {"matt": "1", "python": "3"}
 

@@ -7,23 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from . import (
-    audit,
-    compare,
-    demo,
-    describe,
-    doctor,
-    extract,
-    fma,
-    library,
-    report,
-    reproduce,
-    score,
-    settings,
-    training,
-)
-from .console import Output, outcome
-from .processes import check_command, end_at_once, follows, n_processes
+from . import audit, compare, doctor, extract, fma, library, report, reproduce, training
+from .console import Output, abandon, outcome, write_any_text
+from .torchrun import check_command, end_at_once, follows, n_processes
 
 app = typer.Typer(
     name="matt",
@@ -54,19 +40,19 @@ def _root(
     check_command(context.invoked_subcommand)
 
 
-app.command("demo")(demo.demo)
+app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
-app.command("settings")(settings.settings)
+app.command("settings")(training.settings)
 app.command("evaluate")(training.evaluate)
-app.command("score")(score.score)
+app.command("score")(report.score)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
-app.command("describe")(describe.describe)
+app.command("describe")(audit.describe)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 
@@ -82,8 +68,6 @@ def main() -> None:
 
 
 def _main() -> None:
-    from .terminal import abandon, write_any_text
-
     write_any_text()
     if follows() and sys.stdout is not None:
         abandon(sys.stdout)

@@ -1,4 +1,4 @@
-"""The command ``audit``: leaks between splits, copies, labels that disagree."""
+"""The commands ``audit``, for leaks, copies and labels that disagree, and ``describe``."""
 
 from __future__ import annotations
 
@@ -7,22 +7,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, add_bar, outcome
-from .extraction import Store
-from .sources import Source, SourcePath, default_store, open_source
+from ..evaluation.tables import Column, Table
+from .console import Output, command
+from .sources import Source, SourcePath, Store, default_store, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from ..datasets.audit import Audit, Group
     from ..datasets.near_duplicates import NearDuplicates
-    from ..evaluation.tables import Table
     from ..tracks import Tracks
 
+Pictures = Annotated[
+    Path | None, typer.Option(help="Folder for tables, JSON and pictures.", show_default=False)
+]
+Tail = Annotated[
+    int | None,
+    typer.Option(
+        help="A genre with fewer training tracks is rare; by default 100, or the rarest third.",
+        min=1,
+    ),
+]
 _SHOWN = 20  # rows of a list on a terminal; --json holds all
 
 
+@command
 def audit(
+    output: Output,
     source: SourcePath,
     by: Annotated[str, typer.Option(help="What a bag is: album, track or a column.")] = "album",
     hash_audio: Annotated[
@@ -33,49 +44,42 @@ def audit(
         typer.Option(help="Distance of near-duplicates; by default 0.2 or less.", min=0.0),
     ] = None,
     store: Store = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Say what would make results too good: artists, albums, copies in two splits; mixed labels.
 
     Features and hashes of a store are used where there is one. Example: [bold]matt audit
     tracks.toml[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..datasets import audit as module
-        from ..features.store import FeatureStore
+    from ..datasets import audit as module
+    from ..features.store import FeatureStore
 
-        found = open_source(source, output)
-        place = store or _usual_store(found)
-        features = found.features
-        if features is None and place is not None:
-            features = FeatureStore.open(place)
-        hashes = None
-        if hash_audio or place is not None:
-            with output.progress() as bars:
-                bar = add_bar(bars, "hashing audio", len(found.tracks))
-                hashes = module.hashes_of(
-                    found.tracks,
-                    store=place,
-                    compute=hash_audio,
-                    progress=lambda done, total: bars.update(bar, completed=done, total=total),
-                )
-        result = module.audit(
-            found.tracks, by=by, features=features, hashes=hashes, threshold=threshold
-        )
-        output.tables(audit_tables(result, found.tracks))
-        for note in result.notes:
-            output.note(note)
-        for warning in result.warnings():
-            output.warn(warning)
-        output.document({**result.to_json(), "data_notes": list(found.notes)})
+    found = open_source(source, output)
+    place = store or _usual_store(found)
+    features = found.features
+    if features is None and place is not None:
+        features = FeatureStore.open(place)
+    hashes = None
+    if hash_audio or place is not None:
+        with output.progress() as bars:
+            hashes = module.hashes_of(
+                found.tracks,
+                store=place,
+                compute=hash_audio,
+                progress=bars.counting("hashing audio", len(found.tracks)),
+            )
+    result = module.audit(
+        found.tracks, by=by, features=features, hashes=hashes, threshold=threshold
+    )
+    output.tables(audit_tables(result, found.tracks))
+    for note in result.notes:
+        output.note(note)
+    for warning in result.warnings():
+        output.warn(warning)
+    output.document({**result.to_json(), "data_notes": list(found.notes)})
 
 
 def audit_tables(result: Audit, tracks: Tracks) -> list[Table]:
     """Counts first, then what was found, at most twenty rows of each."""
-    from ..evaluation.tables import Column, Table
-
     splits = ", ".join(f"{n:,} {name or 'in none'}" for name, n in result.splits.items())
     tables = [
         Table(
@@ -106,8 +110,6 @@ def _usual_store(found: Source) -> Path | None:
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
-    from ..evaluation.tables import Column, Table
-
     rows = tuple(
         (group.name, len(group.tracks), _counted(group.splits), _counted(group.genres))
         for group in groups[:_SHOWN]
@@ -117,8 +119,6 @@ def _groups(title: str, groups: Sequence[Group]) -> Table:
 
 
 def _pairs(near: NearDuplicates, tracks: Tracks) -> Table:
-    from ..evaluation.tables import Column, Table
-
     some = slice(0, _SHOWN)
     rows = zip(
         near.distance[some].tolist(),
@@ -160,3 +160,37 @@ def _counted(counts: Mapping[str, int]) -> str:
 def _more(n: int) -> Iterator[str]:
     if n > _SHOWN:
         yield f"{n - _SHOWN:,} more, all with --json."
+
+
+@command
+def describe(
+    output: Output,
+    source: SourcePath,
+    out: Pictures = None,
+    tail: Tail = None,
+) -> None:
+    """Show the long tail, sizes and purity of bags, and what is missing.
+
+    Example: [bold]matt describe tracks.toml --out pictures[/bold]
+    """
+    show_description(open_source(source, output).tracks, out, tail, output)
+
+
+def show_description(tracks: Tracks, out: Path | None, tail: int | None, output: Output) -> None:
+    """Print the tables, and write them with their pictures where a folder is named."""
+    from ..datasets.describe import describe as describe_tracks
+    from ..evaluation import distribution
+
+    description = describe_tracks(tracks)
+    tables = distribution.tables(description, fewer_than=tail)
+    written = distribution.write(description, out, fewer_than=tail) if out else []
+    output.tables(tables.values())
+    for path in written:
+        output.say(f"Written: {path}")
+    output.document(
+        {
+            **description.to_json(),
+            "tables": {name: table.to_json() for name, table in tables.items()},
+            "files": [str(path) for path in written],
+        }
+    )

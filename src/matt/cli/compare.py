@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Json, Output, Quiet, outcome
-from .extraction import Retry, Salvage, Scheduler, Store, Workers
-from .grid import Options, compare_grid
-from .report import compare_runs
-from .score import Link, Rounds, Seed, TracksOf
+from ..errors import ConfigError
+from .console import Output, clock, command
+from .report import Link, Rounds, Seed, TracksOf, compare_runs
+from .sources import (
+    Extraction,
+    Source,
+    default_store,
+    exit_if_failed,
+    extract_features,
+    failure_rows,
+    lost_files,
+    open_source,
+    source_features,
+    tell_failures,
+    tell_list,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ..features.spec import FeatureSpec
+    from ..features.store import FeatureStore
+    from ..processes import Progress
+    from .console import Bars
+
+Jobs = Annotated[int, typer.Option(help="Cells at once, a process each.", min=1)]
 
 
+@command
 def compare(
+    output: Output,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -58,17 +81,12 @@ def compare(
         list[str] | None,
         typer.Option(help="Cut training tracks of a genre, e.g. --keep Hip-Hop=40."),
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Cells at once, a process each.", min=1)] = 1,
+    jobs: Jobs = 1,
     test: Annotated[
         bool, typer.Option("--test", help="Show scores of test, too. They rank nothing.")
     ] = False,
-    store: Store = None,
-    salvage: Salvage = False,
-    retry_failed: Retry = False,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    how: Extraction,
 ) -> None:
     """Rank runs that are there by their test split; or, with --grid, models by validation.
 
@@ -77,63 +95,153 @@ def compare(
     more repeats add to those that are there. Example: [bold]matt compare runs/mine runs/other
     [/bold], or [bold]matt compare tracks.toml --grid grid.toml --out runs/grid[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..errors import ConfigError
-
-        if grid is None:
-            given = {"--set": override, "--store": store, "--test": test, "--jobs": jobs > 1}
-            alien = [name for name, value in given.items() if value]
-            if alien:
-                raise ConfigError(f"{alien[0]} is of grids; name a grid file with --grid")
-            if len(paths) < 2:
-                raise ConfigError(
-                    "name what is to be compared: two runs or more, or a grid file with --grid"
-                )
-            compare_runs(
-                paths,
-                output,
-                tracks=tracks,
-                baseline=baseline,
-                controls=controls,
-                unit=unit,
-                rounds=rounds,
-                seed=seed,
-                out=out,
-                link=link,
+    if grid is None:
+        given = {"--set": override, "--store": how.store, "--test": test, "--jobs": jobs > 1}
+        alien = [name for name, value in given.items() if value]
+        if alien:
+            raise ConfigError(f"{alien[0]} is of grids; name a grid file with --grid")
+        if len(paths) < 2:
+            raise ConfigError(
+                "name what is to be compared: two runs or more, or a grid file with --grid"
             )
-            return
-        if out is None:
-            raise ConfigError("a grid needs a folder for its results; name one with --out")
-        if len(paths) != 1:
-            raise ConfigError(f"a grid is run on one source, got {len(paths)}; name one")
-        extraction = {
-            "salvage": salvage,
-            "retry_failed": retry_failed,
-            "workers": workers,
-            "scheduler": scheduler,
-        }
-        options = Options(
-            overrides=override or [],
-            protocol={
-                "repeats": repeats,
-                "folds": folds,
-                "imbalance": imbalance,
-                "keep": dict(map(_genre_and_number, keep or [])),
-            },
-            jobs=jobs,
-            test=test,
-            store=store,
-            extraction=extraction,
+        compare_runs(
+            paths,
+            output,
+            tracks=tracks,
+            baseline=baseline,
+            controls=controls,
+            unit=unit,
+            rounds=rounds,
+            seed=seed,
+            out=out,
+            link=link,
         )
-        compare_grid(paths[0], grid, out, options, output)
+        return
+    if out is None:
+        raise ConfigError("a grid needs a folder for its results; name one with --out")
+    if len(paths) != 1:
+        raise ConfigError(f"a grid is run on one source, got {len(paths)}; name one")
+    compare_grid(
+        paths[0],
+        grid,
+        out,
+        output,
+        overrides=override or [],
+        protocol={
+            "repeats": repeats,
+            "folds": folds,
+            "imbalance": imbalance,
+            "keep": dict(map(_genre_and_number, keep or [])),
+        },
+        jobs=jobs,
+        test=test,
+        how=how,
+    )
 
 
 def _genre_and_number(text: str) -> tuple[str, int]:
     """Read ``GENRE=N``; a name of a genre may hold ``=`` itself."""
-    from ..errors import ConfigError
-
     genre, equals, number = text.rpartition("=")
     if not equals or not genre or not number.isdecimal():
         raise ConfigError(f"--keep {text!r} is no genre and number; write it as Hip-Hop=40")
     return genre, int(number)
+
+
+def compare_grid(
+    source: Path,
+    grid: Path,
+    out: Path,
+    output: Output,
+    *,
+    overrides: Sequence[str],
+    protocol: Mapping[str, Any],
+    jobs: int,
+    test: bool,
+    how: Extraction,
+) -> None:
+    """Run a grid and print its table; exit with the code for partial work where cells failed."""
+    from ..grid.setups import read_grid
+    from ..grid.study import RepeatedSplits, check_out, compare
+
+    check_out(out)
+    splits = RepeatedSplits(**protocol)
+    read = read_grid(grid, overrides)
+    found = open_source(source, output)
+    features, failures = _features(found, read.specs, output, how)
+    tell_failures(failures, output)
+    with output.progress() as bars:
+        study = compare(
+            found.tracks,
+            features,
+            read,
+            out,
+            protocol=splits,
+            jobs=jobs,
+            test=test,
+            notes=found.notes,
+            progress=watching(output, bars, jobs),
+            file=str(grid),
+            lost=failure_rows(failures),
+        )
+    told = [f"{failure.cell.name}: {failure.reason}" for failure in study.failures]
+    tell_list(told, output, "cells failed")
+    output.tables([study.ranking])
+    output.note(f"folder: {study.run.path}; picture: {study.run.plot('ranking')}")
+    output.document(
+        {
+            "run": str(study.run.path),
+            "status": study.run.manifest["status"],
+            "ranking": study.ranking.to_json(),
+            "cells": study.cells.to_json(),
+            "failures": study.run.manifest["failures"],
+            "lost": failure_rows(failures),
+        }
+    )
+    exit_if_failed(len(study.failures) + len(failures))
+
+
+def _features(
+    found: Source, specs: Mapping[str, FeatureSpec], output: Output, how: Extraction
+) -> tuple[dict[str, FeatureStore], list[Any]]:
+    """Features that cells ask for, by digest, and the files that were lost."""
+    from ..features.store import FeatureStore
+
+    if len(specs) == 1:
+        ((digest, spec),) = specs.items()
+        store, report, _ = source_features(found, spec, output, how)
+        return {digest: store}, lost_files(found, report)
+    tracks = found.tracks.take(found.tracks.path != "")
+    if found.features is not None or not len(tracks):
+        raise ConfigError(
+            f"cells differ in their features, but {found.path} brings its own; leave out the keys "
+            "features.* of the grid"
+        )
+    if how.store is not None:
+        raise ConfigError(
+            f"--store names one place, but the grid has {len(specs)} kinds of features; leave it "
+            "out, and set MATT_CACHE for another place of all"
+        )
+    places = {spec: default_store(found.path, spec) for spec in specs.values()}
+    reports = extract_features(tracks, places, output, how)
+    lost = {str(f.path): f for report in reports.values() for f in lost_files(found, report)}
+    stores = {digest: FeatureStore.open(places[spec]) for digest, spec in specs.items()}
+    return stores, list(lost.values())
+
+
+def watching(output: Output, bars: Bars, jobs: int) -> Callable[[Progress], None]:
+    """Somebody to tell of cells: what is there already, how long the rest takes, then a bar."""
+    name, said = "fitting cells", False
+
+    def tell(progress: Progress) -> None:
+        nonlocal said
+        if name not in bars and progress.kept:
+            output.note(f"{progress.kept:,} of {progress.total:,} cells are there already")
+        open_cells = progress.total - progress.done - progress.failed
+        if not said and progress.left is not None and open_cells:
+            said = True
+            cells = f"{open_cells:,} cell{'s' * (open_cells > 1)} to go"
+            at_once = f", {jobs} at once" if jobs > 1 else ""
+            output.note(f"{cells}{at_once}: about {clock(progress.left)}")
+        bars.follow(name, progress, progress.last)
+
+    return tell

@@ -1,4 +1,4 @@
-"""What every command shares: where output goes, progress, errors and exit codes.
+"""What every command shares: options, where output goes, progress, errors and exit codes.
 
 Results go to stdout, as text or with ``--json`` as one document. Progress and warnings go to
 stderr; ``--quiet`` silences them. Exit codes: 0 done, 1 internal error, 2 wrong usage or input, 3
@@ -8,28 +8,42 @@ done but some files failed, 130 interrupted.
 from __future__ import annotations
 
 import errno
+import functools
+import inspect
+import io
 import json
 import math
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, get_type_hints
 
 import typer
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
 
-from ..errors import MattError
+from ..errors import DataError, MattError
 from ..evaluation.tables import plain
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from ..evaluation.tables import Table
-    from .bars import Bars
-    from .terminal import Terminal
+    from ..processes import Progress as Standing
 
+WIDE = 300  # columns where nobody looks at a screen: tables are as wide as their content
 SOME_FAILED = 3
 # What JSON may hold as it is, but a terminal would obey.
 _COMMANDS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -51,9 +65,6 @@ _REMEDIES = {
     errno.EEXIST: "something else is there; name another place",
 }
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")]
-
 
 @dataclass(frozen=True)
 class Output:
@@ -73,21 +84,15 @@ class Output:
     @property
     def out(self) -> Terminal:
         """Console of results, on stdout."""
-        from .terminal import Terminal
-
         return Terminal(quiet=self.json)
 
     @property
     def err(self) -> Terminal:
         """Console of progress and warnings, on stderr."""
-        from .terminal import Terminal
-
         return Terminal(stderr=True, quiet=self.quiet)
 
     def say(self, text: str) -> None:
         """Print a line of a result, unless results are JSON."""
-        from .terminal import results
-
         with results():
             self.out.print(plain(text), soft_wrap=True)
 
@@ -111,8 +116,6 @@ class Output:
 
     def tables(self, tables: Iterable[Table]) -> None:
         """Print tables, unless results are JSON."""
-        from .terminal import results
-
         if self.json:
             return
         with results():
@@ -123,15 +126,11 @@ class Output:
 
     def document(self, content: Mapping[str, Any]) -> None:
         """Print the JSON document, if results are JSON."""
-        from .terminal import results
-
         if self.json and sys.stdout is not None:
             with results():
                 sys.stdout.write(_document(content, sys.stdout.encoding) + "\n")
 
     def _tell(self, text: str, style: str) -> None:
-        from .terminal import abandon
-
         try:
             self.err.print(plain(text), style=style, soft_wrap=True)
         except OSError:  # nobody listens; the work goes on
@@ -140,16 +139,67 @@ class Output:
     @contextmanager
     def progress(self) -> Iterator[Bars]:
         """Progress bars with ETA on stderr; silent if quiet or not on a terminal."""
-        from .bars import Bars
-
         err = self.err
         with Bars(console=err, disable=self.quiet or not err.is_terminal) as bars:
             yield bars
 
 
-def add_bar(bars: Bars, name: str, total: int | None = None) -> TaskID:
-    """Start a progress bar."""
-    return bars.add_task(name, total=total, detail="")
+# ---- commands ----
+
+
+def command(work: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function whose first argument is its `Output`.
+
+    ``--json`` and ``--quiet`` come last. An argument that is a dataclass stands for the options
+    that are its fields.
+    """
+    _, *own = inspect.signature(work, eval_str=True).parameters.values()
+    groups: dict[str, Any] = {
+        each.name: each.annotation for each in own if is_dataclass(each.annotation)
+    }
+
+    @functools.wraps(work)
+    def run(*, json: bool, quiet: bool, **given: Any) -> None:
+        output = Output(json, quiet)
+        with outcome(output):
+            for name, group in groups.items():
+                given[name] = group(**{each.name: given.pop(each.name) for each in fields(group)})
+            work(output, **given)
+
+    options = [
+        option
+        for each in own
+        for option in (_options(groups[each.name]) if each.name in groups else [each])
+    ] + _options(_How)
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+    )
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    return run
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    """Parameters of the fields of a dataclass."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=each.default,
+            annotation=hints[each.name],
+        )
+        for each in fields(group)
+    ]
+
+
+@dataclass(frozen=True)
+class _How:
+    """Options of every command."""
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")] = (
+        False
+    )
 
 
 @contextmanager
@@ -166,8 +216,6 @@ def outcome(output: Output) -> Iterator[None]:
     except typer.Exit:
         raise
     except Exception as error:
-        from .terminal import ReaderGone
-
         if isinstance(error, ReaderGone):  # say `| head`: it has what it wanted
             raise typer.Exit(0) from error
         if os.environ.get("MATT_DEBUG"):
@@ -209,3 +257,155 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+# ---- progress ----
+
+
+class Bars(Progress):
+    """Bars with a line below them.
+
+    Attributes
+    ----------
+    footer : str
+        The line; none where it is empty. It is cut to the width of the terminal.
+    """
+
+    footer = ""
+
+    def __init__(self, *, console: Console, disable: bool) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[detail]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            Remaining(),
+        )
+        super().__init__(*columns, console=console, disable=disable)
+        self._named: dict[str, TaskID] = {}
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a bar of this name."""
+        return name in self._named
+
+    def show(
+        self, name: str, done: int = 0, total: int | None = None, detail: str = "", **told: Any
+    ) -> None:
+        """Move the bar of this name, or start it; ``left`` is better known than rich can guess."""
+        if name not in self._named:
+            self._named[name] = self.add_task(name, total=total, detail="")
+        self.update(self._named[name], completed=done, total=total, detail=detail, **told)
+
+    def counting(self, name: str, total: int | None = None) -> Callable[..., None]:
+        """Start a bar, and give what moves it when it is called with what is done and the total."""
+        self.show(name, total=total)
+        return functools.partial(self.show, name)
+
+    def finish(self) -> None:
+        """Say of all bars that nothing more is to come."""
+        for task in self.tasks:
+            self.update(task.id, total=task.completed)
+
+    def follow(self, name: str, progress: Standing, detail: str) -> str:
+        """Show where work stands, and give the text beside its bar."""
+        failed = f"{progress.failed:,} failed" if progress.failed else ""
+        detail = ", ".join(filter(None, [failed, plain(detail)]))
+        if progress.last_failure:
+            self.footer = f"failed last: {plain(progress.last_failure)}"
+        # Tracks that failed are among those done; cells are not.
+        done = progress.done + progress.failed * (progress.stage == "fitting")
+        self.show(name, done, progress.total, detail, left=progress.left)
+        return detail
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars, then the line."""
+        yield from super().get_renderables()
+        if self.footer:
+            yield Text(self.footer, style="yellow", no_wrap=True, overflow="ellipsis")
+
+
+class Remaining(ProgressColumn):
+    """Time that is left: what the task was told in its field ``left``, else rich's estimate."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds."""
+        left = task.fields.get("left", task.time_remaining)
+        return Text(clock(0 if task.finished else left), style="progress.remaining")
+
+
+def clock(seconds: float | None) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock(3_723.4), clock(None)
+    ('1:02:03', '-:--:--')
+    """
+    return "-:--:--" if seconds is None else str(timedelta(seconds=round(seconds)))
+
+
+# ---- streams that may be narrow, closed, full, or unable to write every character ----
+
+
+class Terminal(Console):
+    """Console for text of other people, on stdout or stderr.
+
+    Nothing in a text is a code: no markup, no emoji, no highlighting. A reader that has gone is an
+    error like any other, not the end of the process.
+    """
+
+    def __init__(self, *, stderr: bool = False, quiet: bool = False) -> None:
+        super().__init__(stderr=stderr, quiet=quiet, markup=False, emoji=False, highlight=False)
+        if not self.is_terminal:
+            self.width = WIDE
+
+    def on_broken_pipe(self) -> None:
+        """Raise again what is being handled."""
+        raise
+
+
+class ReaderGone(BrokenPipeError):
+    """Whoever read stdout, say ``head``, wants no more."""
+
+
+@contextmanager
+def results() -> Iterator[None]:
+    """Write to stdout, to the last byte.
+
+    Raises
+    ------
+    ReaderGone
+        If nobody reads any more.
+    DataError
+        If the disk is full, or whatever else a stream may suffer from.
+    """
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        abandon(sys.stdout)
+        raise ReaderGone from error
+    except OSError as error:
+        abandon(sys.stdout)
+        raise DataError(
+            f"cannot write the results to standard output: {error.strerror}; "
+            "check where it is sent to"
+        ) from error
+
+
+def abandon(stream: TextIO) -> None:
+    """Let what is left in a broken stream go nowhere; else Python complains about it at its end."""
+    with suppress(OSError, ValueError):  # without a descriptor there is nothing to redirect
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def write_any_text() -> None:
+    """Have stdout and stderr write what their encoding lacks as an escape instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -3,57 +3,198 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from .console import Json, Output, Quiet, outcome
+from ..evaluation.tables import Column, Table
+from .console import Output, command
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+    from numpy.typing import NDArray
+
+_SR = 44_100
+# Name, suffix, and how soundfile is told to write it.
+_SOUNDFILE = (
+    ("MP3", ".mp3", {"format": "MP3"}),
+    ("FLAC", ".flac", {"format": "FLAC"}),
+    ("Ogg Vorbis", ".ogg", {"format": "OGG", "subtype": "VORBIS"}),
+    ("Ogg Opus", ".opus", {"format": "OGG", "subtype": "OPUS"}),
+    ("WAV", ".wav", {"format": "WAV"}),
+    ("AIFF", ".aiff", {"format": "AIFF"}),
+    ("AU", ".au", {"format": "AU"}),
+    ("CAF", ".caf", {"format": "CAF"}),
+    ("Wave64", ".w64", {"format": "W64"}),
+)
+# Name, suffix; ffmpeg's muxer, encoder and format of samples, None where it can only read.
+_PYAV = (
+    ("AAC in MP4", ".m4a", ("ipod", "aac", "fltp")),
+    ("ALAC in MP4", ".m4a", ("ipod", "alac", "s16p")),
+    ("AAC (ADTS)", ".aac", ("adts", "aac", "fltp")),
+    ("WMA", ".wma", ("asf", "wmav2", "fltp")),
+    ("WavPack", ".wv", ("wv", "wavpack", "s16p")),
+    ("Monkey's Audio", ".ape", None),
+    ("FLAC in Ogg", ".oga", ("ogg", "flac", "s16")),
+    ("Matroska, WebM", ".mka", ("matroska", "flac", "s16")),
+)
 
 
-def doctor(json: Json = False, quiet: Quiet = False) -> None:
+@command
+def doctor(output: Output) -> None:
     """Show versions, decoders, a format x decoder matrix and the build of torch.
 
     Every format is written and read back here and now, so the matrix says what works, not what
     should. Example: [bold]matt doctor[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from .. import audio, provenance
-        from ..evaluation.tables import Column, Table
-        from ..models.device import torch_build
-        from .formats import try_formats
+    from .. import audio, provenance
+    from ..models.device import torch_build
 
-        found = provenance.versions()
-        versions = {"matt": found.pop("matt-mgc", "not installed"), **found}
-        formats = try_formats()
-        build = torch_build()
-        output.tables(
-            [
-                Table(
-                    f"Formats, read by {audio.decoder_version()}",
-                    (
-                        Column("format"),
-                        Column("suffix"),
-                        Column("decoder"),
-                        Column("reads"),
-                        Column("truncation seen"),
-                    ),
-                    tuple(
-                        (f.name, f.suffix, f.decoder.split()[0], f.reads, f.truncation)
-                        for f in formats
-                    ),
+    found = provenance.versions()
+    versions = {"matt": found.pop("matt-mgc", "not installed"), **found}
+    formats = try_formats()
+    build = torch_build()
+    output.tables(
+        [
+            Table(
+                f"Formats, read by {audio.decoder_version()}",
+                (
+                    Column("format"),
+                    Column("suffix"),
+                    Column("decoder"),
+                    Column("reads"),
+                    Column("truncation seen"),
                 ),
-                Table("Versions", (Column("package"), Column("version")), tuple(versions.items())),
-                Table(
-                    "torch",
-                    (Column("what"), Column("value")),
-                    tuple((key, str(value)) for key, value in build.items()),
+                tuple(
+                    (f.name, f.suffix, f.decoder.split()[0], f.reads, f.truncation) for f in formats
                 ),
-            ]
-        )
-        output.document(
-            {
-                "python": sys.version,
-                "versions": versions,
-                "decoder": audio.decoder_version(),
-                "formats": [f.to_json() for f in formats],
-                "torch": build,
-            }
-        )
+            ),
+            Table("Versions", (Column("package"), Column("version")), tuple(versions.items())),
+            Table(
+                "torch",
+                (Column("what"), Column("value")),
+                tuple((key, str(value)) for key, value in build.items()),
+            ),
+        ]
+    )
+    output.document(
+        {
+            "python": sys.version,
+            "versions": versions,
+            "decoder": audio.decoder_version(),
+            "formats": [f.to_json() for f in formats],
+            "torch": build,
+        }
+    )
+
+
+@dataclass(frozen=True)
+class FormatCheck:
+    """What happened to one format.
+
+    Attributes
+    ----------
+    name, suffix : str
+    decoder : str
+        Which library reads it.
+    reads : str
+        ``"yes"``, or why not.
+    truncation : str
+        ``"yes"`` if a file that was cut in half was found out.
+    """
+
+    name: str
+    suffix: str
+    decoder: str
+    reads: str
+    truncation: str
+
+    def to_json(self) -> dict[str, str]:
+        """Plain dictionary."""
+        return asdict(self)
+
+
+def try_formats() -> list[FormatCheck]:
+    """Write, read and cut a tone in every format; formats without a decoder are listed as such."""
+    from .. import audio
+
+    libsndfile, pyav = audio.decoder_versions()
+    checks = []
+    with tempfile.TemporaryDirectory() as folder, audio.quiet_decoders():
+        for name, suffix, options in _SOUNDFILE:
+            # Opus knows no 44.1 kHz.
+            write = partial(_write, sr=48_000 if suffix == ".opus" else _SR, options=options)
+            checks.append(_try(name, Path(folder) / f"tone{suffix}", libsndfile, write))
+        for name, suffix, encoding in _PYAV:
+            if pyav is None:
+                checks.append(FormatCheck(name, suffix, "PyAV", f"no: {audio.REMEDY}", "-"))
+            elif encoding is None:
+                checks.append(FormatCheck(name, suffix, pyav, "not tried: no encoder", "-"))
+            else:
+                write = partial(_write_pyav, encoding=encoding)
+                checks.append(_try(name, Path(folder) / f"tone{suffix}", pyav, write))
+    return checks
+
+
+def _tone() -> NDArray[np.float64]:
+    """Half a second."""
+    import numpy as np
+
+    return 0.25 * np.sin(2 * np.pi * 440 * np.arange(_SR // 2) / _SR)
+
+
+def _try(name: str, path: Path, decoder: str, write: Callable[[Path], int]) -> FormatCheck:
+    import numpy as np
+
+    from .. import audio
+    from ..errors import AudioError
+
+    def found(reads: str, truncation: str = "-") -> FormatCheck:
+        return FormatCheck(name, path.suffix, decoder, reads, truncation)
+
+    try:
+        sr = write(path)
+        decoded = np.concatenate(list(audio.read_blocks(path, sr=None)))
+    except Exception as error:  # a library of the machine may fail in any way; the next is tried
+        return found(f"no: {error}")
+    if abs(len(decoded) - _SR // 2) > sr // 10:
+        return found(f"no: {len(decoded)} of {_SR // 2} samples")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    try:
+        cut = audio.inspect(path).completeness
+    except AudioError:
+        cut = "truncated"
+    return found("yes", "yes" if cut == "truncated" else cut)
+
+
+def _write(path: Path, *, sr: int, options: dict[str, str]) -> int:
+    import soundfile
+
+    soundfile.write(path, _tone(), sr, **options)
+    return sr
+
+
+def _write_pyav(path: Path, *, encoding: tuple[str, str, str]) -> int:
+    import av
+    import numpy as np
+
+    muxer, codec, sample_format = encoding
+    scale, dtype = (1, np.float32) if sample_format == "fltp" else (32_767, np.int16)
+    tone = (_tone() * scale).astype(dtype)
+    with av.open(str(path), "w", format=muxer) as container:
+        stream = cast("av.AudioStream", container.add_stream(codec, rate=_SR, layout="mono"))
+        stream.codec_context.format = av.AudioFormat(sample_format)
+        stream.codec_context.bit_rate = 128_000
+        length = stream.codec_context.frame_size or 4096
+        for start in range(0, len(tone), length):
+            piece = np.ascontiguousarray(tone[None, start : start + length])
+            frame = av.AudioFrame.from_ndarray(piece, format=sample_format, layout="mono")
+            frame.sample_rate, frame.pts = _SR, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return _SR

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Json, Output, Quiet, outcome
-from .extraction import (
+from .console import Output, command
+from .sources import (
+    IN_PART,
+    Extraction,
+    Folder,
     Retry,
     Salvage,
     Scheduler,
     Store,
     Workers,
-    extract_features,
-    extraction_counts,
-)
-from .sources import (
-    IN_PART,
-    Folder,
     default_store,
     exit_if_failed,
+    extract_features,
+    extraction_counts,
     failure_rows,
     scan_folder,
     tell_failures,
@@ -32,7 +32,32 @@ if TYPE_CHECKING:
     from ..features.spec import FeatureSpec
 
 
+@dataclass(frozen=True)
+class Computing:
+    """Options of a feature: how audio is cut, and what is computed of it."""
+
+    policy: Annotated[
+        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
+    ] = None
+    duration: Annotated[
+        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
+    ] = None
+    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None
+    short: Annotated[
+        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
+    ] = None
+    precision: Annotated[
+        str | None, typer.Option(help="exact, or fast: spectra in single precision.")
+    ] = None
+    frequencies: Annotated[
+        str | None,
+        typer.Option(help="Of a summary: fma, as in FMA's columns, or true hertz."),
+    ] = None
+
+
+@command
 def extract(
+    output: Output,
     folder: Folder,
     kinds: Annotated[
         list[str] | None,
@@ -43,23 +68,8 @@ def extract(
             show_default="summary",
         ),
     ] = None,
-    policy: Annotated[
-        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
-    ] = None,
-    duration: Annotated[
-        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
-    ] = None,
-    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None,
-    short: Annotated[
-        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
-    ] = None,
-    precision: Annotated[
-        str | None, typer.Option(help="exact, or fast: spectra in single precision.")
-    ] = None,
-    frequencies: Annotated[
-        str | None,
-        typer.Option(help="Of a summary: fma, as in FMA's columns, or true hertz."),
-    ] = None,
+    *,
+    computing: Computing,
     store: Store = None,
     salvage: Salvage = False,
     retry_failed: Retry = False,
@@ -72,70 +82,50 @@ def extract(
     ] = 120,
     memory: Annotated[int, typer.Option(help="MiB that one file may need.")] = 4096,
     scheduler: Scheduler = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Compute features of every track, once; interrupted, the same command goes on.
 
     Several features share one decode. With more than one, --store is the folder of their stores.
     Example: [bold]matt extract ~/Music --features summary --features logmel[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..features.spec import FeatureSettings
-        from ..processes import Limits
-        from ..settings import made
+    from ..features.spec import FeatureSettings
+    from ..processes import Limits
+    from ..settings import made
 
-        limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
-        kinds = list(dict.fromkeys(kinds or ["summary"]))
-        specs = [
-            made(
-                FeatureSettings,
-                {
-                    "kind": kind,
-                    "policy": policy,
-                    "duration": duration,
-                    "hop": hop,
-                    "short": short,
-                    "precision": precision,
-                    # Meant for the summary; refused if there is none.
-                    "frequencies": (
-                        frequencies if kind == "summary" or "summary" not in kinds else None
-                    ),
-                },
-                where="features",
-            ).spec()
-            for kind in kinds
-        ]
-        found = scan_folder(folder, output)
-        stores = {spec: _place(spec, store, folder, alone=len(specs) == 1) for spec in specs}
-        reports = extract_features(
-            found.tracks,
-            stores,
-            output,
-            salvage=salvage,
-            retry_failed=retry_failed,
-            workers=workers,
-            scheduler=scheduler,
-            limits=limits,
-        )
-        for spec, report in reports.items():
-            counts = extraction_counts(report)
-            told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
-            output.say(f"{spec.kind}: {told}. Store: {stores[spec]}")
-        left_out = [problem for problem in found.problems if not problem.kept]
-        # What befell a file in every store is told once.
-        failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
-        partial = dict.fromkeys(f for report in reports.values() for f in report.partial)
-        tell_failures([*left_out, *failures], output)
-        tell_failures(partial, output, what=IN_PART)
-        output.document(
-            {
-                "stores": [_row(spec, stores[spec], report) for spec, report in reports.items()],
-                "left_out": failure_rows(left_out),
-            }
-        )
-        exit_if_failed(len(left_out) + sum(report.failed for report in reports.values()))
+    limits = Limits(timeout=timeout, memory=memory * 2**20, nice=nice)
+    kinds = list(dict.fromkeys(kinds or ["summary"]))
+    specs = []
+    for kind in kinds:
+        given = {"kind": kind, **asdict(computing)}
+        if kind != "summary" and "summary" in kinds:
+            given["frequencies"] = None  # meant for the summary; refused if there is none
+        specs.append(made(FeatureSettings, given, where="features").spec())
+    found = scan_folder(folder, output)
+    stores = {spec: _place(spec, store, folder, alone=len(specs) == 1) for spec in specs}
+    reports = extract_features(
+        found.tracks,
+        stores,
+        output,
+        Extraction(store, salvage, retry_failed, workers, scheduler),
+        limits=limits,
+    )
+    for spec, report in reports.items():
+        counts = extraction_counts(report)
+        told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
+        output.say(f"{spec.kind}: {told}. Store: {stores[spec]}")
+    left_out = [problem for problem in found.problems if not problem.kept]
+    # What befell a file in every store is told once.
+    failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
+    partial = dict.fromkeys(f for report in reports.values() for f in report.partial)
+    tell_failures([*left_out, *failures], output)
+    tell_failures(partial, output, what=IN_PART)
+    output.document(
+        {
+            "stores": [_row(spec, stores[spec], report) for spec, report in reports.items()],
+            "left_out": failure_rows(left_out),
+        }
+    )
+    exit_if_failed(len(left_out) + sum(report.failed for report in reports.values()))
 
 
 def _place(spec: FeatureSpec, store: Path | None, folder: Path, *, alone: bool) -> Path:

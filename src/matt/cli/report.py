@@ -1,4 +1,4 @@
-"""The command ``report``, and ``compare`` of runs that are there."""
+"""The commands ``report`` and ``score``, and ``compare`` of runs that are there."""
 
 from __future__ import annotations
 
@@ -7,17 +7,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import Json, Output, Quiet, outcome
-from .score import Grouped, Link, Rounds, Seed, Split, TracksOf, open_tracks
-from .sources import exit_if_failed
+from .console import Output, command
+from .sources import exit_if_failed, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..reports.subjects import LeftOut, Subject
+    from ..tracks import Tracks
+
+TracksOf = Annotated[
+    Path | None,
+    typer.Option(
+        "--tracks",
+        help="Tracks of CSV predictions: folder, TOML of a table, tracks.parquet, run, FMA folder.",
+        show_default=False,
+    ),
+]
+Link = Annotated[
+    str | None,
+    typer.Option(
+        help="What a CSV holds: softmax or sigmoid probabilities, or none. By default softmax, or "
+        "none where it names genres alone.",
+        show_default=False,
+    ),
+]
+Rounds = Annotated[
+    int, typer.Option(min=0, help="Resamples of the artists for intervals; 0 for none.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
+Grouped = Annotated[str, typer.Option(help="What a bag is: album, track or a column.")]
+Split = Annotated[
+    str | None,
+    typer.Option(help="Score this split, or all; by default test.", show_default=False),
+]
 
 
+@command
 def report(
+    output: Output,
     paths: Annotated[
         list[Path],
         typer.Argument(
@@ -38,32 +66,26 @@ def report(
     split: Split = None,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Write one page of one run or several: tables, curves, mistakes, albums, data, settings.
 
     The HTML holds everything, opens offline and runs no script; Markdown, CSV, JSON and pictures
     lie beside it. Example: [bold]matt report runs/mine runs/other --out report[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..reports.page import check_out, make_report, write
+    from ..reports.page import check_out, make_report, write
 
-        check_out(out)
-        options = {"link": link, "by": by, "split": split}
-        subjects, left_out = opened(paths, tracks, output, options)
-        made = make_report(
-            subjects, left_out, title=title, baseline=baseline, rounds=rounds, seed=seed
-        )
-        write(made, out)
-        for problem in made.problems:
-            output.warn(problem)
-        if made.comparison is not None:
-            output.tables([made.comparison.ranking, made.comparison.differences])
-        output.say(f"report: {out / 'report.html'}")
-        output.document({"report": str(out / "report.html"), **made.to_json()})
-        exit_if_failed(len(made.problems))
+    check_out(out)
+    options = {"link": link, "by": by, "split": split}
+    subjects, left_out = opened(paths, tracks, output, options)
+    made = make_report(subjects, left_out, title=title, baseline=baseline, rounds=rounds, seed=seed)
+    write(made, out)
+    for problem in made.problems:
+        output.warn(problem)
+    if made.comparison is not None:
+        output.tables([made.comparison.ranking, made.comparison.differences])
+    output.say(f"report: {out / 'report.html'}")
+    output.document({"report": str(out / "report.html"), **made.to_json()})
+    exit_if_failed(len(made.problems))
 
 
 def compare_runs(
@@ -117,3 +139,65 @@ def opened(
 
     known = None if tracks is None else open_tracks(tracks, output)
     return open_subjects(paths, known, **options)
+
+
+@command
+def score(
+    output: Output,
+    predictions: Annotated[
+        Path,
+        typer.Argument(help="CSV with track_id and a column a genre.", show_default=False),
+    ],
+    tracks: TracksOf = None,
+    link: Link = None,
+    by: Grouped = "album",
+    split: Split = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a report: HTML, Markdown, CSV, pictures.")
+    ] = None,
+    rounds: Rounds = 1_000,
+    seed: Seed = 0,
+) -> None:
+    """Score the predictions of any system, per track and averaged over the bag, with intervals.
+
+    Example: [bold]matt score theirs.csv --tracks tracks.toml --out report[/bold]
+    """
+    from ..reports.page import check_out, make_report, write
+
+    if out is not None:
+        check_out(out)
+    options = {"link": link, "by": by, "split": split}
+    (subject,), _ = opened([predictions], tracks, output, options)
+    tables = subject.tables(rounds=rounds, seed=seed)
+    output.tables(tables.values())
+    for note in subject.notes:
+        output.warn(note)
+    if out is not None:
+        write(make_report([subject], rounds=rounds, seed=seed), out)
+        output.note(f"report: {out / 'report.html'}")
+    main = subject.main
+    output.document(
+        {
+            "predictions": str(predictions),
+            "link": main.link,
+            "genres": list(main.genres),
+            "tracks": len(main.tracks),
+            "partial": subject.remark or None,
+            "notes": list(subject.notes),
+            "report": None if out is None else str(out / "report.html"),
+            "scores": {name: table.to_json() for name, table in tables.items()},
+        }
+    )
+
+
+def open_tracks(path: Path, output: Output) -> Tracks:
+    """Tracks of a run folder, an indexed FMA folder, or anything that `open_source` takes."""
+    if (path / "run.json").exists():
+        from ..runs import Run
+
+        return Run.open(path).tracks()
+    if (path / "fma_metadata").is_dir() or path.name == "fma_metadata":
+        from ..datasets import fma
+
+        return fma.load_tracks(path)
+    return open_source(path, output).tracks

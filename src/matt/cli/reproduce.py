@@ -1,4 +1,4 @@
-"""``matt reproduce``: the paper's tables and figures, ours beside theirs."""
+"""``matt reproduce``, the paper's tables and figures beside ours, and ``matt demo``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, outcome
-from .grid import Watcher
-from .sources import exit_if_failed, tell_list
+from ..errors import ConfigError
+from .compare import Jobs, watching
+from .console import Output, clock, command
+from .sources import Workers, exit_if_failed, tell_list
 
 if TYPE_CHECKING:
     from ..reproduce.run import Forecast
@@ -22,7 +23,9 @@ FigureNumber = Annotated[
 ]
 
 
+@command
 def reproduce(
+    output: Output,
     out: Annotated[Path, typer.Option(help="Folder to write; finished cells in it are kept.")],
     data: Annotated[
         str,
@@ -65,7 +68,7 @@ def reproduce(
         typer.Option(help="Trainings, or splits where none is given; 5 by default.", min=1),
     ] = None,
     seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
-    jobs: Annotated[int, typer.Option(help="Cells at once, a process each.", min=1)] = 1,
+    jobs: Jobs = 1,
     n_tracks: Annotated[
         int | None, typer.Option(help="Simulated tracks; 25,000 by default.")
     ] = None,
@@ -78,60 +81,98 @@ def reproduce(
     crnn_epochs: Annotated[
         int | None, typer.Option(help="At most so many epochs of a CRNN.", min=1)
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
 ) -> None:
     """Make the paper's tables and figures, with controls, seeds and intervals, beside its own.
 
     Interrupted, the same command goes on; more seeds add to those that are there. Example:
     [bold]matt reproduce --table 1 --data simulated --seeds 3 --out runs/paper[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        from ..errors import ConfigError
-        from ..reproduce.plan import Request
-        from ..reproduce.run import reproduce as make
-        from ..reproduce.sources import open_data
+    from ..reproduce.plan import Request
+    from ..reproduce.run import reproduce as make
+    from ..reproduce.sources import open_data
 
-        wanted = [f"table {number}" for number in table or ()]
-        wanted += [f"figure {number}" for number in figure or ()]
-        wanted += ["faults"] * faults + ["claims"] * claims + ["degradation"] * degradation
-        wanted += ["case study"] * case_study + ["recipes"] * recipes
-        if not wanted and not everything:
-            raise ConfigError(
-                "name what to make: --table 1, --figure 4, --faults, --claims, ..., or --all"
-            )
-        found = open_data(
-            data, seed=seed, imbalance=imbalance, n_tracks=n_tracks, n_logmels=n_logmels
+    wanted = [f"table {number}" for number in table or ()]
+    wanted += [f"figure {number}" for number in figure or ()]
+    wanted += ["faults"] * faults + ["claims"] * claims + ["degradation"] * degradation
+    wanted += ["case study"] * case_study + ["recipes"] * recipes
+    if not wanted and not everything:
+        raise ConfigError(
+            "name what to make: --table 1, --figure 4, --faults, --claims, ..., or --all"
         )
-        for note in found.notes:
-            output.note(note)
-        with output.progress() as bars:
-            done = make(
-                found,
-                [] if everything else wanted,
-                out,
-                request=Request(protocol=protocol, epochs=epochs, crnn_epochs=crnn_epochs),
-                seeds=seeds or found.usual_seeds,
-                folds=folds,
-                seed=seed,
-                n_jobs=jobs,
-                told=lambda forecast: _tell(forecast, jobs, output),
-                progress=Watcher(output, bars, jobs),
-            )
-        for name, reason in done.skipped.items():
-            output.note(f"left out {name}: {reason}")
-        tell_list(list(done.failures), output, "cells failed; tables are partial")
-        output.tables([made for some in done.made.values() for made in some.tables.values()])
-        output.note(f"folder: {done.run.path / protocol}")
-        output.document(done.to_json())
-        exit_if_failed(len(done.failures))
+    found = open_data(data, seed=seed, imbalance=imbalance, n_tracks=n_tracks, n_logmels=n_logmels)
+    for note in found.notes:
+        output.note(note)
+    with output.progress() as bars:
+        done = make(
+            found,
+            [] if everything else wanted,
+            out,
+            request=Request(protocol=protocol, epochs=epochs, crnn_epochs=crnn_epochs),
+            seeds=seeds or found.usual_seeds,
+            folds=folds,
+            seed=seed,
+            n_jobs=jobs,
+            told=lambda forecast: _tell(forecast, jobs, output),
+            progress=watching(output, bars, jobs),
+        )
+    for name, reason in done.skipped.items():
+        output.note(f"left out {name}: {reason}")
+    tell_list(list(done.failures), output, "cells failed; tables are partial")
+    output.tables([made for some in done.made.values() for made in some.tables.values()])
+    output.note(f"folder: {done.run.path / protocol}")
+    output.document(done.to_json())
+    exit_if_failed(len(done.failures))
 
 
 def _tell(forecast: Forecast, jobs: int, output: Output) -> None:
-    from .bars import clock
-
     left = forecast.cells - forecast.kept
     if left:
         at_once = f", {jobs} at once" if jobs > 1 else ""
         output.note(f"{left:,} cells to fit{at_once}: about {clock(forecast.seconds)}")
+
+
+@command
+def demo(
+    output: Output,
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("matt-demo"),
+    seed: Annotated[int, typer.Option(help="Of splits, training and the synthetic library.")] = 0,
+    tracks: Annotated[
+        int, typer.Option(help="Size of the synthetic library (46 or more).", min=46)
+    ] = 400,
+    splits: Annotated[int, typer.Option(help="Artist-disjoint splits.", min=1)] = 5,
+    workers: Workers = None,
+) -> None:
+    """Show what matt does: on real features, then from (synthetic) audio files to genres.
+
+    Takes some minutes; a second run uses the audio and the features again.
+    Example: [bold]matt demo --out runs/demo[/bold]
+    """
+    from ..demo import run_demo
+
+    with output.progress() as bars:
+
+        def show(step: str, done: int, total: int, detail: str) -> None:
+            if step not in bars:
+                output.note(f"{step} ...")
+            bars.show(step, done, total, detail)
+
+        result = run_demo(
+            out,
+            seed=seed,
+            n_splits=splits,
+            n_tracks=tracks,
+            workers=workers,
+            progress=show,
+        )
+    output.tables(result.shown)
+    seconds = ", ".join(f"{step} {time:.0f} s" for step, time in result.seconds.items())
+    output.say(f"Time: {seconds}.")
+    output.say(f"Report: {result.run.report}")
+    output.document(
+        {
+            "run": str(result.run.path),
+            "tables": {name: table.to_json() for name, table in result.tables.items()},
+            "albums": result.albums,
+            "seconds": {step: round(time, 1) for step, time in result.seconds.items()},
+        }
+    )

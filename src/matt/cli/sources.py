@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .console import SOME_FAILED, Output, add_bar
-from .extraction import extract_features
+from ..errors import ConfigError, DataError
+from .console import SOME_FAILED, Output, clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from ..datasets.folder import Problem, Scan
     from ..features.extract import Report
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
+    from ..processes import Progress
     from ..tracks import Tracks
 
 Folder = Annotated[Path, typer.Argument(help="Folder of tagged music.", show_default=False)]
@@ -31,6 +33,27 @@ SourcePath = Annotated[
         show_default=False,
     ),
 ]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store", help="Where features are kept; by default in the user's cache ($MATT_CACHE)."
+    ),
+]
+Salvage = Annotated[bool, typer.Option("--salvage", help="Use what decodes of damaged files.")]
+Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again that failed before.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Processes that decode; by default one a core.", min=1)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Decode on the workers of a Dask scheduler, e.g. tcp://10.0.0.1:8786.",
+        show_default=False,
+    ),
+]
+_WORTH_A_WORD = 10**8  # bytes to be written
+_LINE_EVERY = 60.0  # seconds from line to line where nobody looks at a terminal
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
 
@@ -68,7 +91,6 @@ def open_source(path: Path, output: Output) -> Source:
         If it is neither, or cannot be read.
     """
     from ..datasets import table
-    from ..errors import DataError
     from ..tracks import Tracks
 
     suffix = path.suffix.lower()
@@ -88,8 +110,19 @@ def open_source(path: Path, output: Output) -> Source:
     return Source(path, found.tracks, problems=found.problems)
 
 
+@dataclass(frozen=True)
+class Extraction:
+    """Options of commands that may have to extract features."""
+
+    store: Store = None
+    salvage: Salvage = False
+    retry_failed: Retry = False
+    workers: Workers = None
+    scheduler: Scheduler = None
+
+
 def source_features(
-    source: Source, spec: FeatureSpec, store: Path | None, output: Output, **options: Any
+    source: Source, spec: FeatureSpec, output: Output, how: Extraction
 ) -> tuple[FeatureStore, Report | None, Path | None]:
     """Features of a source, extracted if it has audio, with the report and the folder of the store.
 
@@ -98,22 +131,91 @@ def source_features(
     DataError
         If there is nothing to compute features from.
     """
-    from ..errors import DataError
     from ..features.store import FeatureStore
 
     if source.features is not None:
         return source.features, None, None
     tracks = source.tracks.take(source.tracks.path != "")
     if len(tracks):
-        place = store or default_store(source.path, spec)
-        report = extract_features(tracks, {spec: place}, output, **options)[spec]
+        place = how.store or default_store(source.path, spec)
+        report = extract_features(tracks, {spec: place}, output, how)[spec]
         return FeatureStore.open(place), report, place
-    if store is not None:
-        return FeatureStore.open(store), None, store
+    if how.store is not None:
+        return FeatureStore.open(how.store), None, how.store
     raise DataError(
         f"{source.path} names neither features nor audio; add features = 'COLUMNS*', embeddings or "
         "audio to the TOML, or name a store with --store"
     )
+
+
+def extract_features(
+    tracks: Tracks,
+    stores: Mapping[FeatureSpec, Path],
+    output: Output,
+    how: Extraction,
+    **options: Any,
+) -> dict[FeatureSpec, Report]:
+    """Extract what is missing, and show how it goes."""
+    from ..features.extract import extract_all
+
+    with extracting(tracks, stores, output, how) as given:
+        return extract_all(tracks, stores, **given, **options)
+
+
+@contextmanager
+def extracting(
+    tracks: Tracks, stores: Mapping[FeatureSpec, Path], output: Output, how: Extraction
+) -> Iterator[dict[str, Any]]:
+    """Options of `matt.features.extract.extract_all`: who does it, how, and who is told."""
+    given = {"salvage": how.salvage, "retry_failed": how.retry_failed}
+    if how.scheduler is None:
+        with watched(output, stores) as tell:
+            yield {**given, "workers": how.workers, "progress": tell}
+        return
+    from ..features.cluster import connected
+
+    if how.workers is not None:
+        raise ConfigError(
+            "--workers counts processes of this machine, but --scheduler has the blocks done by "
+            "its workers' threads; leave one of them out"
+        )
+    with (
+        connected(how.scheduler, list(stores.values()), tracks.path.tolist()) as executor,
+        watched(output, stores) as tell,
+    ):
+        yield {**given, "executor": executor, "progress": tell}
+
+
+@contextmanager
+def watched(output: Output, specs: Iterable[FeatureSpec]) -> Iterator[Callable[[Progress], None]]:
+    """Somebody to tell of progress: bars on a terminal, else a line a minute."""
+    names = {
+        "looking": "comparing",
+        "extracting": f"extracting {', '.join(spec.kind for spec in specs)}",
+    }
+    next_line = time.monotonic() + _LINE_EVERY
+
+    def tell(progress: Progress) -> None:
+        nonlocal next_line
+        name = names[progress.stage]
+        if name not in bars and progress.n_bytes > _WORTH_A_WORD:
+            output.note(f"about {progress.n_bytes / 1e9:.3g} GB will be written")
+        rate = "" if progress.rate is None else f"{progress.rate:.3g} a second"
+        detail = bars.follow(name, progress, rate)
+        if bars.disable and time.monotonic() >= next_line:
+            next_line = time.monotonic() + _LINE_EVERY
+            left = "" if progress.left is None else f", about {clock(progress.left)} left"
+            counts = f"{progress.done:,} of {progress.total:,}"
+            output.note(f"{name}: {counts}{detail and ', ' + detail}{left}")
+
+    with output.progress() as bars:
+        yield tell
+
+
+def extraction_counts(report: Report) -> dict[str, int]:
+    """What an extraction did, in numbers."""
+    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
+    return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
 
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
@@ -134,10 +236,7 @@ def scan_folder(folder: Path, output: Output) -> Scan:
     from ..datasets.folder import scan
 
     with output.progress() as bars:
-        bar = add_bar(bars, "reading tags")
-        found = scan(
-            folder, progress=lambda done, total: bars.update(bar, completed=done, total=total)
-        )
+        found = scan(folder, progress=bars.counting("reading tags"))
     root = folder.absolute()
     problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))

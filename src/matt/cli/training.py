@@ -1,4 +1,4 @@
-"""Commands that learn and score: ``train``, ``evaluate``."""
+"""Commands that learn and score, ``train`` and ``evaluate``, and what may be set, ``settings``."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .console import Json, Output, Quiet, add_bar, outcome
-from .extraction import Retry, Salvage, Scheduler, Store, Workers
-from .processes import follow, follows, leading, n_processes
+from ..errors import ConfigError
+from ..evaluation.tables import Column, Table
+from .console import Output, command, outcome
+from .report import Rounds, Seed
 from .sources import (
     IN_PART,
+    Extraction,
     SourcePath,
     exit_if_failed,
     failure_rows,
@@ -22,15 +24,16 @@ from .sources import (
     source_features,
     tell_failures,
 )
+from .torchrun import follow, follows, leading, n_processes
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-    from ..evaluation.tables import Table
     from ..models.classifier import GenreClassifier
+    from ..settings import Section
 
 
+@command
 def train(
+    output: Output,
     source: SourcePath,
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     config: Annotated[
@@ -59,13 +62,8 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
-    store: Store = None,
-    salvage: Salvage = False,
-    retry_failed: Retry = False,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    *,
+    how: Extraction,
 ) -> None:
     """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
 
@@ -73,7 +71,6 @@ def train(
     audited first; features are extracted once. Several processes share the work under torchrun.
     Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
-    output = Output(json, quiet)
     given = {"seed": seed, "training.device": device, "training.precision": precision}
     overrides = [
         *(override or []),
@@ -94,35 +91,23 @@ def train(
         settings = settings_module.load(config, overrides)
         found = open_source(source, output)
         spec = settings.features.spec()
-        features, report, place = source_features(
-            found,
-            spec,
-            store,
-            output,
-            salvage=salvage,
-            retry_failed=retry_failed,
-            workers=workers,
-            scheduler=scheduler,
-        )
+        features, report, place = source_features(found, spec, output, how)
         failures = lost_files(found, report)
         partial = report.partial if report else ()
         tell_failures(failures, output)
         tell_failures(partial, output, what=IN_PART)
         with output.progress() as bars:
-            shown: dict[str, TaskID] = {}
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
                 if "network" in epoch:
                     name = f"{name}, network {epoch['network']:.0f}"
-                if name not in shown:
-                    shown[name] = add_bar(bars, name, settings.training.epochs)
                 score = epoch.get("valid_macro_f1")
                 detail = f"loss {epoch['loss']:.3f}" + (
                     "" if score is None else f", validation macro-F1 {score:.3f}"
                 )
                 recall = epoch.get("valid_tail_recall", math.nan)
                 detail += "" if math.isnan(recall) else f", tail recall {recall:.3f}"
-                bars.update(shown[name], completed=int(epoch["epoch"]), detail=detail)
+                bars.show(name, int(epoch["epoch"]), settings.training.epochs, detail)
 
             run = experiment.run(
                 found.tracks,
@@ -141,8 +126,7 @@ def train(
                 partial=failure_rows(partial),
                 store=None if place is None else str(place),
             )
-            for bar in shown.values():  # stopped early: no more epochs to wait for
-                bars.update(bar, total=bars.tasks[bar].completed)
+            bars.finish()  # stopped early: no more epochs to wait for
         tables = _saved_tables(out)
         output.tables(tables.values())
         for note in run.manifest["notes"]:
@@ -162,24 +146,49 @@ def train(
         exit_if_failed(len(failures))
 
 
+@command
 def evaluate(
+    output: Output,
     run: Annotated[Path, typer.Argument(help="Run folder of 'matt train'.", show_default=False)],
-    rounds: Annotated[
-        int, typer.Option(min=0, help="Resamples of the artists for intervals; 0 for none.")
-    ] = 1_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
-    json: Json = False,
-    quiet: Quiet = False,
+    rounds: Rounds = 1_000,
+    seed: Seed = 0,
 ) -> None:
     """Compute the tables of a run again, from its saved predictions, with their intervals.
 
     Example: [bold]matt evaluate runs/mine --json[/bold]
     """
-    output = Output(json, quiet)
-    with outcome(output):
-        tables = _saved_tables(run, rounds=rounds, seed=seed)
-        output.tables(tables.values())
-        output.document({name: table.to_json() for name, table in tables.items()})
+    tables = _saved_tables(run, rounds=rounds, seed=seed)
+    output.tables(tables.values())
+    output.document({name: table.to_json() for name, table in tables.items()})
+
+
+@command
+def settings(
+    output: Output,
+    section: Annotated[
+        str | None,
+        typer.Argument(help="One section alone, e.g. training; run is what stands in none."),
+    ] = None,
+    toml: Annotated[
+        bool, typer.Option("--toml", help="Print a commented TOML file with the defaults.")
+    ] = False,
+) -> None:
+    """Show every setting with its type, values, default and meaning.
+
+    What is printed with --toml is a file for [bold]matt train --config[/bold]. Example:
+    [bold]matt settings model[/bold]
+    """
+    from .. import config
+
+    if toml and output.json:
+        raise ConfigError("--toml and --json print different documents; give one of them")
+    shown = config.sections() if section is None else (config.find(section),)
+    if toml:
+        for line in "\n".join(part.to_toml() for part in shown).splitlines():
+            output.say(line)
+    else:
+        output.tables(map(_settings_table, shown))
+        output.document({"sections": [part.to_json() for part in shown]})
 
 
 def load_model(path: Path) -> GenreClassifier:
@@ -200,3 +209,12 @@ def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str
     made, model = saved(run), model_name(run)
     faults = run.manifest.get("faults", ())
     return tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)
+
+
+def _settings_table(section: Section) -> Table:
+    from ..settings import shown
+
+    columns = [Column(name) for name in ("setting", "type", "values", "default", "meaning")]
+    rows = tuple((s.name, s.kind, s.values, shown(s.default), s.meaning) for s in section.settings)
+    notes = (f"Without a section [{section.name}] there is none of it.",) if section.absent else ()
+    return Table(section.title, tuple(columns), rows, notes)
