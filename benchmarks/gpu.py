@@ -37,7 +37,7 @@ from .models import GPU_FIGURES, N_GENRES, ROOT, settings_of, simulated
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 WARM, TIMED = 3, 9  # steps
-PATIENCE = 360  # seconds that the tests, or torchrun, may take
+PATIENCE = 300  # seconds that the tests, or torchrun, may take
 
 Row = dict[str, Any]
 
@@ -227,13 +227,17 @@ def parts(card: Card, *, quick: bool) -> dict[str, Callable[[], list[Row]]]:
     }
 
 
-def measure(card: Card, *, quick: bool) -> Row:
-    """Do every part; one that fails is told among the problems, and the others go on."""
+def measure(card: Card, out: Path, *, quick: bool) -> Row:
+    """Do every part and write what was found after each, in case that one does not end.
+
+    A part that fails is told among the problems, and the others go on.
+    """
     start = time.perf_counter()
     found: Row = {**card.describe(), "rows": [], "problems": []}
 
     def attempt(name: str, work: Callable[[], Any]) -> Any:
         print(f"{time.perf_counter() - start:6.1f} s  {name}", flush=True)
+        write(out, {**found, "problems": [*found["problems"], f"{name} did not end"]})
         try:
             return work()
         except Exception as error:  # whatever it is, the other figures are worth having
@@ -246,7 +250,13 @@ def measure(card: Card, *, quick: bool) -> Row:
     found["torchrun"] = attempt("one process under torchrun", partial(under_torchrun, card))
     found["tests"] = attempt("tests", partial(tests, card, quick=quick))
     found["seconds"] = round(time.perf_counter() - start, 1)
+    write(out, found)
     return found
+
+
+def write(out: Path, found: Row) -> None:
+    """Write figures as JSON."""
+    out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -259,8 +269,7 @@ def main() -> None:
     if options.device == "cuda" and not torch.cuda.is_available():
         print("this check needs a CUDA device, and torch finds none here", file=sys.stderr)
         sys.exit(2)
-    found = measure(Card(options.device), quick=options.quick)
-    options.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    found = measure(Card(options.device), options.out, quick=options.quick)
     print(json.dumps(found, indent=2))
     sys.exit(1 if found["problems"] else 0)
 
