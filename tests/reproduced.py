@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from matt import Bags, FeatureStore, Predictions, Tracks
-from matt.grid.engine import Failure, Report
-from matt.grid.results import save_result
+from matt.grid.engine import Failure, Report, save_result
 from matt.reproduce.data import Data
 from matt.reproduce.plan import Results
 

@@ -13,7 +13,7 @@ import pytest
 
 from matt import DataError
 from matt.comparison import Cell
-from matt.grid import results
+from matt.grid import engine
 from matt.grid.engine import run_cells
 
 N = 5
@@ -154,7 +154,7 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path):
 
 @pytest.mark.parametrize("begun", [1, 2])
 def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch, begun):
-    real, calls = results.write_json, []
+    real, calls = engine.write_json, []
 
     def cut(path, content):
         calls.append(path)
@@ -162,7 +162,7 @@ def test_a_cell_is_written_whole_or_not_at_all(tmp_path, monkeypatch, begun):
             raise KeyboardInterrupt
         real(path, content)
 
-    monkeypatch.setattr(results, "write_json", cut)
+    monkeypatch.setattr(engine, "write_json", cut)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     monkeypatch.undo()
@@ -174,7 +174,7 @@ def test_a_full_disk_stops_everything(tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(results, "write_json", full)
+    monkeypatch.setattr(engine, "write_json", full)
     with pytest.raises(OSError, match="No space left"):
         run(tmp_path)
     assert grid_work.done(tmp_path / "out.log") == [0]

@@ -10,13 +10,11 @@ from typer.testing import CliRunner
 
 from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
-from matt.grid.results import find_result
+from matt.grid.engine import find_result
 from matt.reproduce import plan
 from matt.reproduce.data import MFCC, SIMULATED
-from matt.reproduce.forecast import forecast
-from matt.reproduce.plan import Request, Results, fit_cell
-from matt.reproduce.registry import TARGETS
-from matt.reproduce.run import reproduce
+from matt.reproduce.plan import Request, Results, fit_cell, forecast
+from matt.reproduce.run import TARGETS, reproduce
 from matt.reproduce.sources import open_data
 from matt.runs import Run
 

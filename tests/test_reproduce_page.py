@@ -14,7 +14,7 @@ from matt.evaluation.plots import Interval, forest
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text
 from matt.reproduce.docs import Part, shortened, table_of, write_docs
-from matt.reproduce.page import SIMULATED, write_page
+from matt.reproduce.run import SIMULATED, write_page
 from matt.reproduce.targets import Made
 from matt.runs import Run
 

@@ -14,7 +14,7 @@ from ..evaluation.tables import Cell, Column, Table, escape_markdown
 from ..files import read_json, write_text
 from ..provenance import made as made_by
 from ..runs import Run
-from .page import CAPTIONS, SIMULATED, cut_short
+from .run import CAPTIONS, SIMULATED, cut_short
 
 KIND = "reproduce"
 # In this order: tables, each with the pictures above it. The others are in a run's own page.
