@@ -8,8 +8,7 @@ import pytest
 from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Bags, Predictions, Tracks
-from matt.grid.engine import Report
-from matt.grid.results import save_result
+from matt.grid.engine import Report, save_result
 from matt.reproduce import (
     case_study,
     degradation,
