@@ -153,7 +153,7 @@ def epochs_looped(n_bags: int, encoder: str) -> None:
 
 def additive_step(n: int, *, recomputed: bool) -> None:
     """Scores of the additive attention for n segments, forward and backward."""
-    from matt.models.attention import additive_scores
+    from matt.models.pooling import additive_scores
 
     torch.set_num_threads(1)
     x, q, u = (

@@ -1,6 +1,7 @@
 """Losses against torch and against values worked by hand."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,7 +9,15 @@ import torch
 from torch.nn import functional
 
 from matt.bags import Bags
-from matt.models.losses import BagLoss, Mix, Term, attention_divergence, disagreement, log_prior
+from matt.models.losses import (
+    BagLoss,
+    Mix,
+    Term,
+    attention_divergence,
+    cross_entropy,
+    disagreement,
+    log_prior,
+)
 from matt.models.network import Output
 from matt.models.pooling import bag_index
 from matt.models.settings import TrainingSettings
@@ -112,10 +121,10 @@ def test_beta_0_weighs_all_bags_alike_and_beta_near_1_all_genres():
 
 def test_the_focal_loss_is_worked_by_hand():
     """Two genres alike: p = 1/2, so gamma = 2 leaves a quarter of log 2."""
-    term = Term("softmax", torch.zeros(2), gamma=2.0)
+    term = Term("softmax", torch.zeros(2), each=partial(cross_entropy, gamma=2.0))
     found = term(torch.zeros(3, 2), torch.tensor([0, 1, 0]))
     assert float(found) == pytest.approx(math.log(2) / 4, rel=1e-6)
-    of_each = Term("sigmoid", torch.zeros(2), gamma=2.0)
+    of_each = Term("sigmoid", torch.zeros(2), each=partial(cross_entropy, gamma=2.0))
     found = of_each(torch.zeros(3, 2), torch.tensor([[0, 1], [1, 1], [0, 0]], dtype=torch.bool))
     assert float(found) == pytest.approx(math.log(2) / 4, rel=1e-6)
 
@@ -126,7 +135,7 @@ def test_the_focal_loss_is_the_formula_and_its_gradient_is_finite(gamma):
     labels = torch.tensor([1, 0, 1])
     p = logits.detach().double().softmax(1)[range(3), labels]
     expected = ((1 - p) ** gamma * -p.log()).mean()
-    loss = Term("softmax", torch.zeros(2), gamma=gamma)(logits, labels)
+    loss = Term("softmax", torch.zeros(2), each=partial(cross_entropy, gamma=gamma))(logits, labels)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
     assert bool(logits.grad.isfinite().all())

@@ -5,13 +5,13 @@ from typing import get_args
 import pytest
 import torch
 
-from matt.models.attention import ScalarQueries
 from matt.models.inputs import Standardise, moment_shape
 from matt.models.network import BagNetwork, Encoded, build_network
 from matt.models.pooling import (
     POOLINGS,
     GenreQueries,
     Mean,
+    ScalarQueries,
     SharedAttention,
     bag_index,
     segment_max,

@@ -6,10 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matt.models.attention import additive_scores
 from matt.models.network import Encoded, build_network
-from matt.models.pooling import POOLINGS
-from matt.models.segments import segment_sum
+from matt.models.pooling import POOLINGS, additive_scores, segment_sum
 from matt.models.settings import ModelSettings
 
 SIZES = [1, 5, 2, 3]  # 11 segments in 4 bags, one of them a single segment

@@ -16,7 +16,6 @@ from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
 from matt.models.pooling import POOLINGS
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
-from matt.predictions import LINKS
 from matt.settings import made, told
 
 
@@ -124,7 +123,7 @@ def test_names_are_those_that_exist():
     assert set(get_args(settings.EncoderName)) == set(ENCODERS)
     assert set(get_args(settings.PoolingName)) == set(POOLINGS)
     assert set(get_args(settings.HeadName)) == set(HEADS)
-    assert set(LOSSES) < set(LINKS)
+    assert set(get_args(settings.LossName)) == set(LOSSES)
 
 
 def test_settings_and_the_protocol_load_without_torch():

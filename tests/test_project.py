@@ -84,7 +84,7 @@ def test_each_module_stands_on_its_side_of_the_torch_rule():
         if contract["type"] == "forbidden" and contract["forbidden_modules"] == ["torch"]
     )
     models = MODULES.index("models")
-    assert above == [f"matt.{name}" for name in MODULES[:models]]
+    assert above == [f"matt.{name}" for name in MODULES[:models] if name != "testing"]
     assert below == [f"matt.{name}" for name in MODULES[models + 1 :]]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,7 @@ class Row:
 
     def facts(self) -> dict[str, Any]:
         """All that decides its result besides bags, features and seed; not what it is called."""
-        model, training = asdict(self.model), asdict(self.training)
+        model, training = self.model.to_json(), self.training.to_json()
         for settings in (model, training):
             settings.pop("seed", None)  # each cell has its own
         return {
@@ -172,7 +172,13 @@ def track_model(
         validate="average" if average else "bags",
     )
     network = replace(
-        model, pooling="mean", spread=False, query="all", frozen_queries=False, tanh_pooled=False
+        model,
+        pooling="mean",
+        pooling_settings=None,
+        spread=False,
+        query="all",
+        frozen_queries=False,
+        tanh_pooled=False,
     )
     return Row(name=name, model=network, training=plain, lone=True, average=average)
 

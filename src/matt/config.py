@@ -18,6 +18,7 @@ from . import recipes
 from .errors import ConfigError, did_you_mean
 from .features.spec import FeatureSettings
 from .files import read_toml
+from .models.registry import LOSSES, REGISTRIES, Registry
 from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .settings import (
     TOP,
@@ -39,6 +40,7 @@ _TOP_TEXT = (
     'They stand before all sections. So does a line `recipe = "plain"`, which takes the plain '
     "training of the paper's rows for the default, under whatever else is set."
 )
+_PLACES = "'matt settings model' or 'matt settings training'"
 _OF_THE_RUN = ("training.seed", "baseline.seed")  # always the seed of the run
 
 
@@ -128,7 +130,8 @@ class Settings(Checked):
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary of all settings."""
-        return asdict(self)
+        parts = {name: getattr(self, name).to_json() for name in ("model", "training")}
+        return {**asdict(self), **parts}
 
 
 def with_faults(settings: Settings, faults: str | Iterable[str]) -> Settings:
@@ -285,17 +288,28 @@ def sections() -> tuple[Section, ...]:
 
 
 def find(name: str) -> Section:
-    """The section of a name.
+    """The section of a name, or the own settings of a plug-in, such as ``"pooling.top_k"``.
 
     Raises
     ------
     ConfigError
         If there is none.
     """
+    kind, dot, member = name.partition(".")
+    if dot and kind in REGISTRIES:
+        return _own_section(REGISTRIES[kind], member)
     known = {section.name: section for section in sections()}
     if name not in known:
         raise ConfigError(f"unknown section {name!r}; {did_you_mean(name, known)}")
     return known[name]
+
+
+def _own_section(registry: Registry, name: str) -> Section:
+    schema = None if name in registry.ours else registry[name].settings
+    if schema is None:
+        raise ConfigError(f"{registry.kind} {name!r} has no settings of its own; see {_PLACES}")
+    place = f"{'training' if registry is LOSSES else 'model'}.{registry.kind}_settings"
+    return Section(name=place, text=about(schema), settings=told(schema, prefix=f"{place}."))
 
 
 def to_toml(settings: Settings | None = None) -> str:

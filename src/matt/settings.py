@@ -21,8 +21,8 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
 from functools import cache
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
@@ -72,15 +72,22 @@ def spelled(values: str, *, pattern: str | None = None) -> Any:
     return Bound(json_schema_extra={"values": values}, pattern=pattern)
 
 
-def instead(word: str, told: str) -> Any:
-    """Beside the type of a name: what to say to a word that is none of them."""
+class UnknownName(ConfigError):
+    """A name that stands for nothing, and those that would do."""
 
-    def check(value: Any) -> Any:
-        if value == word:
-            raise ConfigError(told)
+    def __init__(self, kind: str, name: object, known: Iterable[str]) -> None:
+        self.known = tuple(known)
+        super().__init__(f"unknown {kind} {name!r}; {did_you_mean(name, self.known)}")
+
+
+def checked_by(check: Callable[[Any], None]) -> Any:
+    """Beside a type: what raises a `ConfigError` at a wrong value."""
+
+    def same(value: Any) -> Any:
+        check(value)
         return value
 
-    return BeforeValidator(check)
+    return BeforeValidator(same)
 
 
 class Checked:
@@ -113,6 +120,10 @@ class Checked:
     def problems(self) -> Iterator[str]:
         """What is wrong with settings that are fine by themselves, but not together."""
         yield from ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dictionary of all settings."""
+        return dict(asdict(self))  # type: ignore[call-overload]
 
 
 def read(
@@ -155,10 +166,10 @@ def read(
             problems.append(f"unknown key {prefix + key!r}; {near}")
             continue
         section, parts = section_of(kind, key), value if isinstance(value, list) else [value]
-        if section is not None and all(isinstance(part, Mapping) for part in parts):
+        several = section is not None and _kind(_shapes(kind)[key][0]) == "array of section"
+        if several or (section is not None and isinstance(value, Mapping)):
             found = [read(section, part, prefix=f"{prefix}{key}.") for part in parts]
             problems += [problem for _, wrong in found for problem in wrong]
-            several = _kind(_shapes(kind)[key][0]) == "array of section"
             values[key] = tuple(part for part, _ in found) if several else found[0][0]
             continue
         try:
@@ -237,7 +248,11 @@ def _told(schema: Any, key: str, name: str, error: ValidationError) -> Iterator[
     shape, _ = _shapes(schema)[key]
     (field,) = (field for field in fields(schema) if field.name == key)
     for found in error.errors():
-        if isinstance(cause := found.get("ctx", {}).get("error"), ConfigError):
+        cause = found.get("ctx", {}).get("error")
+        if isinstance(cause, UnknownName):
+            yield str(UnknownName(name, found["input"], cause.known))
+            continue
+        if isinstance(cause, ConfigError):
             yield str(cause)
             continue
         place = shape["items"] if found["loc"] and "items" in shape else shape
@@ -268,7 +283,7 @@ def _must(shape: Mapping[str, Any], value: Any) -> str:
         return _range(shape)
     article = "" if kind in ("boolean", "string") else "a "
     least = f" of at least {shape['minimum']}" if kind == "integer" and "minimum" in shape else ""
-    return f"{article}{_KINDS[kind]}{least}"
+    return f"{article}{_KINDS.get(kind, kind)}{least}"
 
 
 def _range(shape: Mapping[str, Any]) -> str:
@@ -407,7 +422,7 @@ def told(schema: Any, *, prefix: str = "") -> tuple[Setting, ...]:
     return tuple(
         Setting(
             name=prefix + field.name,
-            kind=_KINDS[_kind(shape)] + " or none" * may_be_absent,
+            kind=_KINDS.get(_kind(shape), _kind(shape)) + " or none" * may_be_absent,
             values=_values(field.name, shape),
             default=default_of(field),
             text=_markup(_meaning(schema, field.name)),
@@ -447,6 +462,10 @@ def toml_value(value: Any) -> str:
         return f"[{', '.join(map(toml_value, value))}]"
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {toml_value(one)}' for name, one in value.items())} }}"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

@@ -167,7 +167,10 @@ def settings(
     output: Output,
     section: Annotated[
         str | None,
-        typer.Argument(help="One section alone, e.g. training; run is what stands in none."),
+        typer.Argument(
+            help="One section alone, e.g. training; run is what stands in none. pooling.NAME, "
+            "encoder.NAME or loss.NAME is what one of your own has."
+        ),
     ] = None,
     toml: Annotated[
         bool, typer.Option("--toml", help="Print a commented TOML file with the defaults.")

@@ -34,7 +34,8 @@ _SCHEMA = "matt.cell/1"
 _A_DAY = 86_400  # seconds: what is younger may still be written
 _UNSTARTABLE = (
     "the processes for several jobs cannot be started; in a script, call this under "
-    "`if __name__ == '__main__':`, or use one job"
+    "`if __name__ == '__main__':`, or use one job; what is your own, such as a pooling, has to be "
+    "defined in a file"
 )
 # (what all cells share, the cell) -> predictions by name
 Work = Callable[[Any, Cell], Mapping[str, Predictions]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from ..settings import made
 from ..tracks import Tracks
 from .baseline_checks import faults
 from .estimators import CERTAIN, ESTIMATORS
-from .priors import natural_prior
+from .losses import natural_prior
 from .reading import check_finite, parts_of, segment_counts
 from .saving import (
     MODEL,
@@ -229,7 +228,7 @@ class BaselineClassifier:
         arrays, spec = self._fitted()
         content = {
             **described(self, spec, {"scikit-learn": sklearn_version}),
-            "settings": asdict(self.settings),
+            "settings": self.settings.to_json(),
         }
         write_model(path, KIND, content, arrays)
 

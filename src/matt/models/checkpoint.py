@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,8 @@ class Checkpoint:
         for value in network.inputs.buffers():
             moments.update(value.cpu().numpy().tobytes())
         identity = {
-            "model": asdict(settings[0]),
-            "training": asdict(settings[1]),
+            "model": settings[0].to_json(),
+            "training": settings[1].to_json(),
             "data": {
                 "training bags": _digest(bags),
                 "validation bags": "none" if valid is None else _digest(valid),

@@ -7,12 +7,13 @@ segment as are in memory at once in a training step, and takes its inputs alread
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
 
 from .crnn import CRNN, CRNNTF, FrameLSTM
+from .registry import ENCODERS as ENCODERS
 from .settings import ModelSettings
 
 
@@ -61,22 +62,23 @@ class Identity(nn.Module):
 
 Encoder = MLP | Identity | CRNN | CRNNTF | FrameLSTM
 
-ENCODERS: dict[str, Callable[[Sequence[int], ModelSettings], Encoder]] = {
-    "mlp": lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
-    "identity": lambda shape, s: Identity(shape),
-    "crnn": lambda shape, s: CRNN(
+ENCODERS.fill(
+    ModelSettings,
+    mlp=lambda shape, s: MLP(shape, hidden=s.hidden, dropout=s.dropout),
+    identity=lambda shape, s: Identity(shape),
+    crnn=lambda shape, s: CRNN(
         shape,
         units=s.recurrent_units,
         dropout=s.dropout,
         block_dropout=s.block_dropout,
         by_channel=s.channel_dropout,
     ),
-    "crnn_tf": lambda shape, s: CRNNTF(
+    crnn_tf=lambda shape, s: CRNNTF(
         shape,
         units=s.recurrent_units,
         dropout=s.dropout,
         block_dropout=s.block_dropout,
         by_channel=s.channel_dropout,
     ),
-    "lstm": lambda shape, s: FrameLSTM(shape, units=s.recurrent_units, dropout=s.dropout),
-}
+    lstm=lambda shape, s: FrameLSTM(shape, units=s.recurrent_units, dropout=s.dropout),
+)

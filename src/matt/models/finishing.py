@@ -34,12 +34,11 @@ from ..calibration.priors import TrainedPrior
 from ..calibration.temperature import fit_temperature
 from ..predictions import probabilities_of
 from .distributed import current
-from .losses import LOSSES, BagLoss
+from .losses import BagLoss, cross_entropy, trained_prior
 from .members import say
 from .network import BagNetwork, pool_embeddings
-from .priors import trained_prior
+from .pooling import bag_index
 from .reading import Reader, encode, segment_counts, settled
-from .segments import bag_index
 from .settings import TrainingSettings
 from .training import judge
 
@@ -111,7 +110,13 @@ def tune_head(
             penalty, after = retrain(
                 network, whole, alone, settings.segment_loss, score, seed=settings.seed
             )
-            even = replace(settings, sampler="balanced", loss="cross_entropy", logit_adjustment=0.0)
+            even = replace(
+                settings,
+                sampler="balanced",
+                loss="cross_entropy",
+                loss_settings=None,
+                logit_adjustment=0.0,
+            )
             prior = trained_prior(bags, n_segments, even)
             name = f"penalty {penalty:g}"
     scored = "" if valid is None else f", validation macro-F1 {after:.3f} (before: {before:.3f})"
@@ -240,7 +245,7 @@ def _balanced(network: BagNetwork, fixed: Fixed) -> Tensor:
     labels, logits = fixed.labels, network.classify(fixed.embeddings) + fixed.logits
     counts = torch.bincount(labels)
     share = 1 / (counts[labels] * (counts > 0).sum())  # (B,), sums to 1
-    return (share * LOSSES["softmax"](logits, labels, 0.0)).sum()
+    return (share * cross_entropy(logits, labels)).sum()
 
 
 def _restart(head: nn.Module, seed: int) -> None:

@@ -17,13 +17,15 @@ References
 .. [2] Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020.
 .. [3] Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019.
 .. [4] Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
+
+What training makes of how frequent the genres are: their weights, and what outputs assume.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,14 +34,41 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bags import Bags
-from ..calibration.priors import log_prior
+from ..calibration.priors import TrainedPrior, log_prior
 from .augmentation import expected_draws
 from .network import Output
-from .priors import genre_weights
-from .segments import segment_sum
+from .pooling import segment_sum
+from .registry import LOSSES as LOSSES
 from .settings import TrainingSettings
 
 _TINY = 1e-12
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, gamma: float = 0.0) -> Tensor:
+    """Cross-entropy of each bag, focal with gamma > 0.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, G)
+    labels : int Tensor, shape (B,), or bool Tensor, shape (B, G)
+        Where bags may have several genres it is the mean over genres of the binary cross-entropy.
+    gamma : float >= 0
+
+    Returns
+    -------
+    Tensor, shape (B,)
+    """
+    if labels.ndim == 1:
+        return _focal(functional.cross_entropy(logits, labels, reduction="none"), gamma)
+    each = functional.binary_cross_entropy_with_logits(
+        logits, labels.to(logits.dtype), reduction="none"
+    )
+    return _focal(each, gamma).mean(1)
+
+
+def _focal(loss: Tensor, gamma: float) -> Tensor:
+    """(1 - p)^gamma times a loss -log p; clamped, since the slope of a root at 0 is infinite."""
+    return loss * (-torch.expm1(-loss)).clamp_min(_TINY) ** gamma if gamma else loss
 
 
 class Mix(NamedTuple):
@@ -63,19 +92,19 @@ class Term:
     Attributes
     ----------
     link : {"softmax", "sigmoid"}
-        A key of `LOSSES`.
+        From logits to probabilities.
     shift : Tensor, shape (G,)
         tau * log prior, added to logits.
     weights : Tensor, shape (G,), or None
         What an item of each genre counts; the mean over training items is 1.
-    gamma : float >= 0
-        Of the focal loss; 0 leaves it out.
+    each : callable
+        Logits (B, G) and labels to the loss of each, (B,).
     """
 
     link: str
     shift: Tensor
     weights: Tensor | None = None
-    gamma: float = 0.0
+    each: Callable[[Tensor, Tensor], Tensor] = cross_entropy
 
     def __call__(self, logits: Tensor, labels: Tensor, mix: Mix | None = None) -> Tensor:
         """Mean loss of logits (B, G) and labels (B,) or (B, G).
@@ -90,13 +119,13 @@ class Term:
         return (mix.share * self._each(mixed, labels) + (1 - mix.share) * there).mean()
 
     def _each(self, logits: Tensor, labels: Tensor) -> Tensor:
-        loss = LOSSES[self.link](logits, labels, self.gamma)
+        loss = self.each(logits, labels)
         return loss if self.weights is None else self.weights[labels] * loss
 
     def to(self, device: torch.device) -> Term:
         """Return the same term on a device."""
         weights = None if self.weights is None else self.weights.to(device)
-        return Term(self.link, self.shift.to(device), weights, self.gamma)
+        return Term(self.link, self.shift.to(device), weights, self.each)
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +192,11 @@ class BagLoss:
             Of the loss, its logit adjustment and the sampler.
         """
         link = "sigmoid" if bags.multi_label else "softmax"
-        gamma = settings.focal_gamma if settings.loss == "focal" else 0.0
+
+        def of_each(logits: Tensor, labels: Tensor) -> Tensor:
+            loss: Tensor = LOSSES[settings.loss](logits, labels, settings)
+            return loss
+
         terms = []
         for each in (np.ones(len(bags)), n_segments):
             shown = expected_draws(bags, settings.sampler) * each  # (b,)
@@ -174,7 +207,7 @@ class BagLoss:
                     link,
                     torch.from_numpy((settings.logit_adjustment * prior).astype(np.float32)),
                     None if weights is None else torch.from_numpy(weights.astype(np.float32)),
-                    gamma,
+                    of_each,
                 )
             )
         return cls(terms[0], terms[1], settings.segment_loss)
@@ -246,25 +279,94 @@ def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor, term: Term
     return (said[0] - said[1][bag]).square().mean()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
-    """Cross-entropy (B,) of logits (B, G) and genre indices (B,), focal with gamma > 0."""
-    return _focal(functional.cross_entropy(logits, labels, reduction="none"), gamma)
+def genre_weights(
+    bags: Bags, each: NDArray[Any], settings: TrainingSettings
+) -> NDArray[np.float64] | None:
+    """Weight of each genre in the class-balanced loss, shape (G,); None in any other.
 
+    Divided by their mean over what is shown, so that a learning rate means the same as without.
 
-def binary_cross_entropy(logits: Tensor, labels: Tensor, gamma: float) -> Tensor:
-    """Mean over genres of the binary cross-entropy (B,) of logits and labels, both (B, G)."""
-    each = functional.binary_cross_entropy_with_logits(
-        logits, labels.to(logits.dtype), reduction="none"
+    Parameters
+    ----------
+    bags : Bags
+        With one genre a bag.
+    each : array, shape (b,)
+        What a bag counts: 1, or its segments.
+    settings : TrainingSettings
+    """
+    if settings.loss != "class_balanced":
+        return None
+    n_genres, beta = len(bags.genres), settings.class_balanced_beta
+    n = np.bincount(bags.labels, each, minlength=n_genres).clip(1)
+    weights = (1 - beta) / (1 - beta**n)  # one over the effective number
+    shown = np.bincount(
+        bags.labels, each * expected_draws(bags, settings.sampler), minlength=n_genres
     )
-    return _focal(each, gamma).mean(1)
+    return np.asarray(weights * shown.sum() / (weights @ shown))
 
 
-def _focal(loss: Tensor, gamma: float) -> Tensor:
-    """(1 - p)^gamma times a loss -log p; clamped, since the slope of a root at 0 is infinite."""
-    return loss * (-torch.expm1(-loss)).clamp_min(_TINY) ** gamma if gamma else loss
+def trained_prior(
+    bags: Bags, n_segments: NDArray[np.int64], settings: TrainingSettings
+) -> TrainedPrior:
+    """Priors of training bags, and what the outputs of a network trained with them assume.
+
+    The loss is lowest where ``softmax(logits + tau log p)`` is the probability of each genre among
+    what is shown, p being its share there, times its weight: logits then assume p^(1 - tau) w. Of
+    the focal loss that is taken to hold as well.
+
+    Parameters
+    ----------
+    bags, n_segments, settings
+        As in `BagLoss.of`.
+
+    Examples
+    --------
+    >>> bags = Bags(range(4), range(5), [0, 0, 0, 1])
+    >>> prior = trained_prior(bags, np.ones(4, int), TrainingSettings(logit_adjustment=0))
+    >>> prior.bags, prior.assumed
+    (array([0.7, 0.3]), array([0.7, 0.3]))
+    """
+    several, n_genres = bags.multi_label, len(bags.genres)
+    one_each = np.ones(len(bags))
+    of_bags, of_segments, shown = (
+        log_prior(bags.labels, counts, n_genres=n_genres)
+        for counts in (one_each, n_segments, expected_draws(bags, settings.sampler))
+    )
+    assumed = (1 - settings.logit_adjustment) * shown
+    weights = genre_weights(bags, one_each, settings)
+    if weights is not None:
+        assumed = assumed + np.log(weights)
+    return TrainedPrior(*(_shares(logits, several) for logits in (of_bags, of_segments, assumed)))
 
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "softmax": cross_entropy,
-    "sigmoid": binary_cross_entropy,
-}
+def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
+    """Priors of a classifier that learns from lone tracks as they come, which it assumes.
+
+    Parameters
+    ----------
+    bags : Bags
+        All labelled; each of its tracks is learned from alone.
+    counts : int array, shape (n,)
+        Segments of each track.
+    """
+    labels, n_genres = np.repeat(bags.labels, bags.sizes, axis=0), len(bags.genres)
+    of_tracks, of_segments = (
+        _shares(log_prior(labels, weights, n_genres=n_genres), bags.multi_label)
+        for weights in (np.ones(len(labels)), counts)
+    )
+    return TrainedPrior(of_tracks, of_segments, of_tracks)
+
+
+def _shares(logits: NDArray[np.float64], several: bool) -> NDArray[np.float64]:
+    if several:
+        return np.asarray(1 / (1 + np.exp(-logits)))
+    exp = np.exp(logits - logits.max())
+    return np.asarray(exp / exp.sum())
+
+
+LOSSES.fill(
+    TrainingSettings,
+    cross_entropy=lambda logits, labels, s: cross_entropy(logits, labels),
+    class_balanced=lambda logits, labels, s: cross_entropy(logits, labels),  # of weights, see Term
+    focal=lambda logits, labels, s: cross_entropy(logits, labels, s.focal_gamma),
+)

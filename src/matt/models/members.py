@@ -15,8 +15,8 @@ from torch.nn.functional import logsigmoid
 
 from ..bags import Bags
 from .network import BagNetwork
+from .pooling import bag_index
 from .reading import Reader, encode, parts_of, segment_counts
-from .segments import bag_index
 from .settings import TrainingSettings
 
 _HELD = 2**16  # segments whose inputs are held at once, in whole bags

@@ -17,18 +17,18 @@ layer or with the release's tanh, embeddings are pooled first: the second and on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from .attention import Pooling
+from ..errors import ConfigError
 from .encoders import ENCODERS, Encoder
 from .heads import HEADS
 from .inputs import INPUTS
-from .pooling import POOLINGS
-from .segments import bag_index, segment_sum
+from .pooling import POOLINGS, Pooling, bag_index, segment_sum
 from .settings import ModelSettings
 from .spread import BagSpread
 
@@ -226,7 +226,8 @@ class BagNetwork(nn.Module):
                 highest: Tensor = self.pooling(self._alone(h))
                 return highest  # (N, G)
         with torch.autocast(h.device.type, enabled=False):
-            scores: Tensor = self.pooling(_wide(h), genre) - log_sizes[:, None]
+            asked = () if genre is None else (genre,)
+            scores: Tensor = self.pooling(_wide(h), *asked) - log_sizes[:, None]
             return scores  # (N, G or 1)
 
 
@@ -247,11 +248,24 @@ def build_network(
         If the encoder cannot read features of that shape.
     """
     encoder: Encoder = ENCODERS[settings.encoder](feature_shape, settings)
-    dim = encoder.embedding_dim
+    dim = getattr(encoder, "embedding_dim", None)
+    if not isinstance(dim, int):
+        raise ConfigError(
+            f"encoder {settings.encoder!r} has the embedding_dim {dim!r}; set it to the D of the "
+            "embeddings (N, D) that it makes, and see matt.testing.check_encoder"
+        )
+    if not hasattr(encoder, "segment_floats"):  # as many as of an MLP
+        encoder.segment_floats = 3 * (math.prod(feature_shape) + dim)
+    pooling = POOLINGS[settings.pooling](dim, n_genres, settings)
+    if not isinstance(pooling, Pooling):
+        raise ConfigError(
+            f"pooling {settings.pooling!r} made a {type(pooling).__name__}; derive it from "
+            "matt.models.pooling.Pooling, and see matt.testing.check_pooling"
+        )
     return BagNetwork(
         INPUTS[settings.chosen_inputs](feature_shape),
         encoder,
-        POOLINGS[settings.pooling](dim, n_genres, settings),
+        pooling,
         HEADS[settings.head](dim, n_genres, settings),
         pooled_first=settings.head != "linear" or settings.tanh_pooled,
         tanh=settings.tanh_pooled,

@@ -7,7 +7,7 @@ model, so that it cannot be given other features, or genres in another order, wi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +33,7 @@ from .members import say
 from .network import BagNetwork
 from .optimisation import check_precision
 from .reading import Reader, settled
+from .registry import check_plug_ins
 from .saving import (
     MODEL,
     align,
@@ -249,9 +250,11 @@ class NeuralClassifier:
         content = {
             **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
-            "model": asdict(self.model),
-            "training": asdict(self.training),
+            "model": self.model.to_json(),
+            "training": self.training.to_json(),
         }
+        if plug_ins := self.model.plug_ins | self.training.plug_ins:
+            content["plug_ins"] = {kind: one.source for kind, one in plug_ins.items()}
         write_model(path, "neural", content, network_arrays(networks))
 
     @classmethod
@@ -270,6 +273,7 @@ class NeuralClassifier:
                 "open it with GenreClassifier.load"
             )
         place = Path(path) / MODEL
+        check_plug_ins(content, place)
         with telling_damage(place):
             model = cls(
                 made(ModelSettings, content["model"]),

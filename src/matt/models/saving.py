@@ -27,6 +27,7 @@ from ..columns import relabel
 from ..errors import ConfigError, DataError, first_few
 from ..features.spec import FeatureSpec
 from ..files import read_arrays, read_json, replacing, write_json
+from .registry import POOLINGS
 from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.model/1"
@@ -287,10 +288,12 @@ def check_training(
             "head_tuning='tau_norm' is chosen on validation bags, but there are none; give valid, "
             "or use head_tuning='crt'"
         )
-    if training.head_tuning != "none" and model.pooling == "max":
+    if training.head_tuning != "none" and (
+        model.pooling == "max" or POOLINGS.trait(model.pooling, "reads_logits")
+    ):
         problems.append(
-            "pooling='max' reads the very head that head_tuning changes; use another pooling, or "
-            "head_tuning='none'"
+            f"pooling={model.pooling!r} reads the very head that head_tuning changes; use another "
+            "pooling, or head_tuning='none'"
         )
     if training.head_tuning != "none" and model.tanh_pooled:
         problems.append(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
+from ..errors import ConfigError
 from ..settings import (
     AtLeastOne,
     Checked,
@@ -19,16 +20,17 @@ from ..settings import (
     Share,
     Sizes,
     Whole,
-    instead,
+    checked_by,
     spelled,
 )
+from .registry import ENCODERS, LOSSES, POOLINGS, Choosing, PlugIn
+from .registry import EncoderName as EncoderName
+from .registry import LossName as LossName
+from .registry import PoolingName as PoolingName
 
 InputsName = Literal["auto", "standard", "quantile"]
-EncoderName = Literal["mlp", "identity", "crnn", "crnn_tf", "lstm"]
-PoolingName = Literal["mean", "max", "shared", "abmil", "dot", "additive", "scalar"]
 HeadName = Literal["linear", "mlp"]
 OptimizerName = Literal["adamw", "sgd"]
-LossName = Literal["cross_entropy", "class_balanced", "focal"]
 Schedule = Literal["constant", "cosine", "step"]
 Sampler = Literal["natural", "sqrt", "balanced"]
 HeadTuning = Literal["none", "crt", "tau_norm"]
@@ -41,11 +43,15 @@ Device = Annotated[
     ),
 ]
 
-_BALANCED_SOFTMAX = instead(  # one thing has one name
-    "balanced_softmax",
-    "the balanced softmax is cross-entropy with the prior in it; use loss='cross_entropy' and "
-    "logit_adjustment=1",
-)
+
+def _check_loss(name: object) -> None:
+    if name == "balanced_softmax":  # one thing has one name
+        raise ConfigError(
+            "the balanced softmax is cross-entropy with the prior in it; use "
+            "loss='cross_entropy' and logit_adjustment=1"
+        )
+    LOSSES.check(name)
+
 
 MAP_ENCODERS = ("crnn", "crnn_tf", "lstm")  # those that read (F, T)
 QUERY_POOLINGS = ("dot", "additive", "scalar")  # those with one query a genre
@@ -58,8 +64,10 @@ RELEASE: dict[str, dict[str, Any]] = {  # what the paper's release set for basel
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSettings(Checked):
+class ModelSettings(Choosing):
     """What the network is."""
+
+    registries = (ENCODERS, POOLINGS)
 
     inputs: InputsName = "auto"
     """What features go through first: ``"standard"`` takes mean and deviation of the training
@@ -70,10 +78,12 @@ class ModelSettings(Checked):
     """Share of the entries of each segment that are silenced in training, behind ``inputs`` and
     before ``"mlp"`` or ``"identity"``; the other encoders have none.
     """
-    encoder: EncoderName = "mlp"
+    encoder: Annotated[EncoderName | PlugIn, checked_by(ENCODERS.check)] = "mlp"
     """What turns a segment into an embedding; ``"identity"`` takes its features as they are. The
     last three read maps (F, T), such as log-mels.
     """
+    encoder_settings: Any | None = None
+    """Those of an encoder that is not ours; `matt settings encoder.NAME` tells them."""
     hidden: Sizes = (128,)
     """Units of each layer of the MLP; the other encoders ignore them."""
     recurrent_units: AtLeastOne = 32
@@ -93,12 +103,14 @@ class ModelSettings(Checked):
     """There silence whole channels of a segment instead of single values: cheaper, without a random
     number for every value, but a stronger regulariser.
     """
-    pooling: PoolingName = "mean"
+    pooling: Annotated[PoolingName | PlugIn, checked_by(POOLINGS.check)] = "mean"
     """How the segments of a bag are weighed: all alike; the one with the highest logit of each
     genre; by one query, or one gated attention, for all genres; or by one query a genre, with a dot
     product (the paper's attention, as released), eq. (1) with a weight matrix, or eq. (1) to the
     letter (the fault `scalar_score`).
     """
+    pooling_settings: Any | None = None
+    """Those of a pooling that is not ours; `matt settings pooling.NAME` tells them."""
     query: Literal["all", "true"] = "all"
     """Which query reads a bag in training: every genre's, as in prediction, or only the true
     genre's, as in the paper (the fault `true_query`). ``"true"`` needs one query a genre and one
@@ -140,12 +152,17 @@ class ModelSettings(Checked):
         """
         if self.inputs != "auto":
             return self.inputs
-        return "standard" if self.encoder in MAP_ENCODERS else "quantile"
+        return "standard" if self.reads_maps else "quantile"
+
+    @property
+    def reads_maps(self) -> bool:
+        """Whether the encoder reads maps (F, T), and not vectors."""
+        return self.encoder in MAP_ENCODERS or ENCODERS.trait(self.encoder, "reads_maps")
 
     @property
     def reads_spread(self) -> bool:
         """Whether there is a spread to be read with this encoder."""
-        return self.spread and self.encoder not in MAP_ENCODERS and not self.tanh_pooled
+        return self.spread and not self.reads_maps and not self.tanh_pooled
 
     def problems(self) -> Iterator[str]:
         """See `Checked.problems`."""
@@ -170,7 +187,7 @@ class ModelSettings(Checked):
                 f"frozen_queries needs a scale that is not trained either, but scale is "
                 f"{self.scale!r}; use scale='fixed'"
             )
-        if self.input_dropout and self.encoder in MAP_ENCODERS:
+        if self.input_dropout and self.reads_maps:
             yield (
                 f"input_dropout silences entries of vectors, but encoder {self.encoder!r} reads "
                 "maps; use input_dropout=0, or encoder='mlp' or 'identity'"
@@ -178,8 +195,10 @@ class ModelSettings(Checked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(Checked):
+class TrainingSettings(Choosing):
     """How the network is trained."""
+
+    registries = (LOSSES,)
 
     optimizer: OptimizerName = "adamw"
     """SGD is plain, without momentum, as in the paper's release."""
@@ -212,10 +231,12 @@ class TrainingSettings(Checked):
     """Passes over the training bags, at most."""
     patience: AtLeastOne = 25
     """Stop after so many epochs without a better one; needs validation bags."""
-    loss: Annotated[LossName, _BALANCED_SOFTMAX] = "cross_entropy"
+    loss: Annotated[LossName | PlugIn, checked_by(_check_loss)] = "cross_entropy"
     """What is made of logits and labels, see `matt.models.losses`. The next setting adjusts the
     logits of any; ``"class_balanced"`` makes up for rarity by itself, so give it 0.
     """
+    loss_settings: Any | None = None
+    """Those of a loss that is not ours; `matt settings loss.NAME` tells them."""
     logit_adjustment: NonNegative = 1.0
     """Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy, 1
     makes predictions as if every genre were equally frequent (the balanced softmax).

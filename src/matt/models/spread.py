@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .segments import bag_index, segment_sum
+from .pooling import bag_index, segment_sum
 
 USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between bags
 PRIOR_TRACKS = 2.0  # c
