@@ -6,14 +6,14 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Tracks
 from matt.datasets.fma.checking import MEDIUM_GENRES
-from matt.reproduce import claim_rows
-from matt.reproduce.claim_rows import answers
+from matt.reproduce import claims, measures
 from matt.reproduce.claims import (
     FAILS,
     HOLDS,
     OPEN,
     UNKNOWN,
-    Line,
+    Side,
+    answers,
     claim_table,
     compared,
     of_bags,
@@ -40,8 +40,8 @@ def bench_of(made):
 
 def verdict(first, second, **more):
     bench = bench_of({"a": {"0": first}, "b": {"0": second}})
-    lines = (Line(name, "1-9", name) for name in ("a", "b"))
-    return compared(bench, *lines, "accuracy", claim="a beats b", **more)
+    sides = (Side(name, "1-9", name) for name in ("a", "b"))
+    return compared(bench, *sides, "accuracy", claim="a beats b", **more)
 
 
 def test_a_claim_holds_fails_or_is_open():
@@ -64,8 +64,8 @@ def test_an_answer_has_a_number_an_interval_a_count_and_a_unit():
 
 def test_what_cannot_be_answered_says_so():
     bench = bench_of({"a": {"0": right_on(3)}})
-    lines = [Line(name, "1-9", name) for name in ("a", "b")]
-    answer = compared(bench, *lines, "accuracy", claim="")
+    sides = [Side(name, "1-9", name) for name in ("a", "b")]
+    answer = compared(bench, *sides, "accuracy", claim="")
     assert (answer.verdict, answer.n) == (UNKNOWN, None)
     assert "no result of b" in answer.sentence
     other = tracks_of(LABELS, [0, *range(11)])  # two of one artist
@@ -73,7 +73,7 @@ def test_what_cannot_be_answered_says_so():
     assert apart.verdict == UNKNOWN
     assert "other tracks" in apart.sentence
     bench = bench_of({"a": {"0": right_on(3)}, "b": {"0": right_on(3)}})
-    undefined = compared(bench, *lines, "tail_recall", claim="")
+    undefined = compared(bench, *sides, "tail_recall", claim="")
     assert undefined.verdict == UNKNOWN
     assert np.isnan(undefined.value)
 
@@ -148,9 +148,9 @@ def test_every_claim_is_answered_with_and_without_the_control():
 
 
 def test_hostile_names_do_not_break_the_table():
-    line = Line("A|B <script>", "1-9", "a")
+    side = Side("A|B <script>", "1-9", "a")
     bench = bench_of({"a": {"0": right_on(3)}})
-    answer = compared(bench, line, line, "accuracy", claim="<b>|x")
+    answer = compared(bench, side, side, "accuracy", claim="<b>|x")
     table = claim_table([answer, answer])
     text = table.to_markdown()
     assert "<script>" not in text.replace("\\<", "")
@@ -159,11 +159,11 @@ def test_hostile_names_do_not_break_the_table():
 
 def test_claims_are_made_from_saved_cells(tmp_path):
     data = data_of(TRACKS, feature_sets=("mfcc", "1-9"))
-    rows = claim_rows.needs(data, Request(epochs=1))
+    rows = claims.needs(data, Request(epochs=1))
     assert not any("CRNN" in row.name for row in rows)
     parts = {"every": {"test": right_on(9), "alone": right_on(6)}}
     results = results_of(tmp_path, data, rows, parts)
-    made = claim_rows.make(results, Request(rounds=20), tmp_path)
+    made = claims.make(results, measures.bench_of(results, rounds=20), tmp_path)
     verdicts = [row[2] for row in made.tables["claims"].rows]
     assert HOLDS in verdicts
     assert UNKNOWN in verdicts

@@ -10,18 +10,21 @@ from matt import Bags, Predictions
 from matt.errors import DataError
 from matt.evaluation.scores import score
 from matt.reproduce import degradation
-from matt.reproduce.damage import (
+from matt.reproduce.degradation import (
     CONDITIONS,
     WHOLE,
     Condition,
+    called,
+    curves,
     cut,
     damaged,
+    degradation_picture,
+    degradation_table,
     mixed_up,
     regrouped,
     without_tags,
 )
-from matt.reproduce.degradation import called, curves, degradation_picture, degradation_table
-from matt.reproduce.measures import Bench
+from matt.reproduce.measures import Bench, bench_of
 from matt.reproduce.plan import Request
 
 SIZES = st.lists(st.integers(1, 13), min_size=1, max_size=9)
@@ -168,6 +171,6 @@ def test_degradation_is_made_from_saved_cells(tmp_path):
     assert all(row.further is not None for row in rows)
     parts = rows_of(wrong="wrong-50")
     results = results_of(tmp_path, data, rows, {"every": {"test": parts[WHOLE], **parts}})
-    made = degradation.make(results, Request(rounds=20), tmp_path)
+    made = degradation.make(results, bench_of(results, rounds=20), tmp_path)
     assert set(made.pictures) == {"damage_cut", "damage_missing", "damage_wrong"}
     assert len(made.tables["degradation"].rows) == 3 * (1 + len(CONDITIONS))

@@ -11,10 +11,19 @@ from matt.comparison import fit_row, genre_keyed, predict_row
 from matt.datasets.fma.checking import TYPED_TAIL
 from matt.evaluation.intervals import Repeated
 from matt.faults import FAULTS, PROTOCOLS
-from matt.reproduce import fault_study
+from matt.reproduce import fault_study, measures
 from matt.reproduce.data import SIMULATED
-from matt.reproduce.fault_steps import ADDED, ALONE, CORRECTED, RELEASE, Step, steps_of
-from matt.reproduce.fault_study import effect_picture, effect_table, effects
+from matt.reproduce.fault_study import (
+    ADDED,
+    ALONE,
+    CORRECTED,
+    RELEASE,
+    Step,
+    effect_picture,
+    effect_table,
+    effects,
+    steps_of,
+)
 from matt.reproduce.measures import Bench, difference
 from matt.reproduce.plan import Request, make_row
 from matt.reproduce.sources import open_data
@@ -242,7 +251,7 @@ def test_a_study_is_made_from_saved_cells_and_says_what_failed(tmp_path):
     parts = {"every": {"test": bags, "alone": bags}}  # every album holds one track
     failing = [("mfcc", "MLP+MATT [true_query]")]
     results = results_of(tmp_path, data, rows, parts, failing=failing)
-    made = fault_study.make(results, Request(rounds=20), tmp_path)
+    made = fault_study.make(results, measures.bench_of(results, rounds=20), tmp_path)
     assert made.pictures["faults"].read_bytes()[:4] == b"\x89PNG"
     told = " ".join(made.tables["faults"].notes)
     assert "no result of MLP+MATT [true_query]" in told

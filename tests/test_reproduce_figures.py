@@ -16,7 +16,7 @@ from matt.errors import DataError
 from matt.evaluation import style
 from matt.evaluation.intervals import Mean
 from matt.evaluation.metrics import micro_curve, step_sum
-from matt.reproduce import figure_1, figure_4
+from matt.reproduce import figures
 from matt.reproduce.drawings import MOST, Album, bag_example, workflow
 from matt.reproduce.figures import (
     Bar,
@@ -25,10 +25,11 @@ from matt.reproduce.figures import (
     mean_curve,
     precision_recall,
 )
-from matt.reproduce.layout import save_picture
+from matt.reproduce.measures import bench_of
 from matt.reproduce.paper_curves import FOLDER, read_curves
 from matt.reproduce.plan import Request
 from matt.reproduce.published import AVERAGE_PRECISION_4
+from matt.reproduce.targets import save_picture
 
 HOSTILE = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
 SHARED = Path(os.environ.get("MATT_SHARED_DATA", "no such folder")) / FOLDER
@@ -208,7 +209,10 @@ def made(tmp_path, monkeypatch):
     folk, rock = GENRES.index("Folk"), GENRES.index("Rock")
     tracks = tracks_of([folk] * 8, range(8))
     data = data_of(tracks, feature_sets=("mfcc", "1-9"))
-    rows = (*figure_1.needs(data, Request()), *figure_4.needs(data, Request(epochs=1)))
+    rows = (
+        *figures.needs_figure_1(data, Request()),
+        *figures.needs_figure_4(data, Request(epochs=1)),
+    )
     parts = {
         name: said(tracks, [[folk]] * n + [[rock]] * (8 - n), by="album")
         for name, n in (("test", 6), ("alone", 4))
@@ -219,7 +223,7 @@ def made(tmp_path, monkeypatch):
 
 def test_figure_4_says_what_was_not_run(made):
     results, folder = made
-    found = figure_4.make(results, Request(rounds=20), folder)
+    found = figures.make_figure_4(results, bench_of(results, rounds=20), folder)
     rows = {row[0]: row for row in found.tables["figure_4"].rows}
     accuracy = [column.name for column in found.tables["figure_4"].columns].index("accuracy")
     assert rows["MLP+MATT"][accuracy] == 0.75
@@ -237,7 +241,7 @@ def test_figure_4_has_the_papers_curves_where_they_are(made, monkeypatch):
     curves.mkdir(parents=True)
     (curves / "PR-CRNN_mel_1360_6.csv").write_text("precision,recall\n0.5,1.0\n1.0,0.5\n")
     monkeypatch.setenv("MATT_SHARED_DATA", str(folder / "shared"))
-    found = figure_4.make(results, Request(rounds=20), folder)
+    found = figures.make_figure_4(results, bench_of(results, rounds=20), folder)
     rows = {row[0]: row for row in found.tables["figure_4"].rows}
     assert rows["CRNN"][6] == 0.75
     assert "figure_4b" in found.pictures
@@ -245,7 +249,7 @@ def test_figure_4_has_the_papers_curves_where_they_are(made, monkeypatch):
 
 def test_figure_1_counts_training_tracks(made):
     results, folder = made
-    found = figure_1.make(results, Request(), folder)
+    found = figures.make_figure_1(results, bench_of(results), folder)
     rows = found.tables["figure_1"].rows
     assert [row[0] for row in rows[-3:]] == ["Country", "Spoken", "Blues"]
     assert [row[3:] for row in rows[-3:]] == [(False, True), (True, True), (True, True)]
@@ -256,10 +260,12 @@ def test_other_data_is_not_compared_with_the_paper(tmp_path):
     folk = GENRES.index("Folk")
     tracks = tracks_of([folk] * 8, range(8))
     data = data_of(tracks, feature_sets=("mfcc",))
-    rows = figure_4.needs(data, Request(epochs=1))
+    rows = figures.needs_figure_4(data, Request(epochs=1))
     bags = said(tracks, [[folk]] * 8, by="album")
     results = results_of(tmp_path, data, rows, {"every": {"test": bags, "alone": bags}})
-    table = figure_4.make(results, Request(rounds=20), tmp_path).tables["figure_4"]
+    table = figures.make_figure_4(results, bench_of(results, rounds=20), tmp_path).tables[
+        "figure_4"
+    ]
     names = [column.name for column in table.columns]
     for name in ("the paper's AP", "the paper's accuracy"):
         assert {row[names.index(name)] for row in table.rows} == {None}

@@ -9,19 +9,13 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Bags, Predictions, Tracks
 from matt.grid.engine import Report, save_result
-from matt.reproduce import (
-    case_study,
-    degradation,
-    fault_study,
-    figure_4,
-    recipes,
-    table_1,
-    table_2,
-)
-from matt.reproduce.damage import CONDITIONS, WHOLE
+from matt.reproduce import recipes, tables
+from matt.reproduce.degradation import CONDITIONS, WHOLE
+from matt.reproduce.measures import bench_of
 from matt.reproduce.plan import AVERAGED, TRACK, Request, Results, key_of
 from matt.reproduce.published import CASE_STUDY, TABLE_1, TABLE_2
-from matt.reproduce.recipe_rows import MFCC_ROWS
+from matt.reproduce.recipes import MFCC_ROWS
+from matt.reproduce.run import TARGETS
 
 # Ten test tracks on five albums: 0 has three tracks, one of another genre; 3 and 4 have one.
 ALBUMS = [0, 0, 0, 1, 1, 1, 2, 2, 3, 4]
@@ -30,7 +24,7 @@ LABELS = [ROCK, ROCK, BLUES, ROCK, ROCK, ROCK, COUNTRY, COUNTRY, INTERNATIONAL, 
 OTHERS = [FOLK, POP, SPOKEN]  # behind the first guess
 BEST = [ROCK] * 6 + [POP, POP, INTERNATIONAL, ROCK]  # of bags
 LONE = [ROCK, POP, BLUES, ROCK, FOLK, FOLK, COUNTRY, POP, POP, SPOKEN]  # of lone tracks
-REQUEST = Request(rounds=50)
+REQUEST = Request()
 
 
 def guesses(best):
@@ -58,8 +52,8 @@ def rows_of(table, **wanted):
 
 def test_table_1_counts_tracks_and_tracks_of_bags(tmp_path, tracks, parts):
     data = data_of(tracks)
-    results = results_of(tmp_path, data, table_1.needs(data, REQUEST), parts, seeds=2)
-    table = table_1.make(results, REQUEST, tmp_path).tables["table_1"]
+    results = results_of(tmp_path, data, tables.needs_table_1(data, REQUEST), parts, seeds=2)
+    table = tables.make_table_1(results, bench_of(results, rounds=50), tmp_path).tables["table_1"]
     (bags,) = rows_of(table, features="mfcc", model="MLP+MIL")
     # Rock is right in five tracks of bags 0 and 1 (the Blues track of bag 0 is not), and album 3.
     assert bags["accuracy"] == pytest.approx((6 / 10, 0))
@@ -71,20 +65,22 @@ def test_table_1_counts_tracks_and_tracks_of_bags(tmp_path, tracks, parts):
     assert np.isnan(lone["accuracy"][1])
     assert (lone["unit"], lone["runs"]) == ("track", "1")
     controls = [row["model"] for row in rows_of(table, features="mfcc", control=True)]
-    assert controls == [TRACK, AVERAGED, table_1.SINGLES, "majority genre"]
+    assert controls == [TRACK, AVERAGED, tables.SINGLES, "majority genre"]
     (constant,) = rows_of(table, features="mfcc", model="majority genre")
     assert constant["accuracy"][0] == pytest.approx(5 / 10)  # Rock, of which the most were trained
     low, high = bags["95 %"]
     assert low <= 0.6 <= high
     assert len(table.rows) == 2 * (6 + 4)
-    wide = table_1.make(results, REQUEST, tmp_path).tables["table_1_wide"]
+    wide = tables.make_table_1(results, bench_of(results, rounds=50), tmp_path).tables[
+        "table_1_wide"
+    ]
     assert rows_of(wide, features="mfcc")[0]["MLP+MIL"] == "60.0 (64.71)"
 
 
 def test_table_2_scores_both_tails_per_track_and_per_bag(tmp_path, tracks, parts):
     data = data_of(tracks)
-    results = results_of(tmp_path, data, table_2.needs(data, REQUEST), parts)
-    table = table_2.make(results, REQUEST, tmp_path).tables["table_2"]
+    results = results_of(tmp_path, data, tables.needs_table_2(data, REQUEST), parts)
+    table = tables.make_table_2(results, bench_of(results, rounds=50), tmp_path).tables["table_2"]
     found = {
         (row["tail"], row["fewer than"], row["unit"]): row
         for row in rows_of(table, model="MLP+MATT")
@@ -109,7 +105,7 @@ def test_table_2_scores_both_tails_per_track_and_per_bag(tmp_path, tracks, parts
     assert "International (814)" in " ".join(table.notes)
     assert "No rows of CRNNs" in " ".join(table.notes)
     assert {row["unit"] for row in rows_of(table, model="LR")} == {"track"}
-    assert len(rows_of(table, model=table_2.SINGLES)) == len(table_2.TAILS)
+    assert len(rows_of(table, model=tables.SINGLES)) == len(tables.TAILS)
 
 
 def test_a_tail_without_test_items_says_so(tmp_path):
@@ -117,16 +113,18 @@ def test_a_tail_without_test_items_says_so(tmp_path):
     made = said(tracks, guesses([ROCK] * 3), by="track")
     parts = {"every": {"test": said(tracks, guesses([ROCK] * 3), by="album"), "alone": made}}
     data = data_of(tracks)
-    results = results_of(tmp_path, data, table_2.needs(data, REQUEST), parts)
-    table = table_2.make(results, REQUEST, tmp_path).tables["table_2"]
+    results = results_of(tmp_path, data, tables.needs_table_2(data, REQUEST), parts)
+    table = tables.make_table_2(results, bench_of(results, rounds=50), tmp_path).tables["table_2"]
     assert rows_of(table, model="LR", tail="by counts")[0]["top 2"] is None
     assert "Blues (58), Spoken (94); no test track has such a genre" in " ".join(table.notes)
 
 
 def test_the_case_study_tells_lone_tracks_from_bags_of_one(tmp_path, tracks, parts):
     data = data_of(tracks)
-    results = results_of(tmp_path, data, case_study.needs(data, REQUEST), parts)
-    table = case_study.make(results, REQUEST, tmp_path).tables["case_study"]
+    results = results_of(tmp_path, data, tables.needs_case_study(data, REQUEST), parts)
+    table = tables.make_case_study(results, bench_of(results, rounds=50), tmp_path).tables[
+        "case_study"
+    ]
     found = {row["model"]: row for row in rows_of(table, features="1-9")}
     bags, alone = found["MLP+MATT, bags"], found["MLP+MATT, all tracks alone"]
     assert (bags["accuracy"][0], bags["n"]) == (pytest.approx(0.6), 10)
@@ -147,8 +145,10 @@ def test_no_bag_of_one_is_no_row_of_numbers(tmp_path):
         "every": {"test": said(tracks, best, by="album"), "alone": said(tracks, best, by="track")}
     }
     data = data_of(tracks)
-    results = results_of(tmp_path, data, case_study.needs(data, REQUEST), parts)
-    table = case_study.make(results, REQUEST, tmp_path).tables["case_study"]
+    results = results_of(tmp_path, data, tables.needs_case_study(data, REQUEST), parts)
+    table = tables.make_case_study(results, bench_of(results, rounds=50), tmp_path).tables[
+        "case_study"
+    ]
     (row,) = rows_of(table, features="1-9", model="MLP+MATT, bags that hold one track")
     assert row["n"] is None
     assert row["accuracy"] is None
@@ -156,10 +156,10 @@ def test_no_bag_of_one_is_no_row_of_numbers(tmp_path):
 
 def test_failed_runs_are_named_and_what_is_there_is_marked_partial(tmp_path, tracks, parts):
     data = data_of(tracks)
-    rows = table_1.needs(data, REQUEST)
+    rows = tables.needs_table_1(data, REQUEST)
     results = results_of(tmp_path, data, rows, parts, failing=[("mfcc", "SVM")])
     assert results.failed("mfcc", "SVM") == ("split 0: it was made to fail",)
-    table = table_1.make(results, REQUEST, tmp_path).tables["table_1"]
+    table = tables.make_table_1(results, bench_of(results, rounds=50), tmp_path).tables["table_1"]
     (row,) = rows_of(table, features="mfcc", model="SVM")
     assert row["runs"] == "0 of 1, partial"
     assert row["accuracy"] is None
@@ -177,7 +177,7 @@ def test_recipes_are_compared_with_their_control_split_by_split(tmp_path):
             "alone": said(data.tracks, guesses(LONE), by="track"),
         }
     results = results_of(tmp_path, data, recipes.needs(data, REQUEST), parts, seeds=3)
-    table = recipes.make(results, REQUEST, tmp_path).tables["recipes"]
+    table = recipes.make(results, bench_of(results, rounds=50), tmp_path).tables["recipes"]
     assert [row["training"] for row in rows_of(table)] == [row.name for row in MFCC_ROWS]
     (control,) = rows_of(table, training="the control + LA")
     assert control["accuracy"][0] == pytest.approx(9 / 10)  # all but the Blues track of bag 0
@@ -247,26 +247,27 @@ def test_one_row_is_the_same_in_every_table_of_a_page(tmp_path, official):
             album_id=tracks.album_id,
         )
     data = data_of(tracks, ("mfcc", "all"))
-    targets = table_1, case_study, fault_study, figure_4, degradation
+    names = ("table 1", "case study", "faults", "figure 4", "degradation")
+    targets = [TARGETS[name] for name in names]
     needed = {key_of(row): row for target in targets for row in target.needs(data, REQUEST)}
     results = guessed_results(tmp_path / "cells", data, list(needed.values()), 3)
     assert data.official == official
-    made = {}
+    made, bench = {}, bench_of(results, rounds=50)
     for target in targets:
-        made |= target.make(results, REQUEST, tmp_path).tables
+        made |= target.make(results, bench, tmp_path).tables
     names = ("table_1", "case_study", "faults_corrected", "figure_4", "degradation")
-    tables = {name: told(made[name], "all") for name in names}
+    shown = {name: told(made[name], "all") for name in names}
     seen = 0
-    for name, rows in tables.items():
-        for other, theirs in tables.items():
+    for name, rows in shown.items():
+        for other, theirs in shown.items():
             for key in rows.keys() & theirs.keys() if name < other else ():
                 seen += 1
                 for ours, its in zip(rows[key], theirs[key], strict=True):
                     assert None in (ours, its) or ours == its, (name, other, key)
     assert seen >= 15
-    low, high = tables["table_1"]["MLP+MATT", "bag over tracks"][0][2]
+    low, high = shown["table_1"]["MLP+MATT", "bag over tracks"][0][2]
     assert 0 <= low < high <= 1
     (row,) = [r for r in rows_of(made["table_1_wide"]) if r["features"] == "all"]
-    shown = tables["table_1"]["MLP+MATT", "bag over tracks"][0][1]
+    shown = shown["table_1"]["MLP+MATT", "bag over tracks"][0][1]
     assert row["MLP+MATT"].startswith(f"{100 * shown:.1f}")
     assert not math.isnan(shown)

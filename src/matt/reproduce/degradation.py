@@ -1,26 +1,42 @@
-"""How scores fall as bags lose tracks, tracks lose their album or artist, or tags are wrong."""
+"""How scores fall as bags lose tracks, tracks lose their album or artist, or tags are wrong.
+
+Test bags are damaged, predicted and put back: each track is scored under its own label with the
+prediction of the damaged bag that it came to lie in, so that every condition scores equal tracks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..comparison import Row
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bags import Bags
+from ..comparison import Fitted, Row
+from ..errors import DataError
 from ..evaluation.intervals import ARTISTS, NOTHING, Repeated
 from ..evaluation.plots import along
 from ..evaluation.tables import Cell, Column, Table
-from .damage import CONDITIONS, WHOLE, Condition, degrade
+from ..predictions import Predictions
+from ..tracks import Tracks
 from .data import Data
-from .layout import save_picture
-from .measures import Bench, bench_of, difference
+from .measures import Bench, difference
 from .plan import AVERAGED, Request, Results, rows_on
-from .targets import Made
+from .targets import Made, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SIZES = (1, 2, 3, 5, 10)  # tracks that are left of a bag
+SHARES = (10, 25, 50, 75, 100)  # per cent of the tracks
+WHOLE = "whole"
+_COLUMN = "damaged bag"
+
+# Bags of the test split -> their predictions
+Predict = Callable[[Bags], Predictions]
 MODELS = ("MLP+MIL", "MLP+MATT", AVERAGED)
 METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
 _KINDS = {
@@ -30,8 +46,131 @@ _KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Condition:
+    """One kind of damage.
+
+    Attributes
+    ----------
+    kind : {"cut", "missing", "wrong"}
+        Bags are cut to so many random tracks; so many per cent of the tracks have no album or
+        artist and are alone; so many per cent of the tracks swap their places at random.
+    level : int
+    """
+
+    kind: str
+    level: int
+
+    @property
+    def part(self) -> str:
+        """Name of its predictions."""
+        return f"{self.kind}-{self.level}"
+
+
+CONDITIONS = (
+    *(Condition("cut", size) for size in SIZES),
+    *(Condition("missing", share) for share in SHARES),
+    *(Condition("wrong", share) for share in SHARES),
+)
+
+
+def degrade(fitted: Fitted) -> dict[str, Predictions]:
+    """Predict the test bags under every condition; see `matt.comparison.Further`.
+
+    Returns
+    -------
+    dict of str to Predictions
+        By `Condition.part`, and `WHOLE` ones.
+    """
+    test = fitted.bags("test")
+    predict: Predict = fitted.predict
+    if fitted.row.lone:
+        predict = fitted.predict(fitted.bags("test", by="track")).average_over
+    made = damaged(predict, fitted.tracks, test, seed=fitted.seed)
+    return {WHOLE: predict(test)} | dict(made)
+
+
+def damaged(
+    predict: Predict, tracks: Tracks, test: Bags, *, seed: int
+) -> Iterator[tuple[str, Predictions]]:
+    """Predictions under every condition, each drawn by the seed.
+
+    Parameters
+    ----------
+    predict : callable
+        Bags of test tracks -> their predictions.
+    tracks : Tracks
+        With splits.
+    test : Bags
+        Of the test split, undamaged.
+    seed : int
+
+    Yields
+    ------
+    (str, Predictions)
+        `Condition.part`, and predictions of equal tracks.
+    """
+    for number, condition in enumerate(CONDITIONS):
+        rng = np.random.default_rng([seed, number])
+        if condition.kind == "cut":
+            made = predict(cut(test, condition.level, rng=rng))  # in the order of the whole bags
+            there = tracks.take(tracks.rows(test.track_ids))
+            yield condition.part, Predictions(test, there, made.logits, made.link)
+        else:
+            change = {"missing": without_tags, "wrong": mixed_up}[condition.kind]
+            place = change(test, condition.level / 100, rng=rng)
+            yield condition.part, predict(regrouped(tracks, test, place))
+
+
+def cut(bags: Bags, size: int, *, rng: np.random.Generator) -> Bags:
+    """Bags of at most so many of their tracks, drawn at random.
+
+    >>> bags = Bags([3, 5, 8, 9], offsets=[0, 3, 4], labels=[0, 1])
+    >>> cut(bags, 2, rng=np.random.default_rng(0)).sizes
+    array([2, 1])
+    """
+    if size < 1:
+        raise DataError(f"a bag of {size} tracks is none; cut to 1 or more")
+    bag = np.repeat(np.arange(len(bags)), bags.sizes)
+    order = np.lexsort([rng.random(len(bag)), bag])
+    rank = np.arange(len(bag)) - np.repeat(bags.offsets[:-1], bags.sizes)
+    kept = np.sort(order[rank < size])  # in the order of the bag
+    offsets = np.append(0, np.cumsum(np.minimum(bags.sizes, size)))
+    return replace(bags, track_ids=bags.track_ids[kept], offsets=offsets)
+
+
+def without_tags(bags: Bags, share: float, *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Bag of each track, in bag order, where a share of the tracks has none and is -1."""
+    place = np.repeat(np.arange(len(bags)), bags.sizes)
+    place[_some(len(place), share, rng)] = -1
+    return place
+
+
+def mixed_up(bags: Bags, share: float, *, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Bag of each track, in bag order, where a share of the tracks has swapped places at random.
+
+    Bags keep their sizes. A track may come back to its own bag by chance.
+    """
+    place = np.repeat(np.arange(len(bags)), bags.sizes)
+    chosen = _some(len(place), share, rng)
+    place[chosen] = place[rng.permutation(chosen)]
+    return place
+
+
+def regrouped(tracks: Tracks, bags: Bags, place: NDArray[np.int64]) -> Bags:
+    """Bags of the same test tracks in other places, shape (n,) in bag order; -1 is alone."""
+    column = np.full(len(tracks), -1)
+    column[tracks.rows(bags.track_ids)] = place
+    changed = replace(tracks, columns={**tracks.columns, _COLUMN: column})
+    return Bags.from_tracks(changed, by=(_COLUMN,), split="test")
+
+
+def _some(n: int, share: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    return rng.permutation(n)[: round(share * n)]
+
+
 @dataclass(frozen=True, eq=False)
-class Curve:
+class Damaged:
     """One model under every condition.
 
     Attributes
@@ -52,7 +191,7 @@ def called(model: str) -> str:
     return f"{model} [damaged bags]"
 
 
-def curves(bench: Bench, models: Sequence[str], *, feature_set: str) -> tuple[Curve, ...]:
+def curves(bench: Bench, models: Sequence[str], *, feature_set: str) -> tuple[Damaged, ...]:
     """Scores of each model under every condition, on equal tracks."""
     made = []
     for model in models:
@@ -61,11 +200,11 @@ def curves(bench: Bench, models: Sequence[str], *, feature_set: str) -> tuple[Cu
             condition: bench.row(feature_set, name, part=condition.part, like=WHOLE)
             for condition in CONDITIONS
         }
-        made.append(Curve(model, bench.row(feature_set, name, part=WHOLE, like=WHOLE), parts))
+        made.append(Damaged(model, bench.row(feature_set, name, part=WHOLE, like=WHOLE), parts))
     return tuple(made)
 
 
-def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Table:
+def degradation_table(made: Sequence[Damaged], *, notes: Sequence[str] = ()) -> Table:
     """One row a condition and model: scores, and what the damage cost."""
     columns = [Column("damage"), Column("model"), Column("repeats", "int"), Column("n", "int")]
     for heading in METRICS.values():
@@ -98,12 +237,12 @@ def degradation_table(made: Sequence[Curve], *, notes: Sequence[str] = ()) -> Ta
     return Table("Damaged bags", tuple(columns), tuple(rows), (read, chance, *notes))
 
 
-def degradation_picture(made: Sequence[Curve], kind: str, metric: str = "accuracy") -> Figure:
+def degradation_picture(made: Sequence[Damaged], kind: str, metric: str = "accuracy") -> Figure:
     """Scores of each model under one kind of damage, from whole bags on.
 
     Parameters
     ----------
-    made : sequence of Curve
+    made : sequence of Damaged
     kind : {"cut", "missing", "wrong"}
     metric : str
         One of `METRICS`.
@@ -134,10 +273,9 @@ def needs(data: Data, request: Request) -> tuple[Row, ...]:
     return tuple(replace(row, name=called(row.name), further=degrade) for row in rows)
 
 
-def make(results: Results, request: Request, folder: Path) -> Made:
+def make(results: Results, bench: Bench, folder: Path) -> Made:
     """The table, and a picture for each kind of damage."""
     feature_set = results.data.fullest
-    bench = bench_of(results, rounds=request.rounds)
     made = curves(bench, MODELS, feature_set=feature_set)
     table = degradation_table(made, notes=results.data.notes)
     saved = {}

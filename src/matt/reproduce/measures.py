@@ -16,11 +16,23 @@ import numpy as np
 from ..evaluation.intervals import ROUNDS, Repeated, Tail, overlap
 from ..evaluation.scores import majority
 from ..predictions import Predictions
-from .plan import Results
+from .data import LOGMEL
+from .plan import AVERAGED, Results
 
 TEST, ALONE = "test", "alone"
 MAJORITY = "majority genre"
 """Name of the model that knows nothing but the counts of training; its part is `ALONE`."""
+
+
+def set_of(model: str, feature_set: str) -> str:
+    """What a model reads where the others read a feature set: CRNNs read log-mels."""
+    return LOGMEL if "CRNN" in model else feature_set
+
+
+def part_of(model: str) -> str:
+    """What is scored of a model: bags, or of a plain model each track alone."""
+    return TEST if "+" in model or model == AVERAGED else ALONE
+
 
 # (feature set, model, part) -> predictions by the name of the split; empty where there are none
 Find = Callable[[str, str, str], Mapping[str, Predictions]]

@@ -1,15 +1,36 @@
-"""Targets: what a reproduction can make, which cells each needs, and what comes out of it."""
+"""Targets: what can be made, which cells each needs, what comes out, and what all tables share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..comparison import Row
-from ..evaluation.tables import Table
-from .data import Data
+from ..errors import first_few
+from ..evaluation import style
+from ..evaluation.intervals import NOTHING, WIDENED, Repeated
+from ..evaluation.tables import Cell, Column, Table
+from ..faults import PROTOCOLS, fault_texts
+from .data import LOGMEL, Data
+from .measures import Bench
 from .plan import Request, Results
+from .published import WHY_NOT
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIMULATED = "simulated"
+_WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
+OURS = (
+    Column("accuracy", "spread"),
+    Column("95 %", "interval"),
+    Column("macro-F1", "spread"),
+    Column("95 % of macro-F1", "interval"),
+)
+COUNTED = (Column("runs"), Column("n", "int"), Column("unit"))
+THEIRS = (Column("paper", "share"), Column("why it may differ"))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,7 +61,7 @@ class Target:
     needs : callable
         (data, request) -> rows, whose cells have to be run first.
     make : callable
-        (results, request, folder) -> Made. Where cells are missing it makes what can be made and
+        (results, their rows, folder) -> Made. Where cells are missing it makes what can be made and
         says so.
     impossible : callable
         data -> why it cannot be made of it; nothing where it can.
@@ -48,5 +69,80 @@ class Target:
 
     title: str
     needs: Callable[[Data, Request], tuple[Row, ...]]
-    make: Callable[[Results, Request, Path], Made]
+    make: Callable[[Results, Bench, Path], Made]
     impossible: Callable[[Data], str] = lambda data: ""
+
+
+def runs_of(results: Results, feature_set: str, model: str) -> str:
+    """How many runs there are, of how many that were wanted.
+
+    A model that has no randomness, on one split, wants one.
+    """
+    cells = results.cells.get((feature_set, model), ())
+    wanted = len({cell.digest for cell in cells})
+    there = len(results.fits(feature_set, model))
+    return f"{there}" if there == wanted else f"{there} of {wanted}, partial"
+
+
+def save_picture(figure: Figure, path: Path, data: Data) -> None:
+    """Write a picture; one of simulated data says so itself, wherever it is taken."""
+    if not data.real:
+        figure.text(1, 1, "simulated", ha="right", va="top", fontsize=7.5, color=style.FAINT)
+    style.save(figure, path)
+
+
+def why(results: Results, keys: Iterable[str]) -> str:
+    """Short names of the reasons why a number of the paper may differ from ours."""
+    first = () if results.data.real else (SIMULATED,)
+    return ", ".join((*first, *keys))
+
+
+def why_notes(used: Collection[str]) -> tuple[str, ...]:
+    """Explain the short names in cells of "why it may differ"."""
+    names = {name for cell in used for name in cell.split(", ")}
+    return tuple(f"{name}: {text}." for name, text in _WHY.items() if name in names)
+
+
+def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """What has to be known of a table: data, protocol, uncertainty, and what is missing."""
+    data, n = results.data, len(results.divisions)
+    notes = [f"Data: {data.name}. Protocol: {results.protocol}.", *data.notes]
+    if data.imbalance > 1:
+        notes.append(
+            f"Training tracks are cut to a tail of 1 to {data.imbalance:g}: whole bags, in an "
+            "order of the genres that each split draws."
+        )
+    shared = n == 1 or len({division.name for division in results.divisions}) == 1
+    given = data.official and all("." not in d.name for d in results.divisions)
+    if shared or given:
+        notes.append(
+            f"{n} seed{'s' * (n > 1)} on one split: mean ± standard deviation over seeds; 95 %: "
+            "bootstrap over the test artists of the mean over seeds."
+        )
+    else:
+        notes.append(
+            f"{n} artist-disjoint splits: mean ± standard deviation over splits; 95 %: t interval "
+            f"over splits, {WIDENED}."
+        )
+    notes += fault_texts(PROTOCOLS.get(results.protocol, ()))
+    if any(key[0] == LOGMEL for key in keys if key in results.cells):
+        notes += data.logmel_notes
+    lost = [why for key in keys for why in _failures(results, key)]
+    if lost:
+        notes.append(f"PARTIAL: {len(lost)} runs failed ({first_few(lost, most=5)}).")
+    return tuple(notes)
+
+
+def _failures(results: Results, key: tuple[str, str]) -> list[str]:
+    return [f"{key[1]} on {key[0]}, {told}" for told in results.failed(*key)]
+
+
+def means_of(row: Repeated | None, *metrics: str) -> list[Cell]:
+    """Mean with deviation, and interval, of each metric, as tables hold them."""
+    found = [NOTHING if row is None else row.mean(metric) for metric in metrics]
+    return [cell for mean in found for cell in (mean.spread, mean.interval)]
+
+
+def counts_of(row: Repeated | None) -> tuple[Cell, Cell]:
+    """Items of a repeat, and what one is."""
+    return (None, "") if row is None else (row.n, row.unit)
