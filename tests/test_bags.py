@@ -162,3 +162,21 @@ def test_no_tracks_is_an_error_with_a_remedy():
 def test_impossible_bags_are_refused(offsets, message):
     with pytest.raises(DataError, match=message):
         Bags(np.arange(3), np.array(offsets), np.zeros(2, int))
+
+
+@given(ROWS)
+def test_a_frame_of_pandas_loses_nothing(rows):
+    bags = Bags.from_tracks(tracks_of(rows), by="album")
+    frame = bags.to_pandas()
+    starts = np.flatnonzero(np.diff(frame["bag"], prepend=-1))
+    back = Bags(
+        frame["track_id"],
+        np.append(starts, len(frame)),
+        frame["bag_label"].cat.codes[starts],
+        frame.attrs["genres"],
+        [frame.attrs["train_counts"][genre] for genre in frame.attrs["genres"]],
+    )
+    assert contents(back) == contents(bags)
+    for name in ("labels", "offsets", "train_counts"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(bags, name))
+    assert repr(bags).startswith(f"Bags({len(bags)} bags of {len(rows)} tracks; ")

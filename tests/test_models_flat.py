@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 import matt
-from matt.errors import DataError
+from matt.errors import ConfigError, DataError
 from matt.models.baselines import BaselineClassifier
 from matt.models.flat import BagClassifier
 from matt.models.neural import NeuralClassifier
@@ -108,6 +108,69 @@ def test_settings_can_be_searched(data):
     search = GridSearchCV(BagClassifier(), {"model": choices}, cv=GroupKFold(3))
     search.fit(X, y, groups=album, bags=album)
     assert search.best_params_["model"] in choices
+
+
+def test_single_settings_are_parameters_of_their_own(data):
+    model = BagClassifier()
+    deep = model.get_params()
+    assert deep["training__lr"] == TrainingSettings().lr
+    assert deep["model__pooling"] == ModelSettings().pooling
+    assert model.get_params(deep=False) == {"model": None, "training": None}
+    assert {key: deep[key] for key in ("model", "training")} == model.get_params(deep=False)
+    before = TrainingSettings(epochs=7)
+    model.set_params(training=before, training__lr=0.25, model__pooling="dot", model__scale="fixed")
+    assert model.training == TrainingSettings(epochs=7, lr=0.25)
+    assert before == TrainingSettings(epochs=7)  # frozen: another one took its place
+    # Neither of these two is possible without the other.
+    model.set_params(model__frozen_queries=True, model__query="all")
+    assert model.model == ModelSettings(pooling="dot", scale="fixed", frozen_queries=True)
+    assert clone(model).get_params() == model.get_params()
+    model.set_params(model=LR, model__classifier="knn", model__n_neighbors=3)
+    assert model.model == BaselineSettings(classifier="knn", n_neighbors=3)
+    assert clone(model).set_params() is not model
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"training__lrr": 1}, "unknown parameter 'training__lrr' of BagClassifier; did you mean 'training__lr'"),
+        ({"lr": 1}, "unknown parameter 'lr'"),
+        ({"trainig__lr": 1}, "did you mean 'training__lr'"),
+        ({"model__n_neighbors": 1}, "unknown parameter 'model__n_neighbors'"),
+        ({"training__lr": -1.0}, "lr"),
+        ({"model__pooling": "dott"}, "did you mean 'dot'"),
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_none_is_refused_and_nothing_changes(wrong, message):
+    model = BagClassifier(training=TrainingSettings(epochs=3))
+    before = model.get_params()
+    with pytest.raises(ConfigError, match=message):
+        model.set_params(training__epochs=5, **wrong)
+    assert model.get_params() == before
+
+
+@pytest.mark.parametrize(
+    ("model", "grid"),
+    [
+        (BagClassifier(LR), {"model__max_iter": [1, 50], "model__classifier": ["lr"]}),
+        (MODELS["neural"](), {"training__lr": [1e-9, 0.02], "model__pooling": ["mean", "dot"]}),
+    ],
+    ids=MODELS,
+)
+def test_single_settings_can_be_searched(model, grid, data):
+    X, y, album = data
+    search = GridSearchCV(model, grid, cv=GroupKFold(3)).fit(X, y, groups=album, bags=album)
+    assert len(search.cv_results_["params"]) == np.prod([len(values) for values in grid.values()])
+    assert search.best_params_.items() <= search.best_estimator_.get_params().items()
+    assert search.best_score_ > 0.6
+    for params, value in zip(
+        search.cv_results_["params"], search.cv_results_["mean_test_score"], strict=True
+    ):
+        again = clone(model).set_params(**params)
+        scores = cross_val_score(
+            again, X, y, groups=album, cv=GroupKFold(3), params={"bags": album}
+        )
+        assert scores.mean() == value
 
 
 def test_what_is_inside_can_be_saved(data, tmp_path):

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from encoding import SHAPES
 from safetensors.numpy import load_file, save_file
 
 import matt
@@ -17,7 +18,10 @@ from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
 from matt.models import training
 from matt.models.classifier import KINDS, GenreClassifier
+from matt.models.encoders import ENCODERS
+from matt.models.members import average
 from matt.models.neural import NeuralClassifier
+from matt.models.pooling import POOLINGS
 from matt.models.saving import MODEL, WEIGHTS, write_model
 from matt.models.settings import ModelSettings, TrainingSettings
 from matt.tracks import Tracks
@@ -445,3 +449,91 @@ def test_pickled_weights_are_never_opened(saved):
     (saved / WEIGHTS).write_bytes(pickle.dumps(Bomb()))
     with pytest.raises(DataError, match="not the file that"):
         GenreClassifier.load(saved)
+
+
+# What is inside: embeddings, attention, logits
+
+
+def looked_into(settings, *, n_networks=1, several=False):
+    """Model of five bags of 1 to 4 tracks of 1 to 3 segments, the store, tracks and bags."""
+    shape = SHAPES[settings.encoder]
+    sizes, rng = np.array([2, 1, 4, 3, 2]), np.random.default_rng(0)
+    n = sizes.sum()
+    labels = np.repeat([0, 1, 0, 1, 2], sizes)
+    tracks = Tracks(
+        np.arange(n)[::-1] + 50, np.eye(3, dtype=bool)[labels] if several else labels, GENRES,
+        artist_id=np.repeat(np.arange(5), sizes), album_id=np.repeat(np.arange(5), sizes),
+    )  # fmt: skip
+    offsets = np.concatenate([[0], np.cumsum(1 + np.arange(n) % 3)])
+    values = rng.standard_normal((offsets[-1], *shape)).astype(np.float32)
+    store = FeatureStore.from_arrays("toy", tracks.track_id, values, offsets)
+    bags = Bags.from_tracks(tracks)
+    training = TrainingSettings(epochs=1, lr=0.05, n_networks=n_networks, max_segments=4, threads=1)
+    model = NeuralClassifier(settings, training).fit(store, bags, valid=None)
+    model.temperature = 1.7  # as if there had been bags to fit it on
+    return model, store, tracks, bags.take([3, 0, 2])
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_what_is_inside_makes_what_is_predicted(encoder, pooling):
+    settings = ModelSettings(
+        encoder=encoder, pooling=pooling, hidden=(6,), recurrent_units=5, attention_dim=4
+    )
+    model, store, tracks, bags = looked_into(settings)
+    before = {key: value.clone() for key, value in model._networks[0].state_dict().items()}
+    inside = model.embed(store, tracks, bags)
+    said = model.predict(store, tracks, bags, explain=True)
+    np.testing.assert_array_equal(inside.logits, said.logits)
+    np.testing.assert_array_equal(inside.attention, said.attention)
+    np.testing.assert_array_equal(inside.segment_logits, said.segment_logits)
+    np.testing.assert_array_equal(inside.track_offsets, said.segment_offsets)
+    np.testing.assert_array_equal(inside.track_offsets, store.read(bags.track_ids)[1])
+    np.testing.assert_array_equal(inside.bag_offsets, inside.track_offsets[bags.offsets])
+    starts = inside.bag_offsets[:-1]
+    np.testing.assert_allclose(np.add.reduceat(inside.attention, starts), 1, rtol=1e-5)
+    again = np.add.reduceat(inside.attention * inside.segment_logits, starts)
+    np.testing.assert_allclose(again, said.logits, rtol=1e-4, atol=1e-5)
+    values = torch.from_numpy(store.read(bags.track_ids)[0])
+    network = model._networks[0]
+    with torch.no_grad():  # all at once, where `embed` reads in parts of four segments
+        whole = network.encoder(network.inputs(values)).numpy()
+    np.testing.assert_allclose(inside.embeddings, whole, rtol=1e-4, atol=1e-5)
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, before[key])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "dot", "shared"])
+@pytest.mark.parametrize("more", [{"head": "mlp"}, {"tanh_pooled": True}, {}])
+def test_the_head_makes_logits_of_pooled_embeddings(pooling, more):
+    """The paper's order, pool and then classify, whichever the network takes."""
+    settings = ModelSettings(pooling=pooling, hidden=(6,), head_hidden=4, spread=False, **more)
+    model, store, tracks, bags = looked_into(settings)
+    inside = model.embed(store, tracks, bags)
+    assert inside.pooled.shape == (3, inside.attention.shape[1], 6)
+    with torch.no_grad():
+        logits = model._networks[0].classify(torch.from_numpy(inside.pooled))
+    np.testing.assert_allclose(model._said(logits), inside.logits, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_each_of_several_networks_is_looked_into_alone(several):
+    settings = ModelSettings(pooling="dot", hidden=(6,))
+    model, store, tracks, bags = looked_into(settings, n_networks=3, several=several)
+    inside = [model.embed(store, tracks, bags, network=number) for number in range(3)]
+    said = model.predict(store, tracks, bags, explain=True)
+    logits = torch.from_numpy(np.stack([one.logits for one in inside])) * model.temperature
+    together = average(logits, model.link).numpy() / model.temperature
+    np.testing.assert_allclose(together, said.logits, rtol=1e-4, atol=1e-5)
+    attention = np.mean([one.attention for one in inside], axis=0)
+    np.testing.assert_allclose(attention, said.attention, rtol=1e-5)
+    assert np.abs(inside[0].embeddings - inside[1].embeddings).max() > 0.1
+    assert model.embed(store, tracks, bags).logits.tolist() == inside[0].logits.tolist()
+    for wrong in (3, -1):
+        with pytest.raises(DataError, match=rf"network={wrong} is none of .* 3; give 0 to 2"):
+            model.embed(store, tracks, bags, network=wrong)
+
+
+def test_an_unfitted_model_has_nothing_inside(store, tracks):
+    with pytest.raises(DataError, match="this model is not fitted; call fit"):
+        NeuralClassifier().embed(store, tracks, Bags.from_tracks(tracks))

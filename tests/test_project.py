@@ -162,7 +162,11 @@ def pins():
     return {canonicalize_name(name): version for name, version in (x.split("==") for x in listed)}
 
 
-EXTRAS = ("cluster", "formats")  # those that the package imports where they are installed
+EXTRAS = (
+    "cluster",
+    "formats",
+    "notebook",
+)  # those that the package imports where they are installed
 
 
 def declared(extra=None):

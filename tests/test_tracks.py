@@ -1,15 +1,19 @@
+import sys
+
 import numpy as np
 import pytest
 
-from matt import DataError, Tracks
+from matt import ConfigError, DataError, Tracks
 from matt.tracks import MAX_ID, stable_id
+
+GENRES = ("Folk", "Jazz", "Rock")
 
 
 def table(**changes):
     given = {
         "track_id": [11, 7, 5, 3, 2],
         "labels": [0, 2, -1, 2, 0],
-        "genres": ("Folk", "Jazz", "Rock"),
+        "genres": GENRES,
         "artist_id": [1, 1, 4, 4, -1],
         "album_id": [9, 9, 8, -1, -1],
         "split": ["training", "training", "training", "test", ""],
@@ -34,7 +38,46 @@ def test_a_saved_table_comes_back_equal(tmp_path, labels):
 
 
 def test_a_table_is_shown_in_one_line():
-    assert repr(table()) == "Tracks(5 tracks, 3 genres; 3 training, 0 validation, 1 test)"
+    known = "Tracks(5 tracks of 3 genres (Folk, Jazz, Rock), 1 unknown; 3 training, 1 test)"
+    assert repr(table()) == repr(table(labels=MANY)) == known
+    assert repr(Tracks([], [], ())) == "Tracks(0 tracks of 0 genres (); no splits)"
+    odd = Tracks([1], [0], ["a\nb\x1b[31m" + "c" * 99, *"defghij"])
+    assert (
+        repr(odd)
+        == f"Tracks(1 tracks of 8 genres (a?b?[31m{'c' * 16}, d, e, f, g, ...); no splits)"
+    )
+
+
+@pytest.mark.parametrize("labels", [[0, 2, -1, 2, 0], MANY], ids=["single", "multi"])
+def test_a_frame_of_pandas_loses_nothing(labels):
+    tracks = table(labels=labels)
+    frame = tracks.to_pandas()
+    names = [[GENRES[g] for g in np.flatnonzero(row)] for row in MANY]
+    if tracks.multi_label:
+        assert frame["labels"].tolist() == [tuple(row) for row in names]
+        codes = [[genre in row for genre in frame.attrs["genres"]] for row in frame["labels"]]
+    else:
+        assert frame["labels"].tolist() == [
+            "Folk",
+            "Rock",
+            pytest.approx(np.nan, nan_ok=True),
+            "Rock",
+            "Folk",
+        ]
+        codes = frame["labels"].cat.codes
+    back = Tracks.from_columns(
+        {name: frame[name].to_numpy() for name in frame} | {"labels": np.array(codes)},
+        frame.attrs["genres"],
+    )
+    assert back.genres == tracks.genres
+    for name, column in tracks.to_columns().items():
+        np.testing.assert_array_equal(back.to_columns()[name], column)
+
+
+def test_without_pandas_a_frame_is_refused_with_a_remedy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigError, match="not installed; run: pip install 'matt-mgc"):
+        table().to_pandas()
 
 
 def test_training_counts_see_known_training_tracks_only():

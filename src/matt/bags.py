@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import DataError, did_you_mean
-from .grouping import gather, group, vote, vote_many
-from .tracks import Tracks
+from .errors import DataError, check_arguments, did_you_mean
+from .tracks import Tracks, genres_in_words, named, pandas
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,8 @@ class Bags:
         ) -> None: ...
 
     def __repr__(self) -> str:
-        n, genres = len(self.track_ids), len(self.genres)
-        return f"Bags({len(self):,} bags of {n:,} tracks, {genres} genres)"
+        known = genres_in_words(self.genres, int((~self.known).sum()))
+        return f"Bags({len(self):,} bags of {len(self.track_ids):,} tracks; {known})"
 
     def __post_init__(self) -> None:
         labels = np.asarray(self.labels)
@@ -149,6 +151,7 @@ class Bags:
         DataError
             If there are no tracks, or a column is unknown.
         """
+        check_arguments(tracks=(tracks, Tracks), by=(by, str | Sequence))
         chosen = tracks if split is None else tracks.in_split(split)
         if not len(chosen):
             raise DataError("no tracks to put into bags; check the split and the filters")
@@ -182,6 +185,31 @@ class Bags:
     def known(self) -> NDArray[np.bool_]:
         """Which bags have a known genre, shape (b,)."""
         return np.asarray(self.labels.any(axis=1) if self.multi_label else self.labels >= 0)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a track, in bag order: ``bag`` (its number), ``track_id``, ``bag_label``.
+
+        The label is a genre name, as in `Tracks.to_pandas`; ``attrs["train_counts"]`` maps each
+        genre to its training tracks. Needs pandas.
+
+        Raises
+        ------
+        ConfigError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> bags = Bags([5, 7, 9], offsets=[0, 2, 3], labels=[1, 0], genres=("Folk", "Rock"))
+        >>> bags.to_pandas().groupby("bag").size().tolist()
+        [2, 1]
+        """
+        bag = np.repeat(np.arange(len(self)), self.sizes)
+        labels = named(self.labels[bag], self.genres)
+        columns = {"bag": bag, "track_id": self.track_ids, "bag_label": labels}
+        frame: pd.DataFrame = pandas().DataFrame(columns)
+        counts = zip(self.genres, self.train_counts.tolist(), strict=False)
+        frame.attrs = {"genres": self.genres, "train_counts": dict(counts)}
+        return frame
 
     def labelled(self) -> Bags:
         """Return the bags whose genre is known.
@@ -263,3 +291,94 @@ def _bag_of(tracks: Tracks, by: str | Sequence[str]) -> NDArray[np.int64]:
         tracks.columns[name] if name in tracks.columns else getattr(tracks, name) for name in names
     )
     return group(columns, len(tracks))
+
+
+def group(columns: Iterable[NDArray[Any]], n: int) -> NDArray[np.int64]:
+    """Group of each row, by equal values in all columns; a row with an unknown value is alone.
+
+    Parameters
+    ----------
+    columns : iterable of array, shape (n,)
+        -1, NaN and "" are unknown.
+    n : int
+
+    Returns
+    -------
+    int array, shape (n,)
+        Numbered in order of first appearance.
+
+    Examples
+    --------
+    >>> group([np.array([7, 3, 7, -1, -1])], 5)
+    array([0, 1, 0, 2, 3])
+    """
+    key, alone = np.zeros(n, np.int64), np.zeros(n, bool)
+    for column in columns:
+        alone |= _unknown(column)
+        code = _codes(column)
+        key = _codes(key * (code.max() + 1) + code)
+    return _codes(np.where(alone, n + np.arange(n), key))
+
+
+def gather(
+    offsets: NDArray[np.int64], which: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the chosen parts of a ragged array, and the offsets of the result.
+
+    >>> gather(np.array([0, 2, 5, 6]), np.array([2, 0]))
+    (array([5, 0, 1]), array([0, 1, 3]))
+    """
+    sizes = np.diff(offsets)[which]
+    new = np.concatenate([[0], np.cumsum(sizes)])
+    # Row i of the result sits (i - start of its new part) into its old part.
+    return np.arange(new[-1]) + np.repeat(offsets[which] - new[:-1], sizes), new
+
+
+def vote(
+    bag: NDArray[np.int64], labels: NDArray[np.int64], counts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Majority of the known tracks of each bag, ties to the rarer genre: (n,) -> (b,)."""
+    winner = np.full(int(bag.max()) + 1, -1, np.int64)
+    known = labels >= 0
+    if not known.any():
+        return winner
+    # Genres from the most common to the rarest, equal ones from the last to the first: of equal
+    # votes the highest rank wins.
+    order = np.lexsort((-np.arange(len(counts)), -counts))
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(counts))
+    # Only pairs that occur, so memory grows with tracks and not with bags x genres.
+    pairs, votes = np.unique(bag[known] * len(counts) + labels[known], return_counts=True)
+    which, genre = np.divmod(pairs, len(counts))  # sorted by bag
+    starts = np.flatnonzero(np.diff(which, prepend=-1))
+    best = np.maximum.reduceat(votes * len(counts) + rank[genre], starts)
+    winner[which[starts]] = order[best % len(counts)]
+    return winner
+
+
+def vote_many(
+    bag: NDArray[np.int64], labels: NDArray[np.bool_], counts: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Genres of at least half the known tracks of each bag: (n, G) -> (b, G)."""
+    n_bags = int(bag.max()) + 1
+    row, genre = np.nonzero(labels)
+    # Only pairs that occur: bags x genres counts of eight bytes would be much larger.
+    pairs, votes = np.unique(bag[row] * len(counts) + genre, return_counts=True)
+    which, genre = np.divmod(pairs, len(counts))
+    known = np.bincount(bag, labels.any(axis=1), minlength=n_bags)
+    majority = np.zeros((n_bags, len(counts)), bool)
+    majority[which, genre] = 2 * votes >= known[which]
+    return majority
+
+
+def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
+    """Number of each value, in order of first appearance: by hashing, so linear in n."""
+    import pyarrow as pa
+
+    return np.asarray(pa.array(column).dictionary_encode().indices, np.int64)
+
+
+def _unknown(column: NDArray[Any]) -> NDArray[np.bool_]:
+    if column.dtype.kind == "f":
+        return np.asarray(np.isnan(column) | (column == -1))
+    return np.asarray(column == ("" if column.dtype.kind in "US" else -1))

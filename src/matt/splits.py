@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bags import Bags
-from .errors import DataError, did_you_mean
+from .errors import DataError, check_arguments, did_you_mean
 from .tracks import SPLITS, Tracks
 
 
@@ -43,6 +43,7 @@ def by_artist(
     DataError
         If the shares leave nothing to train on.
     """
+    check_arguments(tracks=(tracks, Tracks))
     if min(validation, test) < 0 or validation + test >= 1:
         raise DataError(
             f"shares must be at least 0 and sum to less than 1, got validation={validation} and "
@@ -62,6 +63,7 @@ def by_artist(
 
 def untestable(tracks: Tracks) -> tuple[str, ...]:
     """Genres with known tracks of which none is in the test split: nothing can be said of them."""
+    check_arguments(tracks=(tracks, Tracks))
     tested = tracks.take(tracks.split == "test").counts
     return tuple(
         genre
@@ -90,6 +92,7 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
     DataError
         If there are fewer artists than folds.
     """
+    check_arguments(tracks=(tracks, Tracks))
     artist, stratum = _artists(tracks)
     if not 2 <= k <= len(stratum):
         raise DataError(f"k={k} folds need 2 <= k <= {len(stratum)} artists; choose another k")
@@ -126,6 +129,7 @@ def thin(tracks: Tracks, keep: Mapping[str, int], *, by: str = "album", seed: in
     DataError
         If a genre is unknown.
     """
+    check_arguments(tracks=(tracks, Tracks))
     training = np.flatnonzero((tracks.split == "training") & tracks.labelled)
     rng = np.random.default_rng(seed)
     dropped = []
@@ -151,6 +155,7 @@ def long_tail(tracks: Tracks, *, ratio: float, seed: int = 0) -> dict[str, int]:
     >>> sorted(long_tail(tracks, ratio=9).values())
     [3, 10, 30]
     """
+    check_arguments(tracks=(tracks, Tracks))
     largest, n_genres = int(tracks.train_counts.max()), len(tracks.genres)
     steps = np.arange(n_genres) / max(n_genres - 1, 1)
     sizes = np.maximum(1, np.round(largest * ratio**-steps)).astype(int)

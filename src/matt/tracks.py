@@ -11,20 +11,23 @@ Conventions, the same in every module:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .columns import MAX_ID as MAX_ID
-from .columns import check_ids, check_labels, check_lengths, check_whole, relabel
-from .columns import stable_id as stable_id
-from .errors import DataError, did_you_mean, first_few
+from .errors import ConfigError, DataError, did_you_mean, first_few
 from .files import as_array, read_parquet, reading, write_parquet
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_ID = 2**53
 SPLITS = ("training", "validation", "test")
 _SCHEMA = "matt.tracks/1"
 _FIELDS = ("track_id", "artist_id", "album_id", "split", "path", "labels")
@@ -88,14 +91,16 @@ class Tracks:
         ) -> None: ...
 
     def __repr__(self) -> str:
-        splits = ", ".join(f"{int((self.split == s).sum()):,} {s}" for s in SPLITS)
-        return f"Tracks({len(self):,} tracks, {len(self.genres)} genres; {splits})"
+        sizes = {name: int((self.split == name).sum()) for name in SPLITS}
+        splits = ", ".join(f"{size:,} {name}" for name, size in sizes.items() if size)
+        known = genres_in_words(self.genres, int((~self.labelled).sum()))
+        return f"Tracks({len(self):,} tracks of {known}; {splits or 'no splits'})"
 
     def __post_init__(self) -> None:
         n, labels = len(self.track_id), np.asarray(self.labels)
         if isinstance(self.genres, str):
             raise DataError(f"genres is the text {self.genres!r}; give a sequence of names")
-        check_whole(track_id=self.track_id, labels=labels)
+        _check_whole(track_id=self.track_id, labels=labels)
         missing = np.full(n, -1, np.int64)
         given = {
             "track_id": np.asarray(self.track_id, np.int64),
@@ -109,14 +114,14 @@ class Tracks:
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
-        check_lengths({name: getattr(self, name) for name in _FIELDS} | dict(self.columns), n)
+        _check_lengths({name: getattr(self, name) for name in _FIELDS} | dict(self.columns), n)
         clash = set(self.columns) & {*_FIELDS, "genres"}
         if clash:
             raise DataError(
                 f"columns {sorted(clash)} are fields of Tracks; pass them as such or rename them"
             )
-        check_ids(self.track_id)
-        check_labels(self.labels, self.genres)
+        _check_ids(self.track_id)
+        _check_labels(self.labels, self.genres)
         for name in np.unique(self.split):
             if name not in ("", *SPLITS):
                 raise DataError(f"unknown split {str(name)!r}; {did_you_mean(str(name), SPLITS)}")
@@ -253,6 +258,29 @@ class Tracks:
         rest = {name: column for name, column in columns.items() if name not in fields}
         return cls(**fields, genres=tuple(genres), columns=rest)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """One row a track, with the columns of `to_columns` under their names.
+
+        ``labels`` holds genre names: categories in the order of the genres, empty where unknown;
+        with several genres a track, tuples of names. ``attrs["genres"]`` has all names. Needs
+        pandas.
+
+        Raises
+        ------
+        ConfigError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> tracks = Tracks([7, 8, 9], [1, -1, 0], ("Rock", "Folk"))
+        >>> tracks.to_pandas()[["track_id", "labels"]].iloc[0].to_dict()
+        {'track_id': 7, 'labels': 'Folk'}
+        """
+        labels = named(self.labels, self.genres)
+        frame: pd.DataFrame = pandas().DataFrame({**self.to_columns(), "labels": labels})
+        frame.attrs["genres"] = self.genres
+        return frame
+
     def save(self, path: Path | str) -> None:
         """Write one Parquet file, one row a track; genre names are in its metadata."""
         write_parquet(path, self.to_columns(), schema=_SCHEMA, genres=self.genres)
@@ -270,3 +298,152 @@ class Tracks:
         with reading(path, "is no table of tracks ({})", "make it again"):
             columns = {name: as_array(table[name]) for name in table.column_names}
             return cls.from_columns(columns, meta["genres"])
+
+
+def pandas() -> Any:
+    """Module pandas, which not everybody needs.
+
+    Raises
+    ------
+    ConfigError
+        If it is not installed.
+    """
+    try:
+        return import_module("pandas")
+    except ImportError as error:
+        raise ConfigError(
+            "to_pandas needs pandas, which is not installed; run: pip install 'matt-mgc[notebook]'"
+        ) from error
+
+
+def named(labels: NDArray[Any], genres: Sequence[str]) -> Any:
+    """Labels as a column of pandas: categories, or tuples of names where there may be several."""
+    if labels.ndim == 2:
+        return [tuple(np.array(genres, object)[row].tolist()) for row in labels]
+    return pandas().Categorical.from_codes(labels, categories=list(genres))
+
+
+def genres_in_words(genres: Sequence[str], n_unknown: int) -> str:
+    """Number and names of genres, for one line; names from files may hold anything.
+
+    >>> genres_in_words(("Rock", "Folk"), 3)
+    '2 genres (Rock, Folk), 3 unknown'
+    """
+    shown = ["".join(c if c.isprintable() else "?" for c in name[:24]) for name in genres[:6]]
+    unknown = f", {n_unknown:,} unknown" if n_unknown else ""
+    return f"{len(genres)} genres ({first_few(shown)}){unknown}"
+
+
+def stable_id(text: str) -> int:
+    """Id of a text, in [0, 2**53): the same on every machine and in every run.
+
+    Examples
+    --------
+    >>> stable_id("Artist/Album/01.flac") == stable_id("Artist/Album/01.flac")
+    True
+    """
+    digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+    return int.from_bytes(digest[:8], "big") % MAX_ID
+
+
+def _check_whole(**columns: Any) -> None:
+    """Refuse fractions where whole numbers are meant: they would be cut silently.
+
+    Raises
+    ------
+    DataError
+    """
+    for name, column in columns.items():
+        array = np.asarray(column)
+        if array.dtype.kind not in "iub" and array.size:
+            raise DataError(
+                f"{name} must hold whole numbers, got {array.dtype} (first: {array.flat[0]!r}); "
+                "for names make ids with matt.tracks.stable_id"
+            )
+
+
+def _check_lengths(columns: Mapping[str, NDArray[Any]], n: int) -> None:
+    """Refuse columns of another length than n.
+
+    Raises
+    ------
+    DataError
+    """
+    for name, column in columns.items():
+        if len(column) != n:
+            raise DataError(
+                f"column {name!r} has {len(column)} rows, track_id has {n}; give one a track"
+            )
+
+
+def _check_ids(track_id: NDArray[np.int64]) -> None:
+    """Refuse ids that repeat or lie outside [0, 2**53).
+
+    Raises
+    ------
+    DataError
+    """
+    ids, times = np.unique(track_id, return_counts=True)
+    if (times > 1).any():
+        raise DataError(
+            f"{int((times > 1).sum())} track ids occur more than once (first: "
+            f"{first_few(ids[times > 1])}); give every track its own id"
+        )
+    if len(ids) and (ids[0] < 0 or ids[-1] >= MAX_ID):
+        raise DataError(
+            f"track ids must be in [0, 2**53), got {ids[0]} to {ids[-1]}; "
+            "make ids from names with matt.tracks.stable_id"
+        )
+
+
+def _check_labels(labels: NDArray[Any], genres: Sequence[str]) -> None:
+    """Refuse genres that repeat and labels that name no genre.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), or bool array, shape (n, G)
+    genres : sequence of str, length G
+
+    Raises
+    ------
+    DataError
+    """
+    if len(set(genres)) != len(genres):
+        raise DataError(f"genres repeat: {first_few(genres)}; merge them first")
+    if labels.ndim == 2:
+        if labels.shape[1] != len(genres):
+            raise DataError(
+                f"labels have {labels.shape[1]} columns for {len(genres)} genres; "
+                "give one column a genre"
+            )
+    elif len(labels) and (labels.min() < -1 or labels.max() >= len(genres)):
+        raise DataError(
+            f"labels run from {labels.min()} to {labels.max()} but there are "
+            f"{len(genres)} genres; use -1 for unknown and 0 to {len(genres) - 1}"
+        )
+
+
+def relabel(labels: NDArray[Any], old: Sequence[str], new: Sequence[str]) -> NDArray[Any]:
+    """Labels in another order of genres, matched by name; a genre that is not there is unknown.
+
+    Parameters
+    ----------
+    labels : int array, shape (n,), or bool array, shape (n, len(old))
+    old, new : sequence of str
+
+    Returns
+    -------
+    int array, shape (n,), or bool array, shape (n, len(new))
+
+    Examples
+    --------
+    >>> relabel(np.array([0, 1, -1]), ["Folk", "Rock"], ["Rock", "Jazz"])
+    array([-1,  0, -1])
+    """
+    place = {genre: index for index, genre in enumerate(new)}
+    target = np.array([place.get(genre, -1) for genre in old], np.int64)
+    if labels.ndim == 1:
+        return np.asarray(np.append(target, -1)[labels])  # -1, unknown, reads the last entry
+    moved = np.zeros((len(labels), len(new)), bool)
+    moved[:, target[target >= 0]] = labels[:, target >= 0]
+    return moved

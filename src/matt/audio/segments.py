@@ -25,7 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, did_you_mean, in_a_line
 from .decoder import Damage, Decoder, OnDamage, resampled
 
 _POLICIES = ("first", "middle", "all")
@@ -116,6 +116,8 @@ class Segment:
     start: float
     samples: NDArray[np.float32]
     sr: int
+
+    __repr__ = in_a_line
 
 
 def read_segments(

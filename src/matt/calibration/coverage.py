@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, check_arguments, in_a_line
 from ..predictions import Predictions
 
 _POINTS = 200  # of a curve that is kept with a model
@@ -39,6 +39,8 @@ class Coverage:
     answered: NDArray[np.int64]
     right: NDArray[np.int64]
     n: int
+
+    __repr__ = in_a_line
 
     @property
     def accuracy(self) -> NDArray[np.float64]:
@@ -128,6 +130,7 @@ def coverage(predictions: Predictions) -> Coverage:
     DataError
         If a bag may have several genres, scores are no probabilities, or no genre is known.
     """
+    check_arguments(predictions=(predictions, Predictions))
     if predictions.bags.multi_label:
         raise DataError(
             "a bag may have several genres here, so it is not just right or wrong; "

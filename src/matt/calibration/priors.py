@@ -27,7 +27,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError, did_you_mean, first_few
+from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
 from ..files import reading
 from ..predictions import Predictions, probabilities_of
 
@@ -56,6 +56,8 @@ class TrainedPrior:
     bags: NDArray[np.float64]
     segments: NDArray[np.float64]
     assumed: NDArray[np.float64] | None
+
+    __repr__ = in_a_line
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists."""
@@ -234,6 +236,7 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
     >>> reprior(said, {"Folk": 0.8, "Rock": 0.2}, trained=trained).probabilities.round(3)
     array([[0.8, 0.2]])
     """
+    check_arguments(predictions=(predictions, Predictions))
     link = predictions.link
     trained, assumed = check_prior(prior, predictions.genres, link=link, trained=trained)
     if prior == "estimate":

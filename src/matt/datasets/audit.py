@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..audio import audio_hash
 from ..bags import Bags
-from ..errors import AudioError, DataError
+from ..errors import AudioError, DataError, check_arguments, in_a_line
 from ..features.plan import read_known
 from ..features.store import FeatureStore
 from ..tracks import SPLITS, Tracks
@@ -201,6 +201,8 @@ class Audit:
     mixed: tuple[Group, ...]
     notes: tuple[str, ...]
 
+    __repr__ = in_a_line
+
     def counts(self) -> dict[str, int | None]:
         """Every finding as a number, for the manifest of a run; None where nobody looked."""
         near, hashed = self.near, self.n_hashed > 0
@@ -320,6 +322,7 @@ def audit(
     >>> audit(tracks).artists.groups[0].tracks
     (1, 2)
     """
+    check_arguments(tracks=(tracks, Tracks), features=(features, FeatureStore | None))
     if not len(tracks):
         raise DataError("no tracks to audit; check the filters")
     if hashes is not None and len(hashes) != len(tracks):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..errors import DataError
+from ..errors import DataError, check_arguments, in_a_line
 from ..tracks import SPLITS, Tracks
 
 ALL, NO_SPLIT = "all", "no split"
@@ -59,6 +59,8 @@ class Part:
     n_genre_bags: int | None
     n_mixed: int
     n_impure: int
+
+    __repr__ = in_a_line
 
     @property
     def n_labelled(self) -> int:
@@ -120,6 +122,8 @@ class Description:
     parts: tuple[Part, ...]
     simulated: bool = False
 
+    __repr__ = in_a_line
+
     def part(self, name: str) -> Part:
         """One part by its name.
 
@@ -167,6 +171,7 @@ def describe(tracks: Tracks) -> Description:
     >>> whole.histogram, whole.n_impure
     ({3: 1}, 1)
     """
+    check_arguments(tracks=(tracks, Tracks))
     if not len(tracks):
         raise DataError("there are no tracks to describe; check the filters")
     parts = [

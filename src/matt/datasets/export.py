@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, DataError, did_you_mean
+from ..errors import ConfigError, DataError, check_arguments, did_you_mean
 from ..files import write_bytes, write_parquet
 from ..tracks import Tracks
 from .names import Names, safe_file_name, safe_name
@@ -113,6 +113,7 @@ def export_by_genre(
     DataError
         If a table of other content is there already, no track has audio, or links cannot be made.
     """
+    check_arguments(tracks=(tracks, Tracks))
     if audio not in AUDIO:
         raise ConfigError(f"unknown audio {audio!r}; {did_you_mean(audio, AUDIO)}")
     out = Path(out)

@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
-from ..errors import AudioError, DataError
+from ..errors import AudioError, DataError, in_a_line
 from ..tracks import Tracks, stable_id
 from .tags import Tags, printable, read_tags
 
@@ -280,6 +280,8 @@ class Scan:
     tracks: Tracks
     problems: tuple[Problem, ...]
     counts: Mapping[str, int]
+
+    __repr__ = in_a_line
 
     @property
     def untagged(self) -> NDArray[np.bool_]:

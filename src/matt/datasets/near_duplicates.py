@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, in_a_line
 from ..features.store import FeatureStore
 from ..tracks import Tracks
 
@@ -66,6 +66,8 @@ class NearDuplicates:
     distance: NDArray[np.float64]
     across_splits: NDArray[np.bool_]
     across_artists: NDArray[np.bool_]
+
+    __repr__ = in_a_line
 
 
 def find_near_duplicates(

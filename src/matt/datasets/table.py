@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError, did_you_mean, first_few
+from ..errors import ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..features.store import FeatureStore
 from ..files import read_toml
 from ..settings import Many, Texts, made
@@ -355,6 +355,8 @@ class TrackTable:
     tracks: Tracks
     features: FeatureStore | None
     notes: tuple[str, ...]
+
+    __repr__ = in_a_line
 
 
 def load(path: Path | str) -> TrackTable:

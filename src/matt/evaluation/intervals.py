@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..errors import ConfigError, DataError, first_few
+from ..errors import ConfigError, DataError, first_few, in_a_line
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .items import Items, items_of, joined, matched
@@ -251,6 +251,8 @@ class Resampled:
     n_of: Mapping[str, int]
     link: str
     is_difference: bool = False
+
+    __repr__ = in_a_line
 
     def interval(self, name: str) -> tuple[float, float]:
         """Percentile interval over the rounds in which the metric is defined.

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..columns import relabel
-from ..errors import ConfigError, DataError, did_you_mean, first_few
-from ..grouping import group
+from ..bags import group
+from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
 from ..predictions import Predictions
+from ..tracks import relabel
 from .metrics import truth_of
 
 UNITS = ("bag", "spread", "track")
@@ -63,6 +63,8 @@ class Items:
     sizes: NDArray[np.int64]
     artist: NDArray[np.int64]
     n_unknown: int = 0
+
+    __repr__ = in_a_line
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -125,6 +127,7 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
     DataError
         If the unit is ``"track"``, but bags were predicted.
     """
+    check_arguments(predictions=(predictions, Predictions))
     if unit not in UNITS:
         raise ConfigError(f"unknown unit {unit!r}; {did_you_mean(unit, UNITS)}")
     lone = bool((predictions.bags.sizes == 1).all())
@@ -175,6 +178,7 @@ def matched(
         If they know other genres, predict other tracks, disagree about a label, or group the
         tracks into other bags though the unit is ``"bag"``.
     """
+    check_arguments(first=(first, Predictions), second=(second, Predictions))
     second = _with_genres(second, first.genres)
     ours, theirs = first.bags.track_ids, second.bags.track_ids
     apart = np.setxor1d(ours, theirs)

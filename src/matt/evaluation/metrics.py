@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, in_a_line
 
 Confusion = NDArray[np.int64] | NDArray[np.float64]
 FEW = 100  # training tracks; the lower of the paper's two thresholds
@@ -327,6 +327,8 @@ class Reliability:
     n: NDArray[np.float64]
     confidence: NDArray[np.float64]
     share: NDArray[np.float64]
+
+    __repr__ = in_a_line
 
     @property
     def error(self) -> float:

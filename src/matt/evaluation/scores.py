@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import nan
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -123,6 +123,12 @@ class Scores:
     confidence: float = CONFIDENCE
     rounds: int = 0
     seed: int = 0
+
+    def __repr__(self) -> str:
+        names = ("accuracy", "balanced_accuracy", "macro_f1", "tail_recall", "macro_ap")
+        shown = [f"{name} {value:.3f}" for name in names if isfinite(value := getattr(self, name))]
+        unknown = f", {self.n_unknown:,} unknown" if self.n_unknown else ""
+        return f"Scores({self.n:,} items by {self.unit}{unknown}; {', '.join(shown)})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, TypedDict, Unpack
 
-from ..errors import ConfigError, DataError, MattError
+from ..errors import ConfigError, DataError, MattError, check_arguments
 from ..files import remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
@@ -80,6 +80,7 @@ def extract(
     tracks: Tracks, spec: FeatureSpec, store: Path | str, **options: Unpack[Options]
 ) -> Report:
     """Extract one feature: see `extract_all`."""
+    check_arguments(tracks=(tracks, Tracks), spec=(spec, FeatureSpec), store=(store, Path | str))
     return extract_all(tracks, {spec: store}, **options)[spec]
 
 
@@ -113,6 +114,7 @@ def extract_all(
     ConfigError
         If a spec is not computed from audio, two name one folder, or ``workers`` is below 1.
     """
+    check_arguments(tracks=(tracks, Tracks), stores=(stores, Mapping))
     workers = options.get("workers")
     if workers is not None and workers < 1:
         raise ConfigError(f"workers must be at least 1, got {workers}; leave it out for all cores")

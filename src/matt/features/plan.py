@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import audio_hash, decoder_version
-from ..errors import DataError
+from ..errors import DataError, in_a_line
 from ..files import as_array, read_parquet, write_parquet
 from ..tracks import Tracks
 from .blocks import FAILED, committed, intact, read_rows
@@ -79,6 +79,8 @@ class Plan:
     block: NDArray[np.int64]
     salvage: bool
     provenance: dict[str, str]
+
+    __repr__ = in_a_line
 
     @property
     def n_blocks(self) -> int:

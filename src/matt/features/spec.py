@@ -75,6 +75,10 @@ class FeatureSpec:
     precision: Precision = "exact"
     frequencies: Frequencies = None  # type: ignore[assignment]  # None until the kind is known
 
+    def __repr__(self) -> str:
+        kind = "" if self.kind == self.name else f"{self.kind}, "
+        return f"FeatureSpec({self.name!r}: {kind}{self.shape} {self.dtype}, digest {self.digest})"
+
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConfigError(f"unknown kind {self.kind!r}; {did_you_mean(self.kind, KINDS)}")

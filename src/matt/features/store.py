@@ -175,6 +175,12 @@ class FeatureStore:
             _reasons(newest["track_id"][partial], newest["reason"][partial]),
         )
 
+    def __repr__(self) -> str:
+        n, failed = int(self.n_segments.sum()), len(self.failures["track_id"])
+        segments = f"{n:,} segments of {self.spec.shape} {self.spec.dtype}"
+        told = f"; {failed:,} failed" if failed else ""
+        return f"FeatureStore({self.spec.name!r}: {len(self):,} tracks, {segments}{told})"
+
     def __len__(self) -> int:
         return len(self.track_ids)
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError
+from ..errors import DataError, check_arguments, in_a_line
 from ..predictions import Predictions, probabilities_of
 
 _ALONE = float(np.finfo(np.float32).tiny)  # attention below it has lost digits, or is 0
@@ -53,6 +53,8 @@ class Explanation:
     margins: NDArray[np.float64]
     effects: NDArray[np.float64]
 
+    __repr__ = in_a_line
+
 
 def explain(predictions: Predictions) -> Explanation:
     """Explain predictions that carry attention and segment logits.
@@ -71,6 +73,7 @@ def explain(predictions: Predictions) -> Explanation:
     DataError
         If the predictions do not carry the segments.
     """
+    check_arguments(predictions=(predictions, Predictions))
     a, logits = predictions.attention, predictions.segment_logits
     starts = predictions.segment_offsets
     if a is None or logits is None or starts is None:

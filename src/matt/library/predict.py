@@ -13,7 +13,7 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import Report, extract
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -78,6 +78,7 @@ def predict_library(
     DataError
         If no file could be used, or the store holds features of another spec.
     """
+    check_arguments(scan=(scan, Scan), model=(model, GenreClassifier), store=(store, Path | str))
     report = extract(scan.tracks, spec_of(model), store, progress=progress, **options)
     features = FeatureStore.open(store)
     usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bags import Bags
-from ..grouping import gather
+from ..bags import Bags, gather
 
 POWERS = {"natural": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of the bags of a genre
 

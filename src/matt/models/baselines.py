@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
 from ..calibration.priors import Prior, TrainedPrior, reprior
-from ..errors import ConfigError, DataError, first_few
-from ..features.blocks import check_spec
+from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions, probabilities_of
@@ -25,12 +24,15 @@ from .losses import natural_prior
 from .reading import check_finite, parts_of, segment_counts
 from .saving import (
     MODEL,
-    align,
     check_bags,
+    check_fit,
+    check_fitted,
     described,
     fit_notes,
+    fitted_in_words,
     read_model,
     read_weights,
+    readied,
     restore,
     telling_damage,
     write_model,
@@ -55,23 +57,15 @@ class BaselineClassifier:
 
     Attributes
     ----------
-    genres : tuple of str
-        In the order of its probabilities; empty until it is fitted.
-    train_counts : int array, shape (G,)
-        Training tracks of each genre.
-    spec : FeatureSpec or None
-        Of the features it takes.
+    genres, train_counts, spec, coverage, notes
+        As in `GenreClassifier`.
     link : {"softmax", "sigmoid"}
         ``"sigmoid"`` if a bag may have several genres. Logits are log-probabilities, or log-odds;
         a probability of 0 has the logit -1000.
     prior : TrainedPrior or None
         How frequent genres were among the training tracks, which its outputs assume.
-    coverage : Coverage or None
-        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
         Empty: there are no epochs.
-    notes : tuple of str
-        What the last fit wants to be known, such as genres without a training bag.
 
     Examples
     --------
@@ -87,6 +81,7 @@ class BaselineClassifier:
     """
 
     def __init__(self, settings: BaselineSettings | None = None) -> None:
+        check_arguments(settings=(settings, BaselineSettings | None))
         self.settings = settings or BaselineSettings()
         self.genres: tuple[str, ...] = ()
         self.train_counts: NDArray[np.int64] = np.array([], np.int64)
@@ -97,6 +92,9 @@ class BaselineClassifier:
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._arrays: dict[str, NDArray[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"BaselineClassifier({self.settings.classifier}; {fitted_in_words(self)})"
 
     def fit(
         self,
@@ -131,6 +129,7 @@ class BaselineClassifier:
         ConfigError
             If bags have several genres and the classifier is ``"svm"``.
         """
+        check_fit(features, bags, valid)
         settings = self.settings.effective
         check_bags(bags, valid, ModelSettings())
         estimator = ESTIMATORS[settings.classifier]
@@ -177,35 +176,17 @@ class BaselineClassifier:
 
         Parameters
         ----------
-        features : FeatureStore
-            Of the specification that was fitted.
-        tracks : Tracks
-            Holds at least the tracks of the bags.
-        bags : Bags
-            Labelled or not. Genres are matched by name; one that the model does not know becomes
-            an unknown label.
-        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`.
-
-        Raises
-        ------
-        DataError
-            If the model is not fitted, or features are missing, not finite or of another
-            specification.
-        ConfigError
-            If the prior names no shares of the model's genres.
+        features, tracks, bags, prior
+            As in `GenreClassifier.predict`.
         """
-        _, spec = self._fitted()
-        check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
-        rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
-        known = align(bags, self.genres, self.train_counts)
+        rows, known = readied(self, self._arrays, features, tracks, bags)
         predictions = Predictions(known, rows, self._logits(features, bags), self.link)
         return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def _logits(self, features: FeatureStore, bags: Bags) -> NDArray[np.float32]:
         """Logits of bags, shape (b, G)."""
-        arrays, _ = self._fitted()
-        settings, one_genre = self.settings.effective, self.link == "softmax"
+        arrays, one_genre = self._arrays, self.link == "softmax"
+        settings = self.settings.effective
         apply = ESTIMATORS[settings.classifier].scores
         x = (track_means(features, bags.track_ids) - arrays["mean"]) / arrays["scale"]
         scores = np.full((len(x), len(self.genres)), -np.inf)
@@ -225,12 +206,12 @@ class BaselineClassifier:
         """
         from sklearn import __version__ as sklearn_version
 
-        arrays, spec = self._fitted()
+        spec = check_fitted(self.spec, self._arrays)
         content = {
             **described(self, spec, {"scikit-learn": sklearn_version}),
             "settings": self.settings.to_json(),
         }
-        write_model(path, KIND, content, arrays)
+        write_model(path, KIND, content, self._arrays)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -241,12 +222,7 @@ class BaselineClassifier:
         DataError
             If the folder is no model of this kind, or its parts do not fit each other.
         """
-        content = read_model(path)
-        if content["kind"] != KIND:
-            raise DataError(
-                f"{path} holds a model of kind {content['kind']!r}, not {KIND!r}; "
-                "open it with GenreClassifier.load"
-            )
+        content = read_model(path, kind=KIND)
         place = Path(path) / MODEL
         with telling_damage(place):
             model = cls(made(BaselineSettings, content["settings"]))
@@ -259,11 +235,6 @@ class BaselineClassifier:
             )
         model._arrays = arrays
         return model
-
-    def _fitted(self) -> tuple[dict[str, NDArray[Any]], FeatureSpec]:
-        if not self._arrays or self.spec is None:
-            raise DataError("this model is not fitted; call fit(...), or load a saved one")
-        return self._arrays, self.spec
 
 
 def track_means(

@@ -7,6 +7,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, Self, cast, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..bags import Bags
 from ..calibration.coverage import Coverage
 from ..calibration.priors import Prior, TrainedPrior
@@ -32,6 +35,8 @@ class GenreClassifier(Protocol):
     ----------
     genres : tuple of str
         In the order of its probabilities; empty until it is fitted.
+    train_counts : int array, shape (G,)
+        Training tracks of each genre.
     spec : FeatureSpec or None
         Of the features it takes.
     link : {"softmax", "sigmoid", "none"}
@@ -39,14 +44,16 @@ class GenreClassifier(Protocol):
     prior : TrainedPrior or None
         How frequent genres were in training, and what the outputs assume.
     coverage : Coverage or None
-        Accuracy against the share answered, on the validation bags; None without any.
+        Accuracy against the share answered, on the validation bags, where a bag has one genre;
+        None without any.
     history : list of dict
         One row an epoch; empty where there are no epochs.
     notes : tuple of str
-        What the last fit wants to be known.
+        What the last fit wants to be known, such as genres without a training bag.
     """
 
     genres: tuple[str, ...]
+    train_counts: NDArray[np.int64]
     spec: FeatureSpec | None
     link: str
     prior: TrainedPrior | None
@@ -73,6 +80,13 @@ class GenreClassifier(Protocol):
             Labelled bags of other tracks, to choose between epochs or settings.
         progress : callable, optional
             Called with numbers by name, e.g. once an epoch.
+
+        Raises
+        ------
+        ArgumentError
+            If arguments are swapped.
+        DataError
+            If labels or features are missing or not finite, or fewer than two genres have bags.
         """
         ...
 
@@ -90,7 +104,22 @@ class GenreClassifier(Protocol):
         bags : Bags
             Labelled or not.
         prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`.
+            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`; by
+            default as the classifier learned them.
+
+        Returns
+        -------
+        Predictions
+            With the training counts of the bags that were fitted.
+
+        Raises
+        ------
+        ArgumentError
+            If arguments are swapped.
+        DataError
+            If it is not fitted, or features are missing, or of another specification.
+        ConfigError
+            If the prior names no shares of its genres.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from ..bags import Bags
-from ..errors import DataError
+from ..errors import ConfigError, DataError, check_arguments, did_you_mean
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..tracks import Tracks
@@ -38,6 +39,9 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         What is fitted; by default a network.
     training : TrainingSettings, optional
         Of a network.
+
+    Every setting is also a parameter of its own, ``model__pooling`` or ``training__lr``, for
+    `set_params` and for a search over them.
 
     Attributes
     ----------
@@ -73,6 +77,58 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.model = model
         self.training = training
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # its signature in scikit-learn
+        fitted = "not fitted"
+        if hasattr(self, "classes_"):
+            fitted = f"fitted, {len(self.classes_)} classes"
+        model = self._settings()["model"]
+        kind = getattr(model, "classifier", type(model).__name__)
+        if isinstance(model, ModelSettings):
+            kind = f"{model.encoder} encoder, {model.pooling} pooling"
+        return f"BagClassifier({kind}; {fitted})"
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Settings by name; with ``deep`` also each of theirs, as ``training__lr``."""
+        params: dict[str, Any] = super().get_params(deep=False)
+        if deep:
+            for name, settings in self._settings().items():
+                each = fields(settings) if is_dataclass(settings) else ()
+                params |= {f"{name}__{one.name}": getattr(settings, one.name) for one in each}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Replace settings, whole ones first, then single ones such as ``training__lr=0.01``.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown, or a value is impossible.
+        """
+        whole = {name: params[name] for name in ("model", "training") if name in params}
+        made = BagClassifier(**(self.get_params(deep=False) | whole))
+        known = made.get_params()
+        nested: dict[str, dict[str, Any]] = {}
+        for key, value in params.items():
+            if key not in known:
+                raise ConfigError(
+                    f"unknown parameter {key!r} of BagClassifier; {did_you_mean(key, known)}"
+                )
+            name, deep, setting = key.partition("__")
+            if deep:
+                nested.setdefault(name, {})[setting] = value
+        for name, changed in nested.items():  # at once, as settings are checked together
+            setattr(made, name, replace(made._settings()[name], **changed))
+        self.model, self.training = made.model, made.training  # all that was asked for, or nothing
+        return self
+
+    def _settings(self) -> dict[str, Any]:
+        """Settings, or the default where there are none."""
+        default = {"model": ModelSettings, "training": TrainingSettings}
+        return {
+            name: make() if getattr(self, name) is None else getattr(self, name)
+            for name, make in default.items()
+        }
+
     def fit(self, X: ArrayLike, y: ArrayLike, bags: ArrayLike | None = None) -> Self:
         """Learn from rows, their labels and their bags.
 
@@ -89,6 +145,10 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ValueError
             If an array has another length or holds NaN; `DataError` and `ConfigError` are such.
         """
+        check_arguments(
+            model=(self.model, ModelSettings | BaselineSettings | None),
+            training=(self.training, TrainingSettings | None),
+        )
         values, labels = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)

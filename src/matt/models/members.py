@@ -32,6 +32,8 @@ class Said(NamedTuple):
         The mean over the networks.
     segment_logits : Tensor, shape (N, G)
         With what the spread of its bag adds: attention times them sums to the bag's logits.
+    embeddings : Tensor, shape (N, D) or (N, 0)
+        Of one network, where they were asked for.
     offsets : int array, shape (n + 1,)
         Where each track starts.
     """
@@ -39,6 +41,7 @@ class Said(NamedTuple):
     logits: Tensor
     attention: Tensor
     segment_logits: Tensor
+    embeddings: Tensor
     offsets: NDArray[np.int64]
 
 
@@ -62,7 +65,13 @@ def members(settings: TrainingSettings) -> list[TrainingSettings]:
 
 @torch.no_grad()
 def say(
-    networks: Sequence[BagNetwork], reader: Reader, bags: Bags, *, link: str, max_segments: int
+    networks: Sequence[BagNetwork],
+    reader: Reader,
+    bags: Bags,
+    *,
+    link: str,
+    max_segments: int,
+    embeddings: bool = False,
 ) -> Said:
     """Predict bags with all networks and average.
 
@@ -77,27 +86,33 @@ def say(
         How each network's logits become what is averaged.
     max_segments : int >= 1
         Encoded at once.
+    embeddings : bool
+        Keep those of the last network.
     """
     counts = segment_counts(reader.features, bags.track_ids)
     parts = parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=_HELD)
     found = []
     for network in networks:
         some = (bags.take(np.arange(part.start, part.stop)) for part in parts)
-        said = [_of_one(network, reader, each, max_segments) for each in some]
+        said = [_of_one(network, reader, each, max_segments, embeddings) for each in some]
         found.append([torch.cat(column) for column in zip(*said, strict=True)])
-    logits, attention, alone = (torch.stack(each) for each in zip(*found, strict=True))
+    *stacked, kept = zip(*found, strict=True)
+    logits, attention, alone = map(torch.stack, stacked)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Said(average(logits, link), attention.mean(0), average(alone, link), offsets)
+    return Said(average(logits, link), attention.mean(0), average(alone, link), kept[-1], offsets)
 
 
 def _of_one(
-    network: BagNetwork, reader: Reader, bags: Bags, max_segments: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, attention, and logits of each segment in its bag, as one network has them."""
-    encoded, offsets = encode(network, reader, bags.track_ids, max_segments=max_segments)
+    network: BagNetwork, reader: Reader, bags: Bags, max_segments: int, embeddings: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits, attention, and logits and embedding of each segment, as one network has them."""
+    encoded, offsets = encode(
+        network, reader, bags.track_ids, max_segments=max_segments, embeddings=embeddings
+    )
     whole = torch.from_numpy(offsets[bags.offsets]).to(encoded.scores.device)
     shared = network.spread_logits(encoded, whole).expand(len(bags), -1)[bag_index(whole)]
-    return *network.pool(encoded, whole), network.segment_logits(encoded.values) + shared
+    alone = network.segment_logits(encoded.values) + shared
+    return *network.pool(encoded, whole), alone, encoded.embeddings
 
 
 def average(logits: Tensor, link: str) -> Tensor:

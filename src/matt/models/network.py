@@ -59,16 +59,19 @@ class Encoded(NamedTuple):
     scores : Tensor, shape (N, G) or (N, 1)
     values : Tensor, shape (N, G) or (N, D)
         Logits of each segment alone, or embeddings where those are pooled first.
-    inputs : Tensor, shape (N, F) or (N, 0)
+    inputs : Tensor, shape (N, *feature_shape) or (N, 0)
         What the spread of a bag is made of; nothing where the network reads none.
     log_sizes : Tensor, shape (N,)
         log n_k, the number of segments of each segment's track.
+    embeddings : Tensor, shape (N, D) or (N, 0)
+        Nothing unless they were asked for.
     """
 
     scores: Tensor
     values: Tensor
     inputs: Tensor
     log_sizes: Tensor
+    embeddings: Tensor
 
 
 class BagNetwork(nn.Module):
@@ -157,18 +160,19 @@ class BagNetwork(nn.Module):
         segment_logits = self._alone(h, of_segment)
         scores = self._scores(h, log_sizes, None if genre is None else genre[bag])
         values = h if self.pooled_first else segment_logits
-        encoded = Encoded(scores, values, inputs, log_sizes)
+        encoded = Encoded(scores, values, inputs, log_sizes, h)
         logits, attention = self.pool(encoded, offsets, mask=mask)
         return Output(logits, segment_logits, attention)
 
-    def segments(self, x: Tensor, log_sizes: Tensor) -> Encoded:
+    def segments(self, x: Tensor, log_sizes: Tensor, *, embeddings: bool = False) -> Encoded:
         """All that `pool` needs of segments: a bag of any size can so be read in parts."""
         x = self.inputs(x)
         h: Tensor = self.encoder(x)  # (N, D)
         scores = self._scores(h, log_sizes, None)
         values = _wide(h) if self.pooled_first else self._alone(h)
         inputs = x.new_empty(len(x), 0) if self.spread is None else x
-        return Encoded(scores, values, inputs, log_sizes)
+        kept = _wide(h) if embeddings else h.new_empty(len(h), 0)
+        return Encoded(scores, values, inputs, log_sizes, kept)
 
     def pool(
         self, encoded: Encoded, offsets: Tensor, *, mask: Tensor | None = None
@@ -271,7 +275,7 @@ def build_network(
         tanh=settings.tanh_pooled,
         pooled_dropout=settings.pooled_dropout,
         input_dropout=settings.input_dropout,
-        spread=BagSpread(feature_shape[0], n_genres) if settings.reads_spread else None,
+        spread=BagSpread(math.prod(feature_shape), n_genres) if settings.reads_spread else None,
     )
 
 

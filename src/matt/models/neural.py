@@ -7,7 +7,7 @@ model, so that it cannot be given other features, or genres in another order, wi
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -19,8 +19,7 @@ from torch import Tensor
 from ..bags import Bags
 from ..calibration.coverage import Coverage
 from ..calibration.priors import Prior, TrainedPrior, reprior
-from ..errors import DataError
-from ..features.blocks import check_spec
+from ..errors import DataError, check_arguments, in_a_line
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
@@ -29,26 +28,71 @@ from ..tracks import Tracks
 from .distributed import current
 from .fitting import fit_networks
 from .loading import load_networks, network_arrays
-from .members import say
+from .members import Said, say
 from .network import BagNetwork
 from .optimisation import check_precision
 from .reading import Reader, settled
 from .registry import check_plug_ins
 from .saving import (
     MODEL,
-    align,
     check_bags,
+    check_fit,
+    check_fitted,
     check_training,
     described,
     fit_notes,
+    fitted_in_words,
     link_of,
     read_model,
     read_weights,
+    readied,
     restore,
     telling_damage,
     write_model,
 )
 from .settings import ModelSettings, TrainingSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """What a network makes of the segments of bags on its way to their logits.
+
+    Segments lie track by track, tracks in bag order; all arrays are of NumPy.
+
+    Attributes
+    ----------
+    embeddings : float array, shape (N, D)
+        Of each segment, h_k.
+    attention : float array, shape (N, G) or (N, 1)
+        How much each segment counts for each genre, or for all; sums to 1 over each bag.
+    segment_logits : float array, shape (N, G)
+        As in `Predictions`: attention times them sums to the bag's logits if the head is linear.
+    logits : float array, shape (b, G)
+        Of each bag: what the head makes of ``pooled``, plus what the bag's spread adds.
+    track_offsets : int array, shape (n + 1,)
+        Where the segments of each track start.
+    bag_offsets : int array, shape (b + 1,)
+        Where the segments of each bag start.
+    """
+
+    embeddings: NDArray[np.float32]
+    attention: NDArray[np.float32]
+    segment_logits: NDArray[np.float32]
+    logits: NDArray[np.float32]
+    track_offsets: NDArray[np.int64]
+    bag_offsets: NDArray[np.int64]
+
+    __repr__ = in_a_line
+
+    @property
+    def pooled(self) -> NDArray[np.float32]:
+        """Embedding of each bag, z_bg, shape (b, G, D), or (b, 1, D): the attention's mean."""
+        starts = self.bag_offsets[:-1]
+        columns = [
+            np.add.reduceat(column[:, None] * self.embeddings, starts, axis=0)
+            for column in self.attention.T
+        ]
+        return np.stack(columns, axis=1)
 
 
 class NeuralClassifier:
@@ -64,25 +108,15 @@ class NeuralClassifier:
 
     Attributes
     ----------
-    genres : tuple of str
-        In the order of its logits; empty until it is fitted.
-    train_counts : int array, shape (G,)
-        Training tracks of each genre.
-    spec : FeatureSpec or None
-        Of the features it takes.
+    genres, train_counts, spec, prior, coverage, notes
+        As in `GenreClassifier`.
     link : {"softmax", "sigmoid", "none"}
         ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
         Logits are divided by it; fitted on the validation bags, 1 where there are none.
-    prior : TrainedPrior or None
-        How frequent genres were in training, and what the logits assume.
-    coverage : Coverage or None
-        Accuracy against the share answered, on the validation bags, where a bag has one genre.
     history : list of dict
         One row an epoch, see `training.train`; not saved with the model. Of several networks one
         after another, with the number of each in ``network``.
-    notes : tuple of str
-        What the last fit wants to be known, such as genres without a training bag.
 
     Examples
     --------
@@ -100,6 +134,9 @@ class NeuralClassifier:
     def __init__(
         self, model: ModelSettings | None = None, training: TrainingSettings | None = None
     ) -> None:
+        check_arguments(
+            model=(model, ModelSettings | None), training=(training, TrainingSettings | None)
+        )
         self.model = model or ModelSettings()
         self.training = training or TrainingSettings()
         self.genres: tuple[str, ...] = ()
@@ -112,6 +149,10 @@ class NeuralClassifier:
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._networks: list[BagNetwork] = []
+
+    def __repr__(self) -> str:
+        kind = f"{self.model.encoder} encoder, {self.model.pooling} pooling"
+        return f"NeuralClassifier({kind}; {fitted_in_words(self)})"
 
     def fit(
         self,
@@ -154,6 +195,7 @@ class NeuralClassifier:
         ConfigError
             If settings do not fit the bags or this machine.
         """
+        check_fit(features, bags, valid)
         ranks = current()
         with ranks.together():
             device = ranks.device(self.training.device)
@@ -191,44 +233,18 @@ class NeuralClassifier:
         explain: bool = False,
         prior: Prior | None = None,
     ) -> Predictions:
-        """Predict bags of any size.
+        """Predict bags of any size, as every `GenreClassifier` does.
 
         Parameters
         ----------
-        features : FeatureStore
-            Of the specification that was fitted.
-        tracks : Tracks
-            Holds at least the tracks of the bags.
-        bags : Bags
-            Labelled or not. Genres are matched by name; one that the model does not know becomes
-            an unknown label.
+        features, tracks, bags, prior
+            As in `GenreClassifier.predict`.
         explain : bool
             Also return the attention and the logits of every segment.
-        prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
-            Predict as if genres were so frequent, see `matt.calibration.priors.reprior`; by
-            default as the loss left it.
-
-        Returns
-        -------
-        Predictions
-            With the training counts of the bags that were fitted.
-
-        Raises
-        ------
-        DataError
-            If the model is not fitted, or features are missing or of another specification.
-        ConfigError
-            If the prior names no shares of the model's genres.
         """
-        networks, spec = self._fitted()
-        check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
-        rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(self.genres, unknown="drop")
-        device = next(networks[0].parameters()).device
-        reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        most = self._most_segments()
-        said = say(networks, reader, bags, link=self.link, max_segments=most)
-        bags = align(bags, self.genres, self.train_counts)
-        predictions = Predictions(bags, rows, self._said(said.logits), self.link)
+        rows, known = readied(self, self._networks, features, tracks, bags)
+        said = self._say(features, bags)
+        predictions = Predictions(known, rows, self._said(said.logits), self.link)
         if explain:
             predictions = replace(
                 predictions,
@@ -238,6 +254,52 @@ class NeuralClassifier:
             )
         return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
+    def embed(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0
+    ) -> Embeddings:
+        """Look inside: the embedding of every segment, its attention, and the logits.
+
+        Parameters
+        ----------
+        features, tracks, bags
+            As in `GenreClassifier.predict`.
+        network : int >= 0
+            Which of several networks (``n_networks`` of the training). Each has embeddings in a
+            space of its own, so nothing is averaged here: only the logits of a lone network are
+            those of `predict`.
+
+        Raises
+        ------
+        ArgumentError, DataError
+            As in `GenreClassifier.predict`; also if there is no such network.
+
+        Examples
+        --------
+        >>> owner = [5, 5, 6, 6]
+        >>> tracks = Tracks([1, 2, 3, 4], [0, 0, 1, 1], ("Rock", "Folk"), owner, album_id=owner)
+        >>> store = FeatureStore.from_arrays("toy", tracks.track_id, np.eye(4))
+        >>> bags = Bags.from_tracks(tracks)
+        >>> model = NeuralClassifier(training=TrainingSettings(epochs=1)).fit(store, bags)
+        >>> inside = model.embed(store, tracks, bags)
+        >>> inside.embeddings.shape, inside.attention.T.tolist(), inside.bag_offsets.tolist()
+        ((4, 128), [[0.5, 0.5, 0.5, 0.5]], [0, 2, 4])
+        """
+        readied(self, self._networks, features, tracks, bags)
+        if not 0 <= network < len(self._networks):
+            raise DataError(
+                f"network={network} is none of this model's {len(self._networks)}; "
+                f"give 0 to {len(self._networks) - 1}"
+            )
+        said = self._say(features, bags, only=network)
+        return Embeddings(
+            said.embeddings.cpu().numpy(),
+            said.attention.cpu().numpy(),
+            self._said(said.segment_logits),
+            self._said(said.logits),
+            said.offsets,
+            said.offsets[bags.offsets],
+        )
+
     def save(self, path: Path | str) -> None:
         """Write a model folder: ``model.json`` and ``weights.safetensors``.
 
@@ -246,7 +308,7 @@ class NeuralClassifier:
         DataError
             If the model is not fitted.
         """
-        networks, spec = self._fitted()
+        spec = check_fitted(self.spec, self._networks)
         content = {
             **described(self, spec, {"torch": torch.__version__}),
             "temperature": self.temperature,
@@ -255,7 +317,7 @@ class NeuralClassifier:
         }
         if plug_ins := self.model.plug_ins | self.training.plug_ins:
             content["plug_ins"] = {kind: one.source for kind, one in plug_ins.items()}
-        write_model(path, "neural", content, network_arrays(networks))
+        write_model(path, "neural", content, network_arrays(self._networks))
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -266,12 +328,7 @@ class NeuralClassifier:
         DataError
             If the folder is no model of this kind, or its parts do not fit each other.
         """
-        content = read_model(path)
-        if content["kind"] != "neural":
-            raise DataError(
-                f"{path} holds a model of kind {content['kind']!r}, not 'neural'; "
-                "open it with GenreClassifier.load"
-            )
+        content = read_model(path, kind="neural")
         place = Path(path) / MODEL
         check_plug_ins(content, place)
         with telling_damage(place):
@@ -295,12 +352,21 @@ class NeuralClassifier:
         networks = self._networks
         return settled(self.training, networks[0]).max_segments if networks else 0
 
+    def _say(self, features: FeatureStore, bags: Bags, *, only: int | None = None) -> Said:
+        """What all networks say together, or one of them, with its embeddings."""
+        networks = self._networks if only is None else [self._networks[only]]
+        device = next(networks[0].parameters()).device
+        reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
+        return say(
+            networks,
+            reader,
+            bags,
+            link=self.link,
+            max_segments=self._most_segments(),
+            embeddings=only is not None,
+        )
+
     def _said(self, logits: Tensor) -> NDArray[np.float32]:
         """Logits, or the scores in [0, 1] that the release calls its output."""
         said = logits.exp() if self.link == "none" else logits / self.temperature
         return np.asarray(said.cpu(), np.float32)
-
-    def _fitted(self) -> tuple[list[BagNetwork], FeatureSpec]:
-        if not self._networks or self.spec is None:
-            raise DataError("this model is not fitted; call fit(...), or load a saved one")
-        return self._networks, self.spec

@@ -19,9 +19,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..bags import gather
 from ..errors import DataError, first_few
 from ..features.store import FeatureStore
-from ..grouping import gather
 from .encoders import Encoder
 from .inputs import N_QUANTILES, moment_shape
 from .network import BagNetwork, Encoded
@@ -195,12 +195,17 @@ def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
 
 @torch.no_grad()
 def encode(
-    network: BagNetwork, reader: Reader, track_ids: NDArray[np.int64], *, max_segments: int
+    network: BagNetwork,
+    reader: Reader,
+    track_ids: NDArray[np.int64],
+    *,
+    max_segments: int,
+    embeddings: bool = False,
 ) -> tuple[Encoded, NDArray[np.int64]]:
     """All segments of tracks, read and encoded in chunks.
 
     The network is set to evaluation; no gradient is kept. `BagNetwork.pool` makes bags of any size
-    from the result, the same as if they had been encoded at once.
+    from the result, the same as if they had been encoded at once. Embeddings are kept on request.
 
     Returns
     -------
@@ -216,7 +221,7 @@ def encode(
         log_sizes = log_counts(offsets, reader.device)
         for start in range(0, len(x), max_segments):  # one track alone may hold more
             chunk = slice(start, start + max_segments)
-            done.append(network.segments(x[chunk], log_sizes[chunk]))
+            done.append(network.segments(x[chunk], log_sizes[chunk], embeddings=embeddings))
     encoded = Encoded(*(torch.cat(column) for column in zip(*done, strict=True)))
     return encoded, np.concatenate([[0], np.cumsum(counts)])
 

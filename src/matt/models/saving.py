@@ -10,7 +10,7 @@ before: labels, two genres, disjoint tracks, one order of genres.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +23,12 @@ from .. import __version__
 from ..bags import Bags
 from ..calibration.coverage import Coverage
 from ..calibration.priors import TrainedPrior
-from ..columns import relabel
-from ..errors import ConfigError, DataError, first_few
+from ..errors import ConfigError, DataError, check_arguments, first_few
+from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
+from ..features.store import FeatureStore
 from ..files import read_arrays, read_json, replacing, write_json
+from ..tracks import Tracks, genres_in_words, relabel
 from .registry import POOLINGS
 from .settings import ModelSettings, TrainingSettings
 
@@ -59,13 +61,13 @@ def write_model(
     write_json(path / MODEL, {**head, **content})
 
 
-def read_model(path: Path | str) -> dict[str, Any]:
+def read_model(path: Path | str, *, kind: str | None = None) -> dict[str, Any]:
     """Content of ``model.json``, with its ``kind``.
 
     Raises
     ------
     DataError
-        If the folder is no model, or one of another version of the layout.
+        If the folder is no model, one of another version of the layout, or of another kind.
     """
     path = Path(path)
     if not (path / MODEL).is_file():
@@ -81,6 +83,11 @@ def read_model(path: Path | str) -> dict[str, Any]:
         )
     if not isinstance(content.get("kind"), str):
         raise DataError(f"{path / MODEL} names no kind of classifier; save the model again")
+    if kind not in (None, content["kind"]):
+        raise DataError(
+            f"{path} holds a model of kind {content['kind']!r}, not {kind!r}; "
+            "open it with GenreClassifier.load"
+        )
     return dict(content)
 
 
@@ -121,6 +128,57 @@ class Fitted(Protocol):
     prior: TrainedPrior | None
     coverage: Coverage | None
     notes: tuple[str, ...]
+
+
+def fitted_in_words(model: Fitted) -> str:
+    """What a classifier reads and gives, for its line in a notebook."""
+    if model.spec is None or not model.genres:
+        return "not fitted"
+    genres, n = genres_in_words(model.genres, 0), int(model.train_counts.sum())
+    return f"from {model.spec.name!r} to {genres}, {n:,} training tracks"
+
+
+def check_fit(features: FeatureStore, bags: Bags, valid: Bags | None) -> None:
+    """Refuse arguments of `fit` that are swapped.
+
+    Raises
+    ------
+    ArgumentError
+    """
+    check_arguments(
+        features=(features, FeatureStore), bags=(bags, Bags), valid=(valid, Bags | None)
+    )
+
+
+def check_fitted(spec: FeatureSpec | None, learned: Sized) -> FeatureSpec:
+    """Return the spec of a classifier that has learned something.
+
+    Raises
+    ------
+    DataError
+    """
+    if spec is None or not len(learned):
+        raise DataError("this model is not fitted; call fit(...), or load a saved one")
+    return spec
+
+
+def readied(
+    model: Fitted, learned: Sized, features: FeatureStore, tracks: Tracks, bags: Bags
+) -> tuple[Tracks, Bags]:
+    """Return the tracks of bags, in bag order, and the bags, both in the genres of a model.
+
+    Raises
+    ------
+    ArgumentError
+        If arguments are swapped.
+    DataError
+        If the model is not fitted, features are of another spec, or a track is not in the table.
+    """
+    check_arguments(features=(features, FeatureStore), tracks=(tracks, Tracks), bags=(bags, Bags))
+    spec = check_fitted(model.spec, learned)
+    check_spec(features.spec, spec, f"the given store {features.spec.name!r}")
+    rows = tracks.take(tracks.rows(bags.track_ids)).with_genres(model.genres, unknown="drop")
+    return rows, align(bags, model.genres, model.train_counts)
 
 
 def described(model: Fitted, spec: FeatureSpec, versions: Mapping[str, str]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class BagSpread(nn.Module):
     Parameters
     ----------
     n_features : int
-        Of a segment.
+        Entries of a segment, F; those of a map are read as one long vector.
     n_genres : int
     """
 
@@ -46,8 +46,8 @@ class BagSpread(nn.Module):
         self.weight = nn.Parameter(torch.zeros(n_genres, n_features))
 
     def forward(self, x: Tensor, log_sizes: Tensor, offsets: Tensor) -> Tensor:
-        """Inputs (N, F), log n_k (N,) and offsets (B + 1,) -> (B, G)."""
-        s = log_spread(x, log_sizes, offsets)  # (B, F)
+        """Inputs (N, ...) of F entries, log n_k (N,) and offsets (B + 1,) -> (B, G)."""
+        s = log_spread(x.reshape(len(x), self.weight.shape[1]), log_sizes, offsets)  # (B, F)
         return s @ self.weight.T * min(1.0, FEW / s.shape[1])
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import gather
 from ..calibration.coverage import coverage_of
 from ..datasets.describe import describe
 from ..errors import MattError
@@ -27,7 +28,6 @@ from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
 from ..evaluation.tables import Column, Table
-from ..grouping import gather
 from ..library.albums import album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions
 from ..runs import Run

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ..bags import Bags
+from ..bags import Bags, vote, vote_many
 from ..comparison import BAG_MODEL
 from ..errors import DataError, MattError, did_you_mean, first_few
 from ..evaluation.intervals import ROUNDS
 from ..evaluation.summaries import overview
 from ..evaluation.tables import Table, plain
 from ..faults import check_names, fault_texts
-from ..grouping import vote, vote_many
 from ..predictions import Predictions
 from ..runs import Run
 from ..tracks import SPLITS, Tracks

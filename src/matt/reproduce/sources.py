@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import group
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
 from ..datasets.fma import loading as sets
@@ -21,7 +22,6 @@ from ..datasets.table import parse
 from ..errors import ConfigError, DataError, did_you_mean
 from ..features.kernels.frames import COLUMNS
 from ..features.store import FeatureStore
-from ..grouping import group
 from ..tracks import SPLITS, Tracks
 from .data import MFCC, NAMES, SIMULATED, SMALL, TREE
 from .data import Data as Data
