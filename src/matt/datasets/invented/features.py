@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...bags import group
 from ...features.kernels.frames import SIZES, STATISTICS
 from ...features.store import FeatureStore
-from ...grouping import group
 from ...tracks import Tracks
 from .catalogue import FAMILY, FMA, FMA_GENRES, Catalogue, Ints
 
