@@ -34,18 +34,22 @@ autosummary_generate = True
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # torch's own docstrings are torch's business
 autodoc_typehints = "none"  # the docstrings say more: shapes, units, ranges
+# The n of "shape (n,)" and the precision of "(precision, recall)" are not attributes of that name.
+suppress_warnings = ["ref.python"]
 napoleon_google_docstring = False
 napoleon_custom_sections = [("Attributes", "params_style")]  # fields, not "Variables"
 napoleon_use_rtype = False
 
 
 def adapt_docstring(app, what, name, obj, options, lines):
-    """Rewrite two NumPy habits that are something else in reStructuredText.
+    """Rewrite habits that are something else in reStructuredText, or to napoleon.
 
     References ``.. [1]`` become a numbered list: one page holds all docstrings of a module, and a
     page may have only one footnote called 1. A shape (N, *shape) gets its star escaped, which
     would start emphasis.
     """
+    if what == "attribute":  # "Fault: a tanh ..." is no text of the type Fault, as napoleon thinks
+        lines[:0] = ["..", ""]  # an empty comment, which it takes for the first line
     for i, line in enumerate(lines):
         if line.lstrip().startswith((">>>", "...")):
             continue
