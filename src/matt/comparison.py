@@ -257,7 +257,8 @@ def fit_row(
     if isinstance(row.model, BaselineSettings):
         baseline = BaselineClassifier(replace(row.model, seed=seed))
         return baseline.fit(features, train, valid=valid, progress=progress)
-    return NeuralClassifier(row.model, replace(row.training, seed=seed)).fit(
+    training = row.training if row.training.seed == seed else replace(row.training, seed=seed)
+    return NeuralClassifier(row.model, training).fit(
         features, train, valid=valid, progress=progress, checkpoint=checkpoint
     )
 

@@ -177,8 +177,8 @@ def read(
             values[key] = _adapters(kind)[key].validate_python(meant, strict=False)
         except ValidationError as error:
             problems += _told(kind, key, prefix + key, error)
-    unset = (f.name for f in fields(kind) if default_of(f) is MISSING and f.name not in content)
-    problems += [f"no {prefix}{name} is given; add it" for name in unset]
+    needed = (f.name for f in fields(kind) if f.default is f.default_factory is MISSING)
+    problems += [f"no {prefix}{name} is given; add it" for name in needed if name not in content]
     if problems:
         return None, problems
     try:

@@ -38,7 +38,7 @@ from .losses import BagLoss, cross_entropy, trained_prior
 from .members import say
 from .network import BagNetwork, pool_embeddings
 from .pooling import bag_index
-from .reading import Reader, encode, segment_counts, settled
+from .reading import Reader, encode, most_segments, segment_counts
 from .settings import TrainingSettings
 from .training import judge
 
@@ -80,7 +80,7 @@ def tune_head(
     if settings.head_tuning == "none":
         return prior, ()
     objective = BagLoss.of(bags, n_segments, settings).to(reader.device)
-    most = settled(settings, network).max_segments
+    most = most_segments(settings, network)
     with _embeddings(network):
         encoded = None
         if valid is not None:
@@ -368,7 +368,7 @@ def calibrate(
     coverage : Coverage or None
         None where a bag may have several genres.
     """
-    most = settled(settings, networks[0]).max_segments
+    most = most_segments(settings, networks[0])
     said = say(networks, reader, valid, link=link, max_segments=most)
     logits = said.logits.cpu().numpy()
     temperature = fit_temperature(logits, valid.labels, link, assumed=prior.assumed)

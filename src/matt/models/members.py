@@ -56,11 +56,11 @@ def members(settings: TrainingSettings) -> list[TrainingSettings]:
     >>> [one.seed == 3 for one in members(TrainingSettings(seed=3, n_networks=2))]
     [True, False]
     """
-    seeds = [settings.seed]
+    found = [settings]
     for number in range(1, settings.n_networks):
         drawn = np.random.SeedSequence([settings.seed, number]).generate_state(1)
-        seeds.append(int(drawn[0]))
-    return [replace(settings, seed=seed) for seed in seeds]
+        found.append(replace(settings, seed=int(drawn[0])))
+    return found
 
 
 @torch.no_grad()

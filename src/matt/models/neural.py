@@ -31,7 +31,7 @@ from .loading import load_networks, network_arrays
 from .members import Said, say
 from .network import BagNetwork
 from .optimisation import check_precision
-from .reading import Reader, settled
+from .reading import Reader, most_segments
 from .registry import check_plug_ins
 from .saving import (
     MODEL,
@@ -350,7 +350,7 @@ class NeuralClassifier:
     def _most_segments(self) -> int:
         """Segments that are encoded at once; 0 before any network is trained."""
         networks = self._networks
-        return settled(self.training, networks[0]).max_segments if networks else 0
+        return most_segments(self.training, networks[0]) if networks else 0
 
     def _say(self, features: FeatureStore, bags: Bags, *, only: int | None = None) -> Said:
         """What all networks say together, or one of them, with its embeddings."""

@@ -35,13 +35,20 @@ def settled(settings: TrainingSettings, network: BagNetwork) -> TrainingSettings
     """Return the same settings with ``max_segments`` chosen where it is 0."""
     if settings.max_segments:
         return settings
+    return replace(settings, max_segments=most_segments(settings, network))
+
+
+def most_segments(settings: TrainingSettings, network: BagNetwork) -> int:
+    """Segments that a step may hold: those of the settings, or as many as memory has room for."""
+    if settings.max_segments:
+        return settings.max_segments
     n_bytes = 4 * cast(Encoder, network.encoder).segment_floats
-    return replace(settings, max_segments=max(1, min(MOST, BUDGET // n_bytes)))
+    return max(1, min(MOST, BUDGET // n_bytes))
 
 
 def room_notes(settings: TrainingSettings, network: BagNetwork) -> tuple[str, ...]:
     """Say how many segments a step holds, where memory decided it."""
-    most = settled(settings, network).max_segments
+    most = most_segments(settings, network)
     if settings.max_segments or most == MOST:
         return ()
     size = f"a step holds at most {most} segments, which take about {BUDGET / 1e9:g} GB"
