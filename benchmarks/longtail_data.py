@@ -16,7 +16,7 @@ from matt.features.spec import FeatureSettings
 from matt.features.store import FeatureStore
 from matt.grid.setups import read_grid
 from matt.grid.study import RepeatedSplits, Study, compare
-from matt.reproduce.sources import open_data
+from matt.reproduce.data import open_data
 from matt.tracks import Tracks
 
 ROOT = Path(__file__).parents[1]

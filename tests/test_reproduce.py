@@ -12,10 +12,9 @@ from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
 from matt.grid.engine import find_result
 from matt.reproduce import plan
-from matt.reproduce.data import MFCC, SIMULATED
+from matt.reproduce.data import MFCC, SIMULATED, open_data
 from matt.reproduce.plan import Request, Results, fit_cell, forecast
 from matt.reproduce.run import TARGETS, reproduce
-from matt.reproduce.sources import open_data
 from matt.runs import Run
 
 QUICK = Request(epochs=2, crnn_epochs=1, rounds=20)

@@ -9,8 +9,7 @@ from matt.datasets.fma import loading
 from matt.datasets.fma.simulate import write_tree
 from matt.datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from matt.errors import ConfigError, DataError
-from matt.reproduce.data import LOGMEL, MFCC, SIMULATED, SMALL
-from matt.reproduce.sources import FOLDER, open_data, some_tracks
+from matt.reproduce.data import FOLDER, LOGMEL, MFCC, SIMULATED, SMALL, open_data, some_tracks
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from matt.datasets.fma.checking import TYPED_TAIL
 from matt.evaluation.intervals import Repeated
 from matt.faults import FAULTS, PROTOCOLS
 from matt.reproduce import fault_study, measures
-from matt.reproduce.data import SIMULATED
+from matt.reproduce.data import SIMULATED, open_data
 from matt.reproduce.fault_study import (
     ADDED,
     ALONE,
@@ -26,7 +26,6 @@ from matt.reproduce.fault_study import (
 )
 from matt.reproduce.measures import Bench, difference
 from matt.reproduce.plan import Request, make_row
-from matt.reproduce.sources import open_data
 
 ALL_GENRES = (*TYPED_TAIL, "Rock", "Country")
 STEPS = steps_of("MLP+MATT", genres=ALL_GENRES, feature_set="1-9")

@@ -17,7 +17,6 @@ from matt.evaluation import style
 from matt.evaluation.intervals import Mean
 from matt.evaluation.metrics import micro_curve, step_sum
 from matt.reproduce import figures
-from matt.reproduce.drawings import MOST, Album, bag_example, workflow
 from matt.reproduce.figures import (
     Bar,
     accuracy_bars,
@@ -26,10 +25,10 @@ from matt.reproduce.figures import (
     precision_recall,
 )
 from matt.reproduce.measures import bench_of
-from matt.reproduce.paper_curves import FOLDER, read_curves
 from matt.reproduce.plan import Request
-from matt.reproduce.published import AVERAGE_PRECISION_4
+from matt.reproduce.published import AVERAGE_PRECISION_4, FOLDER, read_curves
 from matt.reproduce.targets import save_picture
+from tools.draw_method import MOST, Album, bag_example, workflow
 
 HOSTILE = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
 SHARED = Path(os.environ.get("MATT_SHARED_DATA", "no such folder")) / FOLDER

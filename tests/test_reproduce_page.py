@@ -13,10 +13,10 @@ from matt.evaluation.intervals import Mean
 from matt.evaluation.plots import Interval, forest
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text
-from matt.reproduce.docs import Part, shortened, table_of, write_docs
 from matt.reproduce.run import SIMULATED, write_page
 from matt.reproduce.targets import Made
 from matt.runs import Run
+from tools.write_reproduce import ShownRun, shortened, table_of, write_docs
 
 HOSTILE = "<script>alert('x')</script> | [a](javascript:alert(1)) $x$"
 TABLE = Table(
@@ -141,10 +141,10 @@ def test_runs_that_are_none_or_equal_are_refused(tmp_path, run):
         write_docs([run.path, run.path], page)
     other = Run.create(tmp_path / "other", kind="train", settings={}, seed=0)
     with pytest.raises(DataError, match="another kind"):
-        Part.open(other.path)
+        ShownRun.open(other.path)
     write_text(run.path / "scores.json", json.dumps({"data": []}))
     with pytest.raises(DataError, match="damaged"):
-        Part.open(run.path)
+        ShownRun.open(run.path)
 
 
 def test_a_table_survives_its_file():

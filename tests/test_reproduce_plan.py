@@ -7,9 +7,8 @@ import pytest
 from matt.errors import ConfigError
 from matt.models.settings import BaselineSettings
 from matt.recipes import PLAIN
-from matt.reproduce.data import LOGMEL, SIMULATED
+from matt.reproduce.data import LOGMEL, SIMULATED, open_data
 from matt.reproduce.plan import AVERAGED, CONTROLS, MODELS, TRACK, Request, make_row, rows_on
-from matt.reproduce.sources import open_data
 
 
 @pytest.mark.parametrize("protocol", ["corrected", "paper", "released"])

@@ -87,9 +87,9 @@ def reproduce(
     Interrupted, the same command goes on; more seeds add to those that are there. Example:
     [bold]matt reproduce --table 1 --data simulated --seeds 3 --out runs/paper[/bold]
     """
+    from ..reproduce.data import open_data
     from ..reproduce.plan import Request
     from ..reproduce.run import reproduce as make
-    from ..reproduce.sources import open_data
 
     wanted = [f"table {number}" for number in table or ()]
     wanted += [f"figure {number}" for number in figure or ()]

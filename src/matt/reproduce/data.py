@@ -1,21 +1,36 @@
-"""What a reproduction is of: tracks with their splits, and their features by feature set."""
+"""What a reproduction is of: tracks with their splits, and their features by feature set.
+
+They are simulated, inside the package, or files.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import group
 from ..config import SplitSettings
+from ..datasets import table
+from ..datasets.embedded import fma_mfcc
 from ..datasets.fma import loading as fma_sets
-from ..errors import ConfigError
+from ..datasets.fma import loading as sets
+from ..datasets.fma.loading import load_features, load_tracks
+from ..datasets.fma.simulate import simulate
+from ..datasets.invented.catalogue import MEDIUM
+from ..datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
+from ..datasets.table import parse
+from ..errors import ConfigError, DataError, did_you_mean
+from ..features.kernels.frames import COLUMNS
 from ..features.store import FeatureStore
 from ..grid.study import Division, RepeatedSplits
-from ..tracks import Tracks
+from ..tracks import SPLITS, Tracks
 
 SIMULATED, SMALL, MFCC = "simulated", "fma-small-46", "fma-mfcc"
 NAMES = (SIMULATED, SMALL, MFCC)
@@ -142,3 +157,244 @@ class Data:
             repeats=seeds, folds=folds, imbalance=self.imbalance, keep=self.thinned
         )
         return tuple(protocol.divide(tracks, SplitSettings(), seed=seed, by=self.bags))
+
+
+FOLDER = "MATT_SHARED_DATA"
+LOGMELS = "logmel"  # folder of extracted log-mels below the folder of an FMA
+_SMALL_FILE = "fma_small_46.csv.gz"
+_TRACKS_FILE = "fma_medium_tracks.csv.gz"
+MOST_LOGMELS = 2_000  # simulated: 25 kB each
+TAIL = {"Hip-Hop": 40}
+
+
+def open_data(
+    name: str,
+    *,
+    seed: int = 0,
+    imbalance: float | None = None,
+    n_tracks: int | None = None,
+    n_logmels: int | None = None,
+) -> Data:
+    """Open data by name, or an indexed FMA tree by its folder.
+
+    Parameters
+    ----------
+    name : str
+        ``"simulated"``: a simulated FMA with the official split's sizes. ``"fma-small-46"``: 46
+        features of FMA-small, files of which are in the folder that the environment variable
+        MATT_SHARED_DATA names. ``"fma-mfcc"``: the tracks inside the package. Else a folder:
+        FMA-medium with its official split, after ``matt fma index``.
+    seed : int
+        Of what is simulated.
+    imbalance : float, optional
+        Cut training tracks to an exponential tail of 1 to so many, by whole bags, in an order of
+        the genres that each split draws.
+    n_tracks, n_logmels : int, optional
+        Of what is simulated: tracks (25,000), and those of them with log-mels (at most 2,000).
+
+    Raises
+    ------
+    ConfigError, DataError
+    """
+    if name != SIMULATED and (n_tracks is not None or n_logmels is not None):
+        raise ConfigError(
+            f"the data {name} has as many tracks as it has; leave out the numbers, or use "
+            f"{SIMULATED}"
+        )
+    ratio = 1.0 if imbalance is None else imbalance
+    if name == SIMULATED:
+        return _simulated(n_tracks or MEDIUM, n_logmels or MOST_LOGMELS, seed, ratio)
+    if name == SMALL:
+        return _small(ratio)
+    if name == MFCC:
+        return _mfcc(imbalance)
+    if Path(name).is_dir():
+        return _tree(Path(name), ratio)
+    raise ConfigError(f"no data {name!r}: neither a folder nor a name; {did_you_mean(name, NAMES)}")
+
+
+def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Data:
+    if n_logmels > MOST_LOGMELS:
+        raise ConfigError(
+            f"{n_logmels:,} simulated log-mels are too many; use {MOST_LOGMELS:,} or fewer"
+        )
+    tracks, features = simulate(n_tracks, seed)
+    heard = min(n_logmels, MOST_LOGMELS, n_tracks)
+
+    @cache
+    def logmels() -> FeatureStore:
+        kept = some_tracks(tracks, heard, seed=seed)
+        return simulated_logmels(tracks.take(tracks.rows(kept)), seed=seed)
+
+    size = " x ".join(map(str, LOGMEL_SHAPE))
+    return Data(
+        key=SIMULATED,
+        name=f"simulated FMA, {n_tracks:,} tracks",
+        real=False,
+        tracks=tracks,
+        bags="album",
+        feature_sets=sets.PAPER,
+        notes=("Simulated data: nothing about music follows from any number here.",),
+        imbalance=imbalance,
+        logmel_notes=(
+            (
+                f"Rows of CRNNs: simulated log-mels of {size} of about {heard:,} of the tracks, "
+                "where the paper has 96 x 1360 of 25,000; a run of that size needs a GPU."
+            ),
+        ),
+        read=_columns_of(features),
+        read_logmel=logmels,
+    )
+
+
+def _columns_of(features: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+    """Feature sets as columns of all 518."""
+    names = np.array([name for name, _, _ in COLUMNS])
+    values, _ = features.read(features.track_ids)
+
+    @cache
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        wanted = sets.descriptors(set_name, faults=faults)
+        columns = np.concatenate([np.flatnonzero(names == name) for name in wanted])
+        name = f"simulated {sets.set_name(set_name, faults)}"
+        return FeatureStore.from_arrays(name, features.track_ids, values[:, columns])
+
+    return read
+
+
+def _tree(folder: Path, imbalance: float) -> Data:
+    tracks = load_tracks(folder, "medium")
+    simulated = bool(tracks.columns.get("simulated", np.zeros(1, bool)).any())
+    everything = load_features(folder, sets.ALL)
+    lost = everything.failures["track_id"]
+    notes = ["Simulated data: nothing about music follows from any number here."] * simulated
+    if len(lost):
+        notes.append(f"{len(lost):,} tracks have no features and are left out.")
+    place = folder / LOGMELS
+
+    @cache
+    def logmels() -> FeatureStore | None:
+        return FeatureStore.open(place) if (place / "spec.json").is_file() else None
+
+    @cache
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        return load_features(folder, set_name, faults=faults)
+
+    return Data(
+        key=TREE,
+        name=f"{'simulated ' * simulated}FMA-medium in {folder.name}",
+        real=not simulated,
+        tracks=tracks.drop(lost),
+        bags="album",
+        feature_sets=sets.PAPER,
+        notes=tuple(notes),
+        imbalance=imbalance,
+        no_logmels=f"{place} holds no log-mels; extract them with 'matt extract' (a full-size run "
+        "of the rows of CRNNs needs a GPU)",
+        read=read,
+        read_logmel=logmels,
+    )
+
+
+def _small(imbalance: float) -> Data:
+    folder = os.environ.get(FOLDER, "")
+    if not folder or not (Path(folder) / _SMALL_FILE).is_file():
+        where = f"{FOLDER} is {folder!r}" if folder else f"{FOLDER} is not set"
+        raise DataError(
+            f"{where}, but {_SMALL_FILE} and {_TRACKS_FILE} are needed; set it to their folder"
+        )
+    read = table.read(
+        parse(
+            {
+                "table": _SMALL_FILE,
+                "features": ["zcr_*", "spec_*", "mfcc_*"],
+                "log1p": "*_var*",
+                "genre": "genre_top",
+                "album": "artist_run",
+                "join": [{"table": _TRACKS_FILE}],
+            }
+        ),
+        folder,
+    )
+    if read.features is None:
+        raise DataError(f"{_SMALL_FILE} has no features; get the file again")
+    return Data(
+        key=SMALL,
+        name="FMA-small, 46 features",
+        real=True,
+        tracks=_unsplit(read.tracks),
+        bags="album",
+        feature_sets=("46",),
+        notes=(
+            "Bags are runs of neighbouring tracks of an artist: this file has no album ids.",
+            "Every split is drawn anew, artists whole; validation and test are never cut.",
+        ),
+        imbalance=imbalance,
+        usual_seeds=10,
+        read=_only("46", read.features),
+    )
+
+
+def _mfcc(imbalance: float | None) -> Data:
+    if imbalance is not None:
+        raise ConfigError(
+            f"the data {MFCC} has a tail of its own (Hip-Hop, 40 training tracks); leave out "
+            "--imbalance"
+        )
+    tracks, features = fma_mfcc()
+    return Data(
+        key=MFCC,
+        name="FMA, 2,000 tracks, 140 MFCC statistics",
+        real=True,
+        tracks=tracks,
+        bags="artist_run",
+        feature_sets=("mfcc",),
+        notes=(
+            "Rock against a Hip-Hop tail cut to 40 training tracks.",
+            "Bags are runs of neighbouring tracks of an artist.",
+            "Every split is drawn anew, artists whole.",
+        ),
+        thinned=TAIL,
+        read=_only("mfcc", features),
+    )
+
+
+def _unsplit(tracks: Tracks) -> Tracks:
+    return tracks.with_split(np.full(len(tracks), ""))
+
+
+def _only(name: str, store: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+    def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
+        if set_name != name:
+            raise ConfigError(f"there are no features {set_name!r}; use {name!r}")
+        return store
+
+    return read
+
+
+def some_tracks(tracks: Tracks, most: int, *, seed: int = 0) -> NDArray[np.int64]:
+    """Ids of about so many tracks, artists whole, with every genre of every split in proportion.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        With splits, and one genre each.
+    most : int
+    seed : int
+    """
+    if len(tracks) <= most:
+        return tracks.track_id
+    rng = np.random.default_rng(seed)
+    artist = group([tracks.artist_id], len(tracks))
+    share = most / len(tracks)
+    kept = np.zeros(len(tracks), bool)
+    for split in SPLITS:
+        for genre in range(len(tracks.genres)):
+            rows = np.flatnonzero((tracks.split == split) & (tracks.labels == genre))
+            wanted = int(np.floor(share * len(rows)))
+            # Cut before the artist with which there would be too many, but keep one of each genre.
+            order = rng.permutation(np.unique(artist[rows]))
+            sizes = np.bincount(artist[rows], minlength=artist.max() + 1)[order]
+            n = max(1, int((np.cumsum(sizes) <= wanted).sum()))
+            kept[rows[np.isin(artist[rows], order[:n])]] = True
+    return tracks.track_id[kept]

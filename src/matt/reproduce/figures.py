@@ -21,12 +21,22 @@ from ..evaluation.metrics import micro_curve, step_sum
 from ..evaluation.style import COMMON, FAINT, INK, TAIL
 from ..evaluation.tables import Cell, Column, Table
 from ..predictions import Predictions
+from .data import FOLDER as SHARED
 from .data import Data
 from .measures import Bench, part_of, set_of
-from .paper_curves import FOLDER, INVALID, Curve, read_curves
 from .plan import AVERAGED, MODELS, Request, Results, rows_on
-from .published import ACCURACY_4, AVERAGE_PRECISION_4, MODELS_1, TABLE_1, WHY_NOT, why_4
-from .sources import FOLDER as SHARED
+from .published import (
+    ACCURACY_4,
+    AVERAGE_PRECISION_4,
+    FOLDER,
+    INVALID,
+    MODELS_1,
+    TABLE_1,
+    WHY_NOT,
+    Curve,
+    read_curves,
+    why_4,
+)
 from .targets import Made, save_picture
 
 if TYPE_CHECKING:
