@@ -11,8 +11,7 @@ from sklearn.preprocessing import QuantileTransformer
 from matt.bags import Bags
 from matt.errors import DataError
 from matt.features.store import FeatureStore
-from matt.models.inputs import INPUTS, N_QUANTILES, Quantiles, Standardise
-from matt.models.network import build_network
+from matt.models.network import INPUTS, N_QUANTILES, Quantiles, Standardise, build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import Reader, quantiles
 from matt.models.settings import (

@@ -5,8 +5,7 @@ from typing import get_args
 import pytest
 import torch
 
-from matt.models.inputs import Standardise, moment_shape
-from matt.models.network import BagNetwork, Encoded, build_network
+from matt.models.network import BagNetwork, Encoded, Standardise, build_network, moment_shape
 from matt.models.pooling import (
     POOLINGS,
     GenreQueries,

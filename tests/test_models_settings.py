@@ -12,8 +12,8 @@ from matt.errors import ConfigError
 from matt.models import settings
 from matt.models.augmentation import POWERS
 from matt.models.encoders import ENCODERS
-from matt.models.heads import HEADS
 from matt.models.losses import LOSSES
+from matt.models.network import HEADS
 from matt.models.pooling import POOLINGS
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from matt.settings import made, told

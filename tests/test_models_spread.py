@@ -10,10 +10,9 @@ from matt.bags import Bags
 from matt.features.store import FeatureStore
 from matt.library.explain import explain
 from matt.models import members
-from matt.models.network import build_network
+from matt.models.network import FEW, PRIOR_TRACKS, USUAL, BagSpread, build_network, log_spread
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import MAP_ENCODERS, ModelSettings, TrainingSettings
-from matt.models.spread import FEW, PRIOR_TRACKS, USUAL, BagSpread, log_spread
 from matt.tracks import Tracks
 
 F, G = 4, 3

@@ -1,15 +1,16 @@
 """The neural classifier: a network with everything that makes it usable years later.
 
 Standardisation, genres, training counts and the specification of its features are part of the
-model, so that it cannot be given other features, or genres in another order, without noticing.
+model, so that it cannot be given other features, or genres in another order, without noticing. Where it has several networks, they are trained one after another and finished
+together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,19 +20,20 @@ from torch import Tensor
 from ..bags import Bags
 from ..calibration.coverage import Coverage
 from ..calibration.priors import Prior, TrainedPrior, reprior
-from ..errors import DataError, check_arguments, in_a_line
+from ..errors import ConfigError, DataError, check_arguments, in_a_line
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..settings import made
 from ..tracks import Tracks
+from .checkpoint import Checkpoint
+from .device import reproducible
 from .distributed import current
-from .fitting import fit_networks
-from .loading import load_networks, network_arrays
-from .members import Said, say
-from .network import BagNetwork
+from .finishing import Finished, finish
+from .members import Said, members, say
+from .network import BagNetwork, build_network
 from .optimisation import check_precision
-from .reading import Reader, most_segments
+from .reading import Reader, inputs_once, most_segments
 from .registry import check_plug_ins
 from .saving import (
     MODEL,
@@ -51,6 +53,161 @@ from .saving import (
     write_model,
 )
 from .settings import ModelSettings, TrainingSettings
+from .training import Progress, Row, prepare, train
+
+
+def network_arrays(networks: Sequence[BagNetwork]) -> dict[str, NDArray[Any]]:
+    """Weights of networks by name; those of several have the number of theirs in front, from 1."""
+    return {
+        (name if len(networks) == 1 else f"{number}.{name}"): value.cpu().numpy()
+        for number, network in enumerate(networks, start=1)
+        for name, value in network.state_dict().items()
+    }
+
+
+def load_networks(
+    settings: ModelSettings,
+    feature_shape: Sequence[int],
+    n_genres: int,
+    arrays: Mapping[str, NDArray[Any]],
+    place: Path,
+    n_networks: int,
+) -> list[BagNetwork]:
+    """Build all networks of a saved model; see `load_network`.
+
+    Raises
+    ------
+    DataError
+        If the weights are not those of so many.
+    """
+    if n_networks == 1:
+        return [load_network(settings, feature_shape, n_genres, arrays, place)]
+    parts: list[dict[str, NDArray[Any]]] = [{} for _ in range(min(n_networks, len(arrays) + 1))]
+    for key, array in arrays.items():
+        number, _, name = key.partition(".")
+        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= len(parts)):
+            raise DataError(
+                f"the weights do not fit {place}: {key} is of none of its {n_networks} networks; "
+                "copy the model again, or train again"
+            )
+        parts[int(number) - 1][name] = array
+    return [load_network(settings, feature_shape, n_genres, part, place) for part in parts]
+
+
+def load_network(
+    settings: ModelSettings,
+    feature_shape: Sequence[int],
+    n_genres: int,
+    arrays: Mapping[str, NDArray[Any]],
+    place: Path,
+) -> BagNetwork:
+    """Build the network of a saved model, ready to predict.
+
+    Parameters
+    ----------
+    settings, feature_shape, n_genres
+        As in `build_network`.
+    arrays : mapping of str to array
+        Its weights.
+    place : Path
+        Of the description, for messages.
+
+    Raises
+    ------
+    DataError
+        If the weights are not those of such a network.
+    """
+    try:
+        with torch.device("meta"):  # shapes without memory: a file cannot ask for what it lacks
+            network = build_network(settings, feature_shape, n_genres)
+    except ConfigError as error:
+        raise DataError(
+            f"{place} is damaged ({error}); copy the model again, or train again"
+        ) from error
+    blank = network.state_dict()
+    wanted = {name: tuple(value.shape) for name, value in blank.items()}
+    found = {name: array.shape for name, array in arrays.items()}
+    if wanted != found:
+        wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
+        raise DataError(
+            f"the weights do not fit {place}: {len(wrong)} differ (first: {wrong[0]} has the shape "
+            f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
+            "train again"
+        )
+    tensors = {name: torch.tensor(array, dtype=blank[name].dtype) for name, array in arrays.items()}
+    network.load_state_dict(tensors, assign=True)
+    return network.eval()
+
+
+def fit_networks(
+    features: FeatureStore,
+    bags: Bags,
+    valid: Bags | None,
+    settings: tuple[ModelSettings, TrainingSettings],
+    device: torch.device,
+    *,
+    link: str,
+    networks: list[BagNetwork],
+    history: list[Row],
+    progress: Progress | None,
+    checkpoint: Path | str | None,
+) -> Finished:
+    """Train as many networks as the settings say, tune their heads and calibrate them.
+
+    Parameters
+    ----------
+    features, bags, valid, progress, checkpoint
+        As in `NeuralClassifier.fit`; the state of a second network and of further ones is kept in
+        folders inside that of the first.
+    settings : (ModelSettings, TrainingSettings)
+    device : torch.device
+    link : {"softmax", "sigmoid", "none"}
+    networks : list
+        Gets each network that has been trained for an epoch.
+    history : list
+        Gets their rows; of several networks with the number of each, ``network``, from 1.
+    """
+    model, training = settings
+    ranks = current()
+    notes: tuple[str, ...] = ()
+    for number, one in enumerate(members(training), start=1):
+        several = {"network": number} if training.n_networks > 1 else {}
+        place = Path(checkpoint or "") / f"network-{number}" if number > 1 else checkpoint or ""
+        rows: list[Row] = []
+        with reproducible(one, device):
+            network, reader = prepare(features, bags, valid, model, device)
+            kept = Checkpoint.of(place, network, features.spec, bags, valid, (model, one))
+            ranks.agree("training", kept.identity)
+            try:
+                with inputs_once(network, reader) as ready:
+                    told = train(
+                        network,
+                        ready,
+                        bags,
+                        settings=one,
+                        history=rows,
+                        valid=valid,
+                        true_query=model.query == "true",
+                        progress=_named(progress, several),
+                        checkpoint=None if checkpoint is None else kept,
+                    )
+            finally:
+                if rows:
+                    networks.append(network)
+                history += [{**several, **row} for row in rows]
+        who = f"network {number}: " if several else ""
+        notes += tuple(who + note for note in told)
+    with reproducible(training, device):
+        done = finish(networks, reader, bags, valid, training, link=link)
+    return done._replace(notes=notes + done.notes)
+
+
+def _named(progress: Progress | None, several: Mapping[str, float]) -> Progress | None:
+    """Say of each row of which network it is."""
+    if progress is None or not several:
+        return progress
+    tell: Callable[[Mapping[str, float]], None] = progress
+    return lambda row: tell({**several, **row})
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,7 @@ from ..bags import gather
 from ..errors import DataError, first_few
 from ..features.store import FeatureStore
 from .encoders import Encoder
-from .inputs import N_QUANTILES, moment_shape
-from .network import BagNetwork, Encoded
+from .network import N_QUANTILES, BagNetwork, Encoded, moment_shape
 from .settings import TrainingSettings
 
 BUDGET = 2_000_000_000  # bytes of a training step, in float32 on a CPU

@@ -121,7 +121,7 @@ class ModelSettings(Choosing):
     ``"mean"``, ``"max"`` and ``"scalar"`` have none.
     """
     spread: bool = True
-    """Read beside the pooled segments of a bag how far they are apart, see `matt.models.spread`.
+    """Read beside the pooled segments of a bag how far they are apart, see `matt.models.network`.
     Encoders of maps have none of it, nor has ``tanh_pooled``.
     """
     attention_dim: AtLeastOne = 128
