@@ -79,17 +79,17 @@ DOUBT = 0.01  # a default may not be worse by more
 def shown(row: Standing, key: str) -> Cell:
     """Mean and deviation on test, where the score is defined on every split."""
     found = mean_of(row.values(key, "test"))
-    return found.spread if found.n == len(found.each) else None
+    return found.mean_and_sd if found.n == len(found.each) else None
 
 
 OVERVIEW = (
     Column("data"),
     Column("splits", "int"),
-    Column("macro-F1", "spread"),
+    Column("macro-F1", "mean and sd"),
     Column("less best control", "difference"),
     Column("less own control", "difference"),
     Column("tracks alone, less own control alone", "difference"),
-    Column("tail recall", "spread"),
+    Column("tail recall", "mean and sd"),
 )
 
 
@@ -121,10 +121,10 @@ def table_of(setting: Setting, study: Study) -> Table:
 KEYS = ("accuracy", "macro_f1", "tail_recall")
 COLUMNS = (
     Column("row"),
-    Column("accuracy", "spread"),
-    Column("macro-F1", "spread"),
-    Column("tail recall", "spread"),
-    Column("macro-F1, tracks alone", "spread"),
+    Column("accuracy", "mean and sd"),
+    Column("macro-F1", "mean and sd"),
+    Column("tail recall", "mean and sd"),
+    Column("macro-F1, tracks alone", "mean and sd"),
     Column("macro-F1 less best control", "difference"),
 )
 

@@ -25,9 +25,9 @@ PRIORS = {
 COLUMNS = (
     Column("data"),
     Column("prior"),
-    Column("accuracy", "spread"),
-    Column("macro-F1", "spread"),
-    Column("tail recall", "spread"),
+    Column("accuracy", "mean and sd"),
+    Column("macro-F1", "mean and sd"),
+    Column("tail recall", "mean and sd"),
     Column("macro-F1 less none given", "difference"),
 )
 REPEATS = 10
@@ -69,5 +69,5 @@ def _scores(setting: Setting, out: Path) -> tuple[dict[str, list[Scores]], float
         test = Bags.from_tracks(split.tracks, by=data.bags, split="test")
         for name, prior in PRIORS.items():
             predictions = model.predict(data.features, split.tracks, test, prior=prior)
-            found[name].append(score(predictions, unit="spread"))
+            found[name].append(score(predictions, unit="track_of_bag"))
     return found, overlap(data.tracks, [split.tracks for split in splits])

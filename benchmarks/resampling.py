@@ -78,7 +78,7 @@ def claims() -> list[Claim]:
     """Equal rounds beside scikit-learn; and the full number of rounds beside scikit-learn's few."""
     facts = {"n_tracks": N_TRACKS, "n_bags": N_BAGS, "n_genres": N_GENRES}
     found = []
-    for unit, n in (("bag", N_BAGS), ("spread", N_TRACKS)):
+    for unit, n in (("bag", N_BAGS), ("track_of_bag", N_TRACKS)):
         found.append(
             Claim(
                 claim=f"Bootstrap of all metrics over artists, {FEWER} rounds of {n:,} items",
@@ -95,9 +95,9 @@ def claims() -> list[Claim]:
             claim=f"Bootstrap of all metrics over artists, {ROUNDS:,} rounds of {N_TRACKS:,} items",
             peer=f"{FEWER} rounds of a loop with scikit-learn's metrics",
             goal=1,
-            ours=partial(ours, "spread", ROUNDS),
-            theirs=partial(by_scikit_learn, "spread", FEWER),
-            before=partial(resampled, "spread"),
+            ours=partial(ours, "track_of_bag", ROUNDS),
+            theirs=partial(by_scikit_learn, "track_of_bag", FEWER),
+            before=partial(resampled, "track_of_bag"),
             facts={**facts, "rounds": ROUNDS, "rounds_of_peer": FEWER},
         )
     )

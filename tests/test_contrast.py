@@ -27,7 +27,7 @@ def made(**more):
 
 def test_the_best_comes_first_and_is_compared_with_the_first_that_was_named():
     found = contrast(made(), rounds=49, seed=3)
-    scores = [score(made()[row.name], unit="spread").macro_f1 for row in found]
+    scores = [score(made()[row.name], unit="track_of_bag").macro_f1 for row in found]
     assert [row.scores.macro_f1 for row in found] == scores == sorted(scores, reverse=True)
     assert [row.rank for row in found] == [1, 2, 3]
     assert [row.name for row in found if row.difference is None] == ["weak"]
@@ -112,7 +112,7 @@ def test_holm_is_what_its_definition_says(values):
 
 
 def test_confused_pairs_are_those_of_the_matrix():
-    some = score(made()["weak"], unit="spread")
+    some = score(made()["weak"], unit="track_of_bag")
     table = pair_table(some, most=5)
     confusion = some.confusion.copy()
     np.fill_diagonal(confusion, 0)

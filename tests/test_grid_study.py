@@ -93,7 +93,7 @@ def test_scores_are_those_of_the_row_fitted_by_hand(tmp_path):
                 model = fit_row(row, store, split, seed=seed)
                 bags = Bags.from_tracks(split, by="album", split=part)
                 predictions = predict_row(row, model, store, split, bags)
-                values.append(score(predictions, unit="spread").macro_f1)
+                values.append(score(predictions, unit="track_of_bag").macro_f1)
             assert found[row.name][f"{before}macro-F1"]["mean"] == pytest.approx(np.mean(values))
 
 
@@ -158,7 +158,7 @@ def planted(material, cell):
         said = bags.labels if right else 1 - bags.labels
         rows = tracks.take(tracks.rows(bags.track_ids))
         made[part] = Predictions(bags, rows, np.eye(2, dtype=np.float32)[said])
-    return {**made, ALONE: made["test"].spread()}
+    return {**made, ALONE: made["test"].per_track()}
 
 
 @pytest.mark.parametrize("test", [False, True])

@@ -43,7 +43,7 @@ seeds = st.integers(0, 99)
 
 
 @settings(max_examples=25)
-@given(seeds, st.sampled_from(["bag", "spread"]), st.sampled_from([None, 0]))
+@given(seeds, st.sampled_from(["bag", "track_of_bag"]), st.sampled_from([None, 0]))
 def test_weighted_metrics_agree_with_scikit_learn(seed, unit, decimals):
     """With decimals=0 nearly all scores are tied."""
     some = predictions(catalogue(seed), seed, decimals=decimals)
@@ -88,7 +88,7 @@ def test_weighted_metrics_agree_with_scikit_learn(seed, unit, decimals):
                 assert told[f"below_200_top_{k}"] == pytest.approx(top)
 
 
-@pytest.mark.parametrize("unit", ["bag", "spread"])
+@pytest.mark.parametrize("unit", ["bag", "track_of_bag"])
 @pytest.mark.parametrize(
     "some",
     [
@@ -151,7 +151,7 @@ def test_tracks_without_artist_stay_with_their_bag():
     bags = Bags([0, 1, 2, 3, 4, 5], [0, 2, 4, 5, 6], [0, 1, 0, 1], ("A", "B"))
     some = Predictions(bags, tracks, np.eye(2, dtype=np.float32)[[0, 1, 0, 1]])
     assert items_of(some).artist.tolist() == [0, 1, 2, 0]
-    assert items_of(some, unit="spread").artist.tolist() == [0, 0, 1, 1, 2, 0]
+    assert items_of(some, unit="track_of_bag").artist.tolist() == [0, 0, 1, 1, 2, 0]
 
 
 def test_intervals_cover_what_is_true_if_artists_are_what_moves():
@@ -204,7 +204,7 @@ def pair(seed=0, skills=(1.5, 1.5), **more):
     return [predictions(tracks, i, skill=skill) for i, skill in enumerate(skills)]
 
 
-@pytest.mark.parametrize("unit", ["bag", "spread"])
+@pytest.mark.parametrize("unit", ["bag", "track_of_bag"])
 def test_a_model_does_not_differ_from_itself(unit):
     some = predictions(catalogue(1))
     made = paired_bootstrap(some, some, unit=unit, rounds=19)
@@ -240,7 +240,7 @@ def test_differences_turn_their_sign_with_the_order_of_the_models():
         np.testing.assert_allclose(back.rounds[name], -there.rounds[name], atol=1e-12)
     flips = sign_flip(one, two, rounds=49), sign_flip(two, one, rounds=49)
     assert flips[0] == pytest.approx(flips[1], nan_ok=True)
-    ours, theirs = (bootstrap(some, unit="spread", rounds=49) for some in (one, two))
+    ours, theirs = (bootstrap(some, unit="track_of_bag", rounds=49) for some in (one, two))
     lone = ours.rounds["accuracy"] - theirs.rounds["accuracy"]
     np.testing.assert_allclose(there.rounds["accuracy"], lone)  # the same resamples
 
@@ -263,7 +263,7 @@ def test_rows_and_genres_are_matched_by_id_and_name():
     bags = Bags(bags.track_ids, bags.offsets, labels, genres, TRAIN[order])
     moved = Predictions(bags, tracks, two.logits[:, order])
     moved = moved.take(np.random.default_rng(6).permutation(len(moved)))
-    for unit in ("bag", "spread"):
+    for unit in ("bag", "track_of_bag"):
         expected = paired_bootstrap(one, two, unit=unit, rounds=19)
         found = paired_bootstrap(one, moved, unit=unit, rounds=19)
         for name in HEADLINE:
@@ -274,9 +274,9 @@ def test_a_track_model_is_compared_track_by_track():
     tracks = catalogue(4)
     album, alone = predictions(tracks), predictions(tracks, by="track")
     made = paired_bootstrap(album, alone, rounds=9)
-    ours, theirs = score(album, unit="spread"), score(alone)
+    ours, theirs = score(album, unit="track_of_bag"), score(alone)
     assert made.estimates["macro_f1"] == pytest.approx(ours.macro_f1 - theirs.macro_f1)
-    with pytest.raises(DataError, match=r'in other bags .* use unit="spread"'):
+    with pytest.raises(DataError, match=r'in other bags .* use unit="track_of_bag"'):
         paired_bootstrap(album, alone, unit="bag")
 
 
@@ -310,7 +310,7 @@ def test_several_genres_are_compared_by_their_ranks():
     ],
     ids=["tracks", "labels", "genres", "several genres"],
 )
-@pytest.mark.parametrize("unit", ["bag", "spread"])
+@pytest.mark.parametrize("unit", ["bag", "track_of_bag"])
 def test_predictions_of_something_else_are_refused(second, message, unit):
     tracks = catalogue(7, unknown=0)
     for compare in (paired_bootstrap, sign_flip):
@@ -417,9 +417,9 @@ def test_differences_that_say_nothing():
     one = mean_of([0.25, math.nan])
     assert (one.value, one.n, one.interval) == (0.25, 1, None)
     assert np.isnan([one.low, one.high, one.p, one.sd]).all()
-    assert one.spread == pytest.approx((0.25, math.nan), nan_ok=True)
+    assert one.mean_and_sd == pytest.approx((0.25, math.nan), nan_ok=True)
     for nothing in (mean_of([]), mean_of([math.nan] * 3), NOTHING):
-        assert (nothing.n, nothing.interval, nothing.spread) == (0, None, None)
+        assert (nothing.n, nothing.interval, nothing.mean_and_sd) == (0, None, None)
         assert (nothing.difference, nothing.effect, nothing.sign) == (None, None, 0)
     for wrong in ({"ratio": -1}, {"ratio": math.nan}, {"within": (1, 0)}):
         with pytest.raises(ConfigError, match=r"ratio .* has to be 0"):
@@ -540,7 +540,7 @@ def over_seeds(n, **settings):
 def test_a_single_repeat_is_the_bootstrap_of_it():
     made = over_seeds(1)
     found = Repeated.of(made, rounds=ROUNDS, seed=7)
-    known = bootstrap(made["0"], unit="spread", rounds=ROUNDS, seed=7)
+    known = bootstrap(made["0"], unit="track_of_bag", rounds=ROUNDS, seed=7)
     for metric in ("accuracy", "macro_f1", "micro_ap", "tail_top_3"):
         mean = found.mean(metric)
         assert mean.value == known.estimates[metric]
@@ -561,7 +561,7 @@ def test_a_difference_of_single_repeats_is_the_paired_bootstrap():
 def test_the_mean_over_seeds_is_drawn_on_the_same_artists():
     made = over_seeds(3)
     found = Repeated.of(made, rounds=ROUNDS).mean("accuracy")
-    parts = [bootstrap(p, unit="spread", rounds=ROUNDS) for p in made.values()]
+    parts = [bootstrap(p, unit="track_of_bag", rounds=ROUNDS) for p in made.values()]
     rounds = np.mean([part.rounds["accuracy"] for part in parts], axis=0)
     assert found.value == pytest.approx(np.mean([p.estimates["accuracy"] for p in parts]))
     np.testing.assert_allclose((found.low, found.high), np.quantile(rounds, (0.025, 0.975)))
@@ -574,11 +574,11 @@ def test_repeats_of_other_tracks_have_an_interval_over_splits():
     assert found.method == SPLITS
     for metric in ("accuracy", "macro_f1", "micro_ap", "log_loss"):
         mean = found.mean(metric)
-        each = [score(some, unit="spread") for some in made.values()]
+        each = [score(some, unit="track_of_bag") for some in made.values()]
         assert mean.each == tuple(getattr(one, metric) for one in each)  # the very scores
         known = mean_of(mean.each, ratio=0.25, within=range_of(metric))
         assert (mean.low, mean.high, mean.p) == (known.low, known.high, known.p)
-    sizes = [score(some, unit="spread").n for some in made.values()]
+    sizes = [score(some, unit="track_of_bag").n for some in made.values()]
     assert len(set(sizes)) > 1
     assert found.n == round(np.mean(sizes))
     one = Repeated.of({"0": made["0"]}, rounds=ROUNDS)
@@ -665,7 +665,7 @@ def test_what_is_undefined_has_no_interval():
 @given(st.sets(st.sampled_from(GENRES)))
 @settings(max_examples=15, deadline=None)
 def test_a_named_tail_is_those_genres_and_no_others(names):
-    items = items_of(predictions(TRACKS), unit="spread")
+    items = items_of(predictions(TRACKS), unit="track_of_bag")
     rare = with_tail(items, sorted(names))
     assert {GENRES[g] for g in np.flatnonzero(rare.train_counts < 100)} == names
     assert (rare.labels == items.labels).all()

@@ -285,7 +285,7 @@ def test_a_mixed_bag_is_scored_as_a_bag_and_as_tracks(mixed):
     bag = score(mixed)
     assert (bag.unit, bag.n, bag.n_unknown, bag.n_tail) == ("bag", 2, 1, 1)
     assert bag.accuracy == 1
-    spread = score(mixed, unit="spread")
+    spread = score(mixed, unit="track_of_bag")
     # Rock, Rock, Folk called Rock; Folk alone called Folk; Jazz called Folk; two unknown.
     assert (spread.unit, spread.n, spread.n_unknown, spread.n_tail) == ("bag over tracks", 5, 2, 2)
     np.testing.assert_array_equal(spread.confusion, [[2, 0, 0], [1, 1, 0], [0, 1, 0]])
@@ -299,7 +299,7 @@ def test_a_mixed_bag_is_scored_as_a_bag_and_as_tracks(mixed):
 
 def test_lone_tracks_are_tracks_in_either_unit():
     lone = predictions([0, 1, -1, 2], [1] * 4, best=[0, 0, 1, 2], bag_labels=[0, 1, -1, 2])
-    for unit in ("bag", "spread"):
+    for unit in ("bag", "track_of_bag"):
         scores = score(lone, unit=unit)
         assert (scores.unit, scores.n, scores.n_unknown) == ("track", 3, 1)
         assert scores.accuracy == 2 / 3
@@ -363,8 +363,12 @@ def test_what_is_undefined_has_a_reason(bag_labels, fewer_than, undefined, reaso
 
 
 def test_an_unknown_unit_is_refused(mixed):
-    with pytest.raises(ConfigError, match=r"unknown unit 'spred'; did you mean 'spread'\?"):
-        score(mixed, unit="spred")
+    with pytest.raises(ConfigError, match=r"unknown unit 'trak'; did you mean 'track'\?"):
+        score(mixed, unit="trak")
+
+
+def test_the_earlier_spelling_of_a_unit_is_read(mixed):
+    assert score(mixed, unit="spread") == score(mixed, unit="track_of_bag")
 
 
 def test_majority_says_the_largest_training_genre(mixed):
@@ -373,7 +377,7 @@ def test_majority_says_the_largest_training_genre(mixed):
     np.testing.assert_allclose(
         control.probabilities, np.tile((TRAIN + 0.5) / (TRAIN + 0.5).sum(), (3, 1)), rtol=1e-5
     )
-    scores = score(control, unit="spread")
+    scores = score(control, unit="track_of_bag")
     assert scores.accuracy == 2 / 5
     assert scores.macro_f1 == pytest.approx((2 * 2 / (2 + 5)) / 3)
     assert scores.tail_recall == 0

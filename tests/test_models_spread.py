@@ -87,7 +87,7 @@ def test_what_has_none(settings):
     shape = (96, 1366) if settings.get("encoder") else (F,)
     network = build_network(ModelSettings(**settings), shape, G)
     assert network.spread is None
-    assert not any("spread" in name for name, _ in network.named_parameters())
+    assert not any("track_of_bag" in name for name, _ in network.named_parameters())
 
 
 @pytest.fixture(scope="module")

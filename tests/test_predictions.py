@@ -106,7 +106,7 @@ def test_only_lone_tracks_can_be_averaged():
 
 def test_spread_scores_each_track_under_its_own_label():
     album = make()
-    tracks = album.spread()
+    tracks = album.per_track()
     assert album.labels.tolist() == [0, 0]  # Folk and Rock tie in votes and counts: the first
     assert tracks.labels.tolist() == [0, 2, -1, 2, 0]
     np.testing.assert_array_equal(tracks.logits, album.logits[[0, 0, 1, 1, 1]])

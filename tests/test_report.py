@@ -123,7 +123,12 @@ def test_what_is_no_png_is_refused():
 
 
 def test_numbers_stand_to_the_right_with_their_heading():
-    columns = (Column("genre"), Column("tail", "flag"), Column("F1", "spread"), Column("n", "int"))
+    columns = (
+        Column("genre"),
+        Column("tail", "flag"),
+        Column("F1", "mean and sd"),
+        Column("n", "int"),
+    )
     table = Table("T", columns, (("Rock", False, (0.5, 0.25), 1200),))
     page = Page(render_report(title="t", sections=[Section("s", [table])]))
     looks = {

@@ -309,7 +309,7 @@ def test_a_csv_of_a_track_model_scores_as_the_model_itself(runs, tmp_path):
     (subject,), _ = open_subjects([path], run.tracks())
     made = subject.tables(rounds=0)["scores"].to_json()["rows"]
     expected = run.predictions("test-alone").average_over(run.predictions("test").bags)
-    for row, unit in zip(made[:2], ("bag", "spread"), strict=True):
+    for row, unit in zip(made[:2], ("bag", "track_of_bag"), strict=True):
         scores = score(expected, unit=unit)
         assert row["unit"] == scores.unit
         assert row["macro-F1"] == pytest.approx(scores.macro_f1)

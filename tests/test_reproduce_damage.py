@@ -97,20 +97,20 @@ def test_every_condition_scores_the_same_tracks():
     assert list(made) == [condition.part for condition in CONDITIONS]
     wanted = sorted(TEST.track_ids)
     for part, predictions in made.items():
-        assert sorted(predictions.spread().bags.track_ids) == wanted, part
-        assert score(predictions, unit="spread").n == 8
+        assert sorted(predictions.per_track().bags.track_ids) == wanted, part
+        assert score(predictions, unit="track_of_bag").n == 8
     # Bags of one genre each lose nothing by being cut or by standing alone ...
     for condition in CONDITIONS:
         if condition.kind != "wrong":
-            assert score(made[condition.part], unit="spread").accuracy == 1
+            assert score(made[condition.part], unit="track_of_bag").accuracy == 1
     # ... but a bag that says what its first track is errs about those that came from elsewhere.
-    assert score(made["wrong-100"], unit="spread").accuracy < 1
+    assert score(made["wrong-100"], unit="track_of_bag").accuracy < 1
 
 
 def test_a_cut_bag_speaks_for_all_its_tracks():
     made = dict(damaged(by_vote, TRACKS, TEST, seed=0))["cut-1"]
     assert made.bags.sizes.tolist() == TEST.sizes.tolist()
-    assert len(made.spread()) == len(TEST.track_ids)
+    assert len(made.per_track()) == len(TEST.track_ids)
 
 
 def test_damage_is_drawn_by_the_seed():

@@ -38,7 +38,7 @@ def bench_of_runs(runs, **settings):
     return Bench(lambda feature_set, model, part: by_split, **settings)
 
 
-@pytest.mark.parametrize("unit", ["spread", "bag"])
+@pytest.mark.parametrize("unit", ["track_of_bag", "bag"])
 def test_one_run_is_the_bootstrap_of_the_evaluation(unit):
     predictions = made(3)
     whole = bootstrap(predictions, unit=unit, rounds=200)
@@ -54,20 +54,20 @@ def test_one_run_is_the_bootstrap_of_the_evaluation(unit):
 def test_seeds_of_one_split_share_their_artists():
     runs = [made(seed) for seed in (1, 2, 3)]
     found = bench_of_runs(runs, rounds=300).row("mfcc", "MLP").mean("accuracy")
-    values = [score(run, unit="spread").accuracy for run in runs]
+    values = [score(run, unit="track_of_bag").accuracy for run in runs]
     assert found.value == pytest.approx(np.mean(values))
     assert found.sd == pytest.approx(np.std(values, ddof=1))
-    each = [bootstrap(run, unit="spread", rounds=300).rounds["accuracy"] for run in runs]
+    each = [bootstrap(run, unit="track_of_bag", rounds=300).rounds["accuracy"] for run in runs]
     assert found.interval == pytest.approx(np.quantile(np.mean(each, axis=0), [0.025, 0.975]))
 
 
 def test_splits_of_other_tracks_have_a_t_interval():
     runs = [made(seed, first=100 * seed) for seed in (1, 2, 3, 4)]
     row = bench_of_runs(runs, ratio=0.25).row("mfcc", "MLP")
-    values = [score(run, unit="spread").macro_f1 for run in runs]
+    values = [score(run, unit="track_of_bag").macro_f1 for run in runs]
     over = mean_of(values, ratio=0.25, within=(0, 1))
     assert row.mean("macro_f1") == over
-    assert row.n == round(np.mean([score(run, unit="spread").n for run in runs]))
+    assert row.n == round(np.mean([score(run, unit="track_of_bag").n for run in runs]))
 
 
 def test_a_tail_may_differ_from_split_to_split():
@@ -75,8 +75,8 @@ def test_a_tail_may_differ_from_split_to_split():
     rarest = {id(run): run.genres[number] for number, run in enumerate(runs)}
     row = bench_of_runs(runs).row("mfcc", "MLP", tail=lambda run: (rarest[id(run)],))
     for number, (run, recall) in enumerate(zip(runs, row.mean("tail_recall").each, strict=True)):
-        assert recall == score(run, unit="spread").genres[number].recall
-    n = [score(run, unit="spread").genres[number].n for number, run in enumerate(runs)]
+        assert recall == score(run, unit="track_of_bag").genres[number].recall
+    n = [score(run, unit="track_of_bag").genres[number].n for number, run in enumerate(runs)]
     assert row.n_of("tail") == round(np.mean(n))
 
 
@@ -85,7 +85,7 @@ def test_lone_tracks_are_those_of_bags_of_one(seed):
     predictions = made(seed, n=20)
     sizes = predictions.bags.sizes
     expected = sorted(predictions.bags.track_ids[np.repeat(sizes == 1, sizes)].tolist())
-    alone = predictions.spread()
+    alone = predictions.per_track()
     for some in (predictions, alone):
         found = only_of_one(some, predictions)
         assert expected == ([] if found is None else sorted(found.tracks.track_id.tolist()))

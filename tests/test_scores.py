@@ -25,7 +25,7 @@ def mixed():
 
 
 def test_sizes_by_hand_in_either_unit():
-    bag, spread = by_size(mixed()), by_size(mixed(), unit="spread")
+    bag, spread = by_size(mixed()), by_size(mixed(), unit="track_of_bag")
     assert list(bag) == list(spread) == ["1", "2-3", "4-9", "10+"]
     assert [s.n for s in bag.values()] == [1, 1, 1, 1]
     assert [s.n for s in spread.values()] == [1, 2, 4, 11]
@@ -35,7 +35,7 @@ def test_sizes_by_hand_in_either_unit():
     assert bag["4-9"].n_artists == 1
 
 
-@given(st.integers(0, 99), st.sampled_from(["bag", "spread"]))
+@given(st.integers(0, 99), st.sampled_from(["bag", "track_of_bag"]))
 def test_sizes_divide_the_items(seed, unit):
     some = predictions(catalogue(seed), seed)
     whole, parts = score(some, unit=unit), by_size(some, unit=unit)
@@ -63,7 +63,7 @@ def test_lone_tracks_are_told_apart_by_their_albums():
 
 def test_shots_by_hand():
     some = predictions(catalogue(2))
-    spread = some.spread()
+    spread = some.per_track()
     known = spread.labels >= 0
     y, p = spread.labels[known], spread.probabilities[known]
     shots = {shot.name: shot for shot in by_shot(some)}
@@ -96,7 +96,7 @@ def test_the_edges_of_shots(n_train, name):
 
 def test_intervals_of_shots_are_those_of_the_bootstrap():
     some = predictions(catalogue(3))
-    made = bootstrap(some, unit="spread", rounds=49, seed=2)
+    made = bootstrap(some, unit="track_of_bag", rounds=49, seed=2)
     for shot in by_shot(some, rounds=49, seed=2):
         assert shot.intervals["recall"] == made.interval(f"{shot.name}_recall")
         assert shot.intervals["top_3"] == made.interval(f"{shot.name}_top_3")

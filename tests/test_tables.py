@@ -29,7 +29,7 @@ EVERY_KIND = {  # cell, as shown
     "number": (0.012345, "0.0123"),
     "share": (0.6826, ".683"),
     "signed": (0.184, "+0.18"),
-    "spread": ((0.6834, 0.0209), ".683 ± .02"),
+    "track_of_bag": ((0.6834, 0.0209), ".683 ± .02"),
     "interval": ((0.612, 0.744), ".61-.74"),
     "signed interval": ((-0.0184, 0.0052), "-.018 to +.005"),
     "difference": ((-0.0184, 0.013), "-.018 ± .013"),
@@ -39,7 +39,7 @@ FLAGS = ("flag", "alarm")
 UNDEFINED = {
     **{kind: None for kind in KINDS},
     **{kind: False for kind in FLAGS},
-    **{"share": NAN, "spread": (NAN, NAN), "effect": (NAN, NAN, NAN)},
+    **{"share": NAN, "track_of_bag": (NAN, NAN), "effect": (NAN, NAN, NAN)},
 }
 
 
@@ -62,7 +62,7 @@ def test_every_kind_is_shown():
     assert first == [shown for _, shown in EVERY_KIND.values()]
     assert second == ["" if kind in FLAGS else "-" for kind in EVERY_KIND]
     assert Column("gain", "effect").show((0.25, NAN, NAN)) == "+.250"
-    assert Column("F1", "spread").show((0.25, NAN)) == ".250"  # a single split
+    assert Column("F1", "mean and sd").show((0.25, NAN)) == ".250"  # a single split
     assert Column("F1", "share").show(1.0) == "1.000"
     assert Column("gain", "difference").show((0.25, NAN)) == "+.250"
     assert Column("gain", "signed").show(-0.184) == "-0.18"
@@ -75,19 +75,22 @@ def test_json_survives_a_strict_writer():
     assert document["columns"][5] == {"name": "share", "kind": "share"}
     defined, undefined = document["rows"]
     assert defined["share"] == 0.6826
-    assert defined["spread"] == {"mean": 0.6834, "sd": 0.0209}
+    assert defined["track_of_bag"] == {"mean": 0.6834, "sd": 0.0209}
     assert defined["interval"] == {"low": 0.612, "high": 0.744}
     assert defined["signed interval"] == {"low": -0.0184, "high": 0.0052}
     assert defined["effect"] == {"difference": -0.0184, "low": -0.0412, "high": 0.0052}
     assert undefined == {kind: False if kind in FLAGS else None for kind in KINDS}
-    single = Table("", (Column("F1", "spread"),), (((0.5, NAN),),)).to_json()
+    single = Table("", (Column("F1", "mean and sd"),), (((0.5, NAN),),)).to_json()
     assert single["rows"] == [{"F1": {"mean": 0.5, "sd": None}}]
 
 
 def test_csv_keeps_all_digits():
     rows = list(csv.DictReader(io.StringIO(every_kind().to_csv())))
     assert float(rows[0]["share"]) == 0.6826
-    assert (float(rows[0]["spread mean"]), float(rows[0]["spread sd"])) == (0.6834, 0.0209)
+    assert (float(rows[0]["mean and sd mean"]), float(rows[0]["mean and sd sd"])) == (
+        0.6834,
+        0.0209,
+    )
     assert (float(rows[0]["interval low"]), float(rows[0]["interval high"])) == (0.612, 0.744)
     assert rows[0]["int"] == "12345"
     assert float(rows[0]["effect low"]) == -0.0412
@@ -149,7 +152,7 @@ def test_a_narrow_terminal_folds_names_and_cuts_nothing(name, width):
 
 
 def test_names_and_numbers_stay_whole_where_a_table_is_wider_than_the_terminal():
-    columns = (Column("genre"), *(Column(f"score {i}", "spread") for i in range(9)))
+    columns = (Column("genre"), *(Column(f"score {i}", "mean and sd") for i in range(9)))
     printed = console_text(Table("T", columns, (("Electronic", *[(0.5, 0.02)] * 9),)), width=40)
     assert "Electronic" in printed
     assert printed.count(".500 ± .02") == 9
@@ -200,7 +203,7 @@ def predictions(seed, n=40, unknown=0):
 
 def test_scores_stand_with_unit_and_n():
     some = predictions(0, unknown=4)
-    bag, spread = score(some), score(some, unit="spread")
+    bag, spread = score(some), score(some, unit="track_of_bag")
     rows = [("MATT", bag), ("MATT", spread), ("majority", score(majority(some)))]
     table = score_table(rows)
     first, second, control = table.to_json()["rows"]
@@ -251,7 +254,7 @@ def test_differences_are_paired_by_split():
 
 
 def test_genres_from_common_to_rare():
-    scores = score(predictions(2), unit="spread")
+    scores = score(predictions(2), unit="track_of_bag")
     table = genre_table(scores)
     assert table.title == "By genre (40 items, unit: bag over tracks)"
     rows = table.to_json()["rows"]
@@ -268,7 +271,7 @@ def test_genres_from_common_to_rare():
 
 def test_scores_of_genres_fit_an_ordinary_terminal(monkeypatch):
     monkeypatch.setitem(globals(), "GENRES", ("Electronica", "Folk", "Jazz"))
-    table = genre_table(score(predictions(2), unit="spread"))
+    table = genre_table(score(predictions(2), unit="track_of_bag"))
     lines = console_text(table, width=80).splitlines()
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if line.startswith("Electronica "))

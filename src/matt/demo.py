@@ -234,11 +234,11 @@ def _compare(
             row = replace(row, bags=by)
             model = fit_row(row, features, split, seed=here)
             predictions = predict_row(row, model, features, split, test)
-            scores.setdefault(row.name, []).append(score(predictions, unit="spread"))
+            scores.setdefault(row.name, []).append(score(predictions, unit="track_of_bag"))
             name = f"{part}-split{number}-row{place}"
             run.save_predictions(name, predictions)
             run.save_history(model.history, f"history/{name}")
-        scores["control: majority class"].append(score(majority(predictions), unit="spread"))
+        scores["control: majority class"].append(score(majority(predictions), unit="track_of_bag"))
     tell(f"{part}: training", total, total, "")
     return scores, overlap(tracks, parted)
 

@@ -188,7 +188,7 @@ def draw(
     model: str = BAG_MODEL,
 ) -> list[Picture]:
     """Pictures of a run: files under ``plots``, and the same for its report."""
-    scores = score(predictions, unit="spread")
+    scores = score(predictions, unit="track_of_bag")
     tail = np.array([genre.tail for genre in scores.genres])
     distribution = plots.genre_distribution(predictions.train_counts, predictions.genres, tail=tail)
     figures = {"genres": (distribution, "Training tracks of each genre, the tail in its colour.")}

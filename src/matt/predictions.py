@@ -197,7 +197,7 @@ class Predictions:
             self.link,
         )
 
-    def spread(self) -> Predictions:
+    def per_track(self) -> Predictions:
         """One row a track, with its bag's logits, scored under the *track's own* label."""
         return Predictions(
             singletons(self.tracks, self.bags),

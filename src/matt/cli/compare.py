@@ -59,8 +59,8 @@ def compare(
         typer.Option(help="Of runs: the one that others are compared with; by default the first."),
     ] = None,
     unit: Annotated[
-        str, typer.Option(help="Of runs: spread (track by track), bag or track.")
-    ] = "spread",
+        str, typer.Option(help="Of runs: track_of_bag (track by track), bag or track.")
+    ] = "track_of_bag",
     controls: Annotated[bool, typer.Option(help="Of runs: rank their controls, too.")] = True,
     tracks: TracksOf = None,
     link: Link = None,

@@ -56,7 +56,7 @@ def contrast(
     made: Mapping[str, Predictions],
     *,
     baseline: str | None = None,
-    unit: str = "spread",
+    unit: str = "track_of_bag",
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> tuple[Standing, ...]:
@@ -68,7 +68,7 @@ def contrast(
         By name, of the same test tracks.
     baseline : str, optional
         What the others are compared with; by default the first.
-    unit : {"spread", "bag", "track"}
+    unit : {"track_of_bag", "bag", "track"}
         See `matt.evaluation.items.matched`.
     rounds, seed : int
         Of bootstrap and sign flips; 0 rounds for neither.

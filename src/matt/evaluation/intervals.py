@@ -87,7 +87,7 @@ class Mean:
         return _moments(self.each)[1]
 
     @property
-    def spread(self) -> tuple[float, float] | None:
+    def mean_and_sd(self) -> tuple[float, float] | None:
         """Mean and standard deviation, as tables hold them."""
         return (self.value, self.sd) if self.n else None
 
@@ -309,7 +309,7 @@ def bootstrap(
     Parameters
     ----------
     predictions : Predictions or Items
-    unit : {"bag", "spread", "track"}
+    unit : {"bag", "track_of_bag", "track"}
         As in `score`; of `Items`, theirs.
     rounds : int >= 1
     seed : int
@@ -369,7 +369,7 @@ def paired_bootstrap(
     first: Predictions,
     second: Predictions,
     *,
-    unit: str = "spread",
+    unit: str = "track_of_bag",
     rounds: int = ROUNDS,
     seed: int = 0,
     confidence: float = CONFIDENCE,
@@ -384,8 +384,8 @@ def paired_bootstrap(
     ----------
     first, second : Predictions
         Of the same tracks, matched by track id and by the names of genres.
-    unit : {"spread", "bag", "track"}
-        ``"spread"`` compares track by track, whatever the bags; ``"bag"`` needs the same bags.
+    unit : {"track_of_bag", "bag", "track"}
+        ``"track_of_bag"`` compares track by track, whatever the bags; ``"bag"`` needs equal bags.
     rounds, seed, confidence, fewer_than
         As in `bootstrap`; the tail is the first's.
 
@@ -405,7 +405,7 @@ def sign_flip(
     first: Predictions,
     second: Predictions,
     *,
-    unit: str = "spread",
+    unit: str = "track_of_bag",
     rounds: int = ROUNDS,
     seed: int = 0,
     fewer_than: int | None = None,
@@ -501,7 +501,7 @@ class Repeated:
         cls,
         predictions: Mapping[str, Predictions],
         *,
-        unit: str = "spread",
+        unit: str = "track_of_bag",
         like: Mapping[str, Predictions] | None = None,
         tail: Tail | None = None,
         rounds: int = ROUNDS,
@@ -515,7 +515,7 @@ class Repeated:
         predictions : dict of str to Predictions
             By the name of the repeat. The same object for several repeats, of a model without
             randomness, is resampled once.
-        unit : {"spread", "bag", "track"}
+        unit : {"track_of_bag", "bag", "track"}
         like : dict of str to Predictions, optional
             Of the same tracks and repeats: whose artists count, for bags that were mixed up.
         tail : sequence of str, or callable, optional

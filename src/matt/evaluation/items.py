@@ -18,7 +18,8 @@ from ..predictions import Predictions
 from ..tracks import relabel
 from .metrics import truth_of
 
-UNITS = ("bag", "spread", "track")
+UNITS = ("bag", "track_of_bag", "track")
+_EARLIER = {"spread": "track_of_bag"}  # read for one version
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +116,8 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
     Parameters
     ----------
     predictions : Predictions
-    unit : {"bag", "spread", "track"}
-        ``"bag"``: a bag under its own label. ``"spread"``: each track under the *track's own*
+    unit : {"bag", "track_of_bag", "track"}
+        ``"bag"``: a bag under its own label. ``"track_of_bag"``: each track under the *track's own*
         label, with the prediction of its bag. ``"track"``: a lone track, predicted alone. Where
         every bag is a lone track all three are the same, and the result says ``"track"``.
 
@@ -128,22 +129,23 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
         If the unit is ``"track"``, but bags were predicted.
     """
     check_arguments(predictions=(predictions, Predictions))
+    unit = _EARLIER.get(unit, unit)
     if unit not in UNITS:
         raise ConfigError(f"unknown unit {unit!r}; {did_you_mean(unit, UNITS)}")
     lone = bool((predictions.bags.sizes == 1).all())
     if unit == "track" and not lone:
         raise DataError(
             "these are predictions of bags, not of lone tracks; predict "
-            'Bags.from_tracks(tracks, by="track"), or score unit="spread"'
+            'Bags.from_tracks(tracks, by="track"), or score unit="track_of_bag"'
         )
-    spread = unit == "spread" and not lone
-    scored = predictions.spread() if spread else predictions
-    repeats = predictions.bags.sizes if spread else np.ones(len(predictions), np.int64)
+    each = unit == "track_of_bag" and not lone
+    scored = predictions.per_track() if each else predictions
+    repeats = predictions.bags.sizes if each else np.ones(len(predictions), np.int64)
     known = np.flatnonzero(scored.bags.known)
     track_id = scored.bags.track_ids[scored.bags.offsets[:-1]][known]
     values = scored.logits if scored.link == "none" else scored.probabilities
     return Items(
-        unit="track" if lone else "bag over tracks" if spread else "bag",
+        unit="track" if lone else "bag over tracks" if each else "bag",
         genres=scored.genres,
         train_counts=scored.train_counts,
         track_id=track_id,
@@ -159,7 +161,7 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
 
 
 def matched(
-    first: Predictions, second: Predictions, *, unit: str = "spread"
+    first: Predictions, second: Predictions, *, unit: str = "track_of_bag"
 ) -> tuple[Items, Items]:
     """Items of two predictions of the same tracks, in one order, with the artists of the first.
 
@@ -169,7 +171,7 @@ def matched(
     ----------
     first, second : Predictions
         The tail is the first's, by its training counts.
-    unit : {"spread", "bag", "track"}
+    unit : {"track_of_bag", "bag", "track"}
         See `items_of`. Predictions of other bags can only be compared track by track.
 
     Raises
@@ -275,6 +277,6 @@ def _same_bags(first: Predictions, second: Predictions) -> NDArray[np.int64]:
     if (there != np.repeat(which, sizes)).any() or (second.bags.sizes[which] != sizes).any():
         raise DataError(
             f"the same tracks are in other bags ({len(first):,} and {len(second):,}), so bags "
-            'cannot be compared; use unit="spread", which compares track by track'
+            'cannot be compared; use unit="track_of_bag", which compares track by track'
         )
     return which

@@ -181,10 +181,10 @@ def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None
     ----------
     predictions : Predictions
         One genre an item or several, with any link: scores that are no probabilities are ranked.
-    unit : {"bag", "spread", "track"}
-        What one item is. ``"bag"``: a bag under its own label. ``"spread"``: each track under the
-        *track's own* label, with the prediction of its bag; the result says ``"bag over tracks"``.
-        Large bags weigh more then, and a bag that mixes genres cannot be wholly right.
+    unit : {"bag", "track_of_bag", "track"}
+        What one item is. ``"bag"``: a bag under its own label. ``"track_of_bag"``: each track under
+        the *track's own* label, with the prediction of its bag; the result says ``"bag over
+        tracks"``. Large bags weigh more then, and a bag that mixes genres cannot be wholly right.
         ``"track"``: lone tracks. Where every bag is a lone track, so says the result.
     fewer_than : int, optional
         A genre is rare with fewer training tracks than this; `metrics.tail` has the default.
@@ -297,7 +297,7 @@ def by_size(
     Parameters
     ----------
     predictions : Predictions
-    unit : {"bag", "spread", "track"}
+    unit : {"bag", "track_of_bag", "track"}
         As in `score`.
     bags : Bags, optional
         Whose sizes count; by default those of the predictions. With it, tracks that are predicted
@@ -334,7 +334,7 @@ def by_size(
 def by_shot(
     predictions: Predictions | Items,
     *,
-    unit: str = "spread",
+    unit: str = "track_of_bag",
     rounds: int = 0,
     seed: int = 0,
     resampled: Resampled | None = None,
@@ -346,7 +346,7 @@ def by_shot(
     Parameters
     ----------
     predictions : Predictions or Items
-    unit : {"spread", "bag", "track"}
+    unit : {"track_of_bag", "bag", "track"}
         As in `score`.
     rounds, seed : int
         With rounds, recall and top k have the intervals of `bootstrap`.

@@ -126,7 +126,7 @@ def split_table(
     columns = [
         Column("model"),
         Column("unit"),
-        *(Column(heading, "spread") for heading in _HEADINGS.values()),
+        *(Column(heading, "mean and sd") for heading in _HEADINGS.values()),
     ]
     if against is not None:
         columns.append(Column("macro-F1 less control", "difference"))
@@ -138,7 +138,7 @@ def split_table(
         cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
         for key, heading in _HEADINGS.items():
             found = mean_of([getattr(s, key) for s in scores])
-            cell.append(found.spread)
+            cell.append(found.mean_and_sd)
             if 0 < found.n < len(scores):
                 partial.append(f"{name}: {heading} is of {found.n} of {len(scores)} splits.")
         if against is not None:
@@ -513,16 +513,16 @@ def overview(
     first = next(iter(made.values()))
     rows: list[tuple[str, Scores]] = []
     for name, predictions in made.items():
-        for unit in ("bag", "spread") if (predictions.bags.sizes > 1).any() else ("bag",):
+        for unit in ("bag", "track_of_bag") if (predictions.bags.sizes > 1).any() else ("bag",):
             rows.append(
                 (name, score_with_intervals(predictions, unit=unit, rounds=rounds, seed=seed))
             )
     constant = majority(first)
     rows += [
         (MAJORITY, score_with_intervals(constant, unit=unit, rounds=rounds, seed=seed))
-        for unit in (("bag", "spread") if (first.bags.sizes > 1).any() else ("bag",))
+        for unit in (("bag", "track_of_bag") if (first.bags.sizes > 1).any() else ("bag",))
     ]
-    spread = next(scores for name, scores in rows if scores.unit != "bag")
+    by_track = next(scores for name, scores in rows if scores.unit != "bag")
     sizes = [
         (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
         for name, predictions in made.items()
@@ -530,7 +530,7 @@ def overview(
     tables = {
         "scores": score_table(rows, title=title),
         "detail": detail_table(rows, title=f"{title}: more metrics"),
-        "genres": genre_table(spread, title=f"{model[:1].upper()}{model[1:]} by genre"),
+        "genres": genre_table(by_track, title=f"{model[:1].upper()}{model[1:]} by genre"),
         "sizes": size_table(sizes),
         "shots": shot_table([(name, _shots(p, rounds, seed)) for name, p in made.items()]),
         "calibration": _calibration(first, model),
@@ -551,7 +551,7 @@ def with_protocol(table: Table, predictions: Predictions) -> Table:
 
 
 def _shots(predictions: Predictions, rounds: int, seed: int) -> tuple[ShotScores, ...]:
-    items = items_of(predictions, unit="spread")
+    items = items_of(predictions, unit="track_of_bag")
     made = bootstrap(items, rounds=rounds, seed=seed) if rounds and len(items) else None
     return by_shot(items, resampled=made)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 UNDEFINED = "-"
 # Kinds whose cells hold several numbers, and what these are called where they stand alone.
 _PAIRS = {
-    "spread": ("mean", "sd"),
+    "mean and sd": ("mean", "sd"),
     "interval": ("low", "high"),
     "signed interval": ("low", "high"),
     "difference": ("difference", "half width"),
@@ -81,7 +81,7 @@ class Column:
         ``number``          float                        three digits: 0.0123, 4.56
         ``share``           float in [0, 1]              .683
         ``signed``          float                        +0.18
-        ``spread``          (mean, standard deviation)   .683 ± .02
+        ``mean and sd``     (mean, standard deviation)   .683 ± .02
         ``interval``        (low, high)                  .61-.74
         ``signed interval`` (low, high)                  -.012 to +.034
         ``difference``      (difference, half width)     +.018 ± .013
@@ -108,7 +108,7 @@ class Column:
     def show(self, cell: Cell) -> str:
         """Write one cell for people.
 
-        >>> Column("macro-F1", "spread").show((0.6834, 0.021))
+        >>> Column("macro-F1", "mean and sd").show((0.6834, 0.021))
         '.683 ± .02'
         """
         if self.kind in ("flag", "alarm"):

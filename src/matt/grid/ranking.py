@@ -131,7 +131,7 @@ def ranking_table(
     columns = [Column("rank", "int"), Column("row"), Column("control", "flag"), Column("n", "int")]
     for part in parts:
         before = "" if part == "validation" else f"{part} "
-        columns += [Column(f"{before}{heading}", "spread") for heading in _HEADINGS.values()]
+        columns += [Column(f"{before}{heading}", "mean and sd") for heading in _HEADINGS.values()]
         columns.append(Column(f"{before}macro-F1 less best control", "difference"))
         if own:
             columns.append(Column(f"{before}macro-F1 less own control", "difference"))
@@ -140,7 +140,7 @@ def ranking_table(
         cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
         for part in parts:
             for key in _HEADINGS:
-                cell.append(row.mean(key, part=part).spread)
+                cell.append(row.mean(key, part=part).mean_and_sd)
             cell.append(difference(row, reference, part))
             if own:
                 cell.append(difference(row, by_name.get(row.against), part))
@@ -160,7 +160,7 @@ def difference(
 
 def part_scores(predictions: Predictions) -> Scores:
     """Scores of each track under its own label: the unit in which all rows can be compared."""
-    return score(predictions, unit="spread")
+    return score(predictions, unit="track_of_bag")
 
 
 def majority_scores(predictions: Predictions) -> Scores:

@@ -192,7 +192,7 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         values = validate_data(self, X, dtype=np.float32, reset=False)
         unknown = np.full(len(values), -1)
         store, tracks, which = _of_rows(values, unknown, self.classifier_.genres, bags)
-        spread = self.classifier_.predict(store, tracks, which).spread()
+        spread = self.classifier_.predict(store, tracks, which).per_track()
         return spread.take(spread.tracks.rows(tracks.track_id))
 
 

@@ -12,8 +12,9 @@ layer or with the release's tanh, embeddings are pooled first: the second and on
     z_bg = sum_k a_kg h_k      pooled embeddings, one for each column of attention   (B, G or 1, D)
     o_g  = head(z_bg)_g        logits of the bag                                     (B, G)
 
-**The spread of a bag** is added to its logits. A mean forgets whether the tracks of an album are alike, which differs between genres. Of each entry
-f of the inputs x, with one vote a track, u_k = 1 / n_k:
+**The spread of a bag** is added to its logits. A mean forgets whether the tracks of an album are
+alike, which differs between genres. Of each entry f of the inputs x, with one vote a track,
+u_k = 1 / n_k:
 
     m_f = sum_k u_k x_kf / n,    n = sum_k u_k                                 (B, F)
     s_f = 1/2 log( (sum_k u_k (x_kf - m_f)^2 + c v) / ((n - 1 + c) v) )        (B, F)

@@ -1,7 +1,8 @@
 """The neural classifier: a network with everything that makes it usable years later.
 
 Standardisation, genres, training counts and the specification of its features are part of the
-model, so that it cannot be given other features, or genres in another order, without noticing. Where it has several networks, they are trained one after another and finished
+model, so that it cannot be given other features, or genres in another order, without noticing.
+Where it has several networks, they are trained one after another and finished
 together.
 """
 

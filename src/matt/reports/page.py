@@ -59,7 +59,7 @@ def compare_subjects(
     *,
     baseline: str | None = None,
     controls: bool = True,
-    unit: str = "spread",
+    unit: str = "track_of_bag",
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Comparison:
@@ -247,7 +247,7 @@ def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, s
     """Chapters of one subject."""
     tables = subject.tables(rounds=rounds, seed=seed)
     first = next(iter(subject.made.values()))
-    scores = score(first, unit="spread")
+    scores = score(first, unit="track_of_bag")
     items = sections.items_by_name(subject.made)
     shown: sections.Parts = {"remark": f"{_upper(subject.remark)}."} if subject.remark else {}
     for number, note in enumerate(subject.notes if not subject.run else ()):

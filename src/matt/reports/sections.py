@@ -236,7 +236,9 @@ def _table(row: Mapping[str, Any], kind: str) -> Table:
     return replace(table, title=title, rows=table.rows[:LISTED], notes=(*table.notes, *more))
 
 
-def items_by_name(made: Mapping[str, Predictions], *, unit: str = "spread") -> dict[str, Items]:
+def items_by_name(
+    made: Mapping[str, Predictions], *, unit: str = "track_of_bag"
+) -> dict[str, Items]:
     """Items of the first few predictions, as many as a picture has lines."""
     return {name: items_of(p, unit=unit) for name, p in list(made.items())[: plots.MOST]}
 

@@ -247,7 +247,7 @@ def make_figure_1(results: Results, bench: Bench, folder: Path) -> Made:
 
 def curves_of(predictions: Mapping[str, Predictions]) -> Curve:
     """Mean micro-flattened curve of repeats, each track under its own label."""
-    parts = {id(some): items_of(some, unit="spread") for some in predictions.values()}
+    parts = {id(some): items_of(some, unit="track_of_bag") for some in predictions.values()}
     return mean_curve([micro_curve(i.values, i.truth) for i in parts.values()])
 
 

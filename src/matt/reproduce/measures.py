@@ -63,7 +63,7 @@ class Bench:
         model: str,
         *,
         part: str = TEST,
-        unit: str = "spread",
+        unit: str = "track_of_bag",
         tail: Tail | None = None,
         like: str | None = None,
         of_one: str | None = None,

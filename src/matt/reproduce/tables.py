@@ -210,7 +210,7 @@ def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
         *(
             c
             for k in KS
-            for c in (Column(f"top {k}", "spread"), Column(f"95 % of {k}", "interval"))
+            for c in (Column(f"top {k}", "mean and sd"), Column(f"95 % of {k}", "interval"))
         ),
         Column("runs"),
         Column("n", "int"),
@@ -238,7 +238,7 @@ def _rows_2(results: Results, bench: Bench) -> Iterator[tuple[Cell, ...]]:
         if key not in results.cells:
             continue
         for tail in TAILS:
-            for unit in ("track",) if part_of(name) == ALONE else ("spread", "bag"):
+            for unit in ("track",) if part_of(name) == ALONE else ("track_of_bag", "bag"):
                 part = ALONE if unit == "track" else TEST
                 row = bench.row(*key, part=part, unit=unit, tail=tail.names)
                 yield _row_2(results, name, tail, row, runs_of(results, *key))
@@ -336,9 +336,9 @@ def make_case_study(results: Results, bench: Bench, folder: Path) -> Made:
     columns = (
         Column("features"),
         Column("model"),
-        Column("accuracy", "spread"),
+        Column("accuracy", "mean and sd"),
         Column("95 %", "interval"),
-        Column("average precision", "spread"),
+        Column("average precision", "mean and sd"),
         Column("runs"),
         Column("n", "int"),
         Column("unit"),
@@ -368,9 +368,9 @@ def _row_case_study(results: Results, bench: Bench, name: str, entry: Entry) -> 
     return (
         name,
         entry.name,
-        share.spread,
+        share.mean_and_sd,
         share.interval,
-        ap.spread,
+        ap.mean_and_sd,
         runs_of(results, name, entry.model),
         *counts_of(row),
         entry.paper if first else None,
@@ -384,5 +384,5 @@ def _constant(bench: Bench, name: str) -> tuple[Cell, ...]:
     row = bench.row(name, MAJORITY, part=ALONE, unit="track")
     share = NOTHING if row is None else row.mean("accuracy")
     runs = 0 if row is None else len(row.runs)
-    scores: tuple[Cell, ...] = (share.spread, share.interval, None)
+    scores: tuple[Cell, ...] = (share.mean_and_sd, share.interval, None)
     return (name, MAJORITY, *scores, f"{runs}", *counts_of(row), None, None, "")

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 SIMULATED = "simulated"
 _WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
 OURS = (
-    Column("accuracy", "spread"),
+    Column("accuracy", "mean and sd"),
     Column("95 %", "interval"),
-    Column("macro-F1", "spread"),
+    Column("macro-F1", "mean and sd"),
     Column("95 % of macro-F1", "interval"),
 )
 COUNTED = (Column("runs"), Column("n", "int"), Column("unit"))
@@ -140,7 +140,7 @@ def _failures(results: Results, key: tuple[str, str]) -> list[str]:
 def means_of(row: Repeated | None, *metrics: str) -> list[Cell]:
     """Mean with deviation, and interval, of each metric, as tables hold them."""
     found = [NOTHING if row is None else row.mean(metric) for metric in metrics]
-    return [cell for mean in found for cell in (mean.spread, mean.interval)]
+    return [cell for mean in found for cell in (mean.mean_and_sd, mean.interval)]
 
 
 def counts_of(row: Repeated | None) -> tuple[Cell, Cell]:
