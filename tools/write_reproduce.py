@@ -35,6 +35,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "recipes": (),
 }
 _DRAWN = ("degradation",)  # whose tables are too long here
+_EARLIER = {"spread": "mean and sd"}  # kinds of columns, in runs of before
 _LONG = 40  # rows: of longer tables those of the last feature set are shown
 _NOTE = "<!-- Made by tools/write_reproduce.py from run files; do not edit. -->"
 _INTRODUCTION = """\
@@ -146,7 +147,7 @@ def table_of(content: Any, path: Path) -> Table:
         If it is something else.
     """
     try:
-        columns = tuple(Column(c["name"], c["kind"]) for c in content["columns"])
+        columns = tuple(Column(c["name"], _EARLIER.get(c["kind"], c["kind"])) for c in content["columns"])
         rows = tuple(
             tuple(_cell(row[column.name]) for column in columns) for row in content["rows"]
         )
