@@ -47,6 +47,21 @@ def test_every_file_has_a_name_that_says_something():
     assert [path for path in tracked_files() if SAYS_NOTHING.fullmatch(path.name)] == []
 
 
+def test_names_of_files_on_disk_do_not_move_along_with_modules():
+    """What was written under one of these names is opened only by it."""
+    found = {
+        node.value
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch(r"matt\.[a-z._]+/\d+", node.value)
+    }
+    kinds = "albums cell checkpoint embedded export features.plan features.rows fma.index model"
+    kinds += " predictions report reproduce run scores tracks"
+    assert found == {f"matt.{kind}/1" for kind in kinds.split()}
+
+
 def test_no_tracked_file_names_a_path_of_some_machine():
     found = [
         f"{path.relative_to(ROOT)}: {match.group().decode()}"

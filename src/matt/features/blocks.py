@@ -29,7 +29,7 @@ from ..errors import DataError, MattError
 from ..files import as_array, read_json, read_parquet, replacing, write_json, write_parquet
 from .spec import FeatureSpec
 
-ROWS_SCHEMA = "matt.features.blocks/1"
+ROWS_SCHEMA = "matt.features.rows/1"
 ROWS = ("track_id", "start", "n_segments", "status", "reason")
 OK, PARTIAL, FAILED = "ok", "partial", "failed"
 _BLOCK = re.compile(r"(\d{4})-(\d{5})\.parquet")
