@@ -147,7 +147,9 @@ def table_of(content: Any, path: Path) -> Table:
         If it is something else.
     """
     try:
-        columns = tuple(Column(c["name"], _EARLIER.get(c["kind"], c["kind"])) for c in content["columns"])
+        columns = tuple(
+            Column(c["name"], _EARLIER.get(c["kind"], c["kind"])) for c in content["columns"]
+        )
         rows = tuple(
             tuple(_cell(row[column.name]) for column in columns) for row in content["rows"]
         )
