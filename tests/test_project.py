@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
@@ -281,3 +282,44 @@ def test_the_citation_can_be_read():
     (paper,) = citation["references"]
     assert [author["family-names"] for author in paper["authors"]] == ["Liu", "Zhang"]
     assert (paper["year"], citation["license"]) == (2022, PROJECT["project"]["license"])
+
+
+def glossary_words():
+    """Words of the terms of the glossary, and those that it calls words of the field."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    terms = [line for block in re.findall(r"```\{glossary\}\n(.*?)```", text, re.DOTALL)
+             for line in block.splitlines() if line and not line.startswith(" ")]  # fmt: skip
+    field = re.search(r"Words that are used as everybody does\.(.*?)\n\n", text, re.DOTALL)
+    return {word.lower() for part in [*terms, field[1]] for word in re.findall(r"[A-Za-z]+", part)}
+
+
+def is_of(word, words):
+    """Whether a word is one of some, in the singular or the plural."""
+    return bool({word, f"{word}s", word.removesuffix("s"), word.removesuffix("es")} & words)
+
+
+def public_classes():
+    return [
+        (path, node.name)
+        for path in SOURCE.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+
+
+def test_modules_and_classes_are_called_by_words_of_the_glossary():
+    words = glossary_words()
+    modules = [path.stem for path in SOURCE.rglob("*.py") if not path.stem.startswith("__")]
+    packages = [path.parent.name for path in SOURCE.rglob("__init__.py")]
+    names = {name: name.lower().split("_") for name in (*modules, *packages)}
+    for _, name in public_classes():
+        names[name] = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", name)]
+    strange = {
+        name for name, parts in names.items() if not all(is_of(part, words) for part in parts)
+    }
+    assert strange == set()
+
+
+def test_no_two_public_classes_share_a_name():
+    names = Counter(name for _, name in public_classes())
+    assert {name for name, n in names.items() if n > 1} == set()
