@@ -18,7 +18,7 @@ from matt.evaluation import style
 from matt.evaluation.intervals import WIDENED, mean_of
 from matt.evaluation.tables import Cell, Column, Table
 from matt.files import write_text
-from matt.grid.ranking import MAJORITY, Standing, difference
+from matt.grid.ranking import MAJORITY, RankedRow, difference
 from matt.grid.study import ALONE, Study
 from matt.provenance import versions
 from matt.runs import Run
@@ -44,7 +44,7 @@ DRAWN = {
 LOOKS = ("o-", "s--", "v-.", "^:", "D-")
 
 
-def best_control(study: Study) -> Standing:
+def best_control(study: Study) -> RankedRow:
     """The control that validation ranks first."""
     return next(row for row in study.standings if row.control and row.name != MAJORITY)
 
@@ -76,7 +76,7 @@ def overview(studies: Mapping[str, tuple[Setting, Study]]) -> Table:
 DOUBT = 0.01  # a default may not be worse by more
 
 
-def shown(row: Standing, key: str) -> Cell:
+def shown(row: RankedRow, key: str) -> Cell:
     """Mean and deviation on test, where the score is defined on every split."""
     found = mean_of(row.values(key, "test"))
     return found.mean_and_sd if found.n == len(found.each) else None
@@ -158,7 +158,7 @@ def _lines(
     ax.minorticks_off()
 
 
-def named(study: Study, name: str) -> Standing:
+def named(study: Study, name: str) -> RankedRow:
     """The row of a name."""
     return next(row for row in study.standings if row.name == name)
 

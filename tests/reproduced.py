@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from matt import Bags, FeatureStore, Predictions, Tracks
-from matt.grid.engine import Failure, Report, save_result
+from matt.grid.engine import CellsReport, Failure, save_result
 from matt.reproduce.data import Data
 from matt.reproduce.plan import Results
 
@@ -69,4 +69,4 @@ def results_of(out, data, rows, parts, *, seeds=1, failing=()):
             elif cell.digest not in results:
                 made = parts.get(model, parts.get("every"))
                 results[cell.digest] = save_result(Path(out), cell, made, seconds=1.0, token="t")
-    return replace(planned, report=Report(results, tuple(failures), 0))
+    return replace(planned, report=CellsReport(results, tuple(failures), 0))

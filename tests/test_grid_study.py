@@ -16,7 +16,7 @@ from matt.comparison import data_digest, features_digest, fit_row, predict_row
 from matt.config import SplitSettings
 from matt.evaluation.scores import score
 from matt.grid import study
-from matt.grid.ranking import Standing, difference
+from matt.grid.ranking import RankedRow, difference
 from matt.grid.setups import read_grid
 from matt.grid.study import ALONE, RepeatedSplits, compare
 from matt.runs import Run
@@ -299,7 +299,7 @@ def test_differences_and_intervals_against_scipy():
 def planned(name, values, ratio=0.0):
     """A row of planned scores; what is NaN failed."""
     scores = [None if np.isnan(value) else SimpleNamespace(macro_f1=value) for value in values]
-    return Standing(name, "", False, None, {"validation": scores}, {"validation": ratio})
+    return RankedRow(name, "", False, None, {"validation": scores}, {"validation": ratio})
 
 
 def test_tracks_of_test_are_scored_alone_too_and_never_shown(tmp_path):

@@ -18,7 +18,7 @@ from matt.models.losses import (
     disagreement,
     log_prior,
 )
-from matt.models.network import Output
+from matt.models.network import BagOutput
 from matt.models.pooling import bag_index
 from matt.models.settings import TrainingSettings
 
@@ -40,7 +40,7 @@ def loss_of(labels=LABELS, *, tau=0.0, segments=0.0, **settings):
 def output(seed=0):
     rng = torch.Generator().manual_seed(seed)
     logits, segments = torch.randn(4, 3, generator=rng), torch.randn(7, 3, generator=rng)
-    return Output(logits, segments, torch.ones(7, 1))
+    return BagOutput(logits, segments, torch.ones(7, 1))
 
 
 def test_the_prior_is_worked_by_hand():
@@ -68,7 +68,7 @@ def test_the_prior_is_that_of_what_the_sampler_shows():
 
 def test_logit_adjustment_is_worked_by_hand():
     """Logits of 0 leave the prior alone: the loss of a bag is minus the log prior of its genre."""
-    zero = Output(torch.zeros(4, 3), torch.zeros(7, 3), torch.ones(7, 1))
+    zero = BagOutput(torch.zeros(4, 3), torch.zeros(7, 3), torch.ones(7, 1))
     on_bags = -(3 * math.log(3.5 / 5.5) + math.log(1.5 / 5.5)) / 4
     on_segments = -(6 * math.log(6.5 / 8.5) + math.log(1.5 / 8.5)) / 7
     found = loss_of(tau=1.0, segments=0.5)(zero, torch.tensor(LABELS), bag_index(OFFSETS))

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from matt.errors import DataError
 from matt.evaluation import metrics, plots, style
-from matt.evaluation.intervals import Mean
+from matt.evaluation.intervals import MeanScore
 from matt.evaluation.metrics import precision_recall, step_sum
 from matt.evaluation.plots import RED, Dots, Interval, along, dots, forest
 from matt.evaluation.tables import plain
@@ -347,13 +347,13 @@ def test_only_so_many_lines_and_panels_are_drawn():
 
 
 HOSTILE_FOREST = ("A$AP $x_1$", "<script>alert(1)</script>", "two\nlines\x07", "東京の夜", "x" * 90)
-MEAN = Mean(0.1, -0.05, 0.2, (0.05, 0.15))
+MEAN = MeanScore(0.1, -0.05, 0.2, (0.05, 0.15))
 
 
 def panels():
     rows = [Interval(name, MEAN, i == 1, i == 2) for i, name in enumerate(HOSTILE_FOREST)]
-    nothing = [Interval(name, Mean()) for name in HOSTILE_FOREST]
-    bare = [Interval(name, Mean(0.3)) for name in HOSTILE_FOREST]
+    nothing = [Interval(name, MeanScore()) for name in HOSTILE_FOREST]
+    bare = [Interval(name, MeanScore(0.3)) for name in HOSTILE_FOREST]
     return {"accuracy": rows, "undefined": nothing, "without": bare}
 
 
@@ -383,7 +383,7 @@ def test_panels_with_other_rows_are_refused():
 
 def test_lines_are_told_apart_without_colour():
     names = HOSTILE_FOREST[:5]
-    means = [Mean(0.5, 0.4, 0.6), Mean(0.4), Mean()]
+    means = [MeanScore(0.5, 0.4, 0.6), MeanScore(0.4), MeanScore()]
     figure = along(dict.fromkeys(names, means), ["1", "2", "all"], label="left", score="accuracy")
     lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
     looks = {(line.get_marker(), str(line._unscaled_dash_pattern)) for line in lines}

@@ -14,7 +14,7 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 from matt import Predictions
 from matt.errors import DataError
 from matt.evaluation import style
-from matt.evaluation.intervals import Mean
+from matt.evaluation.intervals import MeanScore
 from matt.evaluation.metrics import micro_curve, step_sum
 from matt.reproduce import figures
 from matt.reproduce.figures import (
@@ -131,9 +131,9 @@ def test_ours_are_solid_and_the_papers_dotted():
 
 def test_a_bar_without_a_result_or_a_paper_stays_empty():
     bars = [
-        Bar("LR", Mean(0.5, 0.4, 0.6), 0.61),
-        Bar(HOSTILE[1], Mean(), 0.7),
-        Bar("C", Mean(0.3)),
+        Bar("LR", MeanScore(0.5, 0.4, 0.6), 0.61),
+        Bar(HOSTILE[1], MeanScore(), 0.7),
+        Bar("C", MeanScore(0.3)),
     ]
     figure = accuracy_bars(bars)
     (ax,) = figure.axes

@@ -9,7 +9,7 @@ import pytest
 
 from matt.errors import DataError
 from matt.evaluation import style
-from matt.evaluation.intervals import Mean
+from matt.evaluation.intervals import MeanScore
 from matt.evaluation.plots import Interval, forest
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text
@@ -49,7 +49,7 @@ def make_run(path, *, real=False, source="simulated", protocol="corrected", stat
     )
     folder = run.path / protocol
     picture = folder / "faults.png"
-    rows = [Interval(HOSTILE, Mean(0.1, 0.0, 0.2))]
+    rows = [Interval(HOSTILE, MeanScore(0.1, 0.0, 0.2))]
     style.save(forest({"accuracy": rows}, label="less"), picture)
     made = {"faults": Made(tables={"faults": TABLE}, pictures={"faults": picture})}
     failures = ["cell <x>: broken"] if status == "partial" else []

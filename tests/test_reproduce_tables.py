@@ -8,7 +8,7 @@ import pytest
 from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Bags, Predictions, Tracks
-from matt.grid.engine import Report, save_result
+from matt.grid.engine import CellsReport, save_result
 from matt.reproduce import recipes, tables
 from matt.reproduce.degradation import CONDITIONS, WHOLE
 from matt.reproduce.measures import bench_of
@@ -212,7 +212,7 @@ def guessed_results(out, data, rows, seeds):
             parts |= dict.fromkeys((WHOLE, *(c.part for c in CONDITIONS)), test)
             if cell.digest not in results:
                 results[cell.digest] = save_result(out, cell, parts, seconds=1.0, token="t")
-    return replace(planned, report=Report(results, (), 0))
+    return replace(planned, report=CellsReport(results, (), 0))
 
 
 def told(table, features):

@@ -40,7 +40,7 @@ _DETERMINISTIC = ("knn", "svm", "lr")
 
 Epoch = Callable[[Mapping[str, float]], None]
 # What a fitted row predicts besides, by name.
-Further = Callable[["Fitted"], Mapping[str, Predictions]]
+Further = Callable[["FittedRow"], Mapping[str, Predictions]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,7 +323,7 @@ def predict_row(
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedRow:
     """A row, fitted, with what it was fitted on."""
 
     row: Row
@@ -333,7 +333,7 @@ class Fitted:
     seed: int
 
     @classmethod
-    def of(cls, row: Row, features: FeatureStore, tracks: Tracks, *, seed: int) -> Fitted:
+    def of(cls, row: Row, features: FeatureStore, tracks: Tracks, *, seed: int) -> FittedRow:
         """Fit a row, see `fit_row`, on those of the tracks that have features."""
         there = with_features(tracks, features)
         return cls(row, fit_row(row, features, there, seed=seed), features, there, seed)

@@ -25,7 +25,7 @@ from .settings import (
     Checked,
     NonNegative,
     Positive,
-    Section,
+    SettingsSection,
     Texts,
     Whole,
     about,
@@ -274,20 +274,22 @@ def override(content: dict[str, Any], text: str) -> None:
 
 
 @cache
-def sections() -> tuple[Section, ...]:
+def sections() -> tuple[SettingsSection, ...]:
     """What can be told of all settings of a run: first of those outside of any section."""
-    found = [Section(name=TOP, text=_TOP_TEXT, settings=told(Settings))]
+    found = [SettingsSection(name=TOP, text=_TOP_TEXT, settings=told(Settings))]
     for part in fields(Settings):
         schema = section_of(Settings, part.name)
         if schema is not None:
             settings = told(schema, prefix=f"{part.name}.")
             kept = tuple(setting for setting in settings if setting.name not in _OF_THE_RUN)
             absent = default_of(part) is None
-            found.append(Section(name=part.name, text=about(schema), absent=absent, settings=kept))
+            found.append(
+                SettingsSection(name=part.name, text=about(schema), absent=absent, settings=kept)
+            )
     return tuple(found)
 
 
-def find(name: str) -> Section:
+def find(name: str) -> SettingsSection:
     """The section of a name, or the own settings of a plug-in, such as ``"pooling.top_k"``.
 
     Raises
@@ -304,12 +306,14 @@ def find(name: str) -> Section:
     return known[name]
 
 
-def _own_section(registry: Registry, name: str) -> Section:
+def _own_section(registry: Registry, name: str) -> SettingsSection:
     schema = None if name in registry.ours else registry[name].settings
     if schema is None:
         raise ConfigError(f"{registry.kind} {name!r} has no settings of its own; see {_PLACES}")
     place = f"{'training' if registry is LOSSES else 'model'}.{registry.kind}_settings"
-    return Section(name=place, text=about(schema), settings=told(schema, prefix=f"{place}."))
+    return SettingsSection(
+        name=place, text=about(schema), settings=told(schema, prefix=f"{place}.")
+    )
 
 
 def to_toml(settings: Settings | None = None) -> str:

@@ -345,7 +345,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
+class SettingsSection:
     """Settings that stand together in a file.
 
     Attributes

@@ -17,7 +17,7 @@ from ..errors import ConfigError, DataError
 from .console import SOME_FAILED, Output, clock
 
 if TYPE_CHECKING:
-    from ..datasets.folder import Problem, Scan
+    from ..datasets.folder import FileProblem, Scan
     from ..features.extract import Report
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
@@ -78,7 +78,7 @@ class Source:
     path: Path
     tracks: Tracks
     features: FeatureStore | None = None
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
 
 

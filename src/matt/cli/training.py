@@ -28,7 +28,7 @@ from .torchrun import follow, follows, leading, n_processes
 
 if TYPE_CHECKING:
     from ..models.classifier import GenreClassifier
-    from ..settings import Section
+    from ..settings import SettingsSection
 
 
 @command
@@ -214,7 +214,7 @@ def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str
     return tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)
 
 
-def _settings_table(section: Section) -> Table:
+def _settings_table(section: SettingsSection) -> Table:
     from ..settings import shown
 
     columns = [Column(name) for name in ("setting", "type", "values", "default", "meaning")]

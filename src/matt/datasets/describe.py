@@ -19,7 +19,7 @@ ALL, NO_SPLIT = "all", "no split"
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class SplitCounts:
     """One split, or all of a table.
 
     Attributes
@@ -111,7 +111,7 @@ class Description:
     genres : tuple of str, length G
     train_counts : int array, shape (G,)
         What makes a genre rare, as in `Tracks.train_counts`.
-    parts : tuple of Part
+    parts : tuple of SplitCounts
         Each split that has tracks, then all.
     simulated : bool
         Whether any track says that it is simulated; then all numbers have to say so.
@@ -119,12 +119,12 @@ class Description:
 
     genres: tuple[str, ...]
     train_counts: NDArray[np.int64]
-    parts: tuple[Part, ...]
+    parts: tuple[SplitCounts, ...]
     simulated: bool = False
 
     __repr__ = in_a_line
 
-    def part(self, name: str) -> Part:
+    def part(self, name: str) -> SplitCounts:
         """One part by its name.
 
         Raises
@@ -186,7 +186,7 @@ def describe(tracks: Tracks) -> Description:
     return Description(tracks.genres, tracks.train_counts, tuple(parts), bool(marked.any()))
 
 
-def _part(tracks: Tracks, rows: NDArray[np.int64], name: str) -> Part:
+def _part(tracks: Tracks, rows: NDArray[np.int64], name: str) -> SplitCounts:
     part = tracks.take(rows)
     bags = Bags.from_tracks(part, by="album")
     labels = part.labels[part.rows(bags.track_ids)]  # in bag order
@@ -202,7 +202,7 @@ def _part(tracks: Tracks, rows: NDArray[np.int64], name: str) -> Part:
         bag_counts = np.bincount(bags.labels[bags.known], minlength=len(part.genres))
         n_genre_bags = len(np.unique(of_track[known] * len(part.genres) + labels[known]))
     no_artist, no_album = part.artist_id == -1, part.album_id == -1
-    return Part(
+    return SplitCounts(
         name=name,
         n_tracks=len(part),
         counts=part.counts,

@@ -31,7 +31,7 @@ SCHEMA = "matt.export/1"
 
 
 @dataclass(frozen=True)
-class Entry:
+class ExportedTrack:
     """One file to make.
 
     Attributes
@@ -59,13 +59,13 @@ class Export:
         One row a track: ``tracks.csv`` and ``tracks.parquet``.
     folders : dict of str to str
         Folder of each genre that has tracks.
-    entries : tuple of Entry
+    entries : tuple of ExportedTrack
         Audio files that are now there.
-    present : tuple of Entry
+    present : tuple of ExportedTrack
         Those that an earlier export had made.
-    missing : tuple of Entry
+    missing : tuple of ExportedTrack
         Those whose audio is not there.
-    taken : tuple of Entry
+    taken : tuple of ExportedTrack
         Those in whose place something else is; it was left alone.
     dry_run : bool
     """
@@ -73,10 +73,10 @@ class Export:
     out: Path
     tables: tuple[Path, ...]
     folders: dict[str, str]
-    entries: tuple[Entry, ...]
-    present: tuple[Entry, ...]
-    missing: tuple[Entry, ...]
-    taken: tuple[Entry, ...]
+    entries: tuple[ExportedTrack, ...]
+    present: tuple[ExportedTrack, ...]
+    missing: tuple[ExportedTrack, ...]
+    taken: tuple[ExportedTrack, ...]
     dry_run: bool
 
 
@@ -133,7 +133,7 @@ def export_by_genre(
             write_bytes(out / CSV, table)
         if not (out / PARQUET).exists():
             write_parquet(out / PARQUET, columns, schema=SCHEMA)
-    sorted_: dict[str, list[Entry]] = {"new": [], "present": [], "missing": [], "taken": []}
+    sorted_: dict[str, list[ExportedTrack]] = {"new": [], "present": [], "missing": [], "taken": []}
     for done, entry in enumerate(planned, start=1):
         sorted_[_make(out, entry, audio, dry_run=dry_run)].append(entry)
         if progress is not None:
@@ -167,7 +167,7 @@ def _genres_of(tracks: Tracks) -> list[list[str]]:
     return [[tracks.genres[label]] if label >= 0 else [] for label in tracks.labels.tolist()]
 
 
-def _plan(tracks: Tracks, folders: dict[str, str]) -> list[Entry]:
+def _plan(tracks: Tracks, folders: dict[str, str]) -> list[ExportedTrack]:
     names = {folder: Names() for folder in folders.values()}
     planned = []
     for track_id, path, genres in zip(
@@ -177,11 +177,11 @@ def _plan(tracks: Tracks, folders: dict[str, str]) -> list[Entry]:
             source = Path(path)
             for folder in (folders[genre] for genre in genres or [""]):
                 name = names[folder].new(safe_file_name(source))
-                planned.append(Entry(track_id, source, f"{folder}/{name}"))
+                planned.append(ExportedTrack(track_id, source, f"{folder}/{name}"))
     return planned
 
 
-def _columns(tracks: Tracks, planned: list[Entry]) -> dict[str, Any]:
+def _columns(tracks: Tracks, planned: list[ExportedTrack]) -> dict[str, Any]:
     """One row a track, genres in words."""
     files: dict[int, list[str]] = {}
     for entry in planned:
@@ -224,7 +224,7 @@ def _refuse_other(out: Path, table: bytes) -> None:
         )
 
 
-def _make(out: Path, entry: Entry, audio: str, *, dry_run: bool) -> str:
+def _make(out: Path, entry: ExportedTrack, audio: str, *, dry_run: bool) -> str:
     """Make one file; returns what became of it."""
     target = out / entry.target
     if not entry.source.is_file():

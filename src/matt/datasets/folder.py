@@ -53,7 +53,7 @@ _COUNTS = (
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """A file or folder that could not be used as it should.
 
     Attributes
@@ -72,25 +72,25 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """Audio files under a root.
 
     Attributes
     ----------
     paths : tuple of str
         Relative to the root with ``/`` between the parts, sorted.
-    problems : tuple of Problem
+    problems : tuple of FileProblem
     counts : mapping of str to int
         ``files seen``, of which ``not audio``; ``links to files already seen``, ``loops of links``,
         ``hidden, skipped`` and ``@eaDir, skipped`` (files and folders; a folder counts once).
     """
 
     paths: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
     counts: Mapping[str, int]
 
 
-def find_audio(root: Path | str, suffixes: Collection[str]) -> Found:
+def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
     """Walk a folder and everything below it.
 
     Real files come before links, so a link to a file of the same library is never taken instead of
@@ -126,7 +126,7 @@ def find_audio(root: Path | str, suffixes: Collection[str]) -> Found:
         for link in links:
             walk.follow(link)
     order = sorted(walk.problems, key=lambda problem: problem.path)
-    return Found(tuple(sorted(walk.paths)), tuple(order), {k: walk.counts[k] for k in _COUNTS})
+    return FoundFiles(tuple(sorted(walk.paths)), tuple(order), {k: walk.counts[k] for k in _COUNTS})
 
 
 class _Walk:
@@ -136,7 +136,7 @@ class _Walk:
         self.root, self.suffixes = root, suffixes
         self.paths: list[str] = []
         self.links: list[str] = []
-        self.problems: list[Problem] = []
+        self.problems: list[FileProblem] = []
         self.counts: Counter[str] = Counter()
         self.seen: set[str] = set()  # real paths of files and folders
 
@@ -210,7 +210,7 @@ class _Walk:
         return bool(kind)
 
     def _problem(self, path: str, reason: str) -> None:
-        self.problems.append(Problem(printable(path), reason))
+        self.problems.append(FileProblem(printable(path), reason))
 
 
 def _hidden(entry: os.DirEntry[str]) -> bool:
@@ -222,7 +222,16 @@ def _hidden(entry: os.DirEntry[str]) -> bool:
     return bool(attributes & stat.FILE_ATTRIBUTE_HIDDEN)
 
 
-__all__ = ["PLACEHOLDERS", "VARIOUS", "Problem", "Scan", "Tags", "normalise", "read_tags", "scan"]
+__all__ = [
+    "PLACEHOLDERS",
+    "VARIOUS",
+    "FileProblem",
+    "Scan",
+    "Tags",
+    "normalise",
+    "read_tags",
+    "scan",
+]
 
 VARIOUS = frozenset(
     {
@@ -270,7 +279,7 @@ class Scan:
         ``album_artist``, ``album``, ``genre_tags`` (joined with ``"; "``), ``disc`` and
         ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
         unknown), ``size`` (bytes), ``mtime_ns``.
-    problems : tuple of Problem
+    problems : tuple of FileProblem
         Sorted by path. A file whose tags are damaged is kept, as its audio may be sound; an empty
         or unreadable one is left out.
     counts : mapping of str to int
@@ -278,7 +287,7 @@ class Scan:
     """
 
     tracks: Tracks
-    problems: tuple[Problem, ...]
+    problems: tuple[FileProblem, ...]
     counts: Mapping[str, int]
 
     __repr__ = in_a_line
@@ -316,12 +325,12 @@ def scan(root: Path | str, *, progress: Callable[[int, int], None] | None = None
     with closing(_read_all(files)) as outcomes:
         for done, (path, outcome) in enumerate(zip(found.paths, outcomes), start=1):
             if isinstance(outcome, str):
-                problems.append(Problem(printable(path), outcome))
+                problems.append(FileProblem(printable(path), outcome))
             else:
                 kept.append(path)
                 read.append(outcome)
                 if outcome.problem:
-                    problems.append(Problem(printable(path), outcome.problem, kept=True))
+                    problems.append(FileProblem(printable(path), outcome.problem, kept=True))
             if progress is not None:
                 progress(done, len(files))
     if not kept:
@@ -457,7 +466,7 @@ def _untagged(tracks: Tracks) -> NDArray[np.bool_]:
     return (tracks.artist_id < 0) | (tracks.album_id < 0)
 
 
-def _nothing(root: Path | str, counts: Mapping[str, int], problems: Sequence[Problem]) -> str:
+def _nothing(root: Path | str, counts: Mapping[str, int], problems: Sequence[FileProblem]) -> str:
     shown = printable(os.fspath(root))
     if problems:
         return (

@@ -168,7 +168,7 @@ _RESERVED = {field.name for field in fields(Tracks)}
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class JoinedTable:
     """The first table with the columns of all, and which of them is what."""
 
     settings: TableSettings
@@ -179,7 +179,7 @@ class Source:
     notes: list[str]
 
     @classmethod
-    def open(cls, settings: TableSettings, folder: Path) -> Source:
+    def open(cls, settings: TableSettings, folder: Path) -> JoinedTable:
         """Read the files, find the columns, join.
 
         Raises
@@ -383,7 +383,7 @@ def read(settings: TableSettings, folder: Path | str = ".") -> TrackTable:
 
 
 def _load(settings: TableSettings, folder: Path, path: Path) -> TrackTable:
-    source = Source.open(settings, folder)
+    source = JoinedTable.open(settings, folder)
     names = source.texts("track") if source.roles["track"] else None
     if names is None:
         names = np.arange(source.n).astype(np.str_)
@@ -409,7 +409,7 @@ def _load(settings: TableSettings, folder: Path, path: Path) -> TrackTable:
     return TrackTable(path, settings, tracks, features, tuple(source.notes))
 
 
-def _owner(source: Source, role: str, columns: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+def _owner(source: JoinedTable, role: str, columns: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
     """Artist or album of each track."""
     if not source.roles[role]:
         told = {
@@ -427,14 +427,14 @@ def _owner(source: Source, role: str, columns: dict[str, NDArray[Any]]) -> NDArr
 
 
 def _keep_names(
-    columns: dict[str, NDArray[Any]], role: str, found: cells.Ids, source: Source
+    columns: dict[str, NDArray[Any]], role: str, found: cells.Ids, source: JoinedTable
 ) -> None:
     if found.names is not None:
         others = source.columns.keys() - {source.roles[role]}
         columns[f"{role}_key" if role in others else role] = found.names
 
 
-def _labels(source: Source) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _labels(source: JoinedTable) -> tuple[NDArray[Any], tuple[str, ...]]:
     if not source.roles["genre"]:
         source.notes.append("no column names the genre; all tracks are unlabelled")
         return np.full(source.n, -1, np.int64), ()
@@ -449,7 +449,7 @@ def _labels(source: Source) -> tuple[NDArray[Any], tuple[str, ...]]:
     return labels, genres
 
 
-def _splits(source: Source) -> NDArray[np.str_]:
+def _splits(source: JoinedTable) -> NDArray[np.str_]:
     if not source.roles["split"]:
         return np.full(source.n, "", "<U10")
     found = cells.splits(source.texts("split"), source.settings.splits, source.where)
@@ -459,7 +459,7 @@ def _splits(source: Source) -> NDArray[np.str_]:
     return found
 
 
-def _audio(source: Source, folder: Path) -> NDArray[np.str_]:
+def _audio(source: JoinedTable, folder: Path) -> NDArray[np.str_]:
     if not source.roles["audio"]:
         return np.full(source.n, "", "<U1")
     named = source.texts("audio").tolist()
@@ -480,7 +480,9 @@ def _audio(source: Source, folder: Path) -> NDArray[np.str_]:
     return np.array(paths, np.str_)
 
 
-def _features(source: Source, tracks: Tracks, folder: Path) -> tuple[FeatureStore | None, Tracks]:
+def _features(
+    source: JoinedTable, tracks: Tracks, folder: Path
+) -> tuple[FeatureStore | None, Tracks]:
     """Features, and the tracks that have them."""
     settings, names = source.settings, source.feature_names
     role = source.roles["embeddings"]

@@ -55,7 +55,7 @@ _Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanScore:
     """The mean of a score, or of a difference, over repeats.
 
     Attributes
@@ -117,7 +117,7 @@ class Mean:
         return (self.low > 0) - (self.high < 0)
 
 
-NOTHING = Mean()
+NOTHING = MeanScore()
 
 
 def mean_of(
@@ -126,7 +126,7 @@ def mean_of(
     ratio: float = 0.0,
     within: tuple[float, float] = (-math.inf, math.inf),
     confidence: float = CONFIDENCE,
-) -> Mean:
+) -> MeanScore:
     """Mean over repeats, with its t interval.
 
     Parameters
@@ -143,7 +143,7 @@ def mean_of(
 
     Returns
     -------
-    Mean
+    MeanScore
         Without an interval where fewer than two values are defined.
 
     References
@@ -172,11 +172,11 @@ def mean_of(
     each = tuple(float(value) for value in values)
     mean, sd, n = _moments(each)
     if n < 2:
-        return Mean(mean, each=each)
+        return MeanScore(mean, each=each)
     error = sd * math.sqrt(1 / n + ratio)
     half = float(t.ppf((1 + confidence) / 2, n - 1)) * error
     p = 2 * float(t.sf(abs(mean) / error, n - 1)) if error else float(mean == 0)
-    return Mean(mean, max(mean - half, within[0]), min(mean + half, within[1]), each, p)
+    return MeanScore(mean, max(mean - half, within[0]), min(mean + half, within[1]), each, p)
 
 
 def paired_note(ratio: float) -> str:
@@ -587,7 +587,7 @@ class Repeated:
         """What an item is."""
         return next((part.unit for part in self.parts.values()), "")
 
-    def mean(self, name: str) -> Mean:
+    def mean(self, name: str) -> MeanScore:
         """Mean of a metric over repeats, with its 95 % interval."""
         runs = self.runs
         each = [part.estimates[name] for part in runs]
@@ -599,7 +599,7 @@ class Repeated:
         ends = math.nan, math.nan
         if used:
             ends = runs[0]._percentiles(found.value, np.mean(used, axis=0))
-        return Mean(found.value, *ends, found.each)
+        return MeanScore(found.value, *ends, found.each)
 
     def less(self, other: Repeated) -> Repeated:
         """Differences to another row, repeat by repeat; repeats that one of them lacks are left

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, did_you_mean
 from . import style
-from .intervals import Mean
+from .intervals import MeanScore
 from .metrics import Reliability, step_sum
 from .style import AGAINST, COMMON, FAINT, FOR, INK, TAIL
 
@@ -599,7 +599,7 @@ class Interval:
     """
 
     name: str
-    mean: Mean
+    mean: MeanScore
     red: bool = False
     rule: bool = False
 
@@ -651,7 +651,7 @@ def forest(panels: Mapping[str, Sequence[Interval]], *, label: str) -> Figure:
 
 
 def along(
-    lines: Mapping[str, Sequence[Mean]], ticks: Sequence[str], *, label: str, score: str
+    lines: Mapping[str, Sequence[MeanScore]], ticks: Sequence[str], *, label: str, score: str
 ) -> Figure:
     """Scores along a condition, one line a model, with intervals.
 

@@ -142,7 +142,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Report:
+class CellsReport:
     """What an engine did.
 
     Attributes
@@ -167,7 +167,7 @@ def run_cells(
     shared: Any = None,
     jobs: int = 1,
     progress: Callable[[Progress], None] | None = None,
-) -> Report:
+) -> CellsReport:
     """Run every cell that is not finished, in the given order.
 
     A cell is known by its digest, and its folder is whole or not there; so after Ctrl-C, a crash or
@@ -230,7 +230,7 @@ def run_cells(
             tell(now)
     finally:
         remove_unfinished(out, token)
-    return Report(results, tuple(failures), kept)
+    return CellsReport(results, tuple(failures), kept)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ..evaluation.intervals import Mean, mean_of, paired_note
+from ..evaluation.intervals import MeanScore, mean_of, paired_note
 from ..evaluation.metrics import range_of
 from ..evaluation.scores import Scores, majority, score
 from ..evaluation.tables import Cell as TableCell
@@ -23,7 +23,7 @@ Repeats = Sequence[Scores | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Standing:
+class RankedRow:
     """Where one row stands.
 
     Attributes
@@ -50,17 +50,19 @@ class Standing:
         """One score of each repeat; NaN where its cell failed."""
         return [math.nan if s is None else float(getattr(s, key)) for s in self.scores[part]]
 
-    def mean(self, key: str = "macro_f1", *, part: str = "validation") -> Mean:
+    def mean(self, key: str = "macro_f1", *, part: str = "validation") -> MeanScore:
         """Mean of a score over splits."""
         return self._over(self.values(key, part), part, range_of(key))
 
-    def less(self, other: Standing, *, key: str = "macro_f1", part: str = "validation") -> Mean:
+    def less(
+        self, other: RankedRow, *, key: str = "macro_f1", part: str = "validation"
+    ) -> MeanScore:
         """Paired difference of a score to another row, split by split."""
         pairs = zip(self.values(key, part), other.values(key, part), strict=True)
         apart = [one - two for one, two in pairs]
         return self._over(apart, part, range_of(key, difference=True))
 
-    def _over(self, values: list[float], part: str, within: tuple[float, float]) -> Mean:
+    def _over(self, values: list[float], part: str, within: tuple[float, float]) -> MeanScore:
         return mean_of(values, ratio=self.ratios.get(part, 0.0), within=within)
 
     @property
@@ -73,7 +75,7 @@ def stand(
     controls: Mapping[str, str],
     scores: Mapping[str, Mapping[str, Repeats]],
     ratios: Mapping[str, float] | None = None,
-) -> tuple[list[Standing], Standing | None]:
+) -> tuple[list[RankedRow], RankedRow | None]:
     """Rank rows by mean macro-F1 of validation.
 
     Parameters
@@ -83,20 +85,20 @@ def stand(
     scores : dict of str to dict of str to sequence of Scores or None
         By name of the row, then by part; that of the majority class may be there, too.
     ratios : dict of str to float, optional
-        By part, see `Standing`.
+        By part, see `RankedRow`.
 
     Returns
     -------
-    standings : list of Standing
+    standings : list of RankedRow
         The best first, then those without a rank.
-    reference : Standing or None
+    reference : RankedRow or None
         What all are compared with: the control that ranks highest, so that it had the same choice.
         Without any, None.
     """
     rows = []
     for name, parts in scores.items():
         against = controls.get(name, name)
-        rows.append(Standing(name, against, against == name, None, parts, ratios or {}))
+        rows.append(RankedRow(name, against, against == name, None, parts, ratios or {}))
     means = {row.name: row.mean().value for row in rows}
     whole = [r for r in rows if all(r.scores["validation"]) and not math.isnan(means[r.name])]
     whole.sort(key=lambda row: -means[row.name])
@@ -108,8 +110,8 @@ def stand(
 
 
 def ranking_table(
-    standings: Sequence[Standing],
-    reference: Standing | None,
+    standings: Sequence[RankedRow],
+    reference: RankedRow | None,
     *,
     parts: Sequence[str] = ("validation",),
     notes: Sequence[str] = (),
@@ -118,8 +120,8 @@ def ranking_table(
 
     Parameters
     ----------
-    standings : sequence of Standing
-    reference : Standing, optional
+    standings : sequence of RankedRow
+    reference : RankedRow, optional
     parts : sequence of str
         ``"validation"``, and ``"test"`` for the columns that decide nothing.
     notes : sequence of str
@@ -150,7 +152,7 @@ def ranking_table(
 
 
 def difference(
-    row: Standing, against: Standing | None, part: str = "validation"
+    row: RankedRow, against: RankedRow | None, part: str = "validation"
 ) -> tuple[float, float] | None:
     """Paired difference of macro-F1; None to itself, or to nothing."""
     if against is None or against.name == row.name:
@@ -169,7 +171,7 @@ def majority_scores(predictions: Predictions) -> Scores:
 
 
 def _notes(
-    standings: Sequence[Standing], reference: Standing | None, *, own: bool, test: bool
+    standings: Sequence[RankedRow], reference: RankedRow | None, *, own: bool, test: bool
 ) -> list[str]:
     every = [s for row in standings for s in row.scores["validation"] if s is not None]
     n_splits = len(standings[0].scores["validation"]) if standings else 0

@@ -13,14 +13,7 @@ import numpy as np
 
 from .. import splits
 from ..bags import Bags
-from ..comparison import (
-    Cell,
-    Fitted,
-    Row,
-    data_digest,
-    features_digest,
-    with_features,
-)
+from ..comparison import Cell, FittedRow, Row, data_digest, features_digest, with_features
 from ..config import SplitSettings
 from ..errors import ConfigError, DataError, MattError, first_few
 from ..evaluation import style
@@ -41,10 +34,10 @@ from ..processes import Progress
 from ..provenance import digest
 from ..runs import Run, check_free
 from ..tracks import Tracks
-from .engine import Failure, Report, run_cells
+from .engine import CellsReport, Failure, run_cells
 from .ranking import (
     MAJORITY,
-    Standing,
+    RankedRow,
     difference,
     majority_scores,
     part_scores,
@@ -207,12 +200,12 @@ class Material:
     divisions: tuple[Division, ...]
     features: Mapping[str, FeatureStore]
 
-    def fitted(self, cell: Cell) -> Fitted:
+    def fitted(self, cell: Cell) -> FittedRow:
         """Fit the row of a cell on its split."""
         row, division = cell.row, self.divisions[cell.split]
         if row is None:
             raise DataError(f"the cell {cell.name!r} has no row, so there is nothing to fit")
-        return Fitted.of(row, self.features[row.features], division.tracks, seed=division.seed)
+        return FittedRow.of(row, self.features[row.features], division.tracks, seed=division.seed)
 
     def mapped(self, folder: Path) -> Material:
         """The same, with arrays in files that processes map, so that they share one copy."""
@@ -344,7 +337,7 @@ class Study:
     ranking: Table
     cells: Table
     failures: tuple[Failure, ...]
-    standings: tuple[Standing, ...]
+    standings: tuple[RankedRow, ...]
 
 
 def check_out(path: Path | str) -> None:
@@ -449,7 +442,7 @@ def compare(
 
 
 def _scores(
-    rows: Sequence[Row], cells: Sequence[Cell], report: Report, parts: Sequence[str]
+    rows: Sequence[Row], cells: Sequence[Cell], report: CellsReport, parts: Sequence[str]
 ) -> dict[str, dict[str, list[Scores | None]]]:
     """By row, then part, one a split; None where a cell failed."""
     names = (*(row.name for row in rows), MAJORITY)
@@ -470,7 +463,7 @@ def _scores(
     return scores
 
 
-def _cell_table(cells: Sequence[Cell], report: Report) -> Table:
+def _cell_table(cells: Sequence[Cell], report: CellsReport) -> Table:
     failed = {failure.cell.digest: failure.reason for failure in report.failures}
     rows: list[tuple[TableCell, ...]] = []
     for cell in cells:
@@ -488,7 +481,7 @@ def _cell_table(cells: Sequence[Cell], report: Report) -> Table:
     return Table("Cells", columns, tuple(rows))
 
 
-def _write(study: Study, reference: Standing | None) -> None:
+def _write(study: Study, reference: RankedRow | None) -> None:
     run = study.run
     run.save_scores({"ranking": study.ranking.to_json(), "cells": study.cells.to_json()})
     for name, table in {"ranking": study.ranking, "cells": study.cells}.items():

@@ -36,7 +36,7 @@ from torch.nn import functional
 from ..bags import Bags
 from ..calibration.priors import TrainedPrior, log_prior
 from .augmentation import expected_draws
-from .network import Output
+from .network import BagOutput
 from .pooling import segment_sum
 from .registry import LOSSES as LOSSES
 from .settings import TrainingSettings
@@ -144,7 +144,7 @@ class BagLoss:
 
     def __call__(
         self,
-        output: Output,
+        output: BagOutput,
         labels: Tensor,
         bag: Tensor,
         *,

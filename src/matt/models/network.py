@@ -193,7 +193,7 @@ def log_spread(x: Tensor, log_sizes: Tensor, offsets: Tensor) -> Tensor:
     return ((squares + drawn) / ((n - 1) * USUAL + drawn)).log() / 2
 
 
-class Output(NamedTuple):
+class BagOutput(NamedTuple):
     """What the network says of a batch.
 
     Attributes
@@ -289,7 +289,7 @@ class BagNetwork(nn.Module):
 
     def forward(
         self, x: Tensor, offsets: Tensor, log_sizes: Tensor, *, genre: Tensor | None = None
-    ) -> Output:
+    ) -> BagOutput:
         """Classify bags and, on the way, every segment.
 
         Parameters
@@ -305,7 +305,7 @@ class BagNetwork(nn.Module):
 
         Returns
         -------
-        Output
+        BagOutput
         """
         bag = bag_index(offsets)  # (N,)
         inputs = x = self.inputs(x)
@@ -322,7 +322,7 @@ class BagNetwork(nn.Module):
         values = h if self.pooled_first else segment_logits
         encoded = Encoded(scores, values, inputs, log_sizes, h)
         logits, attention = self.pool(encoded, offsets, mask=mask)
-        return Output(logits, segment_logits, attention)
+        return BagOutput(logits, segment_logits, attention)
 
     def segments(self, x: Tensor, log_sizes: Tensor, *, embeddings: bool = False) -> Encoded:
         """All that `pool` needs of segments: a bag of any size can so be read in parts."""

@@ -24,7 +24,7 @@ from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, su
 from .checkpoint import Checkpoint, State
 from .distributed import current
 from .losses import BagLoss, Mix, attention_divergence, disagreement
-from .network import BagNetwork, Encoded, Output, build_network
+from .network import BagNetwork, BagOutput, Encoded, build_network
 from .optimisation import (
     WeightAverage,
     autocast,
@@ -111,7 +111,7 @@ def judge(
     labels = torch.from_numpy(truth).to(unit.device)
     logits, attention = network.pool(segments, unit)
     segment_logits = network.segment_logits(segments.values)
-    loss = objective(Output(logits, segment_logits, attention), labels, bag_index(unit))
+    loss = objective(BagOutput(logits, segment_logits, attention), labels, bag_index(unit))
     probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
     if lone:
         bag_offsets = torch.from_numpy(valid.offsets).to(unit.device)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..comparison import Fitted, Row
+from ..comparison import FittedRow, Row
 from ..errors import DataError
 from ..evaluation.intervals import ARTISTS, NOTHING, Repeated
 from ..evaluation.plots import along
@@ -74,7 +74,7 @@ CONDITIONS = (
 )
 
 
-def degrade(fitted: Fitted) -> dict[str, Predictions]:
+def degrade(fitted: FittedRow) -> dict[str, Predictions]:
     """Predict the test bags under every condition; see `matt.comparison.Further`.
 
     Returns

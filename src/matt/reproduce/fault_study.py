@@ -17,7 +17,7 @@ from ..bags import Bags
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
-from ..evaluation.intervals import ARTISTS, NOTHING, Mean, Repeated
+from ..evaluation.intervals import ARTISTS, NOTHING, MeanScore, Repeated
 from ..evaluation.plots import Interval, forest
 from ..evaluation.tables import Cell, Column, Table
 from ..evaluation.tally import KS
@@ -172,7 +172,7 @@ class Effect:
     differences: Repeated | None
     reason: str = ""
 
-    def of(self, metric: str) -> Mean:
+    def of(self, metric: str) -> MeanScore:
         """Difference of a metric."""
         return NOTHING if self.differences is None else self.differences.mean(metric)
 

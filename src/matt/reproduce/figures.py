@@ -15,7 +15,7 @@ from ..comparison import Row
 from ..datasets.fma.loading import ALL
 from ..errors import DataError
 from ..evaluation import style
-from ..evaluation.intervals import NOTHING, Mean
+from ..evaluation.intervals import NOTHING, MeanScore
 from ..evaluation.items import items_of
 from ..evaluation.metrics import micro_curve, step_sum
 from ..evaluation.style import COMMON, FAINT, INK, TAIL
@@ -71,7 +71,7 @@ class Bar:
     """One bar of the accuracy panel: ours with its interval, and the paper's."""
 
     name: str
-    ours: Mean
+    ours: MeanScore
     paper: float | None = None
 
 

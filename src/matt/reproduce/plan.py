@@ -19,7 +19,7 @@ from ..config import Settings, named_faults
 from ..datasets.fma.loading import ALL
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
-from ..grid.engine import Report, Result, find_result, run_cells
+from ..grid.engine import CellsReport, Result, find_result, run_cells
 from ..grid.study import Division, Material, make_cells, shared_arrays
 from ..models.settings import (
     BaselineName,
@@ -271,7 +271,7 @@ class Results:
     protocol: str
     material: Material
     cells: Mapping[Key, tuple[Cell, ...]]
-    report: Report = field(default_factory=lambda: Report({}, (), 0))
+    report: CellsReport = field(default_factory=lambda: CellsReport({}, (), 0))
 
     @classmethod
     def planned(

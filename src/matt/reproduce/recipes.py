@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..comparison import Row, bag_model, track_model
-from ..evaluation.intervals import NOTHING, WIDENED, Mean, Repeated
+from ..evaluation.intervals import NOTHING, WIDENED, MeanScore, Repeated
 from ..evaluation.tables import Cell, Column, Table
 from ..predictions import Predictions
 from ..recipes import PLAIN
@@ -60,7 +60,7 @@ MFCC_ROWS: tuple[Row, ...] = (
 
 
 @dataclass(frozen=True)
-class Found:
+class Earlier:
     """What was found before, by row.
 
     Attributes
@@ -82,16 +82,16 @@ class Found:
     more: float | None = None
 
 
-def _balanced(accuracy: float, f1: float, difference: float, half: float) -> Found:
-    return Found(accuracy, f1, difference=(difference, half))
+def _balanced(accuracy: float, f1: float, difference: float, half: float) -> Earlier:
+    return Earlier(accuracy, f1, difference=(difference, half))
 
 
-def _tailed(accuracy: float, f1: float, few: float, difference: float, half: float) -> Found:
-    return Found(accuracy, f1, difference=(difference, half), more=few)
+def _tailed(accuracy: float, f1: float, few: float, difference: float, half: float) -> Earlier:
+    return Earlier(accuracy, f1, difference=(difference, half), more=few)
 
 
-def _mfcc(accuracy: float, sd: float, f1: float, f1_sd: float, tail: float) -> Found:
-    return Found(accuracy, f1, sd, f1_sd, more=tail)
+def _mfcc(accuracy: float, sd: float, f1: float, f1_sd: float, tail: float) -> Earlier:
+    return Earlier(accuracy, f1, sd, f1_sd, more=tail)
 
 
 BALANCED = dict(
@@ -154,7 +154,7 @@ def rows_of(data: Data) -> tuple[Row, ...]:
     return MFCC_ROWS if data.key == MFCC else SMALL_ROWS
 
 
-def found_of(data: Data) -> dict[str, Found]:
+def found_of(data: Data) -> dict[str, Earlier]:
     """What was found before on some data, by row; nothing for another tail."""
     if data.key == MFCC:
         return TWO_GENRES
@@ -242,7 +242,7 @@ def _row(
     )
 
 
-def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
+def _before(found: Earlier | None, *, same: bool) -> tuple[Cell, ...]:
     if found is None:
         return None, None, None, None
     nan = float("nan")
@@ -254,7 +254,9 @@ def _before(found: Found | None, *, same: bool) -> tuple[Cell, ...]:
     )
 
 
-def _verdict(data: Data, bench: Bench, found: Found, f1: Mean, paired: Mean, *, same: bool) -> str:
+def _verdict(
+    data: Data, bench: Bench, found: Earlier, f1: MeanScore, paired: MeanScore, *, same: bool
+) -> str:
     """Whether what was found before is found again, by both intervals, widened alike."""
     if f1.n < 2:
         return "too few splits"

@@ -181,7 +181,7 @@ LEFT_OUT = KINDS[:2]
 
 
 @dataclass(frozen=True)
-class Fault:
+class FileFault:
     """A clip with a known fault.
 
     Attributes
@@ -204,7 +204,7 @@ class Fault:
 
 
 @cache
-def known_faults() -> tuple[Fault, ...]:
+def known_faults() -> tuple[FileFault, ...]:
     """All known faults, those without audio or with too little first.
 
     >>> faults = known_faults()
@@ -213,7 +213,7 @@ def known_faults() -> tuple[Fault, ...]:
     """
     text = files(__package__).joinpath("known_faults.csv").read_text("utf-8")
     return tuple(
-        Fault(
+        FileFault(
             int(row["track_id"]),
             row["kind"],
             float(row["clip_seconds"] or "nan"),
@@ -367,7 +367,7 @@ TYPED_TAILS = {100: (TYPED_TAIL, 170), 200: ((*TYPED_TAIL, "Country"), 188)}
 
 
 @dataclass(frozen=True)
-class Line:
+class KnownCount:
     """One count.
 
     Attributes
@@ -398,7 +398,7 @@ class Line:
         }
 
 
-def check(directory: Path | str) -> tuple[Line, ...]:
+def check(directory: Path | str) -> tuple[KnownCount, ...]:
     """Compare the indexed tables with the known counts of FMA.
 
     Parameters
@@ -430,37 +430,37 @@ def _subset(tracks: Tracks, name: str) -> Tracks:
     return tracks.take(np.isin(tracks.columns["subset"], held))
 
 
-def _split_lines(subset: str, tracks: Tracks, sizes: tuple[int, ...]) -> Iterator[Line]:
+def _split_lines(subset: str, tracks: Tracks, sizes: tuple[int, ...]) -> Iterator[KnownCount]:
     for split, expected in zip(SPLITS, sizes, strict=True):
         found = int((tracks.split == split).sum())
         yield _equal(f"FMA-{subset}, {split}", expected, found)
 
 
-def _genre_lines(medium: Tracks) -> Iterator[Line]:
+def _genre_lines(medium: Tracks) -> Iterator[KnownCount]:
     for genre, expected in MEDIUM_GENRES.items():
         found: tuple[int, ...] = (0, 0, 0)
         if genre in medium.genres:
             ours = medium.labels == medium.genres.index(genre)
             found = tuple(int((ours & (medium.split == split)).sum()) for split in SPLITS)
-        yield Line(
+        yield KnownCount(
             f"FMA-medium, {genre}: total = training / validation / test",
             _split_up(expected),
             _split_up(found),
             expected == found,
         )
     others = sorted(set(medium.genres) - set(MEDIUM_GENRES))
-    yield Line("FMA-medium, other genres", "none", ", ".join(others) or "none", not others)
+    yield KnownCount("FMA-medium, other genres", "none", ", ".join(others) or "none", not others)
     yield _equal("FMA-medium, tracks without a genre", 0, int((~medium.labelled).sum()))
 
 
-def _bag_lines(medium: Tracks) -> Iterator[Line]:
+def _bag_lines(medium: Tracks) -> Iterator[KnownCount]:
     tests, training = (medium.take(medium.split == name) for name in ("test", "training"))
     found = len(Bags.from_tracks(tests)) if len(tests) else 0
     yield _equal("FMA-medium, test bags (album, artist)", TEST_BAGS, found)
     key = ("album_id", "artist_id", "genre_top")
     found = len(Bags.from_tracks(training, by=key)) if len(training) else 0
     low, high = TRAINING_BAGS
-    yield Line(
+    yield KnownCount(
         "FMA-medium, training bags (album, artist, genre)",
         f"{low:,} to {high:,}",
         f"{found:,}",
@@ -478,7 +478,7 @@ def _bag_lines(medium: Tracks) -> Iterator[Line]:
         )
 
 
-def _artist_lines(medium: Tracks, everything: Tracks) -> Iterator[Line]:
+def _artist_lines(medium: Tracks, everything: Tracks) -> Iterator[KnownCount]:
     for name, tracks in (("FMA-medium", medium), ("all tracks", everything)):
         known = tracks.artist_id >= 0
         columns = (tracks.artist_id[known].tolist(), tracks.split[known].tolist())
@@ -487,8 +487,8 @@ def _artist_lines(medium: Tracks, everything: Tracks) -> Iterator[Line]:
         yield _equal(f"{name}, artists in more than one split", 0, crossing)
 
 
-def _equal(what: str, expected: int, found: int) -> Line:
-    return Line(what, f"{expected:,}", f"{found:,}", expected == found)
+def _equal(what: str, expected: int, found: int) -> KnownCount:
+    return KnownCount(what, f"{expected:,}", f"{found:,}", expected == found)
 
 
 def _split_up(counts: tuple[int, ...]) -> str:

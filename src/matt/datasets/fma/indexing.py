@@ -34,7 +34,7 @@ from .tables import (
     RANKS,
     Genre,
     GenreTree,
-    Source,
+    Sheet,
     read_genres,
     read_names,
     read_table,
@@ -62,7 +62,7 @@ def tracks_file(subset: str) -> str:
 
 
 def write_index(
-    place: Path, sources: Mapping[str, Source], reading: Callable[[str], None]
+    place: Path, sources: Mapping[str, Sheet], reading: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write all files of an index but its manifest.
 
@@ -70,7 +70,7 @@ def write_index(
     ----------
     place : Path
         Folder of the index.
-    sources : mapping of str to Source
+    sources : mapping of str to Sheet
         CSVs by name.
     reading : callable
         Told the name of each CSV before it is read.
@@ -132,7 +132,7 @@ def write_index(
 
 def _write_features(
     place: Path,
-    source: Source,
+    source: Sheet,
     ids: NDArray[np.int64],
     rank: NDArray[np.int64],
     unmatched: list[dict[str, Any]],
@@ -170,7 +170,7 @@ def _write_features(
     return {"descriptors": known, "feature_rows": {**n, "full": len(rows)}}
 
 
-def _echonest(source: Source) -> pa.Table:
+def _echonest(source: Sheet) -> pa.Table:
     import pyarrow as pa
 
     names = ["_".join(name) for name in read_names(source.path, levels=3)]
@@ -345,7 +345,7 @@ def open_index(directory: Path | str) -> Index:
     return Index(root, manifest)
 
 
-def _stamp(source: Source) -> dict[str, Any]:
+def _stamp(source: Sheet) -> dict[str, Any]:
     return {"bytes": source.n_bytes, "mtime_ns": source.mtime_ns, "sha256": source.sha256}
 
 

@@ -142,7 +142,7 @@ _BLOCK = 2**24  # bytes that Arrow reads at once; a row has to fit in
 
 
 @dataclass(frozen=True)
-class Source:
+class Sheet:
     """A file as a whole: what identifies it, and how it ends.
 
     Attributes
@@ -164,7 +164,7 @@ class Source:
     whole: bool
 
 
-def survey(path: Path) -> Source:
+def survey(path: Path) -> Sheet:
     """Read a file once, for its hash and its end.
 
     Raises
@@ -190,7 +190,7 @@ def survey(path: Path) -> Source:
     if not last:
         raise DataError(f"{path} is empty; {AGAIN}")
     whole = last == b"\n" and quotes % 2 == 0
-    return Source(path, stat.st_size, stat.st_mtime_ns, digest.hexdigest(), lines, whole)
+    return Sheet(path, stat.st_size, stat.st_mtime_ns, digest.hexdigest(), lines, whole)
 
 
 def read_names(path: Path, *, levels: int, index: str = INDEX) -> tuple[tuple[str, ...], ...]:
@@ -245,13 +245,13 @@ def check_names(path: Path, names: tuple[tuple[str, ...], ...], needed: Any) -> 
 
 
 def read_table(
-    source: Source, *, levels: int, numbers: Mapping[str, Any], index: str = INDEX
+    source: Sheet, *, levels: int, numbers: Mapping[str, Any], index: str = INDEX
 ) -> pa.Table:
     """Read one of FMA's CSVs.
 
     Parameters
     ----------
-    source : Source
+    source : Sheet
     levels : int
         Rows of column names.
     numbers : mapping of str to Arrow type
@@ -309,7 +309,7 @@ def _check_index(path: Path, column: pa.ChunkedArray) -> None:
         raise DataError(f"{path}: the id {ids[0]} is negative; {AGAIN}")
 
 
-def _last_line(source: Source) -> str:
+def _last_line(source: Sheet) -> str:
     return f"line {source.lines + 1} does not end: the file is cut off; {AGAIN}"
 
 
@@ -391,7 +391,7 @@ _NEEDED = (
 LISTS = ("track_genres", "track_genres_all")
 
 
-def read_genres(source: Source) -> GenreTree:
+def read_genres(source: Sheet) -> GenreTree:
     """Read genres.csv.
 
     Raises
@@ -418,7 +418,7 @@ def read_genres(source: Source) -> GenreTree:
 
 
 def read_tracks(
-    source: Source, genres: GenreTree
+    source: Sheet, genres: GenreTree
 ) -> tuple[dict[str, pa.Array], list[dict[str, Any]]]:
     """Read tracks.csv.
 

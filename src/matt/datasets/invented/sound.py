@@ -58,7 +58,7 @@ class Timbre:
 
 
 @dataclass(frozen=True)
-class Mix:
+class Mixdown:
     """Levels of the three layers (1 is usual) and the share of reverberation, 0 to 1."""
 
     drums: float
@@ -76,7 +76,7 @@ class Style:
     rhythm: Rhythm
     harmony: Harmony
     timbre: Timbre
-    mix: Mix
+    mix: Mixdown
 
 
 STYLES = tuple(
@@ -86,7 +86,7 @@ STYLES = tuple(
         Rhythm(**known["rhythm"]),
         Harmony(tuple(map(tuple, known["harmony"]["chords"])), known["harmony"]["register"]),
         Timbre(**known["timbre"]),
-        Mix(**known["mix"]),
+        Mixdown(**known["mix"]),
     )
     for known in MUSIC["style"]
 )
