@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from matt import ConfigError, DataError, MattError
 from matt.cli.app import app
-from matt.features.cluster import Needs, connected, matt_block
+from matt.features.cluster import WorkerNeeds, connected, matt_block
 from matt.features.extract import extract
 from matt.features.plan import provenance, stamp_of
 
@@ -332,13 +332,15 @@ def test_a_worker_that_comes_later_is_looked_at_before_its_first_block(tmp_path)
     versions = tuple(provenance().items())
     old = tuple((name, "0.1" if name == "librosa" else version) for name, version in versions)
     with pytest.raises(DataError, match=r"came later has librosa 0\.11.* instead of 0\.1; install"):
-        matt_block(Needs(old, (), ()), task)
+        matt_block(WorkerNeeds(old, (), ()), task)
     (tmp_path / "x").touch()
-    unseen = Needs(versions, (), ((str(tmp_path / "x"), (1, 2)),))
+    unseen = WorkerNeeds(versions, (), ((str(tmp_path / "x"), (1, 2)),))
     with pytest.raises(DataError, match="sees another size or time"):
         matt_block(unseen, task)
     assert not done
-    matt_block(Needs(versions, (), ((str(tmp_path / "x"), stamp_of(str(tmp_path / "x"))),)), task)
+    matt_block(
+        WorkerNeeds(versions, (), ((str(tmp_path / "x"), stamp_of(str(tmp_path / "x"))),)), task
+    )
     assert done
 
 
@@ -346,7 +348,7 @@ def test_a_worker_that_comes_later_is_looked_at_before_its_first_block(tmp_path)
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "token").touch()
     tmp_path.chmod(0o500)
-    (problem,) = Needs(tuple(provenance().items()), (str(tmp_path / "token"),), ()).lacking()
+    (problem,) = WorkerNeeds(tuple(provenance().items()), (str(tmp_path / "token"),), ()).lacking()
     assert problem.startswith(f"cannot write in {tmp_path} (Permission denied); check")
     with pytest.raises(ConfigError, match="cannot be written"), connected("", [tmp_path]):
         pass

@@ -28,8 +28,8 @@ from matt.features.plan import (
     expected_bytes,
     stamp_of,
 )
-from matt.features.schedule import open_tasks
 from matt.features.spec import FeatureSpec
+from matt.features.task import open_tasks
 
 SPEC = FeatureSpec.logmel()
 

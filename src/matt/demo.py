@@ -28,7 +28,8 @@ from .evaluation.report import Picture, Section, write_report
 from .evaluation.scores import Scores, majority, score
 from .evaluation.summaries import split_table
 from .evaluation.tables import Column, Table
-from .features.extract import Report, extract
+from .features.extract import extract
+from .features.report import ExtractionReport
 from .features.spec import FeatureSettings
 from .features.store import FeatureStore
 from .files import write_bytes
@@ -197,7 +198,7 @@ def run_demo(
     return demo
 
 
-def _files_table(found: Scan, report: Report) -> Table:
+def _files_table(found: Scan, report: ExtractionReport) -> Table:
     """Planted bad files: what became of each."""
     told = [(problem.path, "left out", problem.reason) for problem in found.problems]
     told += [(p.path, "left out", p.reason) for p in report.failures]
@@ -245,7 +246,7 @@ def _compare(
 
 def _library(
     path: Path, seed: int, n_tracks: int, workers: int | None, tell: Progress, clock: _Clock
-) -> tuple[Scan, Report]:
+) -> tuple[Scan, ExtractionReport]:
     """Write the synthetic library, scan it, extract; what is there already is used again."""
     # One folder for each set of parameters: another seed is another library.
     root = path / f"library-{seed}-{n_tracks}"

@@ -28,7 +28,7 @@ from .sources import (
 )
 
 if TYPE_CHECKING:
-    from ..features.extract import Report
+    from ..features.report import ExtractionReport
     from ..features.spec import FeatureSpec
 
 
@@ -134,7 +134,7 @@ def _place(spec: FeatureSpec, store: Path | None, folder: Path, *, alone: bool) 
     return store if alone else store / f"{spec.kind}-{spec.digest}"
 
 
-def _row(spec: FeatureSpec, store: Path, report: Report) -> dict[str, Any]:
+def _row(spec: FeatureSpec, store: Path, report: ExtractionReport) -> dict[str, Any]:
     return {
         "store": str(store),
         "spec": spec.to_json(),

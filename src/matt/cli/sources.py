@@ -18,7 +18,7 @@ from .console import SOME_FAILED, Output, clock
 
 if TYPE_CHECKING:
     from ..datasets.folder import FileProblem, Scan
-    from ..features.extract import Report
+    from ..features.report import ExtractionReport
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
     from ..processes import Progress
@@ -123,7 +123,7 @@ class Extraction:
 
 def source_features(
     source: Source, spec: FeatureSpec, output: Output, how: Extraction
-) -> tuple[FeatureStore, Report | None, Path | None]:
+) -> tuple[FeatureStore, ExtractionReport | None, Path | None]:
     """Features of a source, extracted if it has audio, with the report and the folder of the store.
 
     Raises
@@ -154,7 +154,7 @@ def extract_features(
     output: Output,
     how: Extraction,
     **options: Any,
-) -> dict[FeatureSpec, Report]:
+) -> dict[FeatureSpec, ExtractionReport]:
     """Extract what is missing, and show how it goes."""
     from ..features.extract import extract_all
 
@@ -212,7 +212,7 @@ def watched(output: Output, specs: Iterable[FeatureSpec]) -> Iterator[Callable[[
         yield tell
 
 
-def extraction_counts(report: Report) -> dict[str, int]:
+def extraction_counts(report: ExtractionReport) -> dict[str, int]:
     """What an extraction did, in numbers."""
     names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
     return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
@@ -242,7 +242,7 @@ def scan_folder(folder: Path, output: Output) -> Scan:
     return replace(found, problems=tuple(problems))
 
 
-def lost_files(found: Scan | Source, report: Report | None) -> list[Any]:
+def lost_files(found: Scan | Source, report: ExtractionReport | None) -> list[Any]:
     """Files that gave no features: left out by the scan, or failed in extraction."""
     left_out = [problem for problem in found.problems if not problem.kept]
     return [*left_out, *(report.failures if report else ())]

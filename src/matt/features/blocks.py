@@ -238,7 +238,7 @@ LONG_BYTES = 2**16  # tracks above this: longer runs are not quicker, and leave 
 
 
 @dataclass(frozen=True, eq=False)
-class Mapped:
+class MappedBlock:
     """Values of a block, mapped.
 
     Attributes
@@ -255,7 +255,7 @@ class Mapped:
 
 
 @dataclass(frozen=True, eq=False)
-class Runs:
+class RowRanges:
     """Rows that follow one another in a block and in the result.
 
     Attributes
@@ -280,9 +280,9 @@ class Runs:
         """Whether they are so short that one call for each would take longer than to copy them."""
         return int(self.length.sum()) * n_bytes < SHORT_BYTES * len(self.length)
 
-    def take(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Runs:
+    def take(self, which: slice | NDArray[np.intp] | NDArray[np.bool_]) -> RowRanges:
         """Some of them."""
-        return Runs(self.source[which], self.target[which], self.length[which])
+        return RowRanges(self.source[which], self.target[which], self.length[which])
 
     def rows(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Every row by itself: in the block, and in the result."""
@@ -327,7 +327,7 @@ def copy_tracks(
     follows &= n_segments[1:] * spec.n_bytes < LONG_BYTES
     first = np.concatenate([[0], np.flatnonzero(~follows) + 1])
     target = np.cumsum(n_segments) - n_segments
-    runs = Runs(start[first], target[first], np.add.reduceat(n_segments, first))
+    runs = RowRanges(start[first], target[first], np.add.reduceat(n_segments, first))
     block = block[first]
     order = np.argsort(block, kind="stable")
     block, runs = block[order], runs.take(order)
@@ -342,7 +342,7 @@ def copy_tracks(
             _from_map(values, spec, here, out)
 
 
-def _from_map(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> None:
+def _from_map(path: Path, spec: FeatureSpec, runs: RowRanges, out: NDArray[Any]) -> None:
     mapped = _map(path, spec, *_stamp(path))
     with intact(path):
         check_rows(len(mapped.values), runs.end)
@@ -356,7 +356,7 @@ def _from_map(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> N
         _from_array(mapped.values, spec.n_bytes, runs, out)
 
 
-def _from_array(values: NDArray[Any], n_bytes: int, runs: Runs, out: NDArray[Any]) -> None:
+def _from_array(values: NDArray[Any], n_bytes: int, runs: RowRanges, out: NDArray[Any]) -> None:
     if not runs.short(n_bytes):
         for source, target, length in runs:
             out[target : target + length] = values[source : source + length]
@@ -370,7 +370,7 @@ def _from_array(values: NDArray[Any], n_bytes: int, runs: Runs, out: NDArray[Any
         out[target] = values[rows]
 
 
-def _from_file(path: Path, spec: FeatureSpec, runs: Runs, out: NDArray[Any]) -> None:
+def _from_file(path: Path, spec: FeatureSpec, runs: RowRanges, out: NDArray[Any]) -> None:
     begin, n_rows = _layout(path, spec, *_stamp(path))
     straight = out.flags.c_contiguous and out.dtype == spec.dtype
     with intact(path), path.open("rb", buffering=0) as file:
@@ -396,9 +396,9 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 @lru_cache(maxsize=MAPS)
-def _map(path: Path, spec: FeatureSpec, *stamp: int) -> Mapped:
+def _map(path: Path, spec: FeatureSpec, *stamp: int) -> MappedBlock:
     values = np.asarray(map_values(path, spec))  # a slice of a memmap takes longer to make
-    return Mapped(values, np.zeros(len(values), np.bool_))
+    return MappedBlock(values, np.zeros(len(values), np.bool_))
 
 
 @lru_cache(maxsize=2**14)

@@ -2,8 +2,8 @@
 
 A block is named by a folder and numbers, so it can be run by any machine that sees the same files.
 Whether the workers do is looked at before there is any work, on all of them at once, because a
-million files that one worker cannot see would be a million failures in the store. `Needs` is what a
-worker must have, and is looked at on the worker itself.
+million files that one worker cannot see would be a million failures in the store. `WorkerNeeds` is
+what a worker must have, and is looked at on the worker itself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Needs:
+class WorkerNeeds:
     """What a worker must have to do the work of this process.
 
     Attributes
@@ -147,7 +147,7 @@ def connected(
         stack.enter_context(_silence())
         client = stack.enter_context(_client(address, patience))
         tokens = tuple(stack.enter_context(_token(store.absolute())) for store in stores)
-        needs = Needs(tuple(provenance().items()), tokens, _sample(files))
+        needs = WorkerNeeds(tuple(provenance().items()), tokens, _sample(files))
         _check(client, address, needs)
         executor = client.get_executor(pure=False, retries=RETRIES)
         stack.callback(executor.shutdown, wait=False)
@@ -169,7 +169,7 @@ def connected(
 class _Careful(Executor):
     """Hands tasks on, each with what its worker must have: workers may come at any time."""
 
-    def __init__(self, executor: Executor, needs: Needs) -> None:
+    def __init__(self, executor: Executor, needs: WorkerNeeds) -> None:
         self._executor, self._needs = executor, needs
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -177,10 +177,10 @@ class _Careful(Executor):
         return self._executor.submit(matt_block, self._needs, partial(fn, *args, **kwargs))
 
 
-_fit: set[Needs] = set()  # what this process was seen to have
+_fit: set[WorkerNeeds] = set()  # what this process was seen to have
 
 
-def matt_block(needs: Needs, task: Callable[[], T]) -> T:
+def matt_block(needs: WorkerNeeds, task: Callable[[], T]) -> T:
     """Run a task on a worker, unless the worker lacks something; Dask shows this name.
 
     Raises
@@ -195,7 +195,7 @@ def matt_block(needs: Needs, task: Callable[[], T]) -> T:
     return task()
 
 
-def _check(client: Client, address: str, needs: Needs) -> None:
+def _check(client: Client, address: str, needs: WorkerNeeds) -> None:
     """Look at all workers at once; nothing of matt is sent to a worker before it is there."""
     found: dict[str, list[str]] = {}
     versions = client.run(pkgutil.resolve_name, "matt:__version__", on_error="return")

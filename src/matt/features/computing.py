@@ -92,7 +92,7 @@ def _check_loudness(samples: NDArray[np.float32]) -> None:
 
 def _pass(spec: FeatureSpec, sr: int) -> Any:
     """Specs for which this is equal come from the same pass over the spectra."""
-    if spec.kind != "summary" and spec.kind not in _ROWS:
+    if spec.kind in ("logmel", "embedding"):
         return spec
     from .kernels.frames import FMA_SR
 
@@ -103,10 +103,13 @@ def _pass(spec: FeatureSpec, sr: int) -> Any:
 def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> list[NDArray[Any]]:
     """Values of specs of one pass."""
     first = specs[0]
-    if first.kind != "summary" and first.kind not in _ROWS:
-        return [_alone(samples, sr, first)]
-    from .kernels.frames import SIZES, frame_features, summarised
+    if first.kind == "embedding":
+        raise DataError(f"feature {first.name!r} is not computed from audio; import it as a table")
+    from .kernels.frames import SIZES, frame_features, logmel, summarised
 
+    if first.kind == "logmel":
+        frames = {"n_fft": first.n_fft, "hop_length": first.hop_length, "n_mels": first.n_mels}
+        return [logmel(samples, sr=sr, **frames, precision=first.precision)]
     names = {_ROWS[spec.kind] for spec in specs if spec.kind in _ROWS}
     if any(spec.kind == "summary" for spec in specs):
         names = set(SIZES)
@@ -116,21 +119,6 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
     return [
         summarised(rows) if spec.kind == "summary" else rows[_ROWS[spec.kind]] for spec in specs
     ]
-
-
-def _alone(samples: NDArray[np.float32], sr: int, spec: FeatureSpec) -> NDArray[Any]:
-    if spec.kind != "logmel":
-        raise DataError(f"feature {spec.name!r} is not computed from audio; import it as a table")
-    from .kernels.frames import logmel
-
-    return logmel(
-        samples,
-        sr=sr,
-        n_fft=spec.n_fft,
-        hop_length=spec.hop_length,
-        n_mels=spec.n_mels,
-        precision=spec.precision,
-    )
 
 
 def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:

@@ -23,26 +23,15 @@ from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, read_spec
 from .plan import check_room, draw_up
-from .report import Problem, Report, Written, report
-from .schedule import Task, open_tasks
+from .report import CommittedBlock, ExtractionReport, report
 from .spec import FeatureSpec
-from .task import DEFAULT, Decoder, Part, extract_block, run_block
+from .task import DEFAULT, FeatureProcess, Task, extract_block, open_tasks, run_block
 from .worker import Extractor, extract_file
-
-__all__ = [
-    "Part",
-    "Problem",
-    "Report",
-    "Written",
-    "extract",
-    "extract_all",
-    "extract_block",
-]
 
 _AHEAD = 4096  # tasks that an executor holds at once; a thread holds two
 
 
-class Options(TypedDict, total=False):
+class ExtractionOptions(TypedDict, total=False):
     """How files are extracted; all of it may be left out.
 
     Attributes
@@ -77,16 +66,16 @@ class Options(TypedDict, total=False):
 
 
 def extract(
-    tracks: Tracks, spec: FeatureSpec, store: Path | str, **options: Unpack[Options]
-) -> Report:
+    tracks: Tracks, spec: FeatureSpec, store: Path | str, **options: Unpack[ExtractionOptions]
+) -> ExtractionReport:
     """Extract one feature: see `extract_all`."""
     check_arguments(tracks=(tracks, Tracks), spec=(spec, FeatureSpec), store=(store, Path | str))
     return extract_all(tracks, {spec: store}, **options)[spec]
 
 
 def extract_all(
-    tracks: Tracks, stores: Mapping[FeatureSpec, Path | str], **options: Unpack[Options]
-) -> dict[FeatureSpec, Report]:
+    tracks: Tracks, stores: Mapping[FeatureSpec, Path | str], **options: Unpack[ExtractionOptions]
+) -> dict[FeatureSpec, ExtractionReport]:
     """Extract what stores lack of some tracks, decoding each file once; a bad one costs itself.
 
     Interrupt it at any time: the next run repeats only the blocks in flight, and the stores end in
@@ -100,11 +89,11 @@ def extract_all(
     stores : mapping of FeatureSpec to path
         For each feature a store of it, or an empty folder, or one to be made.
     **options
-        See `Options`.
+        See `ExtractionOptions`.
 
     Returns
     -------
-    dict of FeatureSpec to Report
+    dict of FeatureSpec to ExtractionReport
 
     Raises
     ------
@@ -124,7 +113,7 @@ def extract_all(
         _ = spec.cut  # refuses what is not computed from audio
     if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
-    written: list[Written] = []
+    written: list[CommittedBlock] = []
     try:
         _extract(tracks, places, written, options)
     except OSError as error:
@@ -144,9 +133,12 @@ def extract_all(
 
 
 def _extract(
-    tracks: Tracks, stores: Mapping[FeatureSpec, Path], written: list[Written], options: Options
+    tracks: Tracks,
+    stores: Mapping[FeatureSpec, Path],
+    written: list[CommittedBlock],
+    options: ExtractionOptions,
 ) -> None:
-    tell = options.get("progress") or _ignore
+    tell = options.get("progress") or (lambda progress: None)
     for spec, place in stores.items():
         remove_leftovers(create(place, spec))
 
@@ -171,10 +163,6 @@ def _extract(
         crew.run(open_tasks(stores), tell, n_bytes=n_bytes)
 
 
-def _ignore(progress: Progress) -> None:
-    """Nobody wants to know."""
-
-
 class _File(NamedTuple):
     """A file that is done."""
 
@@ -183,18 +171,18 @@ class _File(NamedTuple):
     work: float
 
 
-class _Crew(Pool[Decoder]):
+class _Crew(Pool[FeatureProcess]):
     """Who extracts the blocks of plans: threads with a decoder each, or an executor.
 
     Threads are the default, because they tell of every file and can be stopped within a block.
     """
 
-    def __init__(self, options: Options, written: list[Written]) -> None:
-        super().__init__(options.get("workers"), self._decoder)
+    def __init__(self, options: ExtractionOptions, written: list[CommittedBlock]) -> None:
+        super().__init__(options.get("workers"), lambda: FeatureProcess(self._specs, *self._how))
         self._executor, self._written = options.get("executor"), written
         self._how = options.get("limits", DEFAULT), options.get("extractor", extract_file)
         self._specs: tuple[FeatureSpec, ...] = ()
-        self._running: dict[Future[list[Written]], Task] = {}
+        self._running: dict[Future[list[CommittedBlock]], Task] = {}
 
     def run(
         self, tasks: Sequence[Task], tell: Callable[[Progress], None], *, n_bytes: int = 0
@@ -203,7 +191,7 @@ class _Crew(Pool[Decoder]):
         self._specs = tuple(map(read_spec, {part.store for task in tasks for part in task.parts}))
         waiting = deque(tasks)
         most = 2 * self.workers if self._executor is None else _AHEAD
-        events: SimpleQueue[_File | Future[list[Written]]] = SimpleQueue()
+        events: SimpleQueue[_File | Future[list[CommittedBlock]]] = SimpleQueue()
         files = Pace(sum(len(task.work) for task in tasks))
         audio, worked = Pace(float(sum(task.work.sum() for task in tasks))), 0.0
         now = Progress("extracting", 0, int(files.total), blocks=len(tasks), n_bytes=n_bytes)
@@ -234,16 +222,15 @@ class _Crew(Pool[Decoder]):
                 now = replace(now, rate=files.rate, left=audio.left)
             tell(now)
 
-    def _submit(self, task: Task, events: SimpleQueue[_File | Future[list[Written]]]) -> None:
+    def _submit(
+        self, task: Task, events: SimpleQueue[_File | Future[list[CommittedBlock]]]
+    ) -> None:
         if self._executor is None:
             future = self.submit(_block, task, events.put)
         else:
             future = self._executor.submit(extract_block, task.parts, *self._how)
         self._running[future] = task
         future.add_done_callback(events.put)
-
-    def _decoder(self) -> Decoder:
-        return Decoder(self._specs, *self._how)
 
     def close(self) -> None:
         """Leave what has not begun, and end what has."""
@@ -252,7 +239,9 @@ class _Crew(Pool[Decoder]):
         super().close()
 
 
-def _block(decoder: Decoder, task: Task, put: Callable[[_File], None]) -> list[Written]:
+def _block(
+    decoder: FeatureProcess, task: Task, put: Callable[[_File], None]
+) -> list[CommittedBlock]:
     work = iter(task.work.tolist())
     return run_block(
         task.parts, decoder, tell=lambda path, reason: put(_File(path, reason, next(work)))

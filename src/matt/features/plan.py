@@ -138,7 +138,7 @@ Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Known:
+class TrackStatus:
     """The last word of a store on a track; a stamp is size in bytes and time of change in ns."""
 
     status: str
@@ -148,12 +148,12 @@ class Known:
     salvage: bool  # whether it was extracted with
 
 
-def read_known(store: Path) -> dict[int, Known]:
+def read_known(store: Path) -> dict[int, TrackStatus]:
     """What a store knows of each track, from its plans and committed blocks."""
     tables: dict[int, list[dict[str, NDArray[Any]]]] = {}
     for number, _, name in committed(store):
         tables.setdefault(number, []).append(read_rows(store / f"{name}.parquet"))
-    known: dict[int, Known] = {}
+    known: dict[int, TrackStatus] = {}
     for number in plan_numbers(store):
         plan = Plan.load(store, number)
         outcomes = {
@@ -171,7 +171,7 @@ def read_known(store: Path) -> dict[int, Known]:
                 if track_id in known and known[track_id].status != FAILED:
                     known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
             elif track_id in outcomes:
-                known[track_id] = Known(*outcomes[track_id], stamp, seen, plan.salvage)
+                known[track_id] = TrackStatus(*outcomes[track_id], stamp, seen, plan.salvage)
     return known
 
 
@@ -208,12 +208,6 @@ def expected_bytes(spec: FeatureSpec, size: NDArray[np.int64]) -> NDArray[np.flo
     return segments * spec.n_bytes
 
 
-def needed(spec: FeatureSpec, plan: Plan) -> int:
-    """Bytes that a plan adds to its store."""
-    there = (plan.block != NO_BLOCK) & (plan.size >= 0)
-    return int(expected_bytes(spec, plan.size[there]).sum())
-
-
 def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
     """Bytes that plans add to their stores, together.
 
@@ -226,7 +220,8 @@ def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
     total = 0
     by_disk: dict[int, list[tuple[Path, int]]] = {}
     for spec, store, plan in wanted:
-        n_bytes = needed(spec, plan)
+        there = (plan.block != NO_BLOCK) & (plan.size >= 0)
+        n_bytes = int(expected_bytes(spec, plan.size[there]).sum())
         total += n_bytes
         if spec.segments and spec.segments.policy != "all":
             by_disk.setdefault(os.stat(store).st_dev, []).append((store, n_bytes))
@@ -325,7 +320,7 @@ def draw_up(
 class _Wants:
     """What one store lacks, file by file."""
 
-    def __init__(self, known: dict[int, Known], *, salvage: bool, retry_failed: bool) -> None:
+    def __init__(self, known: dict[int, TrackStatus], *, salvage: bool, retry_failed: bool) -> None:
         self.rows: list[_Row] = []
         self._known, self._salvage, self._retry_failed = known, salvage, retry_failed
         self._owners = {
@@ -404,15 +399,15 @@ def _plan(
 ) -> Plan:
     # In the order of the blocks; those that are only noted come first.
     rows = sorted(rows, key=lambda row: blocks.get(row.row, NO_BLOCK))
-    chosen = [row.row for row in rows]
+    chosen, size, mtime_ns, seen, reuse, _ = map(np.array, zip(*rows, strict=True))
     return Plan(
         1 + max([*plan_numbers(store), *(number for number, _, _ in committed(store))], default=-1),
         tracks.track_id[chosen],
         tracks.path[chosen],
-        np.array([row.size for row in rows]),
-        np.array([row.mtime_ns for row in rows]),
-        np.array([row.audio_hash for row in rows]),
-        np.array([row.reuse for row in rows]),
+        size,
+        mtime_ns,
+        seen,
+        reuse,
         np.array([blocks.get(row.row, NO_BLOCK) for row in rows]),
         salvage,
         provenance(),

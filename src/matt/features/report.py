@@ -12,7 +12,7 @@ from .plan import read_known
 
 
 @dataclass(frozen=True)
-class Problem:
+class TrackProblem:
     """A track whose audio is missing, or not all there, and why."""
 
     track_id: int
@@ -21,7 +21,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Report:
+class ExtractionReport:
     """What a run did: ``total = extracted + reused + unchanged + failed``.
 
     Attributes
@@ -36,9 +36,9 @@ class Report:
         In the store before; nothing was done.
     deleted : int
         Tracks in the store that were not asked for.
-    failures : tuple of Problem
+    failures : tuple of TrackProblem
         Tracks without features, also those that failed earlier and were not tried again.
-    partial : tuple of Problem
+    partial : tuple of TrackProblem
         Tracks with features of a part of their audio; counted above as well.
     blocks : tuple of str
         Blocks written by this run, by the names of their files.
@@ -52,8 +52,8 @@ class Report:
     reused: int
     unchanged: int
     deleted: int
-    failures: tuple[Problem, ...] = ()
-    partial: tuple[Problem, ...] = ()
+    failures: tuple[TrackProblem, ...] = ()
+    partial: tuple[TrackProblem, ...] = ()
     blocks: tuple[str, ...] = ()
     undetectable: int = 0
 
@@ -64,7 +64,7 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Written:
+class CommittedBlock:
     """One block that was written.
 
     Attributes
@@ -87,16 +87,16 @@ class Written:
     undetectable: tuple[int, ...]
 
 
-def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
+def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> ExtractionReport:
     """Compare the tracks that were asked for with what the store now holds."""
     blocks = sorted(written, key=lambda block: block.name)
     known = read_known(store)
     asked = dict(zip(tracks.track_id.tolist(), tracks.path.tolist(), strict=True))
-    problems: dict[str, list[Problem]] = {FAILED: [], PARTIAL: []}
+    problems: dict[str, list[TrackProblem]] = {FAILED: [], PARTIAL: []}
     for track_id, path in asked.items():
         entry = known[track_id]
         if entry.status in problems:
-            problems[entry.status].append(Problem(track_id, path, entry.reason))
+            problems[entry.status].append(TrackProblem(track_id, path, entry.reason))
     # The newest block of a track has the last word.
     how: dict[int, str] = {}
     unsure: set[int] = set()
@@ -107,7 +107,7 @@ def report(tracks: Tracks, store: Path, written: Iterable[Written]) -> Report:
     for track_id in asked:
         if known[track_id].status != FAILED:
             counts[how.get(track_id, "unchanged")] += 1
-    return Report(
+    return ExtractionReport(
         len(asked),
         **counts,
         deleted=len(known.keys() - asked.keys()),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack, get_args
 
 from ..audio import Cut, SegmentPolicy
 from ..errors import ConfigError, did_you_mean
@@ -23,9 +23,25 @@ Frequencies = Literal["fma", "true"]
 SUMMARY_SIZE = 518
 SEQUENCES = {"mfcc": 20, "chroma": 12, "contrast": 7}  # rows of one column a frame
 KINDS = ("summary", "logmel", *SEQUENCES, "embedding")
-PRECISIONS, FREQUENCIES = ("exact", "fast"), ("fma", "true")
 N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 128  # what only a log-mel may change
 LOWEST_SR, HIGHEST_SR = 16_000, 48_000  # in Hz: all bands of contrast and of 128 mel hold something
+
+
+class SequenceSettings(TypedDict, total=False):
+    """Of one column a frame: MFCC, chroma, spectral contrast; all of it may be left out.
+
+    Attributes
+    ----------
+    sr : int, 16,000 <= sr <= 48,000
+        Sampling rate in Hz; 22,050 by default.
+    precision : {"exact", "fast"}
+    segments : SegmentPolicy
+        By default the first 30 s, shorter audio being padded with zeros.
+    """
+
+    sr: int
+    precision: Precision
+    segments: SegmentPolicy | None
 
 
 @dataclass(frozen=True)
@@ -85,7 +101,10 @@ class FeatureSpec:
         if self.frequencies is None:
             own = "fma" if self.kind == "summary" else "true"
             object.__setattr__(self, "frequencies", own)
-        for name, known in (("precision", PRECISIONS), ("frequencies", FREQUENCIES)):
+        for name, known in (
+            ("precision", get_args(Precision)),
+            ("frequencies", get_args(Frequencies)),
+        ):
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"unknown {name} {value!r}; {did_you_mean(value, known)}")
@@ -176,10 +195,7 @@ class FeatureSpec:
     def mfcc(
         cls,
         name: str = "mfcc",
-        *,
-        sr: int = 22_050,
-        precision: Precision = "exact",
-        segments: SegmentPolicy | None = None,
+        **settings: Unpack[SequenceSettings],
     ) -> FeatureSpec:
         """Twenty mel-frequency cepstral coefficients a frame: (20, 1292) of the first 30 s.
 
@@ -187,45 +203,28 @@ class FeatureSpec:
 
         Parameters
         ----------
-        sr : int, 16,000 <= sr <= 48,000
-            Sampling rate in Hz.
-        precision : {"exact", "fast"}
-        segments : SegmentPolicy
-            By default the first 30 s, shorter audio being padded with zeros.
+        name : str
+        **settings
+            See `SequenceSettings`.
         """
-        return cls._sequence(name, "mfcc", sr, precision, segments)
+        return cls._sequence(name, "mfcc", **settings)
 
     @classmethod
-    def chroma(
-        cls,
-        name: str = "chroma",
-        *,
-        sr: int = 22_050,
-        precision: Precision = "exact",
-        segments: SegmentPolicy | None = None,
-    ) -> FeatureSpec:
+    def chroma(cls, name: str = "chroma", **settings: Unpack[SequenceSettings]) -> FeatureSpec:
         """Strength of the twelve pitch classes in each frame, from C: (12, 1292); see `mfcc`."""
-        return cls._sequence(name, "chroma", sr, precision, segments)
+        return cls._sequence(name, "chroma", **settings)
 
     @classmethod
-    def contrast(
-        cls,
-        name: str = "contrast",
-        *,
-        sr: int = 22_050,
-        precision: Precision = "exact",
-        segments: SegmentPolicy | None = None,
-    ) -> FeatureSpec:
+    def contrast(cls, name: str = "contrast", **settings: Unpack[SequenceSettings]) -> FeatureSpec:
         """Peak over valley of seven bands in each frame, in dB: (7, 1292); see `mfcc`."""
-        return cls._sequence(name, "contrast", sr, precision, segments)
+        return cls._sequence(name, "contrast", **settings)
 
     @classmethod
-    def _sequence(
-        cls, name: str, kind: str, sr: int, precision: Precision, segments: SegmentPolicy | None
-    ) -> FeatureSpec:
-        policy = segments or SegmentPolicy("first", duration=30.0, short="pad")
-        shape = (SEQUENCES[kind], _columns(policy, sr, HOP_LENGTH))
-        return cls(name, kind, shape, sr=sr, segments=policy, precision=precision)
+    def _sequence(cls, name: str, kind: str, **settings: Unpack[SequenceSettings]) -> FeatureSpec:
+        policy = settings.get("segments") or SegmentPolicy("first", duration=30.0, short="pad")
+        settings = {"sr": 22_050, **settings, "segments": policy}
+        shape = (SEQUENCES[kind], _columns(policy, settings["sr"], HOP_LENGTH))
+        return cls(name, kind, shape, **settings)
 
     @classmethod
     def embedding(cls, name: str, shape: tuple[int, ...], *, dtype: str = "float32") -> FeatureSpec:
@@ -301,15 +300,12 @@ def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
     return 1 + round(policy.duration * sr) // hop_length
 
 
-_SEQUENCE = ("sr", "precision")
-_FEATURES: dict[str, tuple[Callable[..., FeatureSpec], tuple[str, ...]]] = {
-    "summary": (FeatureSpec.summary, ("frequencies", "precision")),
-    "logmel": (FeatureSpec.logmel, ("sr", "n_fft", "hop_length", "n_mels", "precision")),
-    "mfcc": (FeatureSpec.mfcc, _SEQUENCE),
-    "chroma": (FeatureSpec.chroma, _SEQUENCE),
-    "contrast": (FeatureSpec.contrast, _SEQUENCE),
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "summary": ("frequencies", "precision"),
+    "logmel": ("sr", "n_fft", "hop_length", "n_mels", "precision"),
+    **dict.fromkeys(SEQUENCES, ("sr", "precision")),
 }
-"""By kind, what makes the spec and which settings it knows."""
+"""Settings of each kind; the method of `FeatureSpec` that makes it has its name."""
 _A = {"summary": "a summary", "logmel": "a log-mel"}
 
 
@@ -351,17 +347,18 @@ class FeatureSettings(Checked):
             If the settings do not fit each other.
         """
         given = _given(self, "sr", "n_fft", "hop_length", "n_mels", "precision", "frequencies")
-        make, known = _FEATURES[self.kind]
+        make = getattr(FeatureSpec, self.kind)
         for name in given:
-            if name not in known:
-                kinds = [kind for kind, (_, names) in _FEATURES.items() if name in names]
+            if name not in _KNOWN[self.kind]:
+                kinds = [kind for kind, names in _KNOWN.items() if name in names]
                 raise ConfigError(
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
                 )
         cutting = _given(self, "policy", "duration", "hop", "short")
         cut = make().segments
-        return make(segments=replace(cut, **cutting), **given)  # type: ignore[type-var]
+        spec: FeatureSpec = make(segments=replace(cut, **cutting), **given)
+        return spec
 
 
 def _given(settings: FeatureSettings, *names: str) -> dict[str, Any]:

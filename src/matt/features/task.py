@@ -1,4 +1,4 @@
-"""Blocks of the same files in several stores -> their values and rows: what an executor does.
+"""Tasks: blocks of the same files in several stores, which are open, and what runs them.
 
 A task is named by numbers and folders, so it can be sent to another process, on another machine
 that sees the same folders. The files themselves are run by a child process that the thread keeps
@@ -10,23 +10,22 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..processes import Child, Limits, ProcessDied
 from .blocks import FAILED, OK, PARTIAL, ROWS, read_spec, write_block
-from .plan import NO_FILE, Plan, stamp_of
-from .report import Written
+from .plan import NO_FILE, Plan, expected_seconds, open_blocks, plan_numbers, stamp_of
+from .report import CommittedBlock
+from .spec import FeatureSpec
 from .store import FeatureStore
 from .worker import Extractor, Outcome, extract_file, guarded, prepare
-
-if TYPE_CHECKING:
-    from .spec import FeatureSpec
 
 _CHANGED = "changed since the plan was made; run the same command again"
 _GONE = "file not found; restore it, or scan the folder again"
@@ -35,7 +34,7 @@ _mine = threading.local()  # loading the libraries takes seconds, so a child out
 
 
 @dataclass(frozen=True)
-class Part:
+class StoreBlock:
     """One block of one store.
 
     Attributes
@@ -51,7 +50,70 @@ class Part:
     block: int
 
 
-class Decoder(Child):
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Blocks of the same files, one in each of some stores.
+
+    Attributes
+    ----------
+    parts : tuple of StoreBlock
+    work : float array, shape (n,)
+        Of each file, in seconds of audio that are decoded or computed from: a guess.
+    """
+
+    parts: tuple[StoreBlock, ...]
+    work: NDArray[np.float64]
+
+
+def open_tasks(stores: Mapping[FeatureSpec, Path]) -> list[Task]:
+    """What is to be done first: the open blocks of the oldest unfinished plan of each store."""
+    parts: dict[bytes, list[tuple[FeatureSpec, StoreBlock]]] = {}
+    sizes: dict[bytes, NDArray[np.int64]] = {}
+    for spec, store in stores.items():
+        for number in plan_numbers(store):
+            plan = Plan.load(store, number)
+            blocks = open_blocks(store, plan)
+            order = np.argsort(plan.block, kind="stable")
+            starts = np.searchsorted(plan.block[order], [*blocks, *(b + 1 for b in blocks)])
+            for block, start, stop in zip(
+                blocks, starts[: len(blocks)], starts[len(blocks) :], strict=True
+            ):
+                rows = order[start:stop]
+                same = _identity(plan, rows)
+                parts.setdefault(same, []).append((spec, StoreBlock(str(store), number, block)))
+                sizes[same] = plan.size[rows]
+            if blocks:
+                break
+    return [
+        Task(tuple(part for _, part in found), _work([spec for spec, _ in found], sizes[same]))
+        for same, found in parts.items()
+    ]
+
+
+def _identity(plan: Plan, rows: NDArray[np.intp]) -> bytes:
+    """Equal for two blocks only if they are extracted from the same files in the same way."""
+    columns = (plan.track_id, plan.size, plan.mtime_ns, plan.path)
+    told = repr((plan.salvage, [column[rows].tolist() for column in columns]))
+    return told.encode(errors="surrogateescape")
+
+
+def _work(specs: Sequence[FeatureSpec], size: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Seconds of audio decoded, plus those that each feature is computed from, shape (n,)."""
+    seconds = expected_seconds(size)
+    decoded, computed = np.zeros(len(size)), np.zeros(len(size))
+    for spec in specs:
+        policy = spec.cut.policy
+        if policy.policy == "all" or policy.duration is None:
+            until = within = seconds
+        else:
+            within = np.minimum(seconds, policy.duration)
+            until = within if policy.policy == "first" else (seconds + within) / 2
+        decoded = np.maximum(decoded, until)
+        computed = computed + within
+    return decoded + computed + 1e-3  # a file that is gone is soon done, but not at once
+
+
+class FeatureProcess(Child):
     """A process that computes features of one file at a time.
 
     Parameters
@@ -101,20 +163,18 @@ class Decoder(Child):
             except ProcessDied as error:
                 what = "the decoder crashed"
                 if error.code is not None:
-                    what += f" ({_exit(error.code)})"
+                    killed = error.code < 0
+                    told = signal.Signals(-error.code).name if killed else f"exit code {error.code}"
+                    what += f" ({told})"
             except TimeoutError:
                 what = f"no segment was finished within {self.limits.timeout:g} s"
                 break
         return [Outcome(None, f"{what}; restore the file or leave it out")] * len(specs)
 
 
-def _exit(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
 def extract_block(
-    parts: Sequence[Part], limits: Limits = DEFAULT, extractor: Extractor = extract_file
-) -> list[Written]:
+    parts: Sequence[StoreBlock], limits: Limits = DEFAULT, extractor: Extractor = extract_file
+) -> list[CommittedBlock]:
     """Extract and commit one block in each of some stores; each file is decoded once for all.
 
     What happens to a file is in its rows, never an exception. The thread that calls this keeps a
@@ -122,7 +182,7 @@ def extract_block(
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of StoreBlock
         Of stores of different specs; they list the same files.
     limits : Limits
     extractor : callable
@@ -131,7 +191,7 @@ def extract_block(
 
     Returns
     -------
-    list of Written
+    list of CommittedBlock
         One a part.
 
     Raises
@@ -144,19 +204,22 @@ def extract_block(
     specs = tuple(read_spec(part.store) for part in parts)
     settings = specs, limits, extractor
     if getattr(_mine, "settings", None) != settings:
-        _mine.decoder, _mine.settings = Decoder(*settings), settings
+        _mine.decoder, _mine.settings = FeatureProcess(*settings), settings
     return run_block(parts, _mine.decoder)
 
 
 def run_block(
-    parts: Sequence[Part], decoder: Decoder, *, tell: Callable[[str, str], None] | None = None
-) -> list[Written]:
+    parts: Sequence[StoreBlock],
+    decoder: FeatureProcess,
+    *,
+    tell: Callable[[str, str], None] | None = None,
+) -> list[CommittedBlock]:
     """Do what `extract_block` does, with a given decoder.
 
     Parameters
     ----------
-    parts : sequence of Part
-    decoder : Decoder
+    parts : sequence of StoreBlock
+    decoder : FeatureProcess
         It may serve other blocks before and after.
     tell : callable, optional
         Told after each file: its path and why it failed, or an empty text.
@@ -181,7 +244,7 @@ def run_block(
 class _Open:
     """A part while it is worked on: its rows so far."""
 
-    part: Part
+    part: StoreBlock
     spec: FeatureSpec
     plan: Plan  # the rows of this block
     values: list[Any]
@@ -189,7 +252,7 @@ class _Open:
     told: dict[str, list[int]]
 
     @classmethod
-    def of(cls, part: Part) -> _Open:
+    def of(cls, part: StoreBlock) -> _Open:
         plan = Plan.load(Path(part.store), part.plan, block=part.block)
         told = ("extracted", "reused", "failed", "undetectable")
         table: dict[str, list[Any]] = {name: [] for name in ROWS}
@@ -226,16 +289,18 @@ class _Open:
         if outcome.values is not None:
             self.values.append(outcome.values)
 
-    def commit(self) -> Written:
+    def commit(self) -> CommittedBlock:
         """Write the block."""
         nothing = np.empty((0, *self.spec.shape), self.spec.dtype)
         values = np.concatenate([nothing, *self.values])
         part = self.part
         name = write_block(Path(part.store), part.plan, part.block, values, self.table)
-        return Written(part.store, name, **{what: tuple(ids) for what, ids in self.told.items()})
+        return CommittedBlock(
+            part.store, name, **{what: tuple(ids) for what, ids in self.told.items()}
+        )
 
 
-def _file(parts: Sequence[_Open], row: int, decoder: Decoder) -> list[Outcome]:
+def _file(parts: Sequence[_Open], row: int, decoder: FeatureProcess) -> list[Outcome]:
     """What becomes of one file in each part, if it still is the file that was planned."""
     plan = parts[0].plan
     path, planned = str(plan.path[row]), (int(plan.size[row]), int(plan.mtime_ns[row]))

@@ -14,7 +14,8 @@ from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
 from ..errors import ConfigError, DataError, check_arguments
-from ..features.extract import Report, extract
+from ..features.extract import extract
+from ..features.report import ExtractionReport
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..models.classifier import GenreClassifier
@@ -32,12 +33,12 @@ class LibraryPrediction:
     ----------
     predictions : Predictions
         Of its albums, with attention where the model has any.
-    extraction : Report
+    extraction : ExtractionReport
         Which files could not be used, and why.
     """
 
     predictions: Predictions
-    extraction: Report
+    extraction: ExtractionReport
 
 
 def predict_library(
