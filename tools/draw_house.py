@@ -23,13 +23,13 @@ SOURCE = ROOT / "src" / "matt"
 FLOORS = {
     "what people type": ("cli", "demo"),
     "what is made of it": ("reproduce", "grid", "experiment", "reports", "comparison"),
-    "settings": ("config", "settings", "schema", "faults", "recipes"),
+    "settings": ("config", "faults", "recipes"),
     "one's own music": ("library",),
-    "models": ("models",),
+    "models": ("testing", "models"),
     "results": ("evaluation", "runs", "provenance"),
     "data": ("datasets", "features", "audio"),
-    "nouns": ("calibration", "splits", "predictions", "grouping", "bags", "tracks"),
-    "ground": ("files", "errors", "columns", "score_files"),
+    "nouns": ("calibration", "splits", "predictions", "bags", "tracks"),
+    "ground": ("processes", "files", "settings", "errors"),
 }
 WIDTH = 118  # characters of a line of modules
 
