@@ -220,7 +220,7 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["predict", "{music}", "--model", "{run}", "--abstain-below", "2"], "must be above 0 and below 1"),
         (["predict", "{music}", "--model", "{run}", "--accuracy", "0.9999"], "is not reached on the"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
-        (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown device 'gpu'"),
+        (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown training.device 'gpu'"),
         (["train", "{music}", "--out", "{empty}/r", "--precision", "float16"], "needs a CUDA device"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),

@@ -132,5 +132,5 @@ def test_a_wrong_grid_is_refused_as_a_whole(source):
     )
     result = matt(source)
     assert "did you mean 'mlp'?" in result.stderr
-    assert "lr must be above 0" in result.stderr
+    assert "lr must be finite and above 0" in result.stderr
     assert not (source / "out").exists()
