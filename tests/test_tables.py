@@ -29,7 +29,7 @@ EVERY_KIND = {  # cell, as shown
     "number": (0.012345, "0.0123"),
     "share": (0.6826, ".683"),
     "signed": (0.184, "+0.18"),
-    "track_of_bag": ((0.6834, 0.0209), ".683 ± .02"),
+    "mean and sd": ((0.6834, 0.0209), ".683 ± .02"),
     "interval": ((0.612, 0.744), ".61-.74"),
     "signed interval": ((-0.0184, 0.0052), "-.018 to +.005"),
     "difference": ((-0.0184, 0.013), "-.018 ± .013"),
@@ -39,7 +39,7 @@ FLAGS = ("flag", "alarm")
 UNDEFINED = {
     **{kind: None for kind in KINDS},
     **{kind: False for kind in FLAGS},
-    **{"share": NAN, "track_of_bag": (NAN, NAN), "effect": (NAN, NAN, NAN)},
+    **{"share": NAN, "mean and sd": (NAN, NAN), "effect": (NAN, NAN, NAN)},
 }
 
 
@@ -75,7 +75,7 @@ def test_json_survives_a_strict_writer():
     assert document["columns"][5] == {"name": "share", "kind": "share"}
     defined, undefined = document["rows"]
     assert defined["share"] == 0.6826
-    assert defined["track_of_bag"] == {"mean": 0.6834, "sd": 0.0209}
+    assert defined["mean and sd"] == {"mean": 0.6834, "sd": 0.0209}
     assert defined["interval"] == {"low": 0.612, "high": 0.744}
     assert defined["signed interval"] == {"low": -0.0184, "high": 0.0052}
     assert defined["effect"] == {"difference": -0.0184, "low": -0.0412, "high": 0.0052}
