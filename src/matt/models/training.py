@@ -143,7 +143,7 @@ def agreement(
     there = true > 0
     f1 = (2 * hits / (true + guessed).clip(1))[there]
     recall = (hits / true.clip(1))[there & rare]
-    return metrics.mean_defined(f1), metrics.mean_defined(recall)
+    return float(metrics.mean_defined(f1)), float(metrics.mean_defined(recall))
 
 
 def prepare(
