@@ -99,7 +99,7 @@ def test_a_long_file_is_refused_as_one_segment(tmp_path):
 
 def test_three_hours_need_no_more_memory_than_half_an_hour(tmp_path):
     peaks = []
-    for hours in (0.5, 3.0):
+    for hours in (3.0, 0.5, 3.0):  # the first fills what libraries keep, once, of many calls
         samples = np.zeros(round(hours * 3600 * NATIVE), np.float32)
         path = write(tmp_path / "long.wav", samples, sr=NATIVE)
         del samples
@@ -109,7 +109,7 @@ def test_three_hours_need_no_more_memory_than_half_an_hour(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
         assert count == hours * 180
-    assert peaks[1] < 1.1 * peaks[0] + 10_000
+    assert peaks[2] < 1.1 * peaks[1] + 10_000
 
 
 @pytest.mark.parametrize(("policy", "most"), [("first", 6.1), ("middle", 20.1)])
