@@ -23,7 +23,6 @@ from matt.models.encoders import ENCODERS
 from matt.models.losses import LOSSES, cross_entropy
 from matt.models.neural import NeuralClassifier
 from matt.models.pooling import POOLINGS, Max, Mean, Pooling
-from matt.models.registry import REGISTRIES
 from matt.models.settings import ModelSettings, TrainingSettings
 from matt.settings import AtLeastOne, Checked, Fraction, Positive
 from matt.testing import check_encoder, check_loss, check_pooling
@@ -36,15 +35,6 @@ SMALL = {"hidden": (11,), "recurrent_units": 6, "attention_dim": 6}
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-@pytest.fixture(autouse=True)
-def _as_it_was():
-    """No plug-in of one test is known in the next."""
-    before = {kind: dict(one._members) for kind, one in REGISTRIES.items()}
-    yield
-    for kind, members in before.items():
-        REGISTRIES[kind]._members = members
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests and doctests."""
 
 import os
 from pathlib import Path
@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from matt.models.registry import REGISTRIES
+
 # A deadline is a timed assertion: the first example pays for lazy imports, and machines are busy.
 settings.register_profile("matt", deadline=None, print_blob=True)
 settings.load_profile("matt")
 
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+BESIDE = Path(__file__).resolve().parents[1] / "shared" / "data"
 SHARED = Path(os.environ.get("MATT_SHARED_DATA", BESIDE))
 
 
@@ -20,3 +22,13 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip("the real data (../shared/data) is not beside this checkout")
     return SHARED
+
+
+@pytest.fixture(autouse=True)
+def _no_plug_ins_left():
+    """What one test registers is unknown in the next."""
+    before = {kind: set(one) for kind, one in REGISTRIES.items()}
+    yield
+    for kind, one in REGISTRIES.items():
+        for name in set(one) - before[kind] - set(one.ours):  # ours come with their module
+            del one._members[name]
