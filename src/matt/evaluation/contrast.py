@@ -5,21 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from ..errors import ConfigError, DataError, did_you_mean
 from ..predictions import Predictions
 from .intervals import ROUNDS, Resampled, bootstrap, sign_flip
 from .items import items_of, matched
 from .scores import Scores, score_with_intervals
-from .summaries import intervals_of, notes_of, score_cells, score_columns
-from .tables import Cell, Column, Table
+from .summaries import notes_of, score_columns
+from .tables import ColumnOf, Table
+from .tally import HEADINGS
 
-_SHOWN = {
-    "macro_f1": "macro-F1",
-    "accuracy": "accuracy",
-    "tail_recall": "tail recall",
-    "micro_ap": "micro AP",
-}
+_SHOWN = ("macro_f1", "accuracy", "tail_recall", "micro_ap")
 ON_TEST = (
     "These are scores of test tracks. Who chooses a model by them has used the test up: its score "
     "is then too good, the more so the more models were tried. Choose on validation, with 'matt "
@@ -119,21 +116,17 @@ def contrast_table(
         What is to be said of a model in a column of its own, e.g. that it is partial.
     """
     scores = [row.scores for row in standings]
-    shown, told = intervals_of(scores), remarks or {}
-    remarked = any(told.values())
-    columns = [Column("rank", "int"), Column("model"), Column("n", "int"), *score_columns(shown)]
-    columns += [Column("remark")] * remarked
-    cells: list[tuple[Cell, ...]] = [
-        (
-            row.rank,
-            row.name,
-            row.scores.n,
-            *score_cells(row.scores, shown),
-            *[told.get(row.name, "")] * remarked,
-        )
-        for row in standings
-    ]
-    return Table(title, tuple(columns), tuple(cells), (ON_TEST, *notes_of(scores)))
+    told = remarks or {}
+    remark: ColumnOf[Standing] = ("remark", "text", lambda row: told.get(row.name, ""))
+    return Table.of(
+        title,
+        standings,
+        ("rank", "int", attrgetter("rank")),
+        ("model", "text", attrgetter("name")),
+        *score_columns(scores, attrgetter("scores")),
+        *[remark] * any(told.values()),
+        notes=(ON_TEST, *notes_of(scores)),
+    )
 
 
 def difference_table(
@@ -150,19 +143,13 @@ def difference_table(
     """
     found = [(row, row.difference) for row in standings if row.difference is not None]
     adjusted = holm({row.name: row.p["macro_f1"] for row, _ in found})
-    columns = [Column("model")]
-    for heading in _SHOWN.values():
-        columns += [Column(heading, "signed interval"), Column(f"p of {heading}", "number")]
-        if heading == _SHOWN["macro_f1"]:
-            columns.append(Column("p, Holm", "number"))
-    cells: list[tuple[Cell, ...]] = []
-    for row, difference in found:
-        cell: list[Cell] = [row.name]
-        for key in _SHOWN:
-            cell += [difference.interval(key), row.p[key]]
-            if key == "macro_f1":
-                cell.append(adjusted[row.name])
-        cells.append(tuple(cell))
+
+    def columns_of(key: str) -> list[ColumnOf[tuple[Standing, Resampled]]]:
+        return [
+            (HEADINGS[key], "signed interval", lambda row: row[1].interval(key)),
+            (f"p of {HEADINGS[key]}", "number", lambda row: row[0].p[key]),
+        ]
+
     intervals = (
         f"Baseline: {baseline}; a difference above 0 is in favour of the row. 95 % intervals of a "
         "paired bootstrap over artists: both models on the same resamples."
@@ -171,7 +158,15 @@ def difference_table(
         "p: how often a difference is as large where a coin swaps the two models for each artist, "
         "two-sided. Holm: p of macro-F1, corrected for the number of rows."
     )
-    return Table(title, tuple(columns), tuple(cells), (intervals, chance))
+    return Table.of(
+        title,
+        found,
+        ("model", "text", lambda row: row[0].name),
+        *columns_of(_SHOWN[0]),
+        ("p, Holm", "number", lambda row: adjusted[row[0].name]),
+        *(column for key in _SHOWN[1:] for column in columns_of(key)),
+        notes=(intervals, chance),
+    )
 
 
 def holm(p: Mapping[str, float]) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from ..files import write_json, write_text
 from . import metrics, plots, style
 from .style import COMMON, TAIL
-from .tables import Cell, Column, Table
+from .tables import Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 LARGEST = 20  # tracks; larger bags share one bar
 SIMULATED = "Simulated: none of these tracks is real."
+_IMPURE = (
+    "A bag is an album-artist pair. Impure: the track's genre is not that of the majority of "
+    "its bag; of all tracks with a known genre."
+)
 
 
 def tables(description: Description, *, fewer_than: int | None = None) -> dict[str, Table]:
@@ -36,78 +40,43 @@ def tables(description: Description, *, fewer_than: int | None = None) -> dict[s
     rare = metrics.tail(description.train_counts, fewer_than=fewer_than)
     rule = metrics.tail_rule(description.train_counts, fewer_than=fewer_than)
     whole = parts[-1]
-    genres = [
-        (
-            description.genres[g],
-            *(int(part.counts[g]) for part in parts),
-            int(whole.bag_counts[g]),
-            bool(rare[g]),
-        )
-        for g in np.argsort(-description.train_counts, kind="stable").tolist()
-    ]
-    columns = (
-        Column("genre"),
-        *(Column(part.name, "int") for part in parts),
-        Column("bags", "int"),
-        Column("tail", "flag"),
-    )
     return {
-        "genres": Table("Tracks of each genre", columns, tuple(genres), (rule, *notes)),
-        "bags": _bags(description, notes),
-        "missing": _missing(description, notes),
+        "genres": Table.of(
+            "Tracks of each genre",
+            np.argsort(-description.train_counts, kind="stable").tolist(),
+            ("genre", "text", lambda g: description.genres[g]),
+            *((part.name, "int", part.counts.tolist().__getitem__) for part in parts),
+            ("bags", "int", whole.bag_counts.tolist().__getitem__),
+            ("tail", "flag", rare.tolist().__getitem__),
+            notes=(rule, *notes),
+        ),
+        "bags": Table.of(
+            "Bags and their purity",
+            parts,
+            ("tracks of", "text", lambda part: part.name),
+            ("bags", "int", lambda part: len(part.sizes)),
+            ("with genre in the key", "int", lambda part: part.n_genre_bags),
+            ("mean size", "number", lambda part: float(part.sizes.mean())),
+            ("median", "number", lambda part: float(np.median(part.sizes))),
+            ("largest", "int", lambda part: int(part.sizes.max())),
+            ("singletons", "int", lambda part: part.n_singletons),
+            ("mixed bags", "int", lambda part: part.n_mixed),
+            ("impure tracks", "int", lambda part: part.n_impure),
+            ("of all", "share", lambda p: p.n_impure / p.n_labelled if p.n_labelled else None),
+            notes=(_IMPURE, *notes),
+        ),
+        "missing": Table.of(
+            "What is missing",
+            parts,
+            ("tracks of", "text", lambda part: part.name),
+            ("tracks", "int", lambda part: part.n_tracks),
+            ("no artist", "int", lambda part: part.n_without_artist),
+            ("no album", "int", lambda part: part.n_without_album),
+            ("either: alone", "int", lambda part: part.n_alone),
+            ("no genre", "int", lambda part: part.n_unlabelled),
+            notes=notes,
+        ),
     }
-
-
-def _bags(description: Description, notes: tuple[str, ...]) -> Table:
-    columns = (
-        Column("tracks of"),
-        Column("bags", "int"),
-        Column("with genre in the key", "int"),
-        Column("mean size", "number"),
-        Column("median", "number"),
-        Column("largest", "int"),
-        Column("singletons", "int"),
-        Column("mixed bags", "int"),
-        Column("impure tracks", "int"),
-        Column("of all", "share"),
-    )
-    rows: list[tuple[Cell, ...]] = [
-        (
-            part.name,
-            len(part.sizes),
-            part.n_genre_bags,
-            float(part.sizes.mean()),
-            float(np.median(part.sizes)),
-            int(part.sizes.max()),
-            part.n_singletons,
-            part.n_mixed,
-            part.n_impure,
-            part.n_impure / part.n_labelled if part.n_labelled else None,
-        )
-        for part in description.parts
-    ]
-    meaning = (
-        "A bag is an album-artist pair. Impure: the track's genre is not that of the majority of "
-        "its bag; of all tracks with a known genre."
-    )
-    return Table("Bags and their purity", columns, tuple(rows), (meaning, *notes))
-
-
-def _missing(description: Description, notes: tuple[str, ...]) -> Table:
-    names = ("tracks", "no artist", "no album", "either: alone", "no genre")
-    columns = (Column("tracks of"), *(Column(name, "int") for name in names))
-    rows = tuple(
-        (
-            part.name,
-            part.n_tracks,
-            part.n_without_artist,
-            part.n_without_album,
-            part.n_alone,
-            part.n_unlabelled,
-        )
-        for part in description.parts
-    )
-    return Table("What is missing", columns, rows, notes)
 
 
 def figures(description: Description, *, fewer_than: int | None = None) -> dict[str, Figure]:

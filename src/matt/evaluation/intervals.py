@@ -327,7 +327,7 @@ def bootstrap(
     .. [1] Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 8 and 13.
     """
     _check_rounds(rounds)
-    items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
+    items = items_of(predictions, unit=unit)
     tally = Tally.of(items, fewer_than=fewer_than)
     return resample(items, tally, rounds=rounds, seed=seed, confidence=confidence)
 

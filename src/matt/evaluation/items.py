@@ -110,12 +110,13 @@ class Items:
         )
 
 
-def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
+def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
     """Items of predictions.
 
     Parameters
     ----------
-    predictions : Predictions
+    predictions : Predictions or Items
+        Items are given back as they are, whatever the unit.
     unit : {"bag", "track_of_bag", "track"}
         ``"bag"``: a bag under its own label. ``"track_of_bag"``: each track under the *track's own*
         label, with the prediction of its bag. ``"track"``: a lone track, predicted alone. Where
@@ -128,6 +129,8 @@ def items_of(predictions: Predictions, *, unit: str = "bag") -> Items:
     DataError
         If the unit is ``"track"``, but bags were predicted.
     """
+    if isinstance(predictions, Items):
+        return predictions
     check_arguments(predictions=(predictions, Predictions))
     unit = _EARLIER.get(unit, unit)
     if unit not in UNITS:

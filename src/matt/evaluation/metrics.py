@@ -255,9 +255,7 @@ def average_precision(scores: NDArray[np.floating], labels: NDArray[Any]) -> flo
     0.8333333333333333
     """
     if scores.ndim == 2:
-        truth = truth_of(labels, scores.shape[1])
-        known = truth.any(axis=1)
-        scores, labels = scores[known].ravel(), truth[known].ravel()
+        return step_sum(*micro_curve(scores, labels))
     if scores.shape != labels.shape:
         raise DataError(
             f"{labels.size} labels for {scores.size} scores; give each score whether it is true"

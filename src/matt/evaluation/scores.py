@@ -17,7 +17,7 @@ from ..bags import Bags
 from ..errors import DataError, first_few
 from ..predictions import Predictions
 from . import metrics
-from .intervals import CONFIDENCE, ROUNDS, Resampled, bootstrap, resample
+from .intervals import CONFIDENCE, ROUNDS, resample
 from .items import Items, items_of
 from .metrics import BINS, Reliability
 from .tally import HEADLINE, KS, PROBABLE, SHOTS, Tally, shots
@@ -200,7 +200,7 @@ def score(predictions: Predictions, *, unit: str = "bag", fewer_than: int | None
     DataError
         If the unit is ``"track"``, but bags were predicted.
     """
-    return score_items(items_of(predictions, unit=unit), fewer_than=fewer_than)
+    return score_with_intervals(predictions, unit=unit, rounds=0, fewer_than=fewer_than)
 
 
 def score_with_intervals(
@@ -214,23 +214,9 @@ def score_with_intervals(
 ) -> Scores:
     """Score predictions as `score` does, with the intervals of `bootstrap`.
 
-    With ``rounds=0`` there are none.
+    With ``rounds=0`` there are none. Items, e.g. those of bags of one size, are scored as they are.
     """
-    items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
-    return score_items(
-        items, rounds=rounds, seed=seed, confidence=confidence, fewer_than=fewer_than
-    )
-
-
-def score_items(
-    items: Items,
-    *,
-    rounds: int = 0,
-    seed: int = 0,
-    confidence: float = CONFIDENCE,
-    fewer_than: int | None = None,
-) -> Scores:
-    """Score items as `score_with_intervals` does, e.g. those of bags of one size."""
+    items = items_of(predictions, unit=unit)
     tally = Tally.of(items, fewer_than=fewer_than)
     rare = tally.groups["tail"]
     n_tail = int(items.truth[:, rare].any(axis=1).sum())
@@ -318,9 +304,7 @@ def by_size(
         If a track is in none of the bags.
     """
     items = items_of(predictions, unit=unit)
-    sizes = items.sizes
-    if bags is not None:
-        sizes = _sizes_in(bags, items)
+    sizes = items.sizes if bags is None else _sizes_in(bags, items)
     found = {}
     for least, most in SIZES:
         inside = (sizes >= least) & (True if most is None else sizes <= most)
@@ -337,7 +321,6 @@ def by_shot(
     unit: str = "track_of_bag",
     rounds: int = 0,
     seed: int = 0,
-    resampled: Resampled | None = None,
 ) -> tuple[ShotScores, ...]:
     """Score the genres with many (> 100), some (20-100) and few (< 20) training tracks apart.
 
@@ -350,14 +333,11 @@ def by_shot(
         As in `score`.
     rounds, seed : int
         With rounds, recall and top k have the intervals of `bootstrap`.
-    resampled : Resampled, optional
-        A bootstrap of the same items that was made already, instead.
     """
-    items = predictions if isinstance(predictions, Items) else items_of(predictions, unit=unit)
-    if resampled is None and rounds and len(items):
-        resampled = bootstrap(items, rounds=rounds, seed=seed)
+    items = items_of(predictions, unit=unit)
     tally = Tally.of(items)
-    ends = {} if resampled is None else resampled.intervals()
+    made = resample(items, tally, rounds=rounds, seed=seed) if rounds and len(items) else None
+    ends = {} if made is None else made.intervals()
     names = ("recall", *(f"top_{k}" for k in KS))
     found = []
     for name, chosen in shots(items.train_counts).items():
@@ -414,31 +394,27 @@ def _sizes_in(bags: Bags, items: Items) -> NDArray[np.int64]:
 def _genre_scores(
     items: Items, tally: Tally, confusion: metrics.Confusion | None
 ) -> tuple[GenreScores, ...]:
-    rows = [
-        GenreScores(genre, int(n_train), bool(is_rare), int(n), average_precision=float(value))
-        for genre, n_train, is_rare, n, value in zip(
-            items.genres,
-            items.train_counts,
-            tally.groups["tail"],
-            items.truth.sum(axis=0),
-            tally.average_precisions,
-            strict=True,
-        )
-    ]
-    if confusion is None:
-        return tuple(rows)
-    precision, recall = metrics.precisions(confusion), metrics.recalls(confusion)
-    f1 = metrics.f1_scores(confusion)
+    undefined = np.full(len(items.genres), nan)
+    precision = recall = f1 = undefined
+    if confusion is not None:
+        precision, recall = metrics.precisions(confusion), metrics.recalls(confusion)
+        f1 = metrics.f1_scores(confusion)
+    n, n_train, rare = items.truth.sum(axis=0), items.train_counts, tally.groups["tail"]
+    areas = tally.average_precisions
     return tuple(
-        replace(
-            row,
-            hits=int(confusion[g, g]),
-            n_predicted=int(confusion[:, g].sum()),
+        GenreScores(
+            genre,
+            int(n_train[g]),
+            bool(rare[g]),
+            int(n[g]),
+            n_predicted=None if confusion is None else int(confusion[:, g].sum()),
+            hits=None if confusion is None else int(confusion[g, g]),
             precision=float(precision[g]),
             recall=float(recall[g]),
             f1=float(f1[g]),
+            average_precision=float(areas[g]),
         )
-        for g, row in enumerate(rows)
+        for g, genre in enumerate(items.genres)
     )
 
 
@@ -450,11 +426,7 @@ def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, st
     if items.no_probabilities:
         reasons |= dict.fromkeys(PROBABLE, items.no_probabilities)
     if items.no_ranking:
-        ranking = (
-            "micro_ap",
-            "macro_ap",
-            *(f"{tail}top_{k}" for tail in ("", "tail_") for k in KS),
-        )
+        ranking = [name for name in HEADLINE if name.endswith("_ap") or "top_" in name]
         reasons |= dict.fromkeys(ranking, items.no_ranking)
     if items.labels is None:
         ranked = {"micro_ap", "macro_ap", *PROBABLE}

@@ -6,18 +6,20 @@ sizes of bags, training tracks, calibration.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from operator import attrgetter, itemgetter
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..bags import Bags
 from ..predictions import Predictions
-from .intervals import ROUNDS, bootstrap, mean_of, paired_note, protocol_for, wilson
+from .intervals import ROUNDS, mean_of, paired_note, protocol_for, wilson
 from .items import items_of
-from .metrics import Reliability, range_of
+from .metrics import range_of
 from .scores import (
+    GenreScores,
     Scores,
     ShotScores,
     by_shot,
@@ -26,16 +28,13 @@ from .scores import (
     reliability_of,
     score_with_intervals,
 )
-from .tables import Cell, Column, Table
-from .tally import KS, SHOTS
+from .tables import Cell, ColumnOf, Table, capital
+from .tally import HEADINGS, KS, SHOTS
 
-# Column heading of each score, in the order of the tables.
-_HEADINGS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "tail_recall": "tail recall",
-    "micro_ap": "micro AP",
-}
+# Scores of every table, in this order; and those of the table of details.
+_SHOWN = ("accuracy", "macro_f1", "tail_recall", "micro_ap")
+_DETAIL = tuple(name for name in HEADINGS if name not in _SHOWN)
+_Item = TypeVar("_Item")
 _UNITS = {
     "track": "track: each track alone",
     "bag": "bag: each bag under its own label",
@@ -61,40 +60,46 @@ def score_table(rows: Iterable[tuple[str, Scores]], *, title: str = "Scores") ->
     """
     rows = list(rows)
     scores = [s for _, s in rows]
-    shown = intervals_of(scores)
-    columns = [Column("model"), Column("unit"), Column("n", "int")]
-    columns += score_columns(shown)
-    columns.append(Column("n tail", "int"))
-    cells: list[tuple[Cell, ...]] = [
-        (name, s.unit, s.n, *score_cells(s, shown), s.n_tail) for name, s in rows
-    ]
-    return Table(title, tuple(columns), tuple(cells), notes_of(scores))
+    return Table.of(
+        title,
+        rows,
+        ("model", "text", lambda row: row[0]),
+        ("unit", "text", _of("unit")),
+        *score_columns(scores, itemgetter(1)),
+        ("n tail", "int", _of("n_tail")),
+        notes=notes_of(scores),
+    )
 
 
-def intervals_of(scores: Sequence[Scores]) -> str:
-    """Heading of the columns of intervals, e.g. ``"95 % of "``; nothing where no row has them."""
-    told = {f"{100 * s.confidence:g} % of " for s in scores if s.rounds}
-    return min(told, default="")
+def _of(name: str) -> Callable[[tuple[str, Any]], Cell]:
+    """Cell of a pair: what its second is by that name."""
+    return lambda row: getattr(row[1], name)
 
 
-def score_columns(shown: str) -> list[Column]:
-    """Columns of the four scores of every table, with their intervals under such a heading."""
-    columns = []
-    for heading in _HEADINGS.values():
-        columns.append(Column(heading, "share"))
-        if shown:
-            columns.append(Column(f"{shown}{heading}", "interval"))
-    return [*columns, Column("artists", "int")] if shown else columns
+def score_columns(scores: Sequence[Scores], of: Callable[[_Item], Scores]) -> list[ColumnOf[_Item]]:
+    """Columns of n and of the four scores of every table, with intervals where any row has them.
 
+    Parameters
+    ----------
+    scores : sequence of Scores
+        Of all rows.
+    of : callable
+        Item of the table -> its scores.
+    """
+    intervals = min({f"{100 * s.confidence:g} % of " for s in scores if s.rounds}, default="")
 
-def score_cells(scores: Scores, shown: str) -> list[Cell]:
-    """Cells of `score_columns`."""
-    cells: list[Cell] = []
-    for key in _HEADINGS:
-        cells.append(getattr(scores, key))
-        if shown:
-            cells.append(scores.intervals.get(key))
-    return [*cells, scores.n_artists] if shown else cells
+    def value(key: str) -> Callable[[_Item], Cell]:
+        return lambda item: getattr(of(item), key)
+
+    def ends(key: str) -> Callable[[_Item], Cell]:
+        return lambda item: of(item).intervals.get(key)
+
+    columns: list[ColumnOf[_Item]] = [("n", "int", value("n"))]
+    for key in _SHOWN:
+        columns.append((HEADINGS[key], "share", value(key)))
+        if intervals:
+            columns.append((f"{intervals}{HEADINGS[key]}", "interval", ends(key)))
+    return [*columns, ("artists", "int", value("n_artists"))] if intervals else columns
 
 
 def split_table(
@@ -123,35 +128,44 @@ def split_table(
         A split where a score is undefined does not count for it, and a note says so. The
         difference to ``against`` comes with half the width of its 95 % t interval over splits.
     """
-    columns = [
-        Column("model"),
-        Column("unit"),
-        *(Column(heading, "mean and sd") for heading in _HEADINGS.values()),
+    means = {
+        key: {name: mean_of([getattr(s, key) for s in scores]) for name, scores in rows.items()}
+        for key in _SHOWN
+    }
+
+    def mean_and_sd(key: str) -> Callable[[str], Cell]:
+        return lambda name: means[key][name].mean_and_sd
+
+    columns: list[ColumnOf[str]] = [
+        ("model", "text", str),
+        ("unit", "text", lambda name: " / ".join(dict.fromkeys(s.unit for s in rows[name]))),
+        *((HEADINGS[key], "mean and sd", mean_and_sd(key)) for key in _SHOWN),
     ]
-    if against is not None:
-        columns.append(Column("macro-F1 less control", "difference"))
-    cells: list[tuple[Cell, ...]] = []
     sizes: dict[str, list[str]] = {}
-    partial: list[str] = []
     for name, scores in rows.items():
         sizes.setdefault(_sizes(scores), []).append(name)
-        cell: list[Cell] = [name, " / ".join(dict.fromkeys(s.unit for s in scores))]
-        for key, heading in _HEADINGS.items():
-            found = mean_of([getattr(s, key) for s in scores])
-            cell.append(found.mean_and_sd)
-            if 0 < found.n < len(scores):
-                partial.append(f"{name}: {heading} is of {found.n} of {len(scores)} splits.")
-        if against is not None:
-            cell.append(None if name == against else _difference(scores, rows[against], ratio))
-        cells.append(tuple(cell))
     notes = [
         f"{size}{'.' if len(sizes) == 1 else ': ' + ', '.join(names) + '.'}"
         for size, names in sizes.items()
     ]
     if against is not None:
+        control = rows[against]
+        columns.append(
+            (
+                "macro-F1 less control",
+                "difference",
+                lambda name: None if name == against else _difference(rows[name], control, ratio),
+            )
+        )
         notes.append(f"Control: {against}. {paired_note(ratio)}")
-    every = [s for scores in rows.values() for s in scores]
-    return Table(title, tuple(columns), tuple(cells), (*notes, *notes_of(every), *partial))
+    notes += notes_of([s for scores in rows.values() for s in scores])
+    notes += [
+        f"{name}: {HEADINGS[key]} is of {means[key][name].n} of {len(scores)} splits."
+        for name, scores in rows.items()
+        for key in _SHOWN
+        if 0 < means[key][name].n < len(scores)
+    ]
+    return Table.of(title, rows, *columns, notes=notes)
 
 
 def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
@@ -162,31 +176,26 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
     Table
         Recall with its 95 % Wilson interval; the tail is marked.
     """
-    columns = (
-        Column("genre"),
-        Column("tail", "flag"),
-        Column("training tracks", "int"),
-        Column("n", "int"),
-        Column("predicted", "int"),
-        Column("precision", "share"),
-        Column("recall", "share"),
-        Column("95 % of recall", "interval"),
-        Column("F1", "share"),
-        Column("AP", "share"),
-    )
-    cells: list[tuple[Cell, ...]] = []
-    for g in sorted(scores.genres, key=lambda genre: -genre.train_tracks):
-        interval = None if g.hits is None else wilson(g.hits, g.n)
-        shares = (g.precision, g.recall, interval, g.f1, g.average_precision)
-        cells.append((g.genre, g.tail, g.train_tracks, g.n, g.n_predicted, *shares))
     notes = [*notes_of([scores], intervals=False)]
     if scores.unit == "bag over tracks" and scores.confusion is not None:
         notes.append(
             "The intervals take tracks for independent. Those of one bag are not, so the true "
             "intervals are wider."
         )
-    return Table(
-        f"{title} ({scores.n:,} items, unit: {scores.unit})", columns, tuple(cells), tuple(notes)
+    return Table.of(
+        f"{title} ({scores.n:,} items, unit: {scores.unit})",
+        sorted(scores.genres, key=lambda genre: -genre.train_tracks),
+        ("genre", "text", attrgetter("genre")),
+        ("tail", "flag", attrgetter("tail")),
+        ("training tracks", "int", attrgetter("train_tracks")),
+        ("n", "int", attrgetter("n")),
+        ("predicted", "int", attrgetter("n_predicted")),
+        ("precision", "share", attrgetter("precision")),
+        ("recall", "share", attrgetter("recall")),
+        ("95 % of recall", "interval", lambda g: None if g.hits is None else wilson(g.hits, g.n)),
+        ("F1", "share", attrgetter("f1")),
+        ("AP", "share", attrgetter("average_precision")),
+        notes=notes,
     )
 
 
@@ -208,15 +217,15 @@ def _difference(
 
 
 def notes_of(
-    scores: Sequence[Scores], headings: Mapping[str, str] = _HEADINGS, *, intervals: bool = True
+    scores: Sequence[Scores], names: Collection[str] = _SHOWN, *, intervals: bool = True
 ) -> tuple[str, ...]:
     """What is the same for many rows, said once.
 
     Parameters
     ----------
     scores : sequence of Scores
-    headings : mapping of str to str
-        What the columns call the scores, for those that are undefined.
+    names : collection of str
+        Scores of the table: of those that are undefined it is said why.
     intervals : bool
         Say what the intervals are, where there are any.
     """
@@ -226,18 +235,18 @@ def notes_of(
     reasons: dict[str, dict[str, None]] = {}
     for s in scores:
         for key, reason in s.reasons.items():
-            if key in headings:
-                reasons.setdefault(reason, {})[headings[key]] = None
+            if key in names:
+                reasons.setdefault(reason, {})[HEADINGS[key]] = None
     notes = [f"Unit. {'; '.join(units)}." if units else ""]
     if len(rules) > 1:  # by split, each by its own training counts
-        notes.append(f"{_upper(next(iter(rules)))}; in other splits by their own counts.")
+        notes.append(f"{capital(next(iter(rules)))}; in other splits by their own counts.")
     else:
-        notes += [f"{_upper(rule)}." for rule in rules]
+        notes += [f"{capital(rule)}." for rule in rules]
     if unknown:
         notes.append(f"Left out, because the genre is unknown: {', '.join(unknown)}.")
-    for reason, names in reasons.items():
-        are = "are" if len(names) > 1 else "is"
-        notes.append(f"{_upper(', '.join(names))} {are} undefined where {reason}.")
+    for reason, told in reasons.items():
+        are = "are" if len(told) > 1 else "is"
+        notes.append(f"{capital(', '.join(told))} {are} undefined where {reason}.")
     for confidence, rounds, seed in dict.fromkeys(
         (s.confidence, s.rounds, s.seed) for s in scores if s.rounds and intervals
     ):
@@ -249,58 +258,41 @@ def notes_of(
     return tuple(note for note in notes if note)
 
 
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def files_table(manifest: Mapping[str, Any]) -> Table:
+def files_table(
+    manifest: Mapping[str, Any], *, title: str = "Files that were left out or used in part"
+) -> Table:
     """Files that were left out of a run or used in part, and why; without rows where there is none.
 
     Parameters
     ----------
     manifest : mapping
         Of the run: ``failures`` and ``partial`` are lists of objects with a path and a reason.
+    title : str
     """
     kinds = {"failures": "left out", "partial": "used in part"}
-    told = [
-        (row["path"], what, row["reason"])
-        for kind, what in kinds.items()
-        for row in manifest.get(kind, ())
-    ]
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    return Table("Files that were left out or used in part", columns, tuple(told))
-
-
-_GUESSES = tuple(f"top_{k}" for k in KS)
-_SHARES = {
-    "balanced_accuracy": "balanced accuracy",
-    "macro_ap": "macro AP",
-    **{name: f"Top@{k}" for name, k in zip(_GUESSES, KS, strict=True)},
-    **{f"tail_{name}": f"tail Top@{k}" for name, k in zip(_GUESSES, KS, strict=True)},
-}
-_LOSSES = {
-    "log_loss": ("log loss", "number"),
-    "brier": ("Brier", "number"),
-    "calibration_error": ("calibration error", "share"),
-}
+    return Table.of(
+        title,
+        [(what, row) for kind, what in kinds.items() for row in manifest.get(kind, ())],
+        ("file", "text", lambda told: told[1]["path"]),
+        ("what became of it", "text", lambda told: told[0]),
+        ("why", "text", lambda told: told[1]["reason"]),
+    )
 
 
 def detail_table(rows: Iterable[tuple[str, Scores]], *, title: str = "More metrics") -> Table:
     """One row of the other scores a model: by genre, by guesses, of probabilities."""
     rows = list(rows)
-    columns = (
-        Column("model"),
-        Column("unit"),
-        Column("n", "int"),
-        *(Column(heading, "share") for heading in _SHARES.values()),
-        *(Column(heading, kind) for heading, kind in _LOSSES.values()),
-    )
-    cells = [
-        (name, s.unit, s.n, *(getattr(s, key) for key in (*_SHARES, *_LOSSES))) for name, s in rows
-    ]
-    headings = {**_SHARES, **{key: heading for key, (heading, _) in _LOSSES.items()}}
-    return Table(
-        title, columns, tuple(cells), notes_of([s for _, s in rows], headings, intervals=False)
+    return Table.of(
+        title,
+        rows,
+        ("model", "text", lambda row: row[0]),
+        ("unit", "text", _of("unit")),
+        ("n", "int", _of("n")),
+        *(
+            (HEADINGS[key], "number" if key in ("log_loss", "brier") else "share", _of(key))
+            for key in _DETAIL
+        ),
+        notes=notes_of([s for _, s in rows], _DETAIL, intervals=False),
     )
 
 
@@ -316,17 +308,16 @@ def size_table(
     title : str
     """
     every = [scores for _, sizes in rows for scores in sizes.values()]
-    shown = intervals_of(every)
-    columns = [Column("tracks in the bag"), Column("model"), Column("unit"), Column("n", "int")]
-    columns += score_columns(shown)
     names = dict.fromkeys(size for _, sizes in rows for size in sizes)
-    cells: list[tuple[Cell, ...]] = [
-        (size, name, sizes[size].unit, sizes[size].n, *score_cells(sizes[size], shown))
-        for size in names
-        for name, sizes in rows
-        if size in sizes
-    ]
-    return Table(title, tuple(columns), tuple(cells), notes_of(every))
+    return Table.of(
+        title,
+        [(size, name, sizes[size]) for size in names for name, sizes in rows if size in sizes],
+        ("tracks in the bag", "text", lambda row: row[0]),
+        ("model", "text", lambda row: row[1]),
+        ("unit", "text", lambda row: row[2].unit),
+        *score_columns(every, itemgetter(2)),
+        notes=notes_of(every),
+    )
 
 
 def shot_table(
@@ -345,39 +336,12 @@ def shot_table(
     confidence : float
         Of the intervals, where there are any.
     """
-    with_ends = any(shot.intervals for _, shots in rows for shot in shots)
-    columns = [
-        Column("genres"),
-        Column("training tracks"),
-        Column("model"),
-        Column("unit"),
-        Column("number of genres", "int"),
-        Column("n", "int"),
-        Column("mean recall", "share"),
-    ]
-    if with_ends:
-        columns.append(Column(f"{100 * confidence:g} % of mean recall", "interval"))
-    columns += [Column(f"Top@{k}", "share") for k in KS]
-    columns.append(Column("macro AP", "share"))
-    cells: list[tuple[Cell, ...]] = []
-    for place, group in enumerate(SHOTS):
-        for name, shots in rows:
-            shot = shots[place]
-            ends: list[Cell] = [shot.intervals.get("recall")] if with_ends else []
-            cells.append(
-                (
-                    group.replace("_", " "),
-                    shot.rule,
-                    name,
-                    shot.unit,
-                    shot.n_genres,
-                    shot.n,
-                    shot.recall,
-                    *ends,
-                    *(getattr(shot, key) for key in _GUESSES),
-                    shot.macro_ap,
-                )
-            )
+    ends: ColumnOf[tuple[str, ShotScores]] = (
+        f"{100 * confidence:g} % of mean recall",
+        "interval",
+        lambda row: row[1].intervals.get("recall"),
+    )
+
     means = (
         "Recall and AP are means over the genres of a row that have items; Top@K is the share of "
         "its items whose genre is among the first K guesses of all genres, ties counting against "
@@ -385,7 +349,21 @@ def shot_table(
         "several genres."
     )
     paper = "The last two are the tails of the paper, counted in training tracks."
-    return Table(title, tuple(columns), tuple(cells), (means, paper))
+    return Table.of(
+        title,
+        [(name, shots[place]) for place in range(len(SHOTS)) for name, shots in rows],
+        ("genres", "text", lambda row: row[1].name.replace("_", " ")),
+        ("training tracks", "text", _of("rule")),
+        ("model", "text", lambda row: row[0]),
+        ("unit", "text", _of("unit")),
+        ("number of genres", "int", _of("n_genres")),
+        ("n", "int", _of("n")),
+        ("mean recall", "share", _of("recall")),
+        *[ends] * any(shot.intervals for _, shots in rows for shot in shots),
+        *((f"Top@{k}", "share", _of(f"top_{k}")) for k in KS),
+        ("macro AP", "share", _of("macro_ap")),
+        notes=(means, paper),
+    )
 
 
 def pair_table(scores: Scores, *, title: str = "Most-confused pairs", most: int = 15) -> Table:
@@ -398,80 +376,58 @@ def pair_table(scores: Scores, *, title: str = "Most-confused pairs", most: int 
     most : int
         Pairs that are shown, those with the most items.
     """
-    columns = (
-        Column("true"),
-        Column("taken for"),
-        Column("n", "int"),
-        Column("of the true genre", "share"),
-        Column("training tracks of the true genre", "int"),
-        Column("of the other", "int"),
+    pairs: list[tuple[GenreScores, GenreScores, int]] = []
+    note = "Undefined: an item may have several genres."
+    if scores.confusion is not None:
+        wrong = scores.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+        pairs = [
+            (scores.genres[g], scores.genres[h], int(wrong[g, h]))
+            for g, h in zip(*np.unravel_index(order, wrong.shape), strict=True)
+            if wrong[g, h]
+        ]
+        told = f"{sum(n for *_, n in pairs):,} of {int(wrong.sum()):,} mistakes"
+        note = f"{told} among {scores.n:,} items (unit: {scores.unit})."
+    return Table.of(
+        title,
+        pairs,
+        ("true", "text", lambda pair: pair[0].genre),
+        ("taken for", "text", lambda pair: pair[1].genre),
+        ("n", "int", lambda pair: pair[2]),
+        ("of the true genre", "share", lambda pair: pair[2] / pair[0].n),
+        ("training tracks of the true genre", "int", lambda pair: pair[0].train_tracks),
+        ("of the other", "int", lambda pair: pair[1].train_tracks),
+        notes=(note,),
     )
-    if scores.confusion is None:
-        return Table(title, columns, (), ("Undefined: an item may have several genres.",))
-    wrong = scores.confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
-    cells = [
-        (
-            scores.genres[g].genre,
-            scores.genres[h].genre,
-            int(wrong[g, h]),
-            float(wrong[g, h] / scores.genres[g].n),
-            scores.genres[g].train_tracks,
-            scores.genres[h].train_tracks,
-        )
-        for g, h in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[g, h]
-    ]
-    n = int(wrong.sum())
-    shown = sum(row[2] for row in cells)
-    note = f"{shown:,} of {n:,} mistakes among {scores.n:,} items (unit: {scores.unit})."
-    return Table(title, columns, tuple(cells), (note,))
 
 
-def calibration_table(
-    reliability: Reliability | None, *, unit: str, title: str = "Calibration", reason: str = ""
-) -> Table:
+def calibration_table(predictions: Predictions, *, title: str = "Calibration") -> Table:
     """Forecasts by their confidence: how sure, and how often right.
 
-    Parameters
-    ----------
-    reliability : Reliability, or None
-        None where there are no probabilities; the table then has no rows and says why.
-    unit : str
-        What an item is.
-    title : str
-    reason : str
-        Why there are no probabilities.
+    Where there are no probabilities the table has no rows and says why.
     """
-    columns = (
-        Column("confidence from", "share"),
-        Column("to", "share"),
-        Column("forecasts", "int"),
-        Column("mean confidence", "share"),
-        Column("share right", "share"),
-        Column("right less confidence", "signed"),
-    )
-    if reliability is None:
-        return Table(title, columns, (), (f"Undefined: {reason}.",))
-    edges = reliability.edges
-    cells = [
-        (
-            float(edges[i]),
-            float(edges[i + 1]),
-            int(n),
-            float(reliability.confidence[i]),
-            float(reliability.share[i]),
-            float(reliability.share[i] - reliability.confidence[i]),
+    items, bins = items_of(predictions), list[tuple[float, ...]]()
+    note = f"Undefined: {items.no_probabilities}."
+    if not items.no_probabilities:
+        found = reliability_of(predictions)
+        arrays = (found.edges[:-1], found.edges[1:], found.n, found.confidence, found.share)
+        bins = [tuple(row) for row in np.stack(arrays, axis=1)[found.n > 0].tolist()]
+        note = (
+            f"Calibration error {found.error:.3f}: the mean of the last column without its sign, "
+            f"over forecasts (unit: {items.unit}). Bins without a forecast are left out."
         )
-        for i, n in enumerate(reliability.n)
-        if n
-    ]
-    note = (
-        f"Calibration error {reliability.error:.3f}: the mean of the last column without its sign, "
-        f"over forecasts (unit: {unit}). Bins without a forecast are left out."
+    return Table.of(
+        title,
+        bins,
+        ("confidence from", "share", itemgetter(0)),
+        ("to", "share", itemgetter(1)),
+        ("forecasts", "int", lambda row: int(row[2])),
+        ("mean confidence", "share", itemgetter(3)),
+        ("share right", "share", itemgetter(4)),
+        ("right less confidence", "signed", lambda row: row[4] - row[3]),
+        notes=(note,),
     )
-    return Table(title, columns, tuple(cells), (note,))
 
 
 MAJORITY = "control: majority class"
@@ -511,32 +467,25 @@ def overview(
         kept from version to version; further ones may be added.
     """
     first = next(iter(made.values()))
-    rows: list[tuple[str, Scores]] = []
-    for name, predictions in made.items():
-        for unit in ("bag", "track_of_bag") if (predictions.bags.sizes > 1).any() else ("bag",):
-            rows.append(
-                (name, score_with_intervals(predictions, unit=unit, rounds=rounds, seed=seed))
-            )
-    constant = majority(first)
-    rows += [
-        (MAJORITY, score_with_intervals(constant, unit=unit, rounds=rounds, seed=seed))
-        for unit in (("bag", "track_of_bag") if (first.bags.sizes > 1).any() else ("bag",))
+    rows = [
+        (name, score_with_intervals(predictions, unit=unit, rounds=rounds, seed=seed))
+        for name, predictions in (*made.items(), (MAJORITY, majority(first)))
+        for unit in (("bag", "track_of_bag") if (predictions.bags.sizes > 1).any() else ("bag",))
     ]
-    by_track = next(scores for name, scores in rows if scores.unit != "bag")
+    by_track = next(scores for _, scores in rows if scores.unit != "bag")
+    shots = [(name, by_shot(some, rounds=rounds, seed=seed)) for name, some in made.items()]
     sizes = [
         (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
         for name, predictions in made.items()
     ]
-    tables = {
-        "scores": score_table(rows, title=title),
+    return {
+        "scores": with_protocol(score_table(rows, title=title), first),
         "detail": detail_table(rows, title=f"{title}: more metrics"),
-        "genres": genre_table(by_track, title=f"{model[:1].upper()}{model[1:]} by genre"),
+        "genres": genre_table(by_track, title=f"{capital(model)} by genre"),
         "sizes": size_table(sizes),
-        "shots": shot_table([(name, _shots(p, rounds, seed)) for name, p in made.items()]),
-        "calibration": _calibration(first, model),
+        "shots": shot_table(shots),
+        "calibration": calibration_table(first, title=f"Calibration: {model}"),
     }
-    tables["scores"] = with_protocol(tables["scores"], first)
-    return tables
 
 
 def with_protocol(table: Table, predictions: Predictions) -> Table:
@@ -548,16 +497,3 @@ def with_protocol(table: Table, predictions: Predictions) -> Table:
     tested = (tracks.split == "test") & tracks.labelled
     note = protocol_for(tracks).note if tested.any() else ""
     return replace(table, notes=(*table.notes, note)) if note else table
-
-
-def _shots(predictions: Predictions, rounds: int, seed: int) -> tuple[ShotScores, ...]:
-    items = items_of(predictions, unit="track_of_bag")
-    made = bootstrap(items, rounds=rounds, seed=seed) if rounds and len(items) else None
-    return by_shot(items, resampled=made)
-
-
-def _calibration(predictions: Predictions, model: str) -> Table:
-    items = items_of(predictions)
-    title, reason = f"Calibration: {model}", items.no_probabilities
-    found = None if reason else reliability_of(predictions)
-    return calibration_table(found, unit=items.unit, title=title, reason=reason)

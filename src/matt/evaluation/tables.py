@@ -12,9 +12,9 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DataError, did_you_mean
 
@@ -35,6 +35,14 @@ KINDS = ("text", "flag", "alarm", "int", "number", "share", "signed", *_PAIRS)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
 
 Cell = str | bool | int | float | tuple[float, ...] | None
+_Item = TypeVar("_Item")
+# Name and kind of a column, and its cell of an item.
+ColumnOf = tuple[str, str, Callable[[_Item], Cell]]
+
+
+def capital(text: str) -> str:
+    """Text whose first letter is a capital one; the others stay what they are."""
+    return text[:1].upper() + text[1:]
 
 
 def plain(text: object) -> str:
@@ -179,6 +187,22 @@ class Table:
                     f"table {self.title!r}, row {i}: {len(row)} cells for {len(names)} columns; "
                     "give one a column, None where there is nothing"
                 )
+
+    @classmethod
+    def of(
+        cls,
+        title: str,
+        items: Iterable[_Item],
+        *columns: ColumnOf[_Item],
+        notes: Iterable[str] = (),
+    ) -> Table:
+        """One row an item; a column is its name, its kind, and its cell of an item.
+
+        >>> Table.of("Sizes", {"Rock": 3}.items(), ("genre", "text", lambda item: item[0])).rows
+        (('Rock',),)
+        """
+        rows = tuple(tuple(cell(item) for *_, cell in columns) for item in items)
+        return cls(title, tuple(Column(*told) for *told, _ in columns), rows, tuple(notes))
 
     def shown(self) -> list[list[str]]:
         """Every cell as people read it."""

@@ -32,12 +32,19 @@ SHOTS: dict[str, tuple[int, int | None]] = {
     "below_200": (0, 199),
 }
 PROBABLE = ("log_loss", "brier", "calibration_error")  # of probabilities, under one link
-HEADLINE = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "tail_recall", "micro_ap", "macro_ap"),
-    *(f"top_{k}" for k in KS),
-    *(f"tail_top_{k}" for k in KS),
-    *PROBABLE,
-)
+# The headline metrics, and what tables call them.
+HEADINGS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "tail_recall": "tail recall",
+    "micro_ap": "micro AP",
+    "macro_ap": "macro AP",
+    **{f"top_{k}": f"Top@{k}" for k in KS},
+    **{f"tail_top_{k}": f"tail Top@{k}" for k in KS},
+    **dict(zip(PROBABLE, ("log loss", "Brier", "calibration error"), strict=True)),
+}
+HEADLINE = tuple(HEADINGS)
 _CELLS = 4_000_000  # numbers in memory at once: rounds times thresholds, or times artists
 
 Counts = NDArray[np.float64]  # (R, A)
