@@ -328,10 +328,10 @@ def test_only_the_split_is_scored_and_what_is_missing_is_said(runs, tmp_path):
     path = csv_of(every, tmp_path / "all.csv")
     n_test = int((table.split == "test").sum())
     test = open_predictions(path, table)
-    assert (len(test.given), test.title) == (n_test, "Test split")
+    assert (len(test.main), test.title) == (n_test, "Test split")
     assert f"{len(table) - n_test:,} predicted tracks outside the test split" in test.notes[0]
     whole = open_predictions(path, table, split="all")
-    assert (len(whole.given), whole.title) == (len(table), "All tracks")
+    assert (len(whole.main), whole.title) == (len(table), "All tracks")
     known = np.flatnonzero((every.tracks.split == "test") & every.tracks.labelled)
     part = csv_of(every.take(known[:-2]), tmp_path / "part.csv")
     assert f"Partial: 2 of {len(known):,} test tracks" in " ".join(
@@ -353,7 +353,7 @@ def test_parquet_predictions_carry_their_tracks(runs, tmp_path):
     path = run.path / "predictions" / "test.parquet"
     made = open_predictions(path)
     assert list(made.made) == ["test"]
-    assert open_predictions(path, run.tracks()).given.genres == made.given.genres
+    assert open_predictions(path, run.tracks()).main.genres == made.main.genres
     other = run.tracks()
     swapped = type(other)(other.track_id, np.roll(other.labels, 1), other.genres, split=other.split)
     with pytest.raises(DataError, match="another genre in the tracks given"):

@@ -54,9 +54,9 @@ def test_a_claim_holds_fails_or_is_open():
 
 def test_an_answer_has_a_number_an_interval_a_count_and_a_unit():
     answer = verdict(right_on(12), right_on(3))
-    assert answer.value == pytest.approx(9 / 12)
-    assert answer.low < 9 / 12 < answer.high
-    assert (answer.n, answer.repeats) == (12, 1)
+    assert answer.mean.value == pytest.approx(9 / 12)
+    assert answer.mean.low < 9 / 12 < answer.mean.high
+    assert answer.n == 12
     assert "a less b, accuracy: +.750 [" in answer.sentence
     assert "n = 12, each track under its own label, 1 repeat" in answer.sentence
     assert verdict(right_on(0), right_on(12)).sentence.startswith("a less b, accuracy: -1.000")
@@ -75,16 +75,16 @@ def test_what_cannot_be_answered_says_so():
     bench = bench_of({"a": {"0": right_on(3)}, "b": {"0": right_on(3)}})
     undefined = compared(bench, *sides, "tail_recall", claim="")
     assert undefined.verdict == UNKNOWN
-    assert np.isnan(undefined.value)
+    assert np.isnan(undefined.mean.value)
 
 
 def test_four_of_sixteen_genres_are_rare_in_fma_medium():
     counts = [n for n, _, _ in MEDIUM_GENRES.values()]
     labels = np.repeat(np.arange(16), counts)
     tracks = Tracks(range(len(labels)), labels, MEDIUM_GENRES, split=["training"] * len(labels))
-    (answer,) = of_genres(tracks)
+    answer = of_genres(tracks)
     assert answer.verdict == FAILS
-    assert answer.value == 5 / 16
+    assert answer.mean.value == 5 / 16
     assert "25 % (4 of 16) have fewer than 100, 31 % (5 of 16) have fewer than 200" in (
         answer.sentence
     )
@@ -93,27 +93,27 @@ def test_four_of_sixteen_genres_are_rare_in_fma_medium():
 
 
 def test_two_genres_are_too_few_for_a_share_of_82_per_cent():
-    (answer,) = of_genres(Tracks([1, 2], [0, 1], ("A", "B"), split=["training", "training"]))
+    answer = of_genres(Tracks([1, 2], [0, 1], ("A", "B"), split=["training", "training"]))
     assert answer.verdict == UNKNOWN
 
 
 def test_mixed_bags_are_counted_without_the_genre_in_the_key():
     labels, albums = [0, 0, 0, 1, 1, 2, -1, 2], [1, 1, 2, 2, 3, 4, 4, 4]
     tracks = Tracks(range(8), labels, ("A", "B", "C"), artist_id=[5] * 8, album_id=albums)
-    (answer,) = of_bags(tracks, "album")
+    answer = of_bags(tracks, "album")
     # Of two known tracks and more: albums 1 (pure), 2 (mixed), 4 (pure; one is unknown).
-    assert (answer.value, answer.n, answer.verdict) == (1 / 3, 3, FAILS)
-    assert answer.low < 1 / 3 < answer.high
+    assert (answer.mean.value, answer.n, answer.verdict) == (1 / 3, 3, FAILS)
+    assert answer.mean.low < 1 / 3 < answer.mean.high
     pure = tracks.take(tracks.album_id != 2)
-    assert of_bags(pure, "album")[0].verdict == HOLDS
+    assert of_bags(pure, "album").verdict == HOLDS
     lone = tracks.take([0, 2, 4])
-    assert of_bags(lone, "album")[0].verdict == UNKNOWN
+    assert of_bags(lone, "album").verdict == UNKNOWN
 
 
 def test_labels_of_several_genres_are_no_answer():
     labels = np.eye(3, dtype=bool)[[0, 0, 1]]
     tracks = Tracks([1, 2, 3], labels, ("A", "B", "C"), artist_id=[5] * 3, album_id=[7] * 3)
-    (answer,) = of_bags(tracks, "album")
+    answer = of_bags(tracks, "album")
     assert answer.verdict == UNKNOWN
 
 

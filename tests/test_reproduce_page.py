@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from matt.evaluation.intervals import MeanScore
 from matt.evaluation.plots import Interval, forest
 from matt.evaluation.tables import Column, Table
 from matt.files import write_text
-from matt.reproduce.run import SIMULATED, write_page
+from matt.reproduce.plan import Request
+from matt.reproduce.run import SIMULATED, Reproduction, write_page
 from matt.reproduce.targets import Made
 from matt.runs import Run
 from tools.write_reproduce import ShownRun, shortened, table_of, write_docs
@@ -29,7 +31,6 @@ TABLE = Table(
     ),
     ("A note with <b>.",),
 )
-TITLES = {"faults": "Faults", "recipes": "Recipes"}
 
 
 @pytest.fixture
@@ -53,17 +54,16 @@ def make_run(path, *, real=False, source="simulated", protocol="corrected", stat
     style.save(forest({"accuracy": rows}, label="less"), picture)
     made = {"faults": Made(tables={"faults": TABLE}, pictures={"faults": picture})}
     failures = ["cell <x>: broken"] if status == "partial" else []
-    write_page(
-        run,
-        folder,
-        made,
-        TITLES,
-        data=f"{'' if real else 'simulated '}FMA <u>",
-        real=real,
-        protocol=protocol,
+    data = SimpleNamespace(name=f"{'' if real else 'simulated '}FMA <u>", real=real, notes=())
+    done = Reproduction(
+        run=run,
+        results=SimpleNamespace(data=data),
+        request=Request(protocol=protocol),
+        made=made,
         skipped={"recipes": "not <i> here"},
         failures=failures,
     )
+    write_page(done, folder)
     made = {"tables": {"faults": TABLE.to_json()}, "pictures": {"faults": str(picture)}}
     content = {**made, "data": {"name": f"{'' if real else 'simulated '}FMA", "real": real}}
     run.save_scores({**content, "protocol": protocol})

@@ -24,18 +24,19 @@ from .datasets.folder import Scan, scan
 from .datasets.synthetic import write_library
 from .evaluation import plots
 from .evaluation.intervals import overlap
-from .evaluation.report import Picture, Section, write_report
+from .evaluation.report import Page, Picture, Section
 from .evaluation.scores import Scores, majority, score
-from .evaluation.summaries import split_table
-from .evaluation.tables import Column, Table
+from .evaluation.summaries import MAJORITY, files_table, split_table
+from .evaluation.tables import Table
 from .features.extract import extract
 from .features.report import ExtractionReport
 from .features.spec import FeatureSettings
 from .features.store import FeatureStore
 from .files import write_bytes
-from .library.albums import album_rows, decided_table, name_of, telling_bags
+from .library.albums import album_rows, decided_table, telling_bags
 from .provenance import made
 from .recipes import DEFAULT, PLAIN
+from .reports.sections import album_picture
 from .reports.subjects import tables_of
 from .runs import Run
 from .tracks import Tracks
@@ -200,13 +201,18 @@ def run_demo(
 
 def _files_table(found: Scan, report: ExtractionReport) -> Table:
     """Planted bad files: what became of each."""
-    told = [(problem.path, "left out", problem.reason) for problem in found.problems]
-    told += [(p.path, "left out", p.reason) for p in report.failures]
-    told += [(p.path, "used in part", p.reason) for p in report.partial]
-    cells = tuple((Path(path).name, what, reason) for path, what, reason in told)
-    columns = (Column("file"), Column("what became of it"), Column("why"))
-    title = f"Files of the synthetic library: {report.total - report.failed} used"
-    return Table(title, columns, cells, ("The bad files are planted, to show what happens.",))
+    befell: dict[str, Sequence[Any]] = {
+        "failures": [*found.problems, *report.failures],
+        "partial": report.partial,
+    }
+    table = files_table(
+        {
+            kind: [{"path": Path(file.path).name, "reason": file.reason} for file in files]
+            for kind, files in befell.items()
+        },
+        title=f"Files of the synthetic library: {report.total - report.failed} used",
+    )
+    return replace(table, notes=("The bad files are planted, to show what happens.",))
 
 
 def _compare(
@@ -221,7 +227,7 @@ def _compare(
     """Scores of each row on each split, each track under its own label; and how these overlap."""
     real = part == "real"
     rows, by = (ROWS, "artist_run") if real else (SYNTHETIC_ROWS, "album")
-    scores: dict[str, list[Scores]] = {"control: majority class": []}
+    scores: dict[str, list[Scores]] = {MAJORITY: []}
     total, parted = n_splits * len(rows), []
     for number in range(n_splits):
         here = seed + number
@@ -239,7 +245,7 @@ def _compare(
             name = f"{part}-split{number}-row{place}"
             run.save_predictions(name, predictions)
             run.save_history(model.history, f"history/{name}")
-        scores["control: majority class"].append(score(majority(predictions), unit="track_of_bag"))
+        scores[MAJORITY].append(score(majority(predictions), unit="track_of_bag"))
     tell(f"{part}: training", total, total, "")
     return scores, overlap(tracks, parted)
 
@@ -311,19 +317,9 @@ def write_page(
         "Real FMA features: macro-F1 of each row (unit as in the table).",
     )
     write_bytes(run.plot("real"), compared.png)
-    pictures = []
-    for number, (kind, row) in enumerate(albums.items()):
-        figure = plots.contributions(
-            [name_of(track) for track in row["tracks"]],
-            np.array([track["margin"] for track in row["tracks"]]),
-            genre=row["genre"],
-            title=f"{row['album']} by {row['artist']}",
-            effects=np.array([np.nan if (e := t["effect"]) is None else e for t in row["tracks"]]),
-        )
-        right = f"true genre {row['tagged']}, predicted {row['genre']} ({row['probability']:.2f})"
-        picture = Picture.of(figure, f"Synthetic album, {kind}: {right}.")
+    pictures = [album_picture(row, f"Synthetic album, {kind}: ") for kind, row in albums.items()]
+    for number, picture in enumerate(pictures):
         write_bytes(run.plot(f"album-{number}"), picture.png)
-        pictures.append(picture)
     drawn = [
         Picture(inner.plot(name).read_bytes(), f"Synthetic library: {caption}.")
         for name, caption in (
@@ -339,10 +335,5 @@ def write_page(
         ),
         Section("Which tracks decided", [*pictures, *(decided_table(r) for r in albums.values())]),
     ]
-    write_report(
-        run.report,
-        title="matt: the demonstration",
-        lead=LEAD,
-        sections=sections,
-        footer=made(run.manifest),
-    )
+    title = "matt: the demonstration"
+    Page(title=title, lead=LEAD, sections=sections, footer=made(run.manifest)).write(run.report)

@@ -16,9 +16,10 @@ from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
-from .evaluation.report import Picture, Section, write_report
+from .evaluation.report import Page, Picture, Section
 from .evaluation.scores import score
 from .evaluation.summaries import files_table
+from .evaluation.tables import capital
 from .faults import fault_texts
 from .features.store import FeatureStore
 from .files import write_bytes, write_text
@@ -26,6 +27,7 @@ from .models.classifier import GenreClassifier
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
+from .reports.sections import confusion_picture, distribution_picture
 from .reports.subjects import tables_of
 from .runs import Run
 from .tracks import SPLITS, Tracks
@@ -164,8 +166,7 @@ def run(
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
     told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
-    write_report(
-        out.report,
+    page = Page(
         title=title,
         lead="\n\n".join(told),
         warnings=fault_texts(faults, red=True),
@@ -176,6 +177,7 @@ def run(
         ],
         footer=made_by(out.manifest),
     )
+    page.write(out.report)
     out.finish(notes=noted, untestable=list(untestable))
     return out
 
@@ -189,20 +191,17 @@ def draw(
 ) -> list[Picture]:
     """Pictures of a run: files under ``plots``, and the same for its report."""
     scores = score(predictions, unit="track_of_bag")
-    tail = np.array([genre.tail for genre in scores.genres])
-    distribution = plots.genre_distribution(predictions.train_counts, predictions.genres, tail=tail)
-    figures = {"genres": (distribution, "Training tracks of each genre, the tail in its colour.")}
+    pictures = {"genres": distribution_picture(scores)}
     if history:
         epochs = plots.history(history, losses=["loss"], scores=["valid_macro_f1"])
-        figures["history"] = (epochs, "Loss, and macro-F1 of the validation split, by epoch.")
-    if scores.confusion is not None:
-        matrix = plots.confusion(scores.confusion, predictions.genres, tail=tail, unit=scores.unit)
-        caption = f"Confusion on the test split: {model} (unit: {scores.unit})."
-        figures["confusion"] = (matrix, caption)
-    pictures = [Picture.of(figure, caption) for figure, caption in figures.values()]
-    for name, picture in zip(figures, pictures, strict=True):
+        caption = "Loss, and macro-F1 of the validation split, by epoch."
+        pictures["history"] = Picture.of(epochs, caption)
+    matrix = confusion_picture(scores, model)
+    if matrix is not None:
+        pictures["confusion"] = matrix
+    for name, picture in pictures.items():
         write_bytes(out.plot(name), picture.png)
-    return pictures
+    return list(pictures.values())
 
 
 def _told(
@@ -213,7 +212,7 @@ def _told(
     artists = f"{crossing:,} of {found.artists.n:,} artists are" if crossing else "no artist is"
     unknown = f" ({without:,} tracks have no known artist)" if without else ""
     told = [f"{len(tracks):,} tracks ({counts}); {artists} in two splits{unknown}."]
-    told += [f"{warning[:1].upper()}{warning[1:]}." for warning in found.warnings()]
+    told += [f"{capital(warning)}." for warning in found.warnings()]
     told += notes
     if untestable:
         names = ", ".join(untestable)

@@ -220,19 +220,23 @@ class Run:
         write_text(self.path / f"{name}.csv", text.getvalue())
 
 
-def check_free(path: Path | str) -> Path:
+def check_free(path: Path | str, *, kind: str | None = None) -> Path:
     """Refuse a folder that a run must not be written to, before any work is done for it.
 
     Raises
     ------
     DataError
-        If it is a file, or holds files of something that is no run.
+        If it is a file, or holds files of something that is no run, or a run of another kind.
     """
     path = Path(path)
     if path.is_file():
         raise DataError(f"{path} is a file; choose another name for the run folder")
     if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
         raise DataError(f"{path} is not empty and is no run folder; choose another folder")
+    if kind is not None and (path / "run.json").exists():
+        there = Run.open(path).manifest["kind"]
+        if there != kind:
+            raise DataError(f"{path} holds a run of 'matt {there}'; choose another folder")
     return path
 
 

@@ -161,9 +161,10 @@ def compare_grid(
 ) -> None:
     """Run a grid and print its table; exit with the code for partial work where cells failed."""
     from ..grid.setups import read_grid
-    from ..grid.study import RepeatedSplits, check_out, compare
+    from ..grid.study import KIND, RepeatedSplits, compare
+    from ..runs import check_free
 
-    check_out(out)
+    check_free(out, kind=KIND)
     splits = RepeatedSplits(**protocol)
     read = read_grid(grid, overrides)
     found = open_source(source, output)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import re
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,60 +88,15 @@ class Section:
     level: int = 2
 
 
-def render_report(
-    *,
-    title: str,
-    sections: Iterable[Section],
-    lead: str = "",
-    footer: str = "",
-    warnings: Sequence[str] = (),
-) -> str:
-    """HTML of a page; the arguments are those of `write_report`."""
-    import jinja2
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that a page says, as HTML or as Markdown.
 
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("matt.evaluation", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    sections = list(sections)
-    return environment.get_template("report.html.jinja").render(
-        title=plain(title),
-        nested=any(section.level > 2 for section in sections),
-        lead=_paragraphs(lead),
-        sections=[
-            {
-                "title": plain(section.title),
-                "parts": [_part(part) for part in section.parts],
-                "level": section.level,
-            }
-            for section in sections
-        ],
-        footer=_paragraphs(footer),
-        warnings=[plain(warning) for warning in warnings],
-    )
-
-
-def write_report(
-    path: Path | str,
-    *,
-    title: str,
-    sections: Iterable[Section],
-    lead: str = "",
-    footer: str = "",
-    warnings: Sequence[str] = (),
-) -> None:
-    """Write a page atomically.
-
-    Parameters
+    Attributes
     ----------
-    path : path
-        Of the HTML file.
     title : str
         Heading, and name of the browser's tab.
-    sections : iterable of Section
+    sections : sequence of Section
     lead : str
         What the page is about, beneath the heading.
     footer : str
@@ -149,10 +104,66 @@ def write_report(
     warnings : sequence of str
         What nobody may miss, in red beneath the lead.
     """
-    text = render_report(
-        title=title, sections=sections, lead=lead, footer=footer, warnings=warnings
-    )
-    write_text(path, text)
+
+    title: str
+    sections: Sequence[Section]
+    lead: str = ""
+    footer: str = ""
+    warnings: Sequence[str] = ()
+
+    def to_html(self) -> str:
+        """One file that holds everything."""
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.PackageLoader("matt.evaluation", "."),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        return environment.get_template("report.html.jinja").render(
+            title=plain(self.title),
+            nested=any(section.level > 2 for section in self.sections),
+            lead=_paragraphs(self.lead),
+            sections=[
+                {
+                    "title": plain(section.title),
+                    "parts": [_part(part) for part in section.parts],
+                    "level": section.level,
+                }
+                for section in self.sections
+            ],
+            footer=_paragraphs(self.footer),
+            warnings=[plain(warning) for warning in self.warnings],
+        )
+
+    def write(self, path: Path | str) -> None:
+        """Write the HTML atomically."""
+        write_text(path, self.to_html())
+
+    def to_markdown(self, picture: Callable[[Picture], str]) -> str:
+        """Text from outside is shown, never obeyed.
+
+        Parameters
+        ----------
+        picture : callable
+            Where the file of a picture lies, relative to the page, of letters, digits and
+            ``-_./``.
+        """
+        lines = [f"# {escape_markdown(self.title)}", "", *_escaped(self.lead)]
+        lines += [line for text in self.warnings for line in (f"**{escape_markdown(text)}**", "")]
+        for section in self.sections:
+            lines += ["#" * section.level + f" {escape_markdown(section.title)}", ""]
+            for part in section.parts:
+                if isinstance(part, Table):
+                    lines += [part.to_markdown()]
+                elif isinstance(part, Picture):
+                    alt = escape_markdown(part.alt or part.caption)
+                    lines += [f"![{alt}]({picture(part)})", "", *_escaped(part.caption)]
+                else:
+                    lines += _escaped(part)
+        return "\n".join([*lines, *_escaped(self.footer)]).rstrip() + "\n"
 
 
 def _part(part: str | Table | Picture) -> dict[str, Any]:
@@ -193,40 +204,6 @@ def _paragraphs(text: str) -> list[str]:
     return [plain(part.strip()) for part in re.split(r"\n\s*\n", text) if part.strip()]
 
 
-def render_markdown(
-    *,
-    title: str,
-    sections: Iterable[Section],
-    picture: Callable[[Picture], str],
-    lead: str = "",
-    footer: str = "",
-    warnings: Iterable[str] = (),
-) -> str:
-    """Markdown of a page; text from outside is shown, never obeyed.
-
-    Parameters
-    ----------
-    title, sections, lead, footer, warnings
-        As in `matt.evaluation.report.write_report`.
-    picture : callable
-        Where the file of a picture lies, relative to the page, of letters, digits and ``-_./``.
-    """
-    lines = [f"# {escape_markdown(title)}", "", *_markdown_paragraphs(lead)]
-    lines += [line for text in warnings for line in (f"**{escape_markdown(text)}**", "")]
-    for section in sections:
-        lines += ["#" * section.level + f" {escape_markdown(section.title)}", ""]
-        for part in section.parts:
-            if isinstance(part, Table):
-                lines += [part.to_markdown()]
-            elif isinstance(part, Picture):
-                alt = escape_markdown(part.alt or part.caption)
-                lines += [f"![{alt}]({picture(part)})", "", *_markdown_paragraphs(part.caption)]
-            else:
-                lines += _markdown_paragraphs(part)
-    return "\n".join([*lines, *_markdown_paragraphs(footer)]).rstrip() + "\n"
-
-
-def _markdown_paragraphs(text: str) -> list[str]:
+def _escaped(text: str) -> list[str]:
     """Paragraphs with an empty line behind each."""
-    given = [part.strip() for part in re.split(r"\n\s*\n", text)]
-    return [line for part in given if part for line in (escape_markdown(part), "")]
+    return [line for part in _paragraphs(text) for line in (escape_markdown(part), "")]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from ..evaluation.intervals import MeanScore, mean_of, paired_note
 from ..evaluation.metrics import range_of
-from ..evaluation.scores import Scores, majority, score
-from ..evaluation.tables import Cell as TableCell
-from ..evaluation.tables import Column, Table
-from ..predictions import Predictions
+from ..evaluation.scores import Scores
+from ..evaluation.summaries import MAJORITY
+from ..evaluation.tables import ColumnOf, Table, capital
+from ..evaluation.tally import HEADINGS
 
-MAJORITY = "control: majority class"
-_HEADINGS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "tail_recall": "tail recall"}
+_SHOWN = ("macro_f1", "accuracy", "tail_recall")
 
 _UNIT = "Each track under its own label, with its bag's prediction; of a row alone, with its own"
 
@@ -130,25 +130,36 @@ def ranking_table(
     by_name = {row.name: row for row in standings}
     others = {row.against for row in standings if row.name != MAJORITY}
     own = reference is not None and len(others) > 1
-    columns = [Column("rank", "int"), Column("row"), Column("control", "flag"), Column("n", "int")]
-    for part in parts:
+
+    def columns_of(part: str) -> list[ColumnOf[RankedRow]]:
         before = "" if part == "validation" else f"{part} "
-        columns += [Column(f"{before}{heading}", "mean and sd") for heading in _HEADINGS.values()]
-        columns.append(Column(f"{before}macro-F1 less best control", "difference"))
-        if own:
-            columns.append(Column(f"{before}macro-F1 less own control", "difference"))
-    cells: list[tuple[TableCell, ...]] = []
-    for row in standings:
-        cell: list[TableCell] = [row.rank, row.name, row.control, row.n_splits]
-        for part in parts:
-            for key in _HEADINGS:
-                cell.append(row.mean(key, part=part).mean_and_sd)
-            cell.append(difference(row, reference, part))
-            if own:
-                cell.append(difference(row, by_name.get(row.against), part))
-        cells.append(tuple(cell))
-    said = [*_notes(standings, reference, own=own, test="test" in parts), *notes]
-    return Table("Ranked by macro-F1 of validation", tuple(columns), tuple(cells), tuple(said))
+        found = [mean_and_sd(key, part, f"{before}{HEADINGS[key]}") for key in _SHOWN]
+        less = f"{before}macro-F1 less"
+        best: ColumnOf[RankedRow] = (
+            f"{less} best control",
+            "difference",
+            lambda row: difference(row, reference, part),
+        )
+        its_own: ColumnOf[RankedRow] = (
+            f"{less} own control",
+            "difference",
+            lambda row: difference(row, by_name.get(row.against), part),
+        )
+        return [*found, best, its_own] if own else [*found, best]
+
+    def mean_and_sd(key: str, part: str, heading: str) -> ColumnOf[RankedRow]:
+        return heading, "mean and sd", lambda row: row.mean(key, part=part).mean_and_sd
+
+    return Table.of(
+        "Ranked by macro-F1 of validation",
+        standings,
+        ("rank", "int", attrgetter("rank")),
+        ("row", "text", attrgetter("name")),
+        ("control", "flag", attrgetter("control")),
+        ("n", "int", attrgetter("n_splits")),
+        *(column for part in parts for column in columns_of(part)),
+        notes=(*_notes(standings, reference, own=own, test="test" in parts), *notes),
+    )
 
 
 def difference(
@@ -160,29 +171,17 @@ def difference(
     return row.less(against, part=part).difference
 
 
-def part_scores(predictions: Predictions) -> Scores:
-    """Scores of each track under its own label: the unit in which all rows can be compared."""
-    return score(predictions, unit="track_of_bag")
-
-
-def majority_scores(predictions: Predictions) -> Scores:
-    """Scores of the majority class on the same tracks."""
-    return part_scores(majority(predictions))
-
-
 def _notes(
     standings: Sequence[RankedRow], reference: RankedRow | None, *, own: bool, test: bool
 ) -> list[str]:
     every = [s for row in standings for s in row.scores["validation"] if s is not None]
     n_splits = len(standings[0].scores["validation"]) if standings else 0
-    notes = [
-        f"Unit. {_UNIT}. Mean ± standard deviation over n splits.",
-    ]
+    notes = [f"Unit. {_UNIT}. Mean ± standard deviation over n splits."]
     if every:
         sizes = sorted({s.n for s in every})
         items = f"{sizes[0]:,}" + (f" to {sizes[-1]:,}" if len(sizes) > 1 else "")
         rule = every[0].tail_rule
-        notes.append(f"{n_splits} splits, {items} validation tracks. {rule[:1].upper()}{rule[1:]}.")
+        notes.append(f"{n_splits} splits, {items} validation tracks. {capital(rule)}.")
     if reference is not None:
         notes.append(
             f"Best control: the row {reference.name!r}. A control is the track model of the same "

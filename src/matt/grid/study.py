@@ -19,9 +19,9 @@ from ..errors import ConfigError, DataError, MattError, first_few
 from ..evaluation import style
 from ..evaluation.intervals import overlap
 from ..evaluation.plots import Dots, dots
-from ..evaluation.scores import Scores
-from ..evaluation.tables import Cell as TableCell
-from ..evaluation.tables import Column, Table
+from ..evaluation.scores import Scores, majority, score
+from ..evaluation.summaries import MAJORITY
+from ..evaluation.tables import Table
 from ..features.blocks import write_values
 from ..features.store import FeatureStore
 from ..files import write_text
@@ -35,15 +35,7 @@ from ..provenance import digest
 from ..runs import Run, check_free
 from ..tracks import Tracks
 from .engine import CellsReport, Failure, run_cells
-from .ranking import (
-    MAJORITY,
-    RankedRow,
-    difference,
-    majority_scores,
-    part_scores,
-    ranking_table,
-    stand,
-)
+from .ranking import RankedRow, difference, ranking_table, stand
 from .setups import Grid, row_facts, row_key
 
 KIND = "compare"
@@ -340,18 +332,6 @@ class Study:
     standings: tuple[RankedRow, ...]
 
 
-def check_out(path: Path | str) -> None:
-    """Refuse a folder that holds something else, before any work is done for it.
-
-    Raises
-    ------
-    DataError
-    """
-    path = check_free(path)
-    if (path / "run.json").exists() and (kind := Run.open(path).manifest["kind"]) != KIND:
-        raise DataError(f"{path} holds a run of 'matt {kind}'; choose another folder")
-
-
 def compare(
     tracks: Tracks,
     features: Mapping[str, FeatureStore],
@@ -396,7 +376,7 @@ def compare(
     ConfigError
         If any row could not be fitted to the data; nothing is run then.
     """
-    check_out(out)
+    check_free(out, kind=KIND)
     usable = with_features(tracks, *features.values())
     settings = grid.settings
     divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.rows[0].bags)
@@ -444,7 +424,7 @@ def compare(
 def _scores(
     rows: Sequence[Row], cells: Sequence[Cell], report: CellsReport, parts: Sequence[str]
 ) -> dict[str, dict[str, list[Scores | None]]]:
-    """By row, then part, one a split; None where a cell failed."""
+    """By row, then part, one a split; None where a cell failed. All rows have this one unit."""
     names = (*(row.name for row in rows), MAJORITY)
     n_splits = len(cells) // len(rows)
     scores: dict[str, dict[str, list[Scores | None]]] = {
@@ -457,28 +437,24 @@ def _scores(
             if result is not None:
                 predictions = result.predictions(part)
                 row = rows[place % len(rows)]
-                scores[row.name][part][cell.split] = part_scores(predictions)
+                scores[row.name][part][cell.split] = score(predictions, unit="track_of_bag")
                 if constant[cell.split] is None:
-                    constant[cell.split] = majority_scores(predictions)
+                    constant[cell.split] = score(majority(predictions), unit="track_of_bag")
     return scores
 
 
 def _cell_table(cells: Sequence[Cell], report: CellsReport) -> Table:
     failed = {failure.cell.digest: failure.reason for failure in report.failures}
-    rows: list[tuple[TableCell, ...]] = []
-    for cell in cells:
-        result = report.results.get(cell.digest)
-        seconds = None if result is None else result.seconds
-        status = "failed" if cell.digest in failed else "done"
-        rows.append((cell.name, cell.digest, status, seconds, failed.get(cell.digest, "")))
-    columns = (
-        Column("cell"),
-        Column("folder"),
-        Column("status"),
-        Column("seconds", "number"),
-        Column("why"),
+    seconds = {digest: result.seconds for digest, result in report.results.items()}
+    return Table.of(
+        "Cells",
+        cells,
+        ("cell", "text", lambda cell: cell.name),
+        ("folder", "text", lambda cell: cell.digest),
+        ("status", "text", lambda cell: "failed" if cell.digest in failed else "done"),
+        ("seconds", "number", lambda cell: seconds.get(cell.digest)),
+        ("why", "text", lambda cell: failed.get(cell.digest, "")),
     )
-    return Table("Cells", columns, tuple(rows))
 
 
 def _write(study: Study, reference: RankedRow | None) -> None:

@@ -18,11 +18,11 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..evaluation.contrast import Standing, contrast, contrast_table, difference_table
 from ..evaluation.intervals import ROUNDS
 from ..evaluation.plots import MOST
-from ..evaluation.report import Picture, Section, render_markdown, write_report
+from ..evaluation.report import Page, Picture, Section
 from ..evaluation.scores import majority, score
 from ..evaluation.style import cut
 from ..evaluation.summaries import MAJORITY, pair_table, with_protocol
-from ..evaluation.tables import Column, Table, plain
+from ..evaluation.tables import Column, Table, capital, plain
 from ..faults import fault_texts
 from ..files import write_bytes, write_json, write_text
 from ..predictions import Predictions
@@ -249,7 +249,7 @@ def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, s
     first = next(iter(subject.made.values()))
     scores = score(first, unit="track_of_bag")
     items = sections.items_by_name(subject.made)
-    shown: sections.Parts = {"remark": f"{_upper(subject.remark)}."} if subject.remark else {}
+    shown: sections.Parts = {"remark": f"{capital(subject.remark)}."} if subject.remark else {}
     for number, note in enumerate(subject.notes if not subject.run else ()):
         shown[f"note-{number}"] = note
     yield "Scores", {**shown, "scores": tables["scores"], "detail": tables["detail"]}
@@ -305,10 +305,6 @@ def _lead(subject: Subject) -> str:
     )
 
 
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def write(report: Report, out: Path) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``report.json``, a CSV a table and a PNG a picture.
 
@@ -333,12 +329,15 @@ def write(report: Report, out: Path) -> list[Path]:
             elif isinstance(part, Picture):
                 files[id(part)] = f"plots/{before}{key}.png"
                 write_bytes(out / files[id(part)], part.png)
-    sections, foot = list(report.sections()), f"Made by matt {__version__} from saved predictions."
-    told: dict[str, Any] = {"title": report.title, "lead": report.lead, "footer": foot}
-    told["warnings"] = report.warnings
-    write_report(out / "report.html", sections=sections, **told)
-    text = render_markdown(sections=sections, picture=lambda part: files[id(part)], **told)
-    write_text(out / "report.md", text)
+    page = Page(
+        title=report.title,
+        lead=report.lead,
+        sections=list(report.sections()),
+        warnings=report.warnings,
+        footer=f"Made by matt {__version__} from saved predictions.",
+    )
+    page.write(out / "report.html")
+    write_text(out / "report.md", page.to_markdown(lambda part: files[id(part)]))
     write_json(out / "report.json", _no_nan(report.to_json()))
     return [out / name for name in ("report.html", "report.md", "report.json", *files.values())]
 

@@ -27,7 +27,7 @@ from ..evaluation.report import Picture
 from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
-from ..evaluation.tables import Column, Table
+from ..evaluation.tables import Column, Table, capital
 from ..library.albums import album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions
 from ..runs import Run
@@ -142,8 +142,7 @@ def _value(value: Any) -> str:
 
 
 def _sentence(text: Any) -> str:
-    text = str(text)
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{capital(str(text))}."
 
 
 MIN_TRACKS = 3  # smaller bags have little to show
@@ -174,7 +173,7 @@ def examples(predictions: Predictions) -> dict[str, Table | Picture]:
     rows = album_rows(only(predictions, np.array(list(chosen.values()))))
     for number, (kind, row) in enumerate(zip(chosen, rows, strict=True), start=1):
         if row["tracks"][0]["margin"] is not None:
-            found[f"album-{number}"] = _picture(row, kind)
+            found[f"album-{number}"] = album_picture(row, f"{capital(kind)}: {_told(row)}; ")
         found[f"album-{number}-tracks"] = _table(row, kind)
     return found
 
@@ -216,7 +215,8 @@ def _told(row: Mapping[str, Any]) -> str:
     return f"{album} by {cut(str(row['artist']), most=60)}" if row["artist"] else album
 
 
-def _picture(row: Mapping[str, Any], kind: str) -> Picture:
+def album_picture(row: Mapping[str, Any], before: str) -> Picture:
+    """How much each track of an album spoke for its genre; ``before`` begins what is said of it."""
     figure = plots.contributions(
         [name_of(track) for track in row["tracks"]],
         np.array([np.nan if (m := track["margin"]) is None else m for track in row["tracks"]]),
@@ -225,7 +225,7 @@ def _picture(row: Mapping[str, Any], kind: str) -> Picture:
         effects=np.array([np.nan if (e := t["effect"]) is None else e for t in row["tracks"]]),
     )
     said = f"true genre {row['tagged']}, predicted {row['genre']} ({row['probability']:.2f})"
-    return Picture.of(figure, f"{kind[:1].upper()}{kind[1:]}: {_told(row)}; {said}.")
+    return Picture.of(figure, f"{before}{said}.")
 
 
 def _table(row: Mapping[str, Any], kind: str) -> Table:

@@ -69,12 +69,13 @@ def tables_of(
         Of the resamples for intervals; 0 rounds for none.
     """
     tables = overview(named(made, model=model), model=model, rounds=rounds, seed=seed)
-    return {**tables, "scores": with_faults(tables["scores"], faults)}
+    return with_faults(tables, faults)
 
 
-def with_faults(scores: Table, faults: Sequence[str]) -> Table:
-    """The table of scores with a note for each fault of the run that made them."""
-    return replace(scores, notes=(*scores.notes, *fault_texts(faults)))
+def with_faults(tables: Mapping[str, Table], faults: Sequence[str]) -> dict[str, Table]:
+    """Tables whose scores have a note for each fault of the run that made them."""
+    scores = tables["scores"]
+    return {**tables, "scores": replace(scores, notes=(*scores.notes, *fault_texts(faults)))}
 
 
 def saved(run: Run) -> dict[str, Predictions]:
@@ -87,6 +88,11 @@ def saved(run: Run) -> dict[str, Predictions]:
     """
     check_kind(run)
     run.check_finished()
+    return _what_is_there(run)
+
+
+def _what_is_there(run: Run) -> dict[str, Predictions]:
+    """Predictions of a run, perhaps an unfinished one; a file is whole or absent."""
     return {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
 
 
@@ -113,35 +119,64 @@ def model_name(run: Run) -> str:
 EVERY = "all"
 
 
+UNFINISHED = "partial: the run was not finished"
+
+
 @dataclass(frozen=True, eq=False)
-class Scored:
-    """Predictions of one system.
+class Subject:
+    """One run, or one file of predictions.
 
     Attributes
     ----------
     name : str
-        What tables call the system.
+        Differs from those of the others.
+    path : Path
+    model : str
+        What titles call the model.
     made : dict of str to Predictions
-        By the names of the tables, the system first: each track alone, and, where there are
-        probabilities, their mean over the bag.
+        By the names of the tables; the first is the model.
+    main : Predictions
+        What is compared: of a run its model, of a file what the file holds.
     bags : Bags
-        Of the scored tracks.
+        Of the test tracks.
+    run : Run or None
+    remark : str
+        Why it is partial; nothing where it is whole.
+    notes : tuple of str
+    faults : tuple of str
+        Of the run, by name, see `matt.faults`.
     title : str
         Which tracks these are.
-    notes : tuple of str
-        What was left out, and what is to be known of the numbers.
     """
 
     name: str
+    path: Path
+    model: str
     made: Mapping[str, Predictions]
+    main: Predictions
     bags: Bags
-    title: str
-    notes: tuple[str, ...]
+    run: Run | None = None
+    remark: str = ""
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    title: str = "Test split"
 
     @property
-    def given(self) -> Predictions:
-        """The predictions as the file has them."""
-        return list(self.made.values())[-1]
+    def control(self) -> Predictions | None:
+        """Predictions of the run's track model, averaged over the bag."""
+        return self.made.get(NAMES["control"]) if self.run else None
+
+    def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
+        """Tables of `matt.evaluation.summaries`."""
+        made = overview(
+            self.made,
+            model=self.model,
+            rounds=rounds,
+            seed=seed,
+            bags=self.bags,
+            title=self.title,
+        )
+        return with_faults(made, self.faults)
 
 
 def open_predictions(
@@ -152,7 +187,7 @@ def open_predictions(
     by: str = "album",
     split: str | None = None,
     name: str | None = None,
-) -> Scored:
+) -> Subject:
     """Read predictions of tracks, from a CSV of anyone's or a Parquet file of our own.
 
     Parameters
@@ -198,15 +233,30 @@ def open_predictions(
         )
     alone, title = f"{name}, each track alone", _title(tracks, split)
     if made.link == "none" or (bags.sizes == 1).all():
-        return Scored(name, {alone: made}, bags, title, tuple(notes))
+        return _of_file(path, name, {alone: made}, bags, title, notes)
     averaged = made.average_over(bags)
     both = {f"{name}, averaged over the bag": averaged, alone: made}
-    return Scored(name, both, bags, title, tuple(notes))
+    return _of_file(path, name, both, bags, title, notes)
+
+
+def _of_file(
+    path: Path,
+    name: str,
+    made: dict[str, Predictions],
+    bags: Bags,
+    title: str,
+    notes: Sequence[str],
+) -> Subject:
+    """Predictions of a file, which are the last of those that are made of it."""
+    model, main = next(iter(made)), list(made.values())[-1]
+    remark = next((note for note in notes if note.startswith("Partial")), "")
+    told = tuple(notes)
+    return Subject(name, path, model, made, main, bags, remark=remark, notes=told, title=title)
 
 
 def _own(
     path: Path, tracks: Tracks | None, *, name: str, link: str | None, split: str | None
-) -> Scored:
+) -> Subject:
     made = Predictions.load(path)
     if link not in (None, made.link):
         raise DataError(f"{path} has the link {made.link!r}; leave out the link {link!r}")
@@ -220,7 +270,7 @@ def _own(
             raise DataError(f"no bag of {path} is in the {split} split; leave out the split")
         notes = _left(len(made) - len(which), "bags", split)
         made = made.take(which) if notes else made
-    return Scored(name, {name: made}, made.bags, _title(made.tracks, split), tuple(notes))
+    return _of_file(path, name, {name: made}, made.bags, _title(made.tracks, split), notes)
 
 
 def _check_same(path: Path, made: Predictions, tracks: Tracks) -> None:
@@ -286,66 +336,6 @@ def _bags(chosen: Tracks, tracks: Tracks, by: str) -> Bags:
     return replace(bags, labels=majority(number, labels, counts), train_counts=counts)
 
 
-UNFINISHED = "partial: the run was not finished"
-
-
-@dataclass(frozen=True, eq=False)
-class Subject:
-    """One run, or one file of predictions.
-
-    Attributes
-    ----------
-    name : str
-        Differs from those of the others.
-    path : Path
-    model : str
-        What titles call the model.
-    made : dict of str to Predictions
-        By the names of the tables; the first is the model.
-    main : Predictions
-        What is compared: of a run its model, of a file what the file holds.
-    bags : Bags
-        Of the test tracks.
-    run : Run or None
-    remark : str
-        Why it is partial; nothing where it is whole.
-    notes : tuple of str
-    faults : tuple of str
-        Of the run, by name, see `matt.faults`.
-    title : str
-        Which tracks these are.
-    """
-
-    name: str
-    path: Path
-    model: str
-    made: Mapping[str, Predictions]
-    main: Predictions
-    bags: Bags
-    run: Run | None = None
-    remark: str = ""
-    notes: tuple[str, ...] = ()
-    faults: tuple[str, ...] = ()
-    title: str = "Test split"
-
-    @property
-    def control(self) -> Predictions | None:
-        """Predictions of the run's track model, averaged over the bag."""
-        return self.made.get(NAMES["control"]) if self.run else None
-
-    def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
-        """Tables of `matt.evaluation.summaries`."""
-        made = overview(
-            self.made,
-            model=self.model,
-            rounds=rounds,
-            seed=seed,
-            bags=self.bags,
-            title=self.title,
-        )
-        return {**made, "scores": with_faults(made["scores"], self.faults)}
-
-
 @dataclass(frozen=True)
 class LeftOut:
     """What could not be used, and why."""
@@ -402,26 +392,14 @@ def _open(path: Path, tracks: Tracks | None, options: Mapping[str, Any]) -> Subj
     if not path.is_dir():
         if not path.exists():
             raise DataError(f"{path} does not exist; check the path")
-        found = open_predictions(path, tracks, **options)
-        partial = [note for note in found.notes if note.startswith("Partial")]
-        return Subject(
-            found.name,
-            path,
-            next(iter(found.made)),
-            found.made,
-            found.given,
-            found.bags,
-            remark=partial[0] if partial else "",
-            notes=found.notes,
-            title=found.title,
-        )
+        return open_predictions(path, tracks, **options)
     run = Run.open(path)
     check_kind(run)
     finished = run.manifest.get("status") == "finished"
     if not finished and not run.has_predictions("test"):
         run.check_finished()
     model = model_name(run)
-    made = saved(run) if finished else _what_is_there(run)
+    made = _what_is_there(run)
     if "test" not in made:
         raise DataError(f"the run {path} holds no test predictions; train it again")
     main = made["test"]
@@ -430,11 +408,6 @@ def _open(path: Path, tracks: Tracks | None, options: Mapping[str, Any]) -> Subj
     remark = "" if finished else UNFINISHED
     faults = check_names(run.manifest.get("faults") or ())
     return Subject(name, path, model, shown, main, main.bags, run=run, remark=remark, faults=faults)
-
-
-def _what_is_there(run: Run) -> dict[str, Predictions]:
-    """Predictions of an unfinished run; a file is whole or absent."""
-    return {name: run.predictions(name) for name in NAMES if run.has_predictions(name)}
 
 
 def _apart(subjects: list[Subject]) -> list[Subject]:

@@ -17,28 +17,24 @@ import numpy as np
 from ..bags import Bags
 from ..comparison import Row
 from ..errors import DataError
-from ..evaluation.intervals import NOTHING, Repeated, wilson
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.intervals import NOTHING, MeanScore, Repeated, wilson
+from ..evaluation.tables import Table
+from ..evaluation.tally import HEADINGS
 from ..tracks import Tracks
 from .data import Data
 from .measures import ALONE, TEST, Bench, difference, set_of
+from .measures import mean as mean_of
 from .plan import AVERAGED, MODELS, TRACK, Request, Results, rows_on
 from .targets import Made
 
 HOLDS, FAILS, OPEN, UNKNOWN = "holds", "does not hold", "undecided", "cannot be answered"
 PLAIN, CONTROL = "paper", "control"
-METRICS = {
-    "accuracy": "accuracy",
-    "micro_ap": "micro AP",
-    "tail_top_3": "tail Top@3",
-    "tail_recall": "tail recall",
-}
 FEW = (100, 200)  # training tracks: the paper's tails
 SAID_SHARE = 0.82
 _BASES = ("MLP", "CRNN", "CRNN-TF")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Answer:
     """One answer to a claim.
 
@@ -51,23 +47,17 @@ class Answer:
     sentence : str
         With the number, its interval, count and unit.
     verdict : str
-    value, low, high : float
-        NaN where there is none.
+    mean : MeanScore
+        The number, and its interval.
     n : int, or None
-    unit : str
-    repeats : int, or None
     """
 
     claim: str
     how: str
     sentence: str
     verdict: str
-    value: float = math.nan
-    low: float = math.nan
-    high: float = math.nan
+    mean: MeanScore = NOTHING
     n: int | None = None
-    unit: str = ""
-    repeats: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +81,7 @@ class Side:
         return bench.row(self.feature_set, self.model, part=self.part)
 
 
-def of_genres(tracks: Tracks) -> tuple[Answer, ...]:
+def of_genres(tracks: Tracks) -> Answer:
     """Say how many genres have few training tracks.
 
     Parameters
@@ -115,20 +105,10 @@ def of_genres(tracks: Tracks) -> tuple[Answer, ...]:
         reach = f"{wanted} of {n} genres are reached only below {int(order[wanted]):,}"
         verdict = HOLDS if shares[-1] >= wanted / n else FAILS
     sentence = f"Of training tracks, {told}; {reach}. These are counts, so they have no interval."
-    return (
-        Answer(
-            claim=claim,
-            how=PLAIN,
-            sentence=sentence,
-            verdict=verdict,
-            value=shares[-1],
-            n=n,
-            unit="genre",
-        ),
-    )
+    return Answer(claim, PLAIN, sentence, verdict, MeanScore(shares[-1]), n)
 
 
-def of_bags(tracks: Tracks, by: str) -> tuple[Answer, ...]:
+def of_bags(tracks: Tracks, by: str) -> Answer:
     """Say how many bags of two tracks or more hold several genres.
 
     Parameters
@@ -141,15 +121,14 @@ def of_bags(tracks: Tracks, by: str) -> tuple[Answer, ...]:
     bags = Bags.from_tracks(tracks.take(tracks.labelled), by=by)
     if bags.multi_label:
         told = "Tracks have several genres each here, so a bag is not of one genre or several."
-        return (Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN),)
+        return Answer(claim, PLAIN, told, UNKNOWN)
     labels = tracks.labels[tracks.rows(bags.track_ids)]
     first = np.repeat(labels[bags.offsets[:-1]], bags.sizes)
     mixed = np.add.reduceat(labels != first, bags.offsets[:-1]) > 0
     several = bags.sizes > 1
     n, n_mixed = int(several.sum()), int((mixed & several).sum())
     if not n:
-        told = "No bag holds two tracks of a known genre."
-        return (Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN),)
+        return Answer(claim, PLAIN, "No bag holds two tracks of a known genre.", UNKNOWN)
     low, high = wilson(n_mixed, n)
     other = int((labels != np.repeat(bags.labels, bags.sizes)).sum())
     kind = "album-artist pairs" if by == "album" else f"bags by {by}"
@@ -159,19 +138,8 @@ def of_bags(tracks: Tracks, by: str) -> tuple[Answer, ...]:
         f"{_percent(other / len(labels))} of {len(labels):,} tracks have another genre than their "
         "bag."
     )
-    return (
-        Answer(
-            claim=claim,
-            how=PLAIN,
-            sentence=sentence,
-            verdict=FAILS if n_mixed else HOLDS,
-            value=n_mixed / n,
-            low=low,
-            high=high,
-            n=n,
-            unit="bag",
-        ),
-    )
+    share = MeanScore(n_mixed / n, low, high)
+    return Answer(claim, PLAIN, sentence, FAILS if n_mixed else HOLDS, share, n)
 
 
 def compared(
@@ -191,26 +159,24 @@ def compared(
     bench : Bench
     first, second : Side
     metric : str
-        One of `METRICS`.
+        One of `tally.HEADINGS`.
     claim, how : str
     higher : bool
         Whether the claim is that the first scores higher; else that it scores lower.
     """
     one, two = first.row(bench), second.row(bench)
-    what = f"{first.name} less {second.name}, {METRICS[metric]}"
+    what = f"{first.name} less {second.name}, {HEADINGS[metric]}"
     missing = [side.name for side, row in ((first, one), (second, two)) if row is None]
-    if missing:
-        told = f"{what}: there is no result of {' and '.join(missing)}."
-        return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
+    found, lacking = None, "undefined on these tracks"
     try:
         found = difference(one, two)
     except DataError:
-        told = f"{what}: the two were tested on other tracks, so they cannot be compared."
-        return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
-    mean = NOTHING if found is None else found.mean(metric)
+        lacking = "the two were tested on other tracks, so they cannot be compared"
+    if missing:
+        lacking = f"there is no result of {' and '.join(missing)}"
+    mean = mean_of(found, metric)
     if found is None or math.isnan(mean.value):
-        told = f"{what}: undefined on these tracks."
-        return Answer(claim=claim, how=how, sentence=told, verdict=UNKNOWN)
+        return Answer(claim, how, f"{what}: {lacking}.", UNKNOWN)
     sign = mean.sign if higher else -mean.sign
     verdict = {1: HOLDS, -1: FAILS, 0: OPEN}[sign]
     ends = "" if mean.interval is None else f" [{_signed(mean.low)}, {_signed(mean.high)}]"
@@ -219,46 +185,31 @@ def compared(
         f"{what}: {_signed(mean.value)}{ends} (n = {found.n:,}, each track under its own "
         f"label, {_times(len(found))}, {over})."
     )
-    return Answer(
-        claim=claim,
-        how=how,
-        sentence=sentence,
-        verdict=verdict,
-        value=mean.value,
-        low=mean.low,
-        high=mean.high,
-        n=found.n,
-        unit=found.unit,
-        repeats=len(found),
-    )
+    return Answer(claim, how, sentence, verdict, mean, found.n)
 
 
 def claim_table(made: Sequence[Answer], *, notes: Sequence[str] = ()) -> Table:
     """One row an answer."""
-    columns = (
-        Column("claim"),
-        Column("compared"),
-        Column("verdict"),
-        Column("answer"),
-        Column("number", "number"),
-        Column("low", "number"),
-        Column("high", "number"),
-        Column("n", "int"),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    before = ""
-    for a in made:
-        shown = a.claim if a.claim != before else ""
-        before = a.claim
-        numbers = (a.value, a.low, a.high, a.n)
-        rows.append((shown, a.how, a.verdict, a.sentence, *numbers))
+    before = ["", *(answer.claim for answer in made)]
     read = (
         "Differences are paired on equal test tracks and averaged over repeats. A claim holds, or "
         "does not, where the 95 % interval lies on one side of 0; else it is undecided. Compared: "
         "as the paper does it, or with the control, the plain model of lone tracks averaged over "
         "the bag."
     )
-    return Table("The paper's claims", columns, tuple(rows), (read, *notes))
+    return Table.of(
+        "The paper's claims",
+        zip(made, before, strict=False),
+        ("claim", "text", lambda row: "" if row[0].claim == row[1] else row[0].claim),
+        ("compared", "text", lambda row: row[0].how),
+        ("verdict", "text", lambda row: row[0].verdict),
+        ("answer", "text", lambda row: row[0].sentence),
+        ("number", "number", lambda row: row[0].mean.value),
+        ("low", "number", lambda row: row[0].mean.low),
+        ("high", "number", lambda row: row[0].mean.high),
+        ("n", "int", lambda row: row[0].n),
+        notes=(read, *notes),
+    )
 
 
 def _signed(value: float) -> str:
@@ -288,8 +239,8 @@ def answers(bench: Bench, tracks: Tracks, *, by: str, feature_set: str) -> tuple
     """
     sides = _Sides(feature_set)
     made = (
-        *of_genres(tracks),
-        *of_bags(tracks, by),
+        of_genres(tracks),
+        of_bags(tracks, by),
         *_of_mil(bench, sides),
         *_of_matt(bench, sides),
         *_of_tail(bench, sides),
@@ -400,8 +351,8 @@ def _beside(
 
 
 def _unknown(claim: str, lacking: str, metric: str) -> Answer:
-    told = f"There is no result of {lacking} ({METRICS[metric]})."
-    return Answer(claim=claim, how=PLAIN, sentence=told, verdict=UNKNOWN)
+    told = f"There is no result of {lacking} ({HEADINGS[metric]})."
+    return Answer(claim, PLAIN, told, UNKNOWN)
 
 
 def _of_singletons(bench: Bench, sides: _Sides) -> list[Answer]:
@@ -423,7 +374,7 @@ def _how_much(answer: Answer) -> Answer:
     """How much is little is not for a test to say: the paper lost .051 and called it acceptable."""
     if answer.verdict == UNKNOWN:
         return answer
-    little = answer.value >= -0.0514
+    little = answer.mean.value >= -0.0514
     told = f"{answer.sentence} The paper lost .051."
     return replace(answer, sentence=told, verdict="as little" if little else "more")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,16 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..comparison import FittedRow, Row
 from ..errors import DataError
-from ..evaluation.intervals import ARTISTS, NOTHING, Repeated
+from ..evaluation.intervals import ARTISTS, Repeated
 from ..evaluation.plots import along
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.tables import Cell, ColumnOf, Table, capital
+from ..evaluation.tally import HEADINGS
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .data import Data
-from .measures import Bench, difference
+from .measures import Bench, difference, mean
 from .plan import AVERAGED, Request, Results, rows_on
-from .targets import Made, save_picture
+from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +40,7 @@ _COLUMN = "damaged bag"
 # Bags of the test split -> their predictions
 Predict = Callable[[Bags], Predictions]
 MODELS = ("MLP+MIL", "MLP+MATT", AVERAGED)
-METRICS = {"accuracy": "accuracy", "macro_f1": "macro-F1"}
+METRICS = ("accuracy", "macro_f1")
 _KINDS = {
     "cut": ("tracks left of each bag, at most", "{}"),
     "missing": ("tracks without album or artist", "{} %"),
@@ -206,35 +208,45 @@ def curves(bench: Bench, models: Sequence[str], *, feature_set: str) -> tuple[Da
 
 def degradation_table(made: Sequence[Damaged], *, notes: Sequence[str] = ()) -> Table:
     """One row a condition and model: scores, and what the damage cost."""
-    columns = [Column("damage"), Column("model"), Column("repeats", "int"), Column("n", "int")]
-    for heading in METRICS.values():
-        columns += [
-            Column(heading, "share"),
-            Column(f"95 % of {heading}", "interval"),
-            Column(f"{heading} less whole bags", "effect"),
-        ]
-    rows: list[tuple[Cell, ...]] = []
-    for condition in (None, *CONDITIONS):
-        for curve in made:
-            row = curve.whole if condition is None else curve.parts[condition]
-            cells: list[Cell] = []
-            for metric in METRICS:
-                found = NOTHING if row is None else row.mean(metric)
-                lost = None if condition is None else difference(row, curve.whole)
-                less = NOTHING if lost is None else lost.mean(metric)
-                cells += [found.value, found.interval, less.effect]
-            sizes = (None, None) if row is None else (len(row), row.n)
-            rows.append((_named(condition), curve.model, *sizes, *cells))
+    lines = [
+        (condition, curve, curve.whole if condition is None else curve.parts[condition])
+        for condition in (None, *CONDITIONS)
+        for curve in made
+    ]
+
+    def columns_of(metric: str) -> list[ColumnOf[_Line]]:
+        heading = HEADINGS[metric]
+
+        def lost(line: _Line) -> Cell:
+            condition, curve, row = line
+            less = None if condition is None else difference(row, curve.whole)
+            return mean(less, metric).effect
+
+        scores = measured(metric, heading, itemgetter(2))
+        return [*scores, (f"{heading} less whole bags", "effect", lost)]
+
     rowed = [curve.whole for curve in made if curve.whole is not None]
     over = "artists" if all(row.method == ARTISTS for row in rowed) else "splits"
     read = (
         "Every condition scores the same test tracks, each under its own label with the prediction "
         "of the bag that it lies in; the damage is drawn anew for each repeat. A cut bag still "
-        f"speaks for all its tracks. Intervals: 95 %, over {over}. {AVERAGED[:1].upper()}"
-        f"{AVERAGED[1:]} is the control."
+        f"speaks for all its tracks. Intervals: 95 %, over {over}. {capital(AVERAGED)} is the "
+        "control."
     )
     chance = "Tracks with the tags of another swap their places at random; bags keep their sizes."
-    return Table("Damaged bags", tuple(columns), tuple(rows), (read, chance, *notes))
+    return Table.of(
+        "Damaged bags",
+        lines,
+        ("damage", "text", lambda line: _named(line[0])),
+        ("model", "text", lambda line: line[1].model),
+        *counted(itemgetter(2), "repeats", "n"),
+        *(column for metric in METRICS for column in columns_of(metric)),
+        notes=(read, chance, *notes),
+    )
+
+
+# None of undamaged bags; a model; and its row of results.
+_Line = tuple[Condition | None, Damaged, Repeated | None]
 
 
 def degradation_picture(made: Sequence[Damaged], kind: str, metric: str = "accuracy") -> Figure:
@@ -252,12 +264,11 @@ def degradation_picture(made: Sequence[Damaged], kind: str, metric: str = "accur
     ticks = [layout.format(condition.level) for condition in some]
     lines = {}
     for curve in made:
-        rows = [curve.parts[condition] for condition in some]
-        means = [NOTHING if row is None else row.mean(metric) for row in rows]
-        whole = NOTHING if curve.whole is None else curve.whole.mean(metric)
+        means = [mean(curve.parts[condition], metric) for condition in some]
+        whole = mean(curve.whole, metric)
         lines[curve.model] = [*means, whole] if kind == "cut" else [whole, *means]
     ticks = [*ticks, "all"] if kind == "cut" else ["0 %", *ticks]
-    return along(lines, ticks, label=label, score=METRICS[metric])
+    return along(lines, ticks, label=label, score=HEADINGS[metric])
 
 
 def _named(condition: Condition | None) -> str:

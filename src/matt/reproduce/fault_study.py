@@ -8,8 +8,9 @@ what is scored.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,16 @@ from ..bags import Bags
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
-from ..evaluation.intervals import ARTISTS, NOTHING, MeanScore, Repeated
+from ..evaluation.intervals import ARTISTS, MeanScore, Repeated
 from ..evaluation.plots import Interval, forest
-from ..evaluation.tables import Cell, Column, Table
-from ..evaluation.tally import KS
+from ..evaluation.tables import Cell, Table
+from ..evaluation.tally import HEADINGS, KS
 from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
 from ..models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .data import Data
-from .measures import Bench, difference
+from .measures import Bench, difference, mean
 from .plan import Request, Results, make_row
-from .targets import Made, save_picture
+from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,20 +35,11 @@ if TYPE_CHECKING:
 NETWORK, BASELINES = "MLP+MATT", ("LR", "SVM")
 CORRECTED, ALONE, ADDED, RELEASE = "corrected", "alone", "added", "release"
 _SCORING = ("typed_tail",)
-METRICS = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "micro_ap": "micro AP",
-    "tail_recall": "tail recall",
-}
-GUESSES = {f"tail_top_{k}": f"tail Top@{k}" for k in KS}
-"""What is compared, with the headings."""
+METRICS = ("accuracy", "macro_f1", "micro_ap", "tail_recall")
+GUESSES = tuple(f"tail_top_{k}" for k in KS)
+"""What is compared."""
 
-_HOW = {
-    ALONE: "alone",
-    ADDED: "and above",
-    RELEASE: "all, release's settings",
-}
+_HOW = {ALONE: "alone", ADDED: "and above", RELEASE: "all, release's settings"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +166,7 @@ class Effect:
 
     def of(self, metric: str) -> MeanScore:
         """Difference of a metric."""
-        return NOTHING if self.differences is None else self.differences.mean(metric)
+        return mean(self.differences, metric)
 
 
 def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[Effect, ...]:
@@ -194,7 +186,7 @@ def effects(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> tuple[E
 
 def effect_table(
     made: Sequence[Effect],
-    metrics: Mapping[str, str] = METRICS,
+    metrics: Sequence[str] = METRICS,
     *,
     title: str = "Faults: differences to the corrected model",
     notes: Sequence[str] = (),
@@ -204,32 +196,27 @@ def effect_table(
     Parameters
     ----------
     made : sequence of Effect
-    metrics : dict of str to str
-        With their headings.
+    metrics : sequence of str
     title : str
     notes : sequence of str
     """
-    columns = (
-        Column("fault"),
-        Column("on"),
-        *(Column(heading, "effect") for heading in metrics.values()),
-        Column("on test", "alarm"),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    for effect in made:
-        step = effect.step
-        cells = [effect.of(metric).effect for metric in metrics]
-        rows.append((_named(step), _HOW[step.how], *cells, step.red))
+
+    def effect_on(metric: str) -> Callable[[Effect], Cell]:
+        return lambda effect: effect.of(metric).effect
+
     reasons = dict.fromkeys(
         f"{_named(effect.step)} ({_HOW[effect.step.how]}): {effect.reason}."
         for effect in made
         if effect.reason
     )
-    return Table(
+    return Table.of(
         f"{title}{_sizes(made)}",
-        columns,
-        tuple(rows),
-        (*reasons, *notes),
+        made,
+        ("fault", "text", lambda effect: _named(effect.step)),
+        ("on", "text", lambda effect: _HOW[effect.step.how]),
+        *((HEADINGS[metric], "effect", effect_on(metric)) for metric in metrics),
+        ("on test", "alarm", lambda effect: effect.step.red),
+        notes=(*reasons, *notes),
     )
 
 
@@ -237,7 +224,7 @@ def effect_picture(made: Sequence[Effect]) -> Figure:
     """Accuracy, macro-F1 and tail recall of the table; what is chosen on the test split is red."""
     starts = [i for i, e in enumerate(made) if i and _part(e.step) != _part(made[i - 1].step)]
     panels = {
-        METRICS[metric]: [
+        HEADINGS[metric]: [
             Interval(_drawn(effect.step), effect.of(metric), effect.step.red, i in starts)
             for i, effect in enumerate(made)
         ]
@@ -248,19 +235,16 @@ def effect_picture(made: Sequence[Effect]) -> Figure:
 
 def corrected_table(bench: Bench, steps: Sequence[Step], *, feature_set: str) -> Table:
     """Scores without any fault, from which the differences are taken."""
-    columns = [Column("model"), Column("unit"), Column("repeats", "int"), Column("n", "int")]
-    for heading in METRICS.values():
-        columns += [Column(heading, "share"), Column(f"95 % of {heading}", "interval")]
-    rows: list[tuple[Cell, ...]] = []
-    for step in (step for step in steps if step.how == CORRECTED):
-        row = bench.row(feature_set, step.called, part=step.part)
-        if row is None:
-            rows.append((step.model, "", None, None, *[None] * (2 * len(METRICS))))
-            continue
-        means = [row.mean(metric) for metric in METRICS]
-        cells: list[Cell] = [part for mean in means for part in (mean.value, mean.interval)]
-        rows.append((step.model, row.unit, len(row), row.n, *cells))
-    return Table(f"Without a fault, features {feature_set}", tuple(columns), tuple(rows))
+    plain = [step for step in steps if step.how == CORRECTED]
+    lines = [(s.model, bench.row(feature_set, s.called, part=s.part)) for s in plain]
+    row = itemgetter(1)
+    return Table.of(
+        f"Without a fault, features {feature_set}",
+        lines,
+        ("model", "text", itemgetter(0)),
+        *counted(row, "unit", "repeats", "n"),
+        *(column for metric in METRICS for column in measured(metric, HEADINGS[metric], row)),
+    )
 
 
 def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:

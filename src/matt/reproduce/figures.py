@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,15 @@ from ..comparison import Row
 from ..datasets.fma.loading import ALL
 from ..errors import DataError
 from ..evaluation import style
-from ..evaluation.intervals import NOTHING, MeanScore
+from ..evaluation.intervals import MeanScore, Repeated
 from ..evaluation.items import items_of
 from ..evaluation.metrics import micro_curve, step_sum
 from ..evaluation.style import COMMON, FAINT, INK, TAIL
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.tables import Table
 from ..predictions import Predictions
 from .data import FOLDER as SHARED
 from .data import Data
-from .measures import Bench, part_of, set_of
+from .measures import Bench, mean, part_of, set_of
 from .plan import AVERAGED, MODELS, Request, Results, rows_on
 from .published import (
     ACCURACY_4,
@@ -37,7 +38,7 @@ from .published import (
     read_curves,
     why_4,
 )
-from .targets import Made, save_picture
+from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,6 +65,7 @@ PAPER_ACCURACY = {
 
 
 _SHORT = {AVERAGED: "control: averaged"}
+_SHOWN = (*MODELS, AVERAGED)
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,8 @@ def _share(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
 
 
-def needs_figure_1(data: Data, request: Request) -> tuple[Row, ...]:
-    """Nothing: it is of the tracks alone."""
+def no_rows(data: Data, request: Request) -> tuple[Row, ...]:
+    """What figure 1 needs, which is of the tracks alone."""
     return ()
 
 
@@ -226,22 +228,18 @@ def make_figure_1(results: Results, bench: Bench, folder: Path) -> Made:
     save_picture(distribution(tracks.train_counts, tracks.genres), path, results.data)
     order = np.argsort(-tracks.train_counts, kind="stable")
     test = tracks.take(tracks.split == "test").counts
-    columns = (
-        Column("genre"),
-        Column("training tracks", "int"),
-        Column("test tracks", "int"),
-        *(Column(f"below {few}", "flag") for few in FEW),
+    table = Table.of(
+        "Fig. 1: genres by their training tracks",
+        order.tolist(),
+        ("genre", "text", lambda g: tracks.genres[g]),
+        ("training tracks", "int", lambda g: int(tracks.train_counts[g])),
+        ("test tracks", "int", lambda g: int(test[g])),
+        *(
+            (f"below {few}", "flag", (tracks.train_counts < few).tolist().__getitem__)
+            for few in FEW
+        ),
+        notes=results.data.notes,
     )
-    rows = tuple(
-        (
-            tracks.genres[g],
-            int(tracks.train_counts[g]),
-            int(test[g]),
-            *(bool(tracks.train_counts[g] < few) for few in FEW),
-        )
-        for g in order
-    )
-    table = Table("Fig. 1: genres by their training tracks", columns, rows, results.data.notes)
     return Made(tables={"figure_1": table}, pictures={"figure_1": path})
 
 
@@ -271,45 +269,46 @@ def ap_table(
         Whether the paper's numbers are of such data at all.
     notes : sequence of str
     """
-    columns = (
-        Column("model"),
-        Column("unit"),
-        Column("repeats", "int"),
-        Column("n", "int"),
-        Column("micro AP", "share"),
-        Column("95 % of micro AP", "interval"),
-        Column("the paper's AP", "share"),
-        Column("accuracy", "share"),
-        Column("95 % of accuracy", "interval"),
-        Column("the paper's accuracy", "share"),
-        Column("why it may differ"),
-    )
-    rows: list[tuple[Cell, ...]] = []
-    used: dict[str, None] = {}
-    for model in (*MODELS, AVERAGED):
-        row = bench.row(set_of(model, feature_set), model, part=part_of(model))
-        ap, accuracy = (
-            (row.mean("micro_ap"), row.mean("accuracy")) if row is not None else (NOTHING, NOTHING)
-        )
-        theirs = step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
-        accuracy_is = PAPER_ACCURACY.get(model)
-        reasons = why_4(model) if model in MODELS else ()
+
+    def theirs(model: str) -> float | None:
         if not comparable:
-            theirs, accuracy_is, reasons = None, None, ()
-        used |= dict.fromkeys(reasons)
-        sizes: tuple[Cell, ...] = ("", None, None) if row is None else (row.unit, len(row), row.n)
-        measured = (ap.value, ap.interval, theirs, accuracy.value, accuracy.interval)
-        told = ", ".join(reasons) + ("" if row is not None else "; ours was not run")
-        rows.append((model, *sizes, *measured, accuracy_is, told.strip("; ")))
-    explained = tuple(f"{name}: {WHY_NOT[name]}." for name in used)
-    return Table(
-        "Fig. 4: average precision and accuracy", columns, tuple(rows), (*explained, *notes)
+            return None
+        return step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
+
+    def reasons(model: str) -> tuple[str, ...]:
+        return why_4(model) if comparable and model in MODELS else ()
+
+    def told(line: tuple[str, Repeated | None]) -> str:
+        lacking = ("; ours was not run",) if line[1] is None else ()
+        return "".join((", ".join(reasons(line[0])), *lacking)).strip("; ")
+
+    lines, row = [(model, _row(bench, model, feature_set)) for model in _SHOWN], itemgetter(1)
+    used = dict.fromkeys(reason for model in _SHOWN for reason in reasons(model))
+    return Table.of(
+        "Fig. 4: average precision and accuracy",
+        lines,
+        ("model", "text", itemgetter(0)),
+        *counted(row, "unit", "repeats", "n"),
+        *measured("micro_ap", "micro AP", row),
+        ("the paper's AP", "share", lambda line: theirs(line[0])),
+        *measured("accuracy", "accuracy", row),
+        (
+            "the paper's accuracy",
+            "share",
+            lambda line: PAPER_ACCURACY.get(line[0]) if comparable else None,
+        ),
+        ("why it may differ", "text", told),
+        notes=(*(f"{name}: {WHY_NOT[name]}." for name in used), *notes),
     )
+
+
+def _row(bench: Bench, model: str, feature_set: str) -> Repeated | None:
+    return bench.row(set_of(model, feature_set), model, part=part_of(model))
 
 
 def needs_figure_4(data: Data, request: Request) -> tuple[Row, ...]:
     """Every model on all features and, where there are any, log-mels; and the control."""
-    return rows_on(data, request, (*MODELS, AVERAGED))
+    return rows_on(data, request, _SHOWN)
 
 
 def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
@@ -326,7 +325,7 @@ def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
         ours = {}
         for model in models:
             found = bench.find(set_of(model, feature_set), model, part_of(model))
-            row = bench.row(set_of(model, feature_set), model, part=part_of(model))
+            row = _row(bench, model, feature_set)
             if row is not None:
                 ours[model] = curves_of(found), row.mean("micro_ap").value
         theirs = {model: paper[model] for model in models if model in paper}
@@ -336,12 +335,11 @@ def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
             figure = precision_recall(ours, theirs, title=kind)
             save_picture(figure, pictures[name], data)
     bars = []
-    for model in (*MODELS, AVERAGED):
-        row = bench.row(set_of(model, feature_set), model, part=part_of(model))
-        mean = NOTHING if row is None else row.mean("accuracy")
+    for model in _SHOWN:
+        row = _row(bench, model, feature_set)
         theirs_is = PAPER_ACCURACY.get(model) if comparable else None
         if row is not None or theirs_is is not None:
-            bars.append(Bar(_SHORT.get(model, model), mean, theirs_is))
+            bars.append(Bar(_SHORT.get(model, model), mean(row, "accuracy"), theirs_is))
     pictures["figure_4c"] = folder / "figure_4c.png"
     save_picture(accuracy_bars(bars), pictures["figure_4c"], data)
     notes = [*data.notes, *data.logmel_notes]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.intervals import ROUNDS, Repeated, Tail, overlap
+from ..evaluation.intervals import NOTHING, ROUNDS, MeanScore, Repeated, Tail, overlap
 from ..evaluation.scores import majority
 from ..predictions import Predictions
 from .data import LOGMEL
@@ -91,18 +91,16 @@ class Bench:
                 chosen = ((name, only_of_one(some, bags[name])) for name, some in found.items())
                 found = {name: some for name, some in chosen if some is not None}
             reference = None if like is None else self.find(feature_set, model, like)
-            made = None
-            if found:
-                made = Repeated.of(
-                    found,
-                    unit=unit,
-                    like=reference,
-                    tail=tail,
-                    rounds=self.rounds,
-                    ratio=self.ratio,
-                )
-            self._rows[key] = made
+            given: dict[str, Any] = {"rounds": self.rounds, "ratio": self.ratio}
+            self._rows[key] = (
+                Repeated.of(found, unit=unit, like=reference, tail=tail, **given) if found else None
+            )
         return self._rows[key]
+
+
+def mean(row: Repeated | None, metric: str) -> MeanScore:
+    """Mean of a metric of a row; of none, where there is none."""
+    return NOTHING if row is None else row.mean(metric)
 
 
 def difference(first: Repeated | None, second: Repeated | None) -> Repeated | None:

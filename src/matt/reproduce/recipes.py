@@ -7,18 +7,19 @@ epochs, and its best epoch chosen by the macro-F1 of validation in the unit that
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..comparison import Row, bag_model, track_model
-from ..evaluation.intervals import NOTHING, WIDENED, MeanScore, Repeated
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.intervals import WIDENED, MeanScore, Repeated
+from ..evaluation.tables import Cell, Table
 from ..predictions import Predictions
 from ..recipes import PLAIN
 from .data import MFCC, SMALL, Data
-from .measures import ALONE, TEST, Bench, difference
+from .measures import ALONE, TEST, Bench, difference, mean
 from .plan import Request, Results
 from .targets import Made, notes_of, runs_of
 
@@ -94,51 +95,40 @@ def _mfcc(accuracy: float, sd: float, f1: float, f1_sd: float, tail: float) -> E
     return Earlier(accuracy, f1, sd, f1_sd, more=tail)
 
 
-BALANCED = dict(
-    zip(
-        (row.name for row in SMALL_ROWS),
-        (
-            _balanced(0.469, 0.451, -0.049, 0.023),
-            _balanced(0.492, 0.479, -0.021, 0.014),
-            _balanced(0.443, 0.433, -0.067, 0.014),
-            _balanced(0.514, 0.500, 0.0, 0.0),
-            _balanced(0.523, 0.504, 0.004, 0.017),
-            _balanced(0.529, 0.518, 0.018, 0.013),
-            _balanced(0.524, 0.510, 0.010, 0.014),
-        ),
-        strict=True,
-    )
+def _by_row(rows: Sequence[Row], *found: Earlier) -> dict[str, Earlier]:
+    return {row.name: each for row, each in zip(rows, found, strict=True)}
+
+
+BALANCED = _by_row(
+    SMALL_ROWS,
+    _balanced(0.469, 0.451, -0.049, 0.023),
+    _balanced(0.492, 0.479, -0.021, 0.014),
+    _balanced(0.443, 0.433, -0.067, 0.014),
+    _balanced(0.514, 0.500, 0.0, 0.0),
+    _balanced(0.523, 0.504, 0.004, 0.017),
+    _balanced(0.529, 0.518, 0.018, 0.013),
+    _balanced(0.524, 0.510, 0.010, 0.014),
 )
-LONG_TAIL = dict(
-    zip(
-        (row.name for row in SMALL_ROWS),
-        (
-            _tailed(0.326, 0.243, 0.039, -0.166, 0.037),
-            _tailed(0.335, 0.251, 0.039, -0.158, 0.034),
-            _tailed(0.315, 0.244, 0.037, -0.164, 0.026),
-            _tailed(0.322, 0.234, 0.024, -0.175, 0.034),
-            _tailed(0.444, 0.409, 0.289, 0.0, 0.0),
-            _tailed(0.455, 0.431, 0.329, 0.023, 0.019),
-            _tailed(0.448, 0.422, 0.316, 0.013, 0.014),
-        ),
-        strict=True,
-    )
+LONG_TAIL = _by_row(
+    SMALL_ROWS,
+    _tailed(0.326, 0.243, 0.039, -0.166, 0.037),
+    _tailed(0.335, 0.251, 0.039, -0.158, 0.034),
+    _tailed(0.315, 0.244, 0.037, -0.164, 0.026),
+    _tailed(0.322, 0.234, 0.024, -0.175, 0.034),
+    _tailed(0.444, 0.409, 0.289, 0.0, 0.0),
+    _tailed(0.455, 0.431, 0.329, 0.023, 0.019),
+    _tailed(0.448, 0.422, 0.316, 0.013, 0.014),
 )
-TWO_GENRES = dict(
-    zip(
-        (row.name for row in MFCC_ROWS),
-        (
-            _mfcc(0.639, 0.04, 0.610, 0.04, 0.41),
-            _mfcc(0.610, 0.05, 0.557, 0.08, 0.34),
-            _mfcc(0.574, 0.07, 0.463, 0.10, 0.14),
-            _mfcc(0.586, 0.06, 0.469, 0.09, 0.14),
-            _mfcc(0.814, 0.04, 0.811, 0.04, 0.97),
-            _mfcc(0.848, 0.06, 0.847, 0.06, 0.95),
-            _mfcc(0.890, 0.03, 0.889, 0.03, 0.95),
-            _mfcc(0.890, 0.03, 0.889, 0.03, 0.95),
-        ),
-        strict=True,
-    )
+TWO_GENRES = _by_row(
+    MFCC_ROWS,
+    _mfcc(0.639, 0.04, 0.610, 0.04, 0.41),
+    _mfcc(0.610, 0.05, 0.557, 0.08, 0.34),
+    _mfcc(0.574, 0.07, 0.463, 0.10, 0.14),
+    _mfcc(0.586, 0.06, 0.469, 0.09, 0.14),
+    _mfcc(0.814, 0.04, 0.811, 0.04, 0.97),
+    _mfcc(0.848, 0.06, 0.847, 0.06, 0.95),
+    _mfcc(0.890, 0.03, 0.889, 0.03, 0.95),
+    _mfcc(0.890, 0.03, 0.889, 0.03, 0.95),
 )
 
 
@@ -176,23 +166,8 @@ def make(results: Results, bench: Bench, folder: Path) -> Made:
     data = results.data
     (name,) = data.feature_sets
     against = ADJUSTED if data.imbalance > 1 or data.key == MFCC else CONTROL
+    before = found_of(data)
     by_row = {row.name: _found(bench, name, row) for row in rows_of(data)}
-    rows = [_row(results, bench, row.name, by_row, against) for row in rows_of(data)]
-    columns = (
-        Column("training"),
-        Column("control", "flag"),
-        Column("accuracy", "mean and sd"),
-        Column("macro-F1", "mean and sd"),
-        Column("average precision", "mean and sd"),
-        Column("few" if data.key == SMALL else "tail recall", "mean and sd"),
-        Column("difference of macro-F1", "difference"),
-        Column("splits"),
-        Column("before: accuracy", "mean and sd"),
-        Column("before: macro-F1", "mean and sd"),
-        Column("before: few" if data.key == SMALL else "before: tail recall", "share"),
-        Column("before: difference", "difference"),
-        Column("verdict"),
-    )
     notes = (
         *notes_of(results, [(name, row.name) for row in rows_of(data)]),
         "Unit: a bag over its tracks, each under its own label; of the row without bags, a track.",
@@ -203,8 +178,58 @@ def make(results: Results, bench: Bench, folder: Path) -> Made:
         else "tail recall: of Hip-Hop.",
         *_verdict_notes(data),
     )
-    title = f"Recipes on {data.name}"
-    return Made(tables={"recipes": Table(title, columns, tuple(rows), notes)})
+
+    def value(metric: str) -> Callable[[str], Cell]:
+        return lambda row: mean(by_row[row], metric).mean_and_sd
+
+    def paired(row: str) -> MeanScore:
+        return mean(difference(by_row[row], by_row[against]), "macro_f1")
+
+    def earlier(cell: Callable[[Earlier], Cell]) -> Callable[[str], Cell]:
+        return lambda row: cell(before[row]) if row in before else None
+
+    def verdict(row: str) -> str:
+        if row not in before:
+            return ""
+        f1, same = mean(by_row[row], "macro_f1"), row == against
+        return _verdict(data, bench, before[row], f1, paired(row), same=same)
+
+    few = "few" if data.key == SMALL else "tail recall"
+    table = Table.of(
+        f"Recipes on {data.name}",
+        by_row,
+        ("training", "text", str),
+        ("control", "flag", lambda row: row in (CONTROL, ADJUSTED)),
+        ("accuracy", "mean and sd", value("accuracy")),
+        ("macro-F1", "mean and sd", value("macro_f1")),
+        ("average precision", "mean and sd", value("micro_ap")),
+        (few, "mean and sd", value("tail_recall")),
+        (
+            "difference of macro-F1",
+            "difference",
+            lambda row: None if row == against else paired(row).difference,
+        ),
+        ("splits", "text", lambda row: runs_of(results, name, row)),
+        (
+            "before: accuracy",
+            "mean and sd",
+            earlier(lambda found: (found.accuracy, found.accuracy_sd or math.nan)),
+        ),
+        (
+            "before: macro-F1",
+            "mean and sd",
+            earlier(lambda found: (found.macro_f1, found.macro_f1_sd or math.nan)),
+        ),
+        (f"before: {few}", "share", earlier(lambda found: found.more)),
+        (
+            "before: difference",
+            "difference",
+            lambda row: None if row == against or row not in before else before[row].difference,
+        ),
+        ("verdict", "text", verdict),
+        notes=notes,
+    )
+    return Made(tables={"recipes": table})
 
 
 def _rarest(predictions: Predictions) -> tuple[str, ...]:
@@ -217,41 +242,6 @@ def _rarest(predictions: Predictions) -> tuple[str, ...]:
 def _found(bench: Bench, feature_set: str, row: Row) -> Repeated | None:
     part = ALONE if row.lone and not row.average else TEST
     return bench.row(feature_set, row.name, part=part, tail=_rarest)
-
-
-def _row(
-    results: Results, bench: Bench, name: str, by_row: dict[str, Repeated | None], against: str
-) -> tuple[Cell, ...]:
-    row, less = by_row[name], difference(by_row[name], by_row[against])
-    metrics = ("accuracy", "macro_f1", "micro_ap", "tail_recall")
-    ours = {metric: NOTHING if row is None else row.mean(metric) for metric in metrics}
-    paired = NOTHING if less is None else less.mean("macro_f1")
-    before = found_of(results.data).get(name)
-    (feature_set,) = results.data.feature_sets
-    same = name == against
-    f1 = ours["macro_f1"]
-    verdict = "" if before is None else _verdict(results.data, bench, before, f1, paired, same=same)
-    return (
-        name,
-        name in (CONTROL, ADJUSTED),
-        *(mean.mean_and_sd for mean in ours.values()),
-        None if same else paired.difference,
-        runs_of(results, feature_set, name),
-        *_before(before, same=same),
-        verdict,
-    )
-
-
-def _before(found: Earlier | None, *, same: bool) -> tuple[Cell, ...]:
-    if found is None:
-        return None, None, None, None
-    nan = float("nan")
-    return (
-        (found.accuracy, found.accuracy_sd or nan),
-        (found.macro_f1, found.macro_f1_sd or nan),
-        found.more,
-        None if same else found.difference,
-    )
 
 
 def _verdict(

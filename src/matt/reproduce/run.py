@@ -12,7 +12,7 @@ from typing import Any
 
 from ..comparison import Row, data_digest
 from ..errors import ConfigError, DataError, did_you_mean, first_few
-from ..evaluation.report import Picture, Section, render_markdown, write_report
+from ..evaluation.report import Page, Picture, Section
 from ..faults import PROTOCOLS, fault_texts
 from ..files import write_json, write_text
 from ..processes import Progress
@@ -59,9 +59,7 @@ TARGETS: dict[str, Target] = {
     "table 1": Target("Table I", tables.needs_table_1, tables.make_table_1, _not_of_recipes),
     "table 2": Target("Table II", tables.needs_table_2, tables.make_table_2, _not_of_recipes),
     "case study": Target("Case study", tables.needs_case_study, tables.make_case_study),
-    "figure 1": Target(
-        "Fig. 1: distribution of genres", figures.needs_figure_1, figures.make_figure_1
-    ),
+    "figure 1": Target("Fig. 1: distribution of genres", figures.no_rows, figures.make_figure_1),
     "figure 4": Target(
         "Fig. 4: curves and accuracy", figures.needs_figure_4, figures.make_figure_4
     ),
@@ -228,18 +226,6 @@ def reproduce(
             write_text(folder / f"{called}.md", table.to_markdown())
             write_json(folder / f"{called}.json", table.to_json())
     failures = tuple(f"{f.cell.name}: {f.reason}" for f in results.report.failures)
-    write_page(
-        run,
-        folder,
-        made,
-        {name: target.title for name, target in TARGETS.items()},
-        data=data.name,
-        real=data.real,
-        protocol=request.protocol,
-        notes=data.notes,
-        skipped=skipped,
-        failures=failures,
-    )
     done = Reproduction(
         run=run,
         results=results,
@@ -248,6 +234,7 @@ def reproduce(
         skipped=skipped,
         failures=failures,
     )
+    write_page(done, folder)
     run.save_scores(done.to_json())
     if failures:
         run.write(status="partial", failures=list(failures))
@@ -263,13 +250,10 @@ def check_out(out: Path | str, data: Data) -> Path:
     ------
     DataError
     """
-    path = check_free(out)
+    path = check_free(out, kind=KIND)
     if not (path / "run.json").exists():
         return path
-    manifest = Run.open(path).manifest
-    if manifest["kind"] != KIND:
-        raise DataError(f"{path} holds a run of 'matt {manifest['kind']}'; choose another folder")
-    now = data_digest(data.tracks, data.bags)
+    manifest, now = Run.open(path).manifest, data_digest(data.tracks, data.bags)
     if manifest.get("data") != now:
         raise DataError(
             f"{path} holds results of other data ({manifest.get('source')}, digest "
@@ -310,36 +294,20 @@ def _forecast(planned: Results, path: Path, n_jobs: int) -> Forecast:
     return Forecast(len(cells), len(kept), seconds)
 
 
-def sections_of(
-    made: Mapping[str, Made],
-    titles: Mapping[str, str],
-    *,
-    skipped: Mapping[str, str],
-    failures: Sequence[str],
-) -> list[Section]:
-    """What a page holds: of each target its pictures and tables, then what is missing.
-
-    Parameters
-    ----------
-    made : dict of str to Made
-        By the name of the target.
-    titles : dict of str to str
-    skipped : dict of str to str
-        Targets that cannot be made of the data, and why.
-    failures : sequence of str
-        Cells that failed, and why.
-    """
+def _sections(done: Reproduction) -> list[Section]:
+    """What a page holds: of each target its pictures and tables, then what is missing."""
     sections = []
-    for name, some in made.items():
+    for name, made in done.made.items():
         pictures = [
             Picture(path.read_bytes(), CAPTIONS.get(called, called))
-            for called, path in some.pictures.items()
+            for called, path in made.pictures.items()
         ]
-        sections.append(Section(titles[name], [*pictures, *some.tables.values()]))
-    if skipped or failures:
-        lines = [f"{titles.get(name, name)}: {reason}." for name, reason in skipped.items()]
-        told = ["Not made of this data.", *lines] if skipped else []
-        told += ["Cells that failed; what needs them is partial.", *failures] if failures else []
+        sections.append(Section(TARGETS[name].title, [*pictures, *made.tables.values()]))
+    if done.skipped or done.failures:
+        lines = [f"{TARGETS[name].title}: {reason}." for name, reason in done.skipped.items()]
+        told = ["Not made of this data.", *lines] if lines else []
+        if done.failures:
+            told += ["Cells that failed; what needs them is partial.", *done.failures]
         sections.append(Section("What is missing", ["\n\n".join(told)]))
     return sections
 
@@ -361,52 +329,25 @@ def cut_short(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def write_page(
-    run: Run,
-    folder: Path,
-    made: Mapping[str, Made],
-    titles: Mapping[str, str],
-    *,
-    data: str,
-    real: bool,
-    protocol: str,
-    notes: Sequence[str] = (),
-    skipped: Mapping[str, str] | None = None,
-    failures: Sequence[str] = (),
-) -> None:
-    """Write ``report.html`` and ``report.md`` into the folder of a protocol.
+def write_page(done: Reproduction, folder: Path) -> None:
+    """Write ``report.html`` and ``report.md`` into the folder of a protocol, beside its pictures.
 
-    Parameters
-    ----------
-    run : Run
-    folder : Path
-        Where pictures are, too.
-    made, titles, skipped, failures
-        As in `sections_of`.
-    data : str
-        Name of the data.
-    real : bool
-        If not, the page says so in red.
-    protocol : str
-    notes : sequence of str
-        What has to be known of the data.
+    Where the data are not real, the page says so in red.
     """
-    sections = sections_of(made, titles, skipped=skipped or {}, failures=failures)
-    warnings = [] if real else [SIMULATED]
-    warnings += cut_short(run.manifest)
+    data, protocol, manifest = done.results.data, done.request.protocol, done.run.manifest
+    warnings = [] if data.real else [SIMULATED]
+    warnings += cut_short(manifest)
     warnings += fault_texts(PROTOCOLS[protocol], red=True)
-    if failures:
-        warnings.append(f"PARTIAL: {len(failures)} cells failed, see the end of the page.")
-    told: dict[str, Any] = {
-        "title": f"MATT, reproduced: {data}",
-        "lead": f"{LEAD}\n\nData: {data}. Protocol: {protocol}. {' '.join(notes)}",
-        "warnings": warnings,
-        "footer": made_by(run.manifest),
-    }
-    write_report(folder / "report.html", sections=sections, **told)
-    files = {}
-    for some in made.values():
-        for path in some.pictures.values():
-            files[path.read_bytes()] = path.name
-    text = render_markdown(sections=sections, picture=lambda p: files[p.png], **told)
-    write_text(folder / "report.md", text)
+    if done.failures:
+        warnings.append(f"PARTIAL: {len(done.failures)} cells failed, see the end of the page.")
+    page = Page(
+        title=f"MATT, reproduced: {data.name}",
+        lead=f"{LEAD}\n\nData: {data.name}. Protocol: {protocol}. {' '.join(data.notes)}",
+        sections=_sections(done),
+        warnings=warnings,
+        footer=made_by(manifest),
+    )
+    page.write(folder / "report.html")
+    pictures = (path for made in done.made.values() for path in made.pictures.values())
+    files = {path.read_bytes(): path.name for path in pictures}
+    write_text(folder / "report.md", page.to_markdown(lambda picture: files[picture.png]))

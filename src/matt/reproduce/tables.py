@@ -8,18 +8,19 @@ beside it stands what the words say, every test track alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import nan
+from operator import itemgetter
 from pathlib import Path
 
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAILS
-from ..evaluation.intervals import NOTHING, Repeated
+from ..evaluation.intervals import MeanScore, Repeated
 from ..evaluation.items import items_of
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.tables import Cell, ColumnOf, Table
 from .data import Data
-from .measures import ALONE, MAJORITY, TEST, Bench, part_of, set_of
+from .measures import ALONE, MAJORITY, TEST, Bench, mean, part_of, set_of
 from .plan import AVERAGED, CONTROLS, TRACK, Request, Results, rows_on
 from .published import (
     AVERAGE_PRECISION_4,
@@ -33,18 +34,7 @@ from .published import (
     why_1,
     why_2,
 )
-from .targets import (
-    COUNTED,
-    OURS,
-    THEIRS,
-    Made,
-    counts_of,
-    means_of,
-    notes_of,
-    runs_of,
-    why,
-    why_notes,
-)
+from .targets import Made, counted, measured, notes_of, runs_of, why, why_notes
 
 SINGLES = "MLP+MATT, all tracks alone"
 
@@ -56,7 +46,7 @@ class Entry:
     Attributes
     ----------
     name : str
-    model, part : str
+    model, part, unit : str
         As in `measures.Bench.row`.
     control : bool
     of_one : bool
@@ -75,14 +65,30 @@ class Entry:
     paper: float = nan
     paper_ap: float = nan
     why: tuple[str, ...] = ()
+    unit: str = "track_of_bag"
+
+    def row(self, bench: Bench, feature_set: str) -> Repeated | None:
+        """Its metrics."""
+        of_one = TEST if self.of_one else None
+        return bench.row(feature_set, self.model, part=self.part, unit=self.unit, of_one=of_one)
+
+    def runs(self, results: Results, feature_set: str, row: Repeated | None) -> str:
+        """How many runs there are; of the majority genre as many as its row has."""
+        if self.model == MAJORITY:
+            return f"{0 if row is None else len(row.runs)}"
+        return runs_of(results, feature_set, self.model)
 
 
+CONSTANT = Entry(MAJORITY, MAJORITY, ALONE, control=True, unit="track")
 ENTRIES_1 = (
     *(Entry(name, name, part_of(name)) for name in MODELS_1),
     Entry(TRACK, TRACK, ALONE, control=True),
     Entry(AVERAGED, AVERAGED, control=True),
     Entry(SINGLES, "MLP+MATT", ALONE, control=True),
+    CONSTANT,
 )
+# Feature set, entry, and its row of results.
+_Line = tuple[str, Entry, Repeated | None]
 
 
 def needs_table_1(data: Data, request: Request) -> tuple[Row, ...]:
@@ -97,61 +103,62 @@ def make_table_1(results: Results, bench: Bench, folder: Path) -> Made:
     )
 
 
+def _lines(results: Results, bench: Bench, entries: Sequence[Entry]) -> list[_Line]:
+    """Every entry on every feature set."""
+    names = results.data.feature_sets
+    return [(name, entry, entry.row(bench, name)) for name in names for entry in entries]
+
+
 def long_table(results: Results, bench: Bench) -> Table:
     """One row a feature set and model: ours, its uncertainty, the paper's, why it may differ."""
-    rows: list[tuple[Cell, ...]] = []
-    keys = []
-    for name in results.data.feature_sets:
-        for entry in ENTRIES_1:
-            keys.append((name, entry.model))
-            row = bench.row(name, entry.model, part=entry.part)
-            paper = _paper(name, entry.name)
-            told = why(results, why_1(name, entry.name)) if paper is not None else ""
-            rows.append(_row_1(name, entry, row, runs_of(results, *keys[-1]), paper, told))
-        constant = bench.row(name, MAJORITY, part=ALONE, unit="track")
-        told_runs = f"{0 if constant is None else len(constant.runs)}"
-        entry = Entry(MAJORITY, MAJORITY, ALONE, control=True)
-        rows.append(_row_1(name, entry, constant, told_runs, None, ""))
-    columns = (
-        Column("features"),
-        Column("model"),
-        Column("control", "flag"),
-        *OURS,
-        *COUNTED,
-        *THEIRS,
+
+    def reasons(line: _Line) -> str:
+        known = _paper(line[0], line[1].name) is not None
+        return why(results, why_1(line[0], line[1].name)) if known else ""
+
+    lines, of = _lines(results, bench, ENTRIES_1), itemgetter(2)
+    table = Table.of(
+        "Table I: accuracy by feature set",
+        lines,
+        ("features", "text", itemgetter(0)),
+        ("model", "text", lambda line: line[1].name),
+        ("control", "flag", lambda line: line[1].control),
+        *measured("accuracy", "accuracy", of, kind="mean and sd", ends="95 %"),
+        *measured("macro_f1", "macro-F1", of, kind="mean and sd"),
+        ("runs", "text", lambda line: line[1].runs(results, line[0], line[2])),
+        *counted(of, "n", "unit"),
+        ("paper", "share", lambda line: _paper(line[0], line[1].name)),
+        ("why it may differ", "text", reasons),
     )
-    used = {str(row[-1]) for row in rows}
     notes = (
-        *notes_of(results, list(dict.fromkeys(keys))),
+        *notes_of(results, list(dict.fromkeys((line[0], line[1].model) for line in lines))),
         "unit: a track is predicted alone; a bag over tracks counts once for each of its tracks.",
-        *why_notes(used),
+        *why_notes(table),
     )
-    return Table("Table I: accuracy by feature set", columns, tuple(rows), notes)
+    return replace(table, notes=notes)
 
 
 def wide(results: Results, bench: Bench) -> Table:
     """Print the paper's layout: a row a feature set, accuracy a model, ours (paper)."""
     shown = [entry for entry in ENTRIES_1 if not entry.control or entry.name == AVERAGED]
-    rows: list[tuple[Cell, ...]] = []
-    for name in results.data.feature_sets:
-        cells: list[Cell] = [name]
-        for entry in shown:
-            row = bench.row(name, entry.model, part=entry.part)
-            paper = _paper(name, entry.name)
+    names = results.data.feature_sets
+
+    def both(entry: Entry) -> Callable[[str], Cell]:
+        def cell(name: str) -> str:
+            row, paper = entry.row(bench, name), _paper(name, entry.name)
             ours = "-" if row is None else f"{100 * row.mean('accuracy').value:.1f}"
-            cells.append(ours if paper is None else f"{ours} ({100 * paper:g})")
-        rows.append(tuple(cells))
-    columns = (Column("features"), *(Column(entry.name) for entry in shown))
-    keys = [(name, entry.model) for name in results.data.feature_sets for entry in shown]
-    notes = (*notes_of(results, keys), "Per cent: ours, and in brackets the paper's.")
-    return Table("Table I as the paper prints it", columns, tuple(rows), notes)
+            return ours if paper is None else f"{ours} ({100 * paper:g})"
 
+        return cell
 
-def _row_1(
-    name: str, entry: Entry, row: Repeated | None, runs: str, paper: float | None, told: str
-) -> tuple[Cell, ...]:
-    found = means_of(row, "accuracy", "macro_f1")
-    return (name, entry.name, entry.control, *found, runs, *counts_of(row), paper, told)
+    keys = [(name, entry.model) for name in names for entry in shown]
+    return Table.of(
+        "Table I as the paper prints it",
+        names,
+        ("features", "text", str),
+        *((entry.name, "text", both(entry)) for entry in shown),
+        notes=(*notes_of(results, keys), "Per cent: ours, and in brackets the paper's."),
+    )
 
 
 def _paper(feature_set: str, model: str) -> float | None:
@@ -201,23 +208,37 @@ def needs_table_2(data: Data, request: Request) -> tuple[Row, ...]:
 
 def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
     """The table, a row a model, tail and unit."""
-    rows = list(_rows_2(results, bench))
-    columns = (
-        Column("model"),
-        Column("control", "flag"),
-        Column("tail"),
-        Column("fewer than", "int"),
-        *(
-            c
-            for k in KS
-            for c in (Column(f"top {k}", "mean and sd"), Column(f"95 % of {k}", "interval"))
+
+    def guesses(k: int) -> list[ColumnOf[_Line2]]:
+        def found(line: _Line2) -> MeanScore:
+            return mean(line[-1], f"{line[1].group}_top_{k}")
+
+        return [
+            (f"top {k}", "mean and sd", lambda line: found(line).mean_and_sd),
+            (f"95 % of {k}", "interval", lambda line: found(line).interval),
+        ]
+
+    def told(place: int) -> Callable[[_Line2], Cell]:
+        return lambda line: line[3][place]
+
+    theirs = [f"{where} {k}" for where in ("paper", "notebook") for k in KS]
+    table = Table.of(
+        "Table II: top-K accuracy on rare genres",
+        _lines_2(results, bench),
+        ("model", "text", itemgetter(0)),
+        ("control", "flag", lambda line: line[0] not in MODELS_2),
+        ("tail", "text", lambda line: line[1].definition),
+        ("fewer than", "int", lambda line: line[1].fewer_than),
+        *(column for k in KS for column in guesses(k)),
+        ("runs", "text", itemgetter(2)),
+        ("n", "int", lambda line: None if line[-1] is None else line[-1].n_of(line[1].group)),
+        *counted(itemgetter(-1), "unit"),
+        *((heading, "text", told(place)) for place, heading in enumerate(theirs)),
+        (
+            "why it may differ",
+            "text",
+            lambda line: why(results, why_2(line[0])) if any(line[3]) else "",
         ),
-        Column("runs"),
-        Column("n", "int"),
-        Column("unit"),
-        *(Column(f"paper {k}") for k in KS),
-        *(Column(f"notebook {k}") for k in KS),
-        Column("why it may differ"),
     )
     keys = [_key(results.data, name) for name in (*MODELS_2, AVERAGED)]
     notes = [*notes_of(results, keys), *_tail_notes(results)]
@@ -227,12 +248,15 @@ def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
         "Per cent in the columns of the paper and of its notebook. Their unit is a track of a bag "
         "and their tail is typed in; rows of other units and tails have none."
     )
-    notes += why_notes({str(row[-1]) for row in rows})
-    table = Table("Table II: top-K accuracy on rare genres", columns, tuple(rows), tuple(notes))
-    return Made(tables={"table_2": table})
+    notes += why_notes(table)
+    return Made(tables={"table_2": replace(table, notes=tuple(notes))})
 
 
-def _rows_2(results: Results, bench: Bench) -> Iterator[tuple[Cell, ...]]:
+# Model, tail, runs, numbers of the paper and of its notebook, and the row of results.
+_Line2 = tuple[str, Rare, str, list[str], Repeated | None]
+
+
+def _lines_2(results: Results, bench: Bench) -> Iterator[_Line2]:
     for name in (*MODELS_2, AVERAGED):
         key = _key(results.data, name)
         if key not in results.cells:
@@ -241,30 +265,23 @@ def _rows_2(results: Results, bench: Bench) -> Iterator[tuple[Cell, ...]]:
             for unit in ("track",) if part_of(name) == ALONE else ("track_of_bag", "bag"):
                 part = ALONE if unit == "track" else TEST
                 row = bench.row(*key, part=part, unit=unit, tail=tail.names)
-                yield _row_2(results, name, tail, row, runs_of(results, *key))
+                yield name, tail, runs_of(results, *key), _published(name, tail, unit), row
     for name, model in ((SINGLES, "MLP+MATT"), (MAJORITY, MAJORITY)):
         for tail in TAILS:
             key = results.data.fullest, model
             row = bench.row(*key, part=ALONE, unit="track", tail=tail.names)
-            yield _row_2(results, name, tail, row, f"{0 if row is None else len(row.runs)}")
+            runs = f"{0 if row is None else len(row.runs)}"
+            yield name, tail, runs, _published(name, tail, "track"), row
 
 
-def _row_2(
-    results: Results, name: str, tail: Rare, row: Repeated | None, told: str
-) -> tuple[Cell, ...]:
-    ours = means_of(row, *(f"{tail.group}_top_{k}" for k in KS))
-    n, unit = (None, "") if row is None else (row.n_of(tail.group), row.unit)
-    published = name in TABLE_2 and tail.definition == TYPED and unit != "bag"
-    paper: list[Cell] = [""] * (2 * len(KS))
-    if published:
-        start = len(KS) * THRESHOLDS.index(tail.fewer_than)
-        theirs, end = TABLE_2[name], start + len(KS)
-        paper = ["<5" if p is None else f"{p:.2f}" for p in theirs.paper[start:end]]
-        paper += [f"{value:.2f}" for value in theirs.notebook[start:end]]
-    reasons = why(results, why_2(name)) if published else ""
-    control = name not in MODELS_2
-    first: tuple[Cell, ...] = (name, control, tail.definition, tail.fewer_than)
-    return (*first, *ours, told, n, unit, *paper, reasons)
+def _published(name: str, tail: Rare, unit: str) -> list[str]:
+    """What the paper prints, then its notebook; nothing for other tails and units than theirs."""
+    if name not in TABLE_2 or tail.definition != TYPED or unit == "bag":
+        return [""] * (2 * len(KS))
+    start = len(KS) * THRESHOLDS.index(tail.fewer_than)
+    theirs, end = TABLE_2[name], start + len(KS)
+    paper = ["<5" if p is None else f"{p:.2f}" for p in theirs.paper[start:end]]
+    return [*paper, *(f"{value:.2f}" for value in theirs.notebook[start:end])]
 
 
 def _key(data: Data, name: str) -> tuple[str, str]:
@@ -298,6 +315,10 @@ def _tail_notes(results: Results) -> Iterator[str]:
 
 _CASE_STUDY = ("MLP", "MLP+MATT", AVERAGED)
 _OWN = ("triple chroma", "test selection", "single run")
+_SEGMENTS = (
+    "The paper calls its 63.69 an accuracy of segments, but its notebook has it of bags that "
+    "happen to hold one track: compare it with that row, and with MLP on the same tracks."
+)
 ENTRIES_CASE_STUDY = (
     Entry(
         "MLP+MATT, bags",
@@ -319,6 +340,7 @@ ENTRIES_CASE_STUDY = (
     Entry("MLP", "MLP", ALONE, paper=CASE_STUDY["MLP"] / 100, why=("copied",)),
     Entry("MLP, bags that hold one track", "MLP", ALONE, of_one=True),
     Entry(AVERAGED, AVERAGED, TEST),
+    CONSTANT,
 )
 
 
@@ -329,60 +351,36 @@ def needs_case_study(data: Data, request: Request) -> tuple[Row, ...]:
 
 def make_case_study(results: Results, bench: Bench, folder: Path) -> Made:
     """Accuracy and average precision of each row on every feature set."""
-    rows: list[tuple[Cell, ...]] = []
-    for name in results.data.feature_sets:
-        rows += [_row_case_study(results, bench, name, entry) for entry in ENTRIES_CASE_STUDY]
-        rows.append(_constant(bench, name))
-    columns = (
-        Column("features"),
-        Column("model"),
-        Column("accuracy", "mean and sd"),
-        Column("95 %", "interval"),
-        Column("average precision", "mean and sd"),
-        Column("runs"),
-        Column("n", "int"),
-        Column("unit"),
-        Column("paper", "share"),
-        Column("paper's average precision", "share"),
-        Column("why it may differ"),
+
+    def theirs(cell: Callable[[Entry], Cell]) -> Callable[[_Line], Cell]:
+        return lambda line: cell(line[1]) if line[0] == "1-9" else None
+
+    def ap(line: _Line) -> Cell:
+        return None if line[1] is CONSTANT else mean(line[2], "micro_ap").mean_and_sd
+
+    of = itemgetter(2)
+    table = Table.of(
+        "Case study: tracks without their album",
+        _lines(results, bench, ENTRIES_CASE_STUDY),
+        ("features", "text", itemgetter(0)),
+        ("model", "text", lambda line: line[1].name),
+        *measured("accuracy", "accuracy", of, kind="mean and sd", ends="95 %"),
+        ("average precision", "mean and sd", ap),
+        ("runs", "text", lambda line: line[1].runs(results, line[0], line[2])),
+        *counted(of, "n", "unit"),
+        ("paper", "share", theirs(lambda entry: entry.paper)),
+        ("paper's average precision", "share", theirs(lambda entry: entry.paper_ap)),
+        (
+            "why it may differ",
+            "text",
+            lambda line: why(results, line[1].why) if line[1].why and line[0] == "1-9" else "",
+        ),
     )
     keys = [(name, model) for name in results.data.feature_sets for model in _CASE_STUDY]
-    notes = [*notes_of(results, keys)]
-    notes.append("Average precision: micro, over all pairs of track and genre, by step summation.")
-    notes.append(
-        "The paper calls its 63.69 an accuracy of segments, but its notebook has it of bags that "
-        "happen to hold one track: compare it with that row, and with MLP on the same tracks."
+    notes = (
+        *notes_of(results, keys),
+        "Average precision: micro, over all pairs of track and genre, by step summation.",
+        _SEGMENTS,
+        *why_notes(table),
     )
-    notes += why_notes({str(row[-1]) for row in rows})
-    table = Table("Case study: tracks without their album", columns, tuple(rows), tuple(notes))
-    return Made(tables={"case_study": table})
-
-
-def _row_case_study(results: Results, bench: Bench, name: str, entry: Entry) -> tuple[Cell, ...]:
-    row = bench.row(name, entry.model, part=entry.part, of_one=TEST if entry.of_one else None)
-    share, ap = (
-        NOTHING if row is None else row.mean(metric) for metric in ("accuracy", "micro_ap")
-    )
-    first = name == "1-9"
-    told = why(results, entry.why) if entry.why and first else ""
-    return (
-        name,
-        entry.name,
-        share.mean_and_sd,
-        share.interval,
-        ap.mean_and_sd,
-        runs_of(results, name, entry.model),
-        *counts_of(row),
-        entry.paper if first else None,
-        entry.paper_ap if first else None,
-        told,
-    )
-
-
-def _constant(bench: Bench, name: str) -> tuple[Cell, ...]:
-    """Row of the majority genre."""
-    row = bench.row(name, MAJORITY, part=ALONE, unit="track")
-    share = NOTHING if row is None else row.mean("accuracy")
-    runs = 0 if row is None else len(row.runs)
-    scores: tuple[Cell, ...] = (share.mean_and_sd, share.interval, None)
-    return (name, MAJORITY, *scores, f"{runs}", *counts_of(row), None, None, "")
+    return Made(tables={"case_study": replace(table, notes=notes)})

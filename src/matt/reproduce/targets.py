@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..comparison import Row
 from ..errors import first_few
 from ..evaluation import style
-from ..evaluation.intervals import NOTHING, WIDENED, Repeated
-from ..evaluation.tables import Cell, Column, Table
+from ..evaluation.intervals import WIDENED, Repeated
+from ..evaluation.tables import Cell, ColumnOf, Table
 from ..faults import PROTOCOLS, fault_texts
 from .data import LOGMEL, Data
-from .measures import Bench
+from .measures import Bench, mean
 from .plan import Request, Results
 from .published import WHY_NOT
 
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 
 SIMULATED = "simulated"
 _WHY = {**WHY_NOT, SIMULATED: "ours are of simulated data, which says nothing of music"}
-OURS = (
-    Column("accuracy", "mean and sd"),
-    Column("95 %", "interval"),
-    Column("macro-F1", "mean and sd"),
-    Column("95 % of macro-F1", "interval"),
-)
-COUNTED = (Column("runs"), Column("n", "int"), Column("unit"))
-THEIRS = (Column("paper", "share"), Column("why it may differ"))
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,9 +90,9 @@ def why(results: Results, keys: Iterable[str]) -> str:
     return ", ".join((*first, *keys))
 
 
-def why_notes(used: Collection[str]) -> tuple[str, ...]:
-    """Explain the short names in cells of "why it may differ"."""
-    names = {name for cell in used for name in cell.split(", ")}
+def why_notes(table: Table) -> tuple[str, ...]:
+    """Explain the short names in the last column of a table, "why it may differ"."""
+    names = {name for row in table.rows for name in str(row[-1]).split(", ")}
     return tuple(f"{name}: {text}." for name, text in _WHY.items() if name in names)
 
 
@@ -127,22 +120,52 @@ def notes_of(results: Results, keys: Sequence[tuple[str, str]]) -> tuple[str, ..
     notes += fault_texts(PROTOCOLS.get(results.protocol, ()))
     if any(key[0] == LOGMEL for key in keys if key in results.cells):
         notes += data.logmel_notes
-    lost = [why for key in keys for why in _failures(results, key)]
+    lost = [f"{key[1]} on {key[0]}, {told}" for key in keys for told in results.failed(*key)]
     if lost:
         notes.append(f"PARTIAL: {len(lost)} runs failed ({first_few(lost, most=5)}).")
     return tuple(notes)
 
 
-def _failures(results: Results, key: tuple[str, str]) -> list[str]:
-    return [f"{key[1]} on {key[0]}, {told}" for told in results.failed(*key)]
+def measured(
+    metric: str,
+    heading: str,
+    of: Callable[[_Item], Repeated | None],
+    *,
+    kind: str = "share",
+    ends: str = "",
+) -> list[ColumnOf[_Item]]:
+    """Columns of a metric and of its interval.
+
+    Parameters
+    ----------
+    metric, heading : str
+    of : callable
+        Item of the table -> its row of results.
+    kind : {"share", "mean and sd"}
+    ends : str
+        Heading of the interval, if it is another than "95 % of" the metric's.
+    """
+
+    def value(item: _Item) -> Cell:
+        found = mean(of(item), metric)
+        return found.value if kind == "share" else found.mean_and_sd
+
+    def interval(item: _Item) -> Cell:
+        return mean(of(item), metric).interval
+
+    return [(heading, kind, value), (ends or f"95 % of {heading}", "interval", interval)]
 
 
-def means_of(row: Repeated | None, *metrics: str) -> list[Cell]:
-    """Mean with deviation, and interval, of each metric, as tables hold them."""
-    found = [NOTHING if row is None else row.mean(metric) for metric in metrics]
-    return [cell for mean in found for cell in (mean.mean_and_sd, mean.interval)]
+def counted(of: Callable[[_Item], Repeated | None], *names: str) -> list[ColumnOf[_Item]]:
+    """Columns "n", items of a repeat, "unit", what one is, and "repeats"; see `measured`."""
 
+    def cell(name: str) -> Callable[[_Item], Cell]:
+        def shown(item: _Item) -> Cell:
+            row = of(item)
+            if row is None:
+                return "" if name == "unit" else None
+            return row.unit if name == "unit" else row.n if name == "n" else len(row)
 
-def counts_of(row: Repeated | None) -> tuple[Cell, Cell]:
-    """Items of a repeat, and what one is."""
-    return (None, "") if row is None else (row.n, row.unit)
+        return shown
+
+    return [(name, "text" if name == "unit" else "int", cell(name)) for name in names]
