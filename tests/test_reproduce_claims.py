@@ -132,13 +132,13 @@ def test_every_claim_is_answered_with_and_without_the_control():
     found = every(made)
     told = {(a.claim, a.how, a.sentence.split(":")[0]): a for a in found}
     mil = told["MLP+MIL is better than MLP (IV-B)", "paper", "MLP+MIL less MLP per track, accuracy"]
-    assert (mil.verdict, mil.value) == (HOLDS, pytest.approx(8 / 12))
+    assert (mil.verdict, mil.mean.value) == (HOLDS, pytest.approx(8 / 12))
     control = next(
         a for a in found if a.claim == mil.claim and a.how == "control" and "accuracy" in a.sentence
     )
-    assert (control.verdict, control.value) == (OPEN, 0)
+    assert (control.verdict, control.mean.value) == (OPEN, 0)
     below = next(a for a in found if "accuracy slightly below" in a.claim and a.how == "paper")
-    assert (below.verdict, below.value) == (HOLDS, pytest.approx(-4 / 12))
+    assert (below.verdict, below.mean.value) == (HOLDS, pytest.approx(-4 / 12))
     crnn = [a for a in found if a.claim.startswith("CRNN")]
     assert len({a.claim for a in crnn}) == len(crnn) > 6  # each is said once
     assert all(a.verdict == UNKNOWN for a in crnn)

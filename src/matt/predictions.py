@@ -188,32 +188,18 @@ class Predictions:
             )
         rows = self.tracks.rows(bags.track_ids)
         sums = np.add.reduceat(self.probabilities[rows], bags.offsets[:-1], axis=0)
-        mean = (sums / bags.sizes[:, None]).clip(1e-12, None)
-        odds = np.log(mean) if self.link == "softmax" else np.log(mean / (1 - mean).clip(1e-12))
-        return Predictions(
-            replace(bags, train_counts=self.train_counts),
-            self.tracks.take(rows),
-            odds.astype(np.float32),
-            self.link,
-        )
+        logits = logits_of(sums / bags.sizes[:, None], self.link)
+        bags = replace(bags, train_counts=self.train_counts)
+        return Predictions(bags, self.tracks.take(rows), logits, self.link)
 
     def per_track(self) -> Predictions:
         """One row a track, with its bag's logits, scored under the *track's own* label."""
-        return Predictions(
-            singletons(self.tracks, self.bags),
-            self.tracks,
-            np.repeat(self.logits, self.bags.sizes, axis=0),
-            self.link,
-        )
+        logits = np.repeat(self.logits, self.bags.sizes, axis=0)
+        return Predictions(singletons(self.tracks, self.bags), self.tracks, logits, self.link)
 
     def take(self, which: NDArray[np.int64] | Sequence[int]) -> Predictions:
         """Return the chosen bags, in the given order, without segment arrays."""
         bags = self.bags.take(which)
-        if bags.genres != self.genres:
-            raise DataError(
-                f"bags know the genres {first_few(bags.genres)}, these predictions "
-                f"{first_few(self.genres)}; make the bags from tracks.with_genres(...)"
-            )
         rows = self.tracks.rows(bags.track_ids)
         return Predictions(bags, self.tracks.take(rows), self.logits[np.asarray(which)], self.link)
 
@@ -332,6 +318,15 @@ def probabilities_of(logits: NDArray[Any], link: str) -> NDArray[np.float64]:
     )
 
 
+def logits_of(scores: NDArray[np.float64], link: str) -> NDArray[np.float32]:
+    """Logits of probabilities by their link, all finite; scores that are none are left alone."""
+    if link == "softmax":
+        scores = np.log(scores.clip(_LEAST))
+    elif link == "sigmoid":
+        scores = np.log(scores.clip(_LEAST) / (1 - scores).clip(_LEAST))
+    return scores.astype(np.float32)
+
+
 def _by_genre(name: str, values: NDArray[Any], genres: Sequence[str]) -> dict[str, NDArray[Any]]:
     return {f"{name}.{genre}": values[:, column] for column, genre in enumerate(genres)}
 
@@ -360,8 +355,6 @@ class ScoreFile:
         In the order of the genres that were asked for; 1 for the named genre of hard labels.
     link : {"softmax", "sigmoid", "none"}
         What scores are.
-    hard : bool
-        Whether the file names one genre a track and has no scores.
     ignored : tuple of str
         Columns that are none of the schema.
     """
@@ -370,18 +363,12 @@ class ScoreFile:
     by: str
     scores: NDArray[np.float64]
     link: str
-    hard: bool
     ignored: tuple[str, ...]
 
     @property
     def logits(self) -> NDArray[np.float32]:
         """Scores as logits of the link, shape (n, G)."""
-        given = self.scores
-        if self.link == "softmax":
-            given = np.log(given.clip(_LEAST))
-        elif self.link == "sigmoid":
-            given = np.log(given.clip(_LEAST) / (1 - given).clip(_LEAST))
-        return given.astype(np.float32)
+        return logits_of(self.scores, self.link)
 
 
 def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = None) -> ScoreFile:
@@ -447,7 +434,6 @@ def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = N
         by,
         scores,
         "none" if hard else link or "softmax",
-        hard,
         tuple(name for name in header if name not in used),
     )
     _check_scores(path, found, lines)

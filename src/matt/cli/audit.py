@@ -110,37 +110,33 @@ def _usual_store(found: Source) -> Path | None:
 
 
 def _groups(title: str, groups: Sequence[Group]) -> Table:
-    rows = tuple(
-        (group.name, len(group.tracks), _counted(group.splits), _counted(group.genres))
-        for group in groups[:_SHOWN]
+    return Table.of(
+        title,
+        groups[:_SHOWN],
+        ("name", "text", lambda group: group.name),
+        ("tracks", "int", lambda group: len(group.tracks)),
+        ("splits", "text", lambda group: _counted(group.splits)),
+        ("genres", "text", lambda group: _counted(group.genres)),
+        notes=_more(len(groups)),
     )
-    columns = Column("name"), Column("tracks", "int"), Column("splits"), Column("genres")
-    return Table(title, columns, rows, tuple(_more(len(groups))))
 
 
 def _pairs(near: NearDuplicates, tracks: Tracks) -> Table:
-    some = slice(0, _SHOWN)
-    rows = zip(
-        near.distance[some].tolist(),
-        near.across_splits[some].tolist(),
-        near.across_artists[some].tolist(),
-        [_named(tracks, track_id) for track_id in near.first[some].tolist()],
-        [_named(tracks, track_id) for track_id in near.second[some].tolist()],
-        strict=True,
-    )
-    columns = (
-        Column("distance", "number"),
-        Column("splits", "flag"),
-        Column("artists", "flag"),
-        Column("first"),
-        Column("second"),
-    )
     told = (
         f"{near.n_pairs:,} pairs of {near.n_tracks:,} tracks ({near.n_columns} columns) are no "
         f"farther apart than {near.threshold:.3g}; the tenth neighbour of a track typically is "
         f"{near.typical:.3g} away. Marked: pairs in two splits, pairs of two artists."
     )
-    return Table("Near-duplicates", columns, tuple(rows), (told, *_more(near.n_pairs)))
+    return Table.of(
+        "Near-duplicates",
+        range(min(len(near.first), _SHOWN)),
+        ("distance", "number", lambda pair: float(near.distance[pair])),
+        ("splits", "flag", lambda pair: bool(near.across_splits[pair])),
+        ("artists", "flag", lambda pair: bool(near.across_artists[pair])),
+        ("first", "text", lambda pair: _named(tracks, near.first[pair])),
+        ("second", "text", lambda pair: _named(tracks, near.second[pair])),
+        notes=(told, *_more(near.n_pairs)),
+    )
 
 
 def _named(tracks: Tracks, track_id: int) -> str:

@@ -60,18 +60,14 @@ def doctor(output: Output) -> None:
     build = torch_build()
     output.tables(
         [
-            Table(
+            Table.of(
                 f"Formats, read by {audio.decoder_version()}",
-                (
-                    Column("format"),
-                    Column("suffix"),
-                    Column("decoder"),
-                    Column("reads"),
-                    Column("truncation seen"),
-                ),
-                tuple(
-                    (f.name, f.suffix, f.decoder.split()[0], f.reads, f.truncation) for f in formats
-                ),
+                formats,
+                ("format", "text", lambda found: found.name),
+                ("suffix", "text", lambda found: found.suffix),
+                ("decoder", "text", lambda found: found.decoder.split()[0]),
+                ("reads", "text", lambda found: found.reads),
+                ("truncation seen", "text", lambda found: found.truncation),
             ),
             Table("Versions", (Column("package"), Column("version")), tuple(versions.items())),
             Table(
@@ -86,7 +82,7 @@ def doctor(output: Output) -> None:
             "python": sys.version,
             "versions": versions,
             "decoder": audio.decoder_version(),
-            "formats": [f.to_json() for f in formats],
+            "formats": [asdict(f) for f in formats],
             "torch": build,
         }
     )
@@ -112,10 +108,6 @@ class FormatCheck:
     decoder: str
     reads: str
     truncation: str
-
-    def to_json(self) -> dict[str, str]:
-        """Plain dictionary."""
-        return asdict(self)
 
 
 def try_formats() -> list[FormatCheck]:

@@ -53,11 +53,7 @@ def scan(
     )
     output.tables(
         [
-            Table(
-                "Library",
-                (Column("what"), Column("count", "int")),
-                tuple((name, count) for name, count in counts.items()),
-            ),
+            Table("Library", (Column("what"), Column("count", "int")), tuple(counts.items())),
             Table(
                 "Genres",
                 (Column("genre"), Column("tracks", "int"), Column("bags", "int")),

@@ -79,40 +79,27 @@ def follow(
     source: Path, out: Path, config: Path | None, overrides: Sequence[str], *, controls: bool
 ) -> None:
     """Take part in the trainings of the first process, without a word unless this one fails."""
+    from .. import comparison
+    from .. import config as settings_module
+    from ..features.store import FeatureStore
     from ..models.distributed import ProcessEnded, joined
+    from ..runs import Run
+    from .sources import open_source
 
     with joined() as ranks, outcome(Output(quiet=True)):
         try:
             place: str | None = ranks.first(str)  # which the first one computes
-            _train(source, out, config, overrides, place, controls=controls)
+            settings = settings_module.load(config, overrides)
+            if place is None:
+                features = open_source(source, Output(quiet=True)).features
+            else:
+                features = FeatureStore.open(place)
+            if features is None:
+                raise ConfigError(f"{source} has no features for this process; start all alike")
+            comparison.take_part(Run.open(out), features, settings, controls=controls)
         except ProcessEnded:
             return  # with 0: torchrun ends all at once for any other, even who has yet to say why
         except KeyboardInterrupt as error:
             raise typer.Exit(130) from error
         except MattError as error:
             raise type(error)(f"process {ranks.rank}: {error}") from error
-
-
-def _train(
-    source: Path,
-    out: Path,
-    config: Path | None,
-    overrides: Sequence[str],
-    place: str | None,
-    *,
-    controls: bool,
-) -> None:
-    from .. import comparison
-    from .. import config as settings_module
-    from ..features.store import FeatureStore
-    from ..runs import Run
-    from .sources import open_source
-
-    settings = settings_module.load(config, overrides)
-    if place is None:
-        features = open_source(source, Output(quiet=True)).features
-    else:
-        features = FeatureStore.open(place)
-    if features is None:
-        raise ConfigError(f"{source} has no features for this process; start all alike")
-    comparison.take_part(Run.open(out), features, settings, controls=controls)

@@ -156,23 +156,13 @@ def history(
         figure, axes = style.panels(len(shown), height=2.6)
         for ax, (title, names) in zip(axes, shown.items(), strict=True):
             for name, colour in zip(names, colours, strict=False):
-                marker = "o" if len(rows) == 1 else None
+                look: dict[str, Any] = {"color": colour, "marker": "o" if len(rows) == 1 else None}
                 values = np.array([row[name] for row in rows], np.float64)
-                ax.plot(
-                    np.insert(epochs, starts, np.nan),
-                    np.insert(values, starts, np.nan),
-                    color=colour,
-                    label=style.label(name),
-                    marker=marker,
-                )
+                x, y = (np.insert(some, starts, np.nan) for some in (epochs, values))
+                ax.plot(x, y, label=style.label(name), **look)
             if best_epoch is not None:
-                ax.axvline(
-                    best_epoch,
-                    color=FAINT,
-                    linestyle="--",
-                    linewidth=1,
-                    label=f"kept: epoch {best_epoch}",
-                )
+                kept = f"kept: epoch {best_epoch}"
+                ax.axvline(best_epoch, color=FAINT, linestyle="--", linewidth=1, label=kept)
             ax.set(xlabel="epoch", title=title)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend()
@@ -199,25 +189,27 @@ def comparison(
         figure, ax = style.axes(height=0.7 + 0.26 * len(rows))
         for place, (name, values) in enumerate(rows.items()):
             colour = TAIL if name in highlight else COMMON
-            defined = [value for value in values if not np.isnan(value)]
-            ax.plot(defined, [place] * len(defined), "o", color=colour, alpha=0.45, markersize=4)
-            if defined:
-                mean = float(np.mean(defined))
-                ax.plot([mean, mean], [place - 0.32, place + 0.32], color=colour, linewidth=2.4)
-                ax.annotate(
-                    f"{mean:.3f}".lstrip("0"),
-                    (1.0, place),
-                    xytext=(4, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=8.5,
-                )
+            mean = _points(ax, place, values, color=colour, alpha=0.45, markersize=4)
+            if not math.isnan(mean):
+                at: dict[str, Any] = {"xytext": (4, 0), "textcoords": "offset points"}
+                text = f"{mean:.3f}".lstrip("0")
+                ax.annotate(text, (1.0, place), **at, va="center", fontsize=8.5)
         style.names(ax.yaxis, list(rows))
         ax.set_xlim(0, 1)
-        ax.set_ylim(len(rows) - 0.5, -0.5)
-        ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
+        style.rows(ax, len(rows))
         ax.set_xlabel(style.label(label))
     return figure
+
+
+def _points(pane: Axes, place: int, values: Sequence[float], **look: Any) -> float:
+    """Draw a point a score in a row, and a bar at their mean; it is returned, NaN without any."""
+    defined = [value for value in values if not math.isnan(value)]
+    pane.plot(defined, [place] * len(defined), "o", **look)
+    if not defined:
+        return math.nan
+    mean = math.fsum(defined) / len(defined)
+    pane.plot([mean] * 2, [place - 0.32, place + 0.32], color=look["color"], linewidth=2.4)
+    return mean
 
 
 def contributions(
@@ -277,12 +269,8 @@ def contributions(
             pane.set_yticks([])
             pane.locator_params(axis="x", nbins=4)
         style.names(panes[0].yaxis, names, most=34)
-        figure.suptitle(
-            f"{style.label(title, most=70)} (n = {len(tracks)} track{'s' * (len(tracks) != 1)})",
-            x=0.01,
-            ha="left",
-            fontsize=9,
-        )
+        n = f"(n = {len(tracks)} track{'s' * (len(tracks) != 1)})"
+        figure.suptitle(f"{style.label(title, most=70)} {n}", x=0.01, ha="left", fontsize=9)
     return figure
 
 
@@ -356,8 +344,13 @@ def micro_curves(curves: Mapping[str, Curve], *, chance: float, unit: str, n: in
     with style.settings():
         figure, ax = style.axes(height=4.0)
         for (name, curve), look in zip(curves.items(), _LINES, strict=False):
-            _steps(ax, curve, look, f"{style.label(name, most=44)} (AP {_share(step_sum(*curve))})")
-        ax.axhline(chance, color=FAINT, linewidth=1, label=f"chance (AP {_share(chance)})")
+            _steps(
+                ax,
+                curve,
+                look,
+                f"{style.label(name, most=44)} (AP {style.share(step_sum(*curve))})",
+            )
+        ax.axhline(chance, color=FAINT, linewidth=1, label=f"chance (AP {style.share(chance)})")
         _unit_square(ax)
         ax.set(xlabel=f"recall (n = {n:,}, unit: {style.label(unit)})", ylabel="precision")
         _legend(figure, ax)
@@ -380,7 +373,7 @@ def genre_curves(panels: Sequence[GenrePanel], *, unit: str) -> Figure:
     looks = dict(zip(names, _LINES, strict=False))
     n_rows = -(-len(panels) // _COLUMNS)
     with style.settings():
-        figure, axes = style.grid(n_rows, _COLUMNS, height=0.75 + 1.6 * n_rows)
+        figure, axes = style.panels(_COLUMNS, rows=n_rows, height=0.75 + 1.6 * n_rows)
         for ax, panel in zip(axes, panels, strict=False):
             ax.axhline(panel.share, color=FAINT, linewidth=1)
             for name, curve in panel.curves.items():
@@ -389,7 +382,7 @@ def genre_curves(panels: Sequence[GenrePanel], *, unit: str) -> Figure:
             title = style.label(panel.genre, most=20)
             colour = TAIL if panel.rare else INK
             ax.set_title(title, loc="left", pad=13, fontsize=8.5, color=colour)
-            told = [_share(step_sum(*curve)) for curve in panel.curves.values()]
+            told = [style.share(step_sum(*curve)) for curve in panel.curves.values()]
             under = f"n = {panel.n:,}" + (f", AP {' / '.join(told)}" if len(told) <= 2 else "")
             text = ax.text(0, 1.03, under, transform=ax.transAxes, fontsize=7, color=FAINT)
             text.set_in_layout(False)
@@ -418,11 +411,11 @@ def reliability(bins: Mapping[str, Reliability], *, unit: str) -> Figure:
     """
     _few(bins)
     with style.settings():
-        figure, (top, foot) = style.stacked(height=4.6, ratios=[3, 1])
+        figure, (top, foot) = style.panels(1, rows=2, height=4.6, stacked=[3, 1])
         top.plot([0, 1], [0, 1], color=FAINT, linewidth=1, label="as sure as right")
         for (name, found), (colour, dashes) in zip(bins.items(), _LINES, strict=False):
             used = found.n > 0
-            error = f"{style.label(name, most=44)} (error {_share(found.error)})"
+            error = f"{style.label(name, most=44)} (error {style.share(found.error)})"
             at, right = found.confidence[used], found.share[used]
             top.plot(at, right, color=colour, linestyle=dashes, label=error)
             few = found.n[used] < FEW
@@ -457,7 +450,7 @@ def coverage(curves: Mapping[str, Curve], *, unit: str, n: int) -> Figure:
     with style.settings():
         figure, ax = style.axes(height=3.2)
         for (name, (covered, right)), (colour, dashes) in zip(curves.items(), _LINES, strict=False):
-            end = f" (all: {_share(float(right[-1]))})" if len(right) else ""
+            end = f" (all: {style.share(float(right[-1]))})" if len(right) else ""
             label = f"{style.label(name, most=44)}{end}"
             marker = "o" if len(right) == 1 else None
             ax.plot(covered, right, color=colour, linestyle=dashes, label=label, marker=marker)
@@ -498,10 +491,6 @@ def _unit_square(ax: Axes) -> None:
     ax.set_xlim(-0.01, 1.01)
     ax.set_ylim(-0.02, 1.04)
     ax.grid(color=FAINT, alpha=0.2, linewidth=0.6)
-
-
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
 
 
 def _few(names: Mapping[str, object] | Sequence[str]) -> None:
@@ -546,11 +535,7 @@ def dots(rows: Sequence[Dots], *, label: str, against: str) -> Figure:
         figure, (left, right) = style.panels(2, height=1.0 + 0.25 * len(rows), ratios=[3, 2])
         for place, row in enumerate(rows):
             colour = TAIL if row.control else COMMON
-            defined = [score for score in row.scores if not math.isnan(score)]
-            left.plot(defined, [place] * len(defined), "o", color=colour, alpha=0.35, markersize=3)
-            if defined:
-                mean = math.fsum(defined) / len(defined)
-                left.plot([mean, mean], [place - 0.32, place + 0.32], color=colour, linewidth=2.4)
+            _points(left, place, row.scores, color=colour, alpha=0.35, markersize=3)
             if row.difference is not None:
                 middle, half = row.difference
                 if not math.isnan(half):
@@ -558,8 +543,7 @@ def dots(rows: Sequence[Dots], *, label: str, against: str) -> Figure:
                 right.plot(middle, place, "o", color=colour, markersize=4.5)
         right.axvline(0, color=INK, linewidth=0.8)
         for pane in (left, right):
-            pane.set_ylim(len(rows) - 0.5, -0.5)
-            pane.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
+            style.rows(pane, len(rows))
             pane.locator_params(axis="x", nbins=5)
         style.names(left.yaxis, [row.name for row in rows], most=44)
         right.set_yticks([])
@@ -574,13 +558,7 @@ def dots(rows: Sequence[Dots], *, label: str, against: str) -> Figure:
 
 RED = "#B3001B"
 # Colour, dashes and marker of each line: told apart without colour, too.
-_CURVES: tuple[tuple[str, object, str], ...] = (
-    (COMMON, "-", "o"),
-    (TAIL, (0, (5, 1.5)), "s"),
-    (FOR, (0, (1, 1)), "^"),
-    (AGAINST, (0, (6, 1.5, 1, 1.5)), "D"),
-    (INK, (0, (3, 1, 1, 1, 1, 1)), "v"),
-)
+_CURVES = tuple((*look, marker) for look, marker in zip(_LINES, "os^Dv", strict=False))
 
 
 @dataclass(frozen=True)
@@ -636,10 +614,9 @@ def forest(panels: Mapping[str, Sequence[Interval]], *, label: str) -> Figure:
                 if row.mean.interval is not None:
                     pane.plot(row.mean.interval, [place] * 2, color=colour, linewidth=1.4)
                 pane.plot(row.mean.value, place, marker, color=colour, markersize=4.5)
-            pane.set_ylim(len(names) - 0.5, -0.5)
+            style.rows(pane, len(names))
             pane.set_yticks([])
             pane.spines["left"].set_visible(False)
-            pane.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
             pane.locator_params(axis="x", nbins=4)
             pane.margins(x=0.06)
             pane.set_title(style.label(metric), loc="left")

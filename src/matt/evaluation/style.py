@@ -90,6 +90,11 @@ def label(text: str, *, most: int = 60) -> str:
     return cut(text, most=most).replace("$", r"\$")
 
 
+def share(value: float) -> str:
+    """Write a number in [0, 1] without the zero that all of them begin with; a dash for NaN."""
+    return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
+
+
 def settings() -> AbstractContextManager[None]:
     """Style of everything that is created inside, whatever the user's own settings are."""
     import matplotlib
@@ -126,38 +131,41 @@ def axes(*, height: float, width: float = WIDTH) -> tuple[Figure, Axes]:
 
 
 def panels(
-    n: int, *, height: float, width: float = WIDTH, ratios: Sequence[float] | None = None
+    n: int,
+    *,
+    rows: int = 1,
+    height: float,
+    width: float = WIDTH,
+    ratios: Sequence[float] | None = None,
+    stacked: Sequence[float] | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels side by side; sizes in inches."""
-    return _figure((1, n), (width, height), width_ratios=ratios)
+    """Return a figure of panels side by side, row by row; sizes in inches.
 
-
-def stacked(
-    *, height: float, width: float = WIDTH, ratios: Sequence[float]
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure of panels one above the other, as high as the ratios say."""
-    return _figure((len(ratios), 1), (width, height), height_ratios=ratios, sharex=True)
-
-
-def grid(
-    n_rows: int, n_columns: int, *, height: float, width: float = WIDTH
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure of equal panels, row by row."""
-    return _figure((n_rows, n_columns), (width, height))
-
-
-def _figure(
-    shape: tuple[int, int], size: tuple[float, float], **options: Any
-) -> tuple[Figure, list[Axes]]:
+    Parameters
+    ----------
+    n, rows : int
+        Panels of a row, and rows.
+    height, width : float
+    ratios, stacked : sequence of float, optional
+        Widths of the panels of a row; heights of rows, which then share their x axis.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
-    panes: list[Axes] = list(figure.subplots(*shape, squeeze=False, **options).ravel())
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white", layout="constrained")
+    sizes: dict[str, Any] = {"width_ratios": ratios, "height_ratios": stacked}
+    grid = figure.subplots(rows, n, squeeze=False, sharex=stacked is not None, **sizes)
+    panes: list[Axes] = list(grid.ravel())
     for pane in panes:
         pane.spines[["top", "right"]].set_visible(False)
         pane.tick_params(length=2.5, color=FAINT)
         pane.set_axisbelow(True)
     return figure, panes
+
+
+def rows(pane: Axes, n: int) -> None:
+    """Make room for so many rows, the first on top, with faint lines along which to read."""
+    pane.set_ylim(n - 0.5, -0.5)
+    pane.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
 
 
 def names(

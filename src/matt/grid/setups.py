@@ -169,9 +169,8 @@ def _flat(content: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Values of nested tables by dotted name."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
-        )
+        table = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if table else {prefix + key: value}
     return flat
 
 

@@ -6,13 +6,14 @@ import csv
 import io
 import os
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
-from ..evaluation.tables import Column, Table
+from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
 from ..predictions import Predictions
 from ..tracks import Tracks
@@ -25,15 +26,8 @@ _HOW_TO_READ = (
     "Effect: how much probability the genre would lose without the track."
 )
 _NAMES = (
-    "artist",
-    "album",
-    "title",
-    "path",
-    "n_tracks",
-    "tagged",
-    "genre",
-    "probability",
-    "unsure",
+    *("artist", "album", "title", "path", "n_tracks"),
+    *("tagged", "genre", "probability", "unsure"),
 )
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
@@ -132,39 +126,35 @@ def check_format(path: Path) -> None:
 
 def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Table of album rows: one line an album."""
-    columns = (
-        Column("artist"),
-        Column("album"),
-        Column("tracks", "int"),
-        Column("tagged"),
-        Column("genre"),
-        Column("probability", "share"),
-        Column("next"),
-    )
-    cells = []
-    for row in rows:
+
+    def following(row: Mapping[str, Any]) -> str:
         rest = row["top"][0 if row["unsure"] else 1 :]
-        following = ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
-        who = (row["artist"], _title(row), row["n_tracks"], row["tagged"])
-        cells.append((*who, row["genre"] or UNSURE, row["probability"], following))
-    return Table("Albums", columns, tuple(cells))
+        return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
+
+    return Table.of(
+        "Albums",
+        rows,
+        ("artist", "text", itemgetter("artist")),
+        ("album", "text", _title),
+        ("tracks", "int", itemgetter("n_tracks")),
+        ("tagged", "text", itemgetter("tagged")),
+        ("genre", "text", lambda row: row["genre"] or UNSURE),
+        ("probability", "share", itemgetter("probability")),
+        ("next", "text", following),
+    )
 
 
 def decided_table(row: Mapping[str, Any]) -> Table:
     """Table of the tracks of one album: who spoke for its genre, and who could not be missed."""
-    columns = (
-        Column("track"),
-        Column("attention", "share"),
-        Column("margin", "signed"),
-        Column("effect", "signed"),
-    )
-    tracks = sorted(row["tracks"], key=lambda track: -(track["margin"] or 0))
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
-    return Table(
+    return Table.of(
         f"{_title(row)}: {row['genre'] or UNSURE}, probability {row['probability']:.2f}{tagged}",
-        columns,
-        tuple((name_of(t), t["attention"], t["margin"], t["effect"]) for t in tracks),
-        (_HOW_TO_READ,),
+        sorted(row["tracks"], key=lambda track: -(track["margin"] or 0)),
+        ("track", "text", name_of),
+        ("attention", "share", itemgetter("attention")),
+        ("margin", "signed", itemgetter("margin")),
+        ("effect", "signed", itemgetter("effect")),
+        notes=(_HOW_TO_READ,),
     )
 
 
@@ -234,14 +224,9 @@ def _common(column: Any) -> str | None:
 
 def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:
     """What a track did for a genre."""
-    if told is None:
-        return {"attention": None, "margin": None, "effect": None}
-    return {
-        "attention": _number(told.attention[row, genre]),
-        "margin": _number(told.margins[row, genre]),
-        "effect": _number(told.effects[row, genre]),
-    }
-
-
-def _number(value: float) -> float | None:
-    return round(float(value), 4) if np.isfinite(value) else None
+    found: dict[str, float | None] = {"attention": None, "margin": None, "effect": None}
+    if told is not None:
+        arrays = told.attention, told.margins, told.effects
+        for name, value in zip(found, (float(array[row, genre]) for array in arrays), strict=True):
+            found[name] = round(value, 4) if np.isfinite(value) else None
+    return found

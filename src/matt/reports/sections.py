@@ -87,7 +87,6 @@ def data(run: Run) -> Parts:
 def configuration(run: Run) -> Parts:
     """Settings, and the versions that made the run."""
     manifest = run.manifest
-    columns = Column("setting"), Column("value")
     settings = tuple(_flat(manifest.get("settings") or {}))
     facts = {
         "made": manifest.get("created"),
@@ -101,7 +100,7 @@ def configuration(run: Run) -> Parts:
     made = tuple((name, _value(value)) for name, value in facts.items() if value is not None)
     return {
         "versions": Table("Versions and seed", (Column("what"), Column("value")), made),
-        "settings": Table("Settings", columns, settings),
+        "settings": Table("Settings", (Column("setting"), Column("value")), settings),
     }
 
 

@@ -19,7 +19,6 @@ from ..bags import group
 from ..config import SplitSettings
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
-from ..datasets.fma import loading as fma_sets
 from ..datasets.fma import loading as sets
 from ..datasets.fma.loading import load_features, load_tracks
 from ..datasets.fma.simulate import simulate
@@ -72,6 +71,10 @@ class Data:
         Why there are none, if there are none.
     logmel_notes : tuple of str
         What has to be known wherever a number of a row of CRNNs is shown.
+    read : callable
+        (feature set, faults) -> its features, see `features`.
+    logmel : callable
+        Log-mels of some or all of the tracks, if there are any.
     """
 
     key: str
@@ -87,7 +90,7 @@ class Data:
     no_logmels: str = "it has no audio, and so no log-mels"
     logmel_notes: tuple[str, ...] = ()
     read: Reader = field(repr=False)
-    read_logmel: Callable[[], FeatureStore | None] = field(default=lambda: None, repr=False)
+    logmel: Callable[[], FeatureStore | None] = field(default=lambda: None, repr=False)
 
     @cached_property
     def known(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -130,12 +133,8 @@ class Data:
             raise ConfigError(
                 f"{self.name} has no features {set_name!r}; use {', '.join(self.feature_sets)}"
             )
-        kept = tuple(f for f in faults if f == "triple_chroma" and set_name == fma_sets.ALL)
+        kept = tuple(f for f in faults if f == "triple_chroma" and set_name == sets.ALL)
         return self.read(set_name, kept)
-
-    def logmel(self) -> FeatureStore | None:
-        """Log-mels of some or all of the tracks, if there are any."""
-        return self.read_logmel()
 
     def divisions(self, seeds: int, *, folds: int = 0, seed: int = 0) -> tuple[Division, ...]:
         """Splits of the tracks: one a seed, or one a seed and fold.
@@ -152,7 +151,7 @@ class Data:
         """
         tracks = self.tracks
         if folds and self.official:
-            tracks = tracks.with_split(np.full(len(tracks), ""))
+            tracks = _unsplit(tracks)
         protocol = RepeatedSplits(
             repeats=seeds, folds=folds, imbalance=self.imbalance, keep=self.thinned
         )
@@ -163,6 +162,14 @@ FOLDER = "MATT_SHARED_DATA"
 LOGMELS = "logmel"  # folder of extracted log-mels below the folder of an FMA
 _SMALL_FILE = "fma_small_46.csv.gz"
 _TRACKS_FILE = "fma_medium_tracks.csv.gz"
+_SMALL_TABLE = {
+    "table": _SMALL_FILE,
+    "features": ["zcr_*", "spec_*", "mfcc_*"],
+    "log1p": "*_var*",
+    "genre": "genre_top",
+    "album": "artist_run",
+    "join": [{"table": _TRACKS_FILE}],
+}
 MOST_LOGMELS = 2_000  # simulated: 25 kB each
 TAIL = {"Hip-Hop": 40}
 
@@ -243,11 +250,11 @@ def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Da
             ),
         ),
         read=_columns_of(features),
-        read_logmel=logmels,
+        logmel=logmels,
     )
 
 
-def _columns_of(features: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+def _columns_of(features: FeatureStore) -> Reader:
     """Feature sets as columns of all 518."""
     names = np.array([name for name, _, _ in COLUMNS])
     values, _ = features.read(features.track_ids)
@@ -292,7 +299,7 @@ def _tree(folder: Path, imbalance: float) -> Data:
         no_logmels=f"{place} holds no log-mels; extract them with 'matt extract' (a full-size run "
         "of the rows of CRNNs needs a GPU)",
         read=read,
-        read_logmel=logmels,
+        logmel=logmels,
     )
 
 
@@ -303,19 +310,7 @@ def _small(imbalance: float) -> Data:
         raise DataError(
             f"{where}, but {_SMALL_FILE} and {_TRACKS_FILE} are needed; set it to their folder"
         )
-    read = table.read(
-        parse(
-            {
-                "table": _SMALL_FILE,
-                "features": ["zcr_*", "spec_*", "mfcc_*"],
-                "log1p": "*_var*",
-                "genre": "genre_top",
-                "album": "artist_run",
-                "join": [{"table": _TRACKS_FILE}],
-            }
-        ),
-        folder,
-    )
+    read = table.read(parse(_SMALL_TABLE), folder)
     if read.features is None:
         raise DataError(f"{_SMALL_FILE} has no features; get the file again")
     return Data(
@@ -363,7 +358,7 @@ def _unsplit(tracks: Tracks) -> Tracks:
     return tracks.with_split(np.full(len(tracks), ""))
 
 
-def _only(name: str, store: FeatureStore) -> Callable[[str, tuple[str, ...]], FeatureStore]:
+def _only(name: str, store: FeatureStore) -> Reader:
     def read(set_name: str, faults: tuple[str, ...]) -> FeatureStore:
         if set_name != name:
             raise ConfigError(f"there are no features {set_name!r}; use {name!r}")

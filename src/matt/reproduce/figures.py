@@ -149,9 +149,9 @@ def precision_recall(
         for name, (colour, marker) in zip(names, _LOOKS, strict=False):
             if name in ours:
                 _line(ax, ours[name][0], colour, marker)
-            areas = [_share(ours[name][1]) if name in ours else "-"]
+            areas = [style.share(ours[name][1]) if name in ours else "-"]
             if name in paper:
-                areas.append(_share(step_sum(*paper[name])) + "*" * (name in INVALID))
+                areas.append(style.share(step_sum(*paper[name])) + "*" * (name in INVALID))
             label = f"{style.label(name, most=24)} {' / '.join(areas)}"
             handles += ax.plot(
                 *([], []), color=colour, marker=marker, markersize=4, label=label, linewidth=1.4
@@ -189,9 +189,8 @@ def accuracy_bars(bars: Sequence[Bar]) -> Figure:
             if bar.paper is not None:
                 ax.plot(bar.paper, place, "D", color=TAIL, markersize=5, markeredgecolor="white")
         style.names(ax.yaxis, [bar.name for bar in bars], most=20)
-        ax.set_ylim(len(bars) - 0.5, -0.5)
+        style.rows(ax, len(bars))
         ax.set_xlim(0, 1)
-        ax.grid(axis="x", color=FAINT, alpha=0.25, linewidth=0.6)
         ax.set_xlabel("accuracy")
         handles = [
             ax.barh([np.nan], [np.nan], color="#9CC9E3", edgecolor=COMMON, label="ours"),
@@ -210,10 +209,6 @@ def _line(ax: Axes, curve: Curve, colour: str, marker: str, *, dotted: bool = Fa
     look |= {"marker": marker, "markersize": 3.5, "markevery": (25, 50) if dotted else 50}
     look |= {"markerfacecolor": "white", "markeredgewidth": 0.7} if dotted else {}
     ax.plot(recall[reached], precision[reached], color=colour, **look)
-
-
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.3f}".removeprefix("0")
 
 
 def no_rows(data: Data, request: Request) -> tuple[Row, ...]:

@@ -6,6 +6,7 @@ tracks of the test split; finished ones come back as predictions, and what is mi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -300,13 +301,7 @@ class Results:
             feature_set, *faults = name.split(" ")
             stores[name] = data.features(feature_set, faults)
         material = Material(tuple(divisions), stores)
-        made = make_cells(
-            rows,
-            material,
-            _facts,
-            called=_called,
-            split="split",
-        )
+        made = make_cells(rows, material, _facts, called=_called, split="split")
         n = len(rows)
         cells = {key_of(row): tuple(made[place::n]) for place, row in enumerate(rows)}
         return cls(data, protocol, material, cells)
@@ -456,9 +451,7 @@ def _guess(cell: Cell, material: Material) -> float:
     store, tracks = material.features[row.features], material.divisions[cell.split].tracks
     share = min(len(store) / len(tracks), 1.0)  # log-mels may be of some tracks only
     n_train = share * int((tracks.split == "training").sum())
-    size = 1
-    for length in store.spec.shape:
-        size *= length
+    size = math.prod(store.spec.shape)
     if isinstance(row.model, BaselineSettings):
         fixed, each = _BASELINE_SECONDS[row.model.classifier]
         power = _POWER.get(row.model.classifier, 1.0)

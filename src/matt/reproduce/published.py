@@ -20,11 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..datasets.fma.loading import PAPER
 from ..errors import DataError
-
-FEATURE_SETS = PAPER
-"""The twelve rows of table I, as `matt.datasets.fma.loading` names them."""
 
 MODELS_1 = ("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT")
 """The six columns of table I."""
@@ -129,10 +125,6 @@ AVERAGE_PRECISION_4 = {
 
 CASE_STUDY = {"MLP": 58.0, "MLP+MATT, alone": 63.69, "MLP+MATT, bags": 68.83}
 """Section IV-D, accuracy in per cent on the features "1-9"."""
-
-N_TEST = 2_573
-N_TEST_LOGMEL = 2_572
-N_TEST_BAGS = 750
 
 WHY_NOT = {
     "copied": "copied from FMA's paper, rounded; standardised features, per track",
