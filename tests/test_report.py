@@ -34,7 +34,7 @@ def page_of(text):
     columns = (Column(text), Column(f"n {text}", "int"), Column(f"{text} ", "flag"))
     table = Table(text, columns, ((text, 3, True), (text, 4, False)), (text,))
     parts = [text, table, Picture(PNG, text, text), Picture(PNG, text)]
-    return report.Page(
+    return report.ReportPage(
         title=text,
         lead=text,
         sections=[Section(text, parts), Section("second", [])],
@@ -107,7 +107,9 @@ def test_nothing_is_loaded_and_nothing_runs():
 
 def test_pictures_are_in_the_page_at_their_size():
     page = Page(
-        report.Page(title="t", sections=[Section("s", [picture("Bars.", "Two bars")])]).to_html()
+        report.ReportPage(
+            title="t", sections=[Section("s", [picture("Bars.", "Two bars")])]
+        ).to_html()
     )
     data = base64.b64decode(page.values("src")[0].split(",")[1])
     assert data == PNG
@@ -132,7 +134,7 @@ def test_numbers_stand_to_the_right_with_their_heading():
         Column("n", "int"),
     )
     table = Table("T", columns, (("Rock", False, (0.5, 0.25), 1200),))
-    page = Page(report.Page(title="t", sections=[Section("s", [table])]).to_html())
+    page = Page(report.ReportPage(title="t", sections=[Section("s", [table])]).to_html())
     looks = {
         tag: [v for t, n, v in page.attributes if (t, n) == (tag, "class")] for tag in ("th", "td")
     }
@@ -142,14 +144,16 @@ def test_numbers_stand_to_the_right_with_their_heading():
 
 
 def test_empty_lines_begin_paragraphs():
-    page = Page(report.Page(title="t", sections=[Section("s", ["one\nline\n\n \ntwo"])]).to_html())
+    page = Page(
+        report.ReportPage(title="t", sections=[Section("s", ["one\nline\n\n \ntwo"])]).to_html()
+    )
     assert page.said("p") == ["one line", "two"]
     assert "nav" not in page.elements  # one section needs no contents
 
 
 def test_written_whole_and_alike(tmp_path):
     for name in ("a.html", "b.html"):
-        report.Page(title="Björk 東京", sections=[Section("s", ["x"])]).write(tmp_path / name)
+        report.ReportPage(title="Björk 東京", sections=[Section("s", ["x"])]).write(tmp_path / name)
     first = (tmp_path / "a.html").read_bytes()
     assert first == (tmp_path / "b.html").read_bytes()
     assert Page(first.decode("utf-8")).said("h1") == ["Björk 東京"]
@@ -158,7 +162,7 @@ def test_written_whole_and_alike(tmp_path):
 
 def test_headings_of_parts_stand_under_their_section():
     page = Page(
-        report.Page(
+        report.ReportPage(
             title="t", sections=[Section("a", []), Section("b", [], 3), Section("c", [])]
         ).to_html()
     )
@@ -166,13 +170,15 @@ def test_headings_of_parts_stand_under_their_section():
     assert (page.said("h2"), page.said("h3")) == (["a", "c"], ["b"])
     assert page.said("a") == ["a", "b", "c"]
     assert "nested" in page.values("class")
-    flat = Page(report.Page(title="t", sections=[Section("a", []), Section("c", [])]).to_html())
+    flat = Page(
+        report.ReportPage(title="t", sections=[Section("a", []), Section("c", [])]).to_html()
+    )
     assert "nested" not in flat.values("class")
 
 
 def test_long_texts_get_room_before_numbers():
     table = Table("T", (Column("a"), Column("b"), Column("n", "int")), (("x" * 21, "x" * 20, 1),))
-    page = Page(report.Page(title="t", sections=[Section("s", [table])]).to_html())
+    page = Page(report.ReportPage(title="t", sections=[Section("s", [table])]).to_html())
     assert [v for t, n, v in page.attributes if (t, n) == ("td", "class")] == [
         "text long",
         "text",

@@ -24,7 +24,7 @@ from .datasets.folder import Scan, scan
 from .datasets.synthetic import write_library
 from .evaluation import plots
 from .evaluation.intervals import overlap
-from .evaluation.report import Page, Picture, Section
+from .evaluation.report import Picture, ReportPage, Section
 from .evaluation.scores import Scores, majority, score
 from .evaluation.summaries import MAJORITY, files_table, split_table
 from .evaluation.tables import Table
@@ -336,4 +336,6 @@ def write_page(
         Section("Which tracks decided", [*pictures, *(decided_table(r) for r in albums.values())]),
     ]
     title = "matt: the demonstration"
-    Page(title=title, lead=LEAD, sections=sections, footer=made(run.manifest)).write(run.report)
+    ReportPage(title=title, lead=LEAD, sections=sections, footer=made(run.manifest)).write(
+        run.report
+    )

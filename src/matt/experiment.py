@@ -16,7 +16,7 @@ from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
 from .evaluation import plots
-from .evaluation.report import Page, Picture, Section
+from .evaluation.report import Picture, ReportPage, Section
 from .evaluation.scores import score
 from .evaluation.summaries import files_table
 from .evaluation.tables import capital
@@ -166,7 +166,7 @@ def run(
     untestable = splits.untestable(tracks)
     pictures = draw(out, predictions, model.history, model=main.name)
     told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
-    page = Page(
+    page = ReportPage(
         title=title,
         lead="\n\n".join(told),
         warnings=fault_texts(faults, red=True),

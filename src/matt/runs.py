@@ -153,9 +153,9 @@ class Run:
         self.manifest.update(facts)
         write_json(self.path / "run.json", self.manifest)
 
-    def finish(self, **facts: Any) -> None:
-        """Mark the run as complete; its checkpoints have served and are removed."""
-        self.write(status="finished", **facts)
+    def finish(self, *, failed: bool = False, **facts: Any) -> None:
+        """Mark the run as complete, or as partial; checkpoints have served and are removed."""
+        self.write(status="partial" if failed else "finished", **facts)
         shutil.rmtree(self.path / _CHECKPOINTS, ignore_errors=True)
 
     @property

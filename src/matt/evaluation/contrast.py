@@ -101,17 +101,13 @@ def contrast(
 
 
 def contrast_table(
-    standings: Sequence[Standing],
-    *,
-    title: str = "Test split, ranked by macro-F1",
-    remarks: Mapping[str, str] | None = None,
+    standings: Sequence[Standing], *, remarks: Mapping[str, str] | None = None
 ) -> Table:
     """One row a model, the best first.
 
     Parameters
     ----------
     standings : sequence of Standing
-    title : str
     remarks : mapping of str to str, optional
         What is to be said of a model in a column of its own, e.g. that it is partial.
     """
@@ -119,7 +115,7 @@ def contrast_table(
     told = remarks or {}
     remark: ColumnOf[Standing] = ("remark", "text", lambda row: told.get(row.name, ""))
     return Table.of(
-        title,
+        "Test split, ranked by macro-F1",
         standings,
         ("rank", "int", attrgetter("rank")),
         ("model", "text", attrgetter("name")),
@@ -129,9 +125,7 @@ def contrast_table(
     )
 
 
-def difference_table(
-    standings: Sequence[Standing], *, baseline: str, title: str = "Differences to the baseline"
-) -> Table:
+def difference_table(standings: Sequence[Standing], *, baseline: str) -> Table:
     """One row a model: the interval of each difference to the baseline, and its p value.
 
     Parameters
@@ -139,7 +133,6 @@ def difference_table(
     standings : sequence of Standing
     baseline : str
         Name of the one without differences.
-    title : str
     """
     found = [(row, row.difference) for row in standings if row.difference is not None]
     adjusted = holm({row.name: row.p["macro_f1"] for row, _ in found})
@@ -159,7 +152,7 @@ def difference_table(
         "two-sided. Holm: p of macro-F1, corrected for the number of rows."
     )
     return Table.of(
-        title,
+        "Differences to the baseline",
         found,
         ("model", "text", lambda row: row[0].name),
         *columns_of(_SHOWN[0]),

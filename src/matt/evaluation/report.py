@@ -89,7 +89,7 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
+class ReportPage:
     """Everything that a page says, as HTML or as Markdown.
 
     Attributes

@@ -296,21 +296,18 @@ def detail_table(rows: Iterable[tuple[str, Scores]], *, title: str = "More metri
     )
 
 
-def size_table(
-    rows: Sequence[tuple[str, Mapping[str, Scores]]], *, title: str = "By size of the bag"
-) -> Table:
+def size_table(rows: Sequence[tuple[str, Mapping[str, Scores]]]) -> Table:
     """Scores of bags of one size after the other, each of all models.
 
     Parameters
     ----------
     rows : sequence of (str, dict of str to Scores)
         Name of a model, and what `matt.evaluation.scores.by_size` gave.
-    title : str
     """
     every = [scores for _, sizes in rows for scores in sizes.values()]
     names = dict.fromkeys(size for _, sizes in rows for size in sizes)
     return Table.of(
-        title,
+        "By size of the bag",
         [(size, name, sizes[size]) for size in names for name, sizes in rows if size in sizes],
         ("tracks in the bag", "text", lambda row: row[0]),
         ("model", "text", lambda row: row[1]),
@@ -320,24 +317,16 @@ def size_table(
     )
 
 
-def shot_table(
-    rows: Sequence[tuple[str, Sequence[ShotScores]]],
-    *,
-    title: str = "By training tracks of the genre",
-    confidence: float = 0.95,
-) -> Table:
+def shot_table(rows: Sequence[tuple[str, Sequence[ShotScores]]]) -> Table:
     """Scores of genres with many, some and few training tracks, each of all models.
 
     Parameters
     ----------
     rows : sequence of (str, sequence of ShotScores)
         Name of a model, and what `matt.evaluation.scores.by_shot` gave.
-    title : str
-    confidence : float
-        Of the intervals, where there are any.
     """
     ends: ColumnOf[tuple[str, ShotScores]] = (
-        f"{100 * confidence:g} % of mean recall",
+        "95 % of mean recall",
         "interval",
         lambda row: row[1].intervals.get("recall"),
     )
@@ -350,7 +339,7 @@ def shot_table(
     )
     paper = "The last two are the tails of the paper, counted in training tracks."
     return Table.of(
-        title,
+        "By training tracks of the genre",
         [(name, shots[place]) for place in range(len(SHOTS)) for name, shots in rows],
         ("genres", "text", lambda row: row[1].name.replace("_", " ")),
         ("training tracks", "text", _of("rule")),
@@ -366,13 +355,12 @@ def shot_table(
     )
 
 
-def pair_table(scores: Scores, *, title: str = "Most-confused pairs", most: int = 15) -> Table:
+def pair_table(scores: Scores, *, most: int = 15) -> Table:
     """Which genre was most often taken for which other.
 
     Parameters
     ----------
     scores : Scores
-    title : str
     most : int
         Pairs that are shown, those with the most items.
     """
@@ -390,7 +378,7 @@ def pair_table(scores: Scores, *, title: str = "Most-confused pairs", most: int 
         told = f"{sum(n for *_, n in pairs):,} of {int(wrong.sum()):,} mistakes"
         note = f"{told} among {scores.n:,} items (unit: {scores.unit})."
     return Table.of(
-        title,
+        "Most-confused pairs",
         pairs,
         ("true", "text", lambda pair: pair[0].genre),
         ("taken for", "text", lambda pair: pair[1].genre),

@@ -414,10 +414,7 @@ def compare(
     study = Study(run, ranking, table, report.failures, tuple(standings))
     _write(study, reference)
     told = [{"cell": f.cell.name, "reason": f.reason} for f in report.failures]
-    if told:
-        run.write(status="partial", failures=told)
-    else:
-        run.finish(failures=[])
+    run.finish(failed=bool(told), failures=told)
     return study
 
 

@@ -29,6 +29,7 @@ _NAMES = (
     *("artist", "album", "title", "path", "n_tracks"),
     *("tagged", "genre", "probability", "unsure"),
 )
+LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
 
@@ -158,15 +159,13 @@ def decided_table(row: Mapping[str, Any]) -> Table:
     )
 
 
-def telling_bags(predictions: Predictions, *, min_tracks: int = 3) -> dict[str, int]:
+def telling_bags(predictions: Predictions) -> dict[str, int]:
     """Bags worth a look, by what they are an example of; a kind that does not occur is left out.
 
     Parameters
     ----------
     predictions : Predictions
         Single-label.
-    min_tracks : int
-        Smaller bags have little to show.
 
     Returns
     -------
@@ -174,7 +173,7 @@ def telling_bags(predictions: Predictions, *, min_tracks: int = 3) -> dict[str, 
         The surest right bag, the right one of the rarest genre, and the least sure mistaken one.
     """
     best, sure = predictions.best, predictions.probabilities.max(axis=1)
-    large = predictions.bags.known & (predictions.bags.sizes >= min_tracks)
+    large = predictions.bags.known & (predictions.bags.sizes >= LEAST)
     right = large & (best == predictions.labels)
     rarity = sure - predictions.train_counts[predictions.labels]  # counts differ by 1 or more
     found: dict[str, int] = {}

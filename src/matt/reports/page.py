@@ -18,7 +18,7 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..evaluation.contrast import Standing, contrast, contrast_table, difference_table
 from ..evaluation.intervals import ROUNDS
 from ..evaluation.plots import MOST
-from ..evaluation.report import Page, Picture, Section
+from ..evaluation.report import Picture, ReportPage, Section
 from ..evaluation.scores import majority, score
 from ..evaluation.style import cut
 from ..evaluation.summaries import MAJORITY, pair_table, with_protocol
@@ -329,7 +329,7 @@ def write(report: Report, out: Path) -> list[Path]:
             elif isinstance(part, Picture):
                 files[id(part)] = f"plots/{before}{key}.png"
                 write_bytes(out / files[id(part)], part.png)
-    page = Page(
+    page = ReportPage(
         title=report.title,
         lead=report.lead,
         sections=list(report.sections()),

@@ -22,13 +22,13 @@ from ..datasets.describe import describe
 from ..errors import MattError
 from ..evaluation import distribution, plots
 from ..evaluation.items import Items, items_of
-from ..evaluation.metrics import precision_recall, reliability, tail
+from ..evaluation.metrics import micro_curve, precision_recall, reliability, tail
 from ..evaluation.report import Picture
 from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
 from ..evaluation.tables import Column, Table, capital
-from ..library.albums import album_rows, decided_table, name_of, telling_bags
+from ..library.albums import LEAST, album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions
 from ..runs import Run
 
@@ -144,7 +144,6 @@ def _sentence(text: Any) -> str:
     return f"{capital(str(text))}."
 
 
-MIN_TRACKS = 3  # smaller bags have little to show
 LISTED = 12  # tracks of one album in a table
 NONE = (
     "No album is shown: there is none of three tracks or more whose genre is known, or the model "
@@ -203,7 +202,7 @@ _KINDS = {
 def _surest_mistake(predictions: Predictions, seen: list[int]) -> int | None:
     """Bag that was wrong with the most confidence."""
     bags, sure = predictions.bags, predictions.probabilities.max(axis=1)
-    wrong = bags.known & (bags.sizes >= MIN_TRACKS) & (predictions.best != predictions.labels)
+    wrong = bags.known & (bags.sizes >= LEAST) & (predictions.best != predictions.labels)
     wrong[seen] = False
     return int(np.where(wrong, sure, -1).argmax()) if wrong.any() else None
 
@@ -251,13 +250,9 @@ def curve_pictures(items: Mapping[str, Items]) -> dict[str, Picture]:
     if not ranked:
         return {}
     first = next(iter(ranked.values()))
-    micro = {
-        name: precision_recall(some.values.ravel(), some.truth.ravel())
-        for name, some in ranked.items()
-    }
-    figure = plots.micro_curves(
-        micro, chance=float(first.truth.mean()), unit=first.unit, n=len(first)
-    )
+    micro = {name: micro_curve(some.values, some.truth) for name, some in ranked.items()}
+    chance = float(first.truth.mean())
+    figure = plots.micro_curves(micro, chance=chance, unit=first.unit, n=len(first))
     rare, n = tail(first.train_counts), first.truth.sum(axis=0)
     order = np.argsort(-first.train_counts, kind="stable")
     panels = [

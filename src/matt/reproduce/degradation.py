@@ -249,26 +249,24 @@ def degradation_table(made: Sequence[Damaged], *, notes: Sequence[str] = ()) -> 
 _Line = tuple[Condition | None, Damaged, Repeated | None]
 
 
-def degradation_picture(made: Sequence[Damaged], kind: str, metric: str = "accuracy") -> Figure:
-    """Scores of each model under one kind of damage, from whole bags on.
+def degradation_picture(made: Sequence[Damaged], kind: str) -> Figure:
+    """Accuracy of each model under one kind of damage, from whole bags on.
 
     Parameters
     ----------
     made : sequence of Damaged
     kind : {"cut", "missing", "wrong"}
-    metric : str
-        One of `METRICS`.
     """
     label, layout = _KINDS[kind]
     some = [condition for condition in CONDITIONS if condition.kind == kind]
     ticks = [layout.format(condition.level) for condition in some]
     lines = {}
     for curve in made:
-        means = [mean(curve.parts[condition], metric) for condition in some]
-        whole = mean(curve.whole, metric)
+        means = [mean(curve.parts[condition], "accuracy") for condition in some]
+        whole = mean(curve.whole, "accuracy")
         lines[curve.model] = [*means, whole] if kind == "cut" else [whole, *means]
     ticks = [*ticks, "all"] if kind == "cut" else ["0 %", *ticks]
-    return along(lines, ticks, label=label, score=HEADINGS[metric])
+    return along(lines, ticks, label=label, score="accuracy")
 
 
 def _named(condition: Condition | None) -> str:

@@ -42,15 +42,8 @@ TABLE_1: dict[str, tuple[float, ...]] = {
 """Accuracy on the test split in per cent, by feature set, in the order of `MODELS_1`."""
 
 MODELS_2 = (
-    "LR",
-    "KNN",
-    "SVM",
-    "MLP",
-    "MLP+MATT",
-    "CRNN",
-    "CRNN+MATT",
-    "CRNN-TF",
-    "CRNN-TF+MATT",
+    *("LR", "KNN", "SVM", "MLP", "MLP+MATT"),
+    *("CRNN", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MATT"),
 )
 """The nine rows of table II."""
 
@@ -74,28 +67,28 @@ class TopK:
     notebook: tuple[float, ...]
 
 
-TABLE_2: dict[str, TopK] = {
-    "LR": TopK((None, 7.06, 25.29, None, 6.38, 22.87), (1.76, 7.06, 25.29, 1.60, 6.38, 22.87)),
-    "KNN": TopK(
-        (17.06, 25.88, 45.29, 15.43, 23.94, 41.49), (17.06, 25.88, 45.29, 15.43, 23.94, 41.49)
-    ),
-    "SVM": TopK(
-        (11.76, 19.41, 44.71, 10.64, 17.55, 40.42), (11.76, 19.41, 44.71, 10.64, 17.55, 40.43)
-    ),
-    "MLP": TopK((None, 10.59, 28.23, None, 10.11, 27.13), (2.94, 10.59, 28.24, 2.66, 10.11, 27.13)),
-    "MLP+MATT": TopK(
-        (28.24, 44.71, 47.06, 26.60, 41.49, 44.15), (28.24, 44.71, 47.06, 26.60, 41.49, 44.15)
-    ),
-    "CRNN": TopK(
-        (9.41, 13.53, 34.71, 8.51, 12.23, 38.83), (9.41, 13.53, 34.71, 8.51, 12.23, 38.83)
-    ),
-    "CRNN+MATT": TopK(
-        (54.12, 55.88, 57.65, 49.47, 51.60, 61.70), (54.12, 55.88, 57.65, 49.47, 51.60, 61.70)
-    ),
-    "CRNN-TF": TopK((None, 9.41, 20.59, None, 8.51, 18.62), (2.35, 9.41, 20.59, 2.13, 8.51, 18.62)),
-    "CRNN-TF+MATT": TopK(
-        (54.12, 63.53, 65.29, 59.04, 61.17, 71.21), (54.12, 63.53, 65.29, 49.47, 59.04, 61.17)
-    ),
+_NOTEBOOK_2 = {
+    "LR": (1.76, 7.06, 25.29, 1.60, 6.38, 22.87),
+    "KNN": (17.06, 25.88, 45.29, 15.43, 23.94, 41.49),
+    "SVM": (11.76, 19.41, 44.71, 10.64, 17.55, 40.43),
+    "MLP": (2.94, 10.59, 28.24, 2.66, 10.11, 27.13),
+    "MLP+MATT": (28.24, 44.71, 47.06, 26.60, 41.49, 44.15),
+    "CRNN": (9.41, 13.53, 34.71, 8.51, 12.23, 38.83),
+    "CRNN+MATT": (54.12, 55.88, 57.65, 49.47, 51.60, 61.70),
+    "CRNN-TF": (2.35, 9.41, 20.59, 2.13, 8.51, 18.62),
+    "CRNN-TF+MATT": (54.12, 63.53, 65.29, 49.47, 59.04, 61.17),
+}
+# Where the paper prints another number than its notebook, besides "<5", by model and place.
+_PRINTED_2 = {
+    **{("SVM", 5): 40.42, ("MLP", 2): 28.23},
+    **{("CRNN-TF+MATT", 3): 59.04, ("CRNN-TF+MATT", 4): 61.17, ("CRNN-TF+MATT", 5): 71.21},
+}
+TABLE_2 = {
+    model: TopK(
+        tuple(None if v < 5 else _PRINTED_2.get((model, i), v) for i, v in enumerate(values)),
+        values,
+    )
+    for model, values in _NOTEBOOK_2.items()
 }
 """Top-K accuracy on few-shot test tracks: 170 and 188 of them, by a typed-in list of genres."""
 

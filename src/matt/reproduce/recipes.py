@@ -66,33 +66,30 @@ class Earlier:
 
     Attributes
     ----------
-    accuracy, macro_f1 : float
-    accuracy_sd, macro_f1_sd : float, or None
-        Over splits.
+    accuracy, macro_f1 : (float, float)
+        Mean over splits, and standard deviation; NaN where it was not told.
     difference : (float, float), or None
         Of macro-F1, and half the width of its 95 % interval.
     more : float
         Mean recall of the three rarest genres, or of the tail.
     """
 
-    accuracy: float
-    macro_f1: float
-    accuracy_sd: float | None = None
-    macro_f1_sd: float | None = None
+    accuracy: tuple[float, float]
+    macro_f1: tuple[float, float]
     difference: tuple[float, float] | None = None
     more: float | None = None
 
 
 def _balanced(accuracy: float, f1: float, difference: float, half: float) -> Earlier:
-    return Earlier(accuracy, f1, difference=(difference, half))
+    return Earlier((accuracy, math.nan), (f1, math.nan), difference=(difference, half))
 
 
 def _tailed(accuracy: float, f1: float, few: float, difference: float, half: float) -> Earlier:
-    return Earlier(accuracy, f1, difference=(difference, half), more=few)
+    return replace(_balanced(accuracy, f1, difference, half), more=few)
 
 
 def _mfcc(accuracy: float, sd: float, f1: float, f1_sd: float, tail: float) -> Earlier:
-    return Earlier(accuracy, f1, sd, f1_sd, more=tail)
+    return Earlier((accuracy, sd), (f1, f1_sd), more=tail)
 
 
 def _by_row(rows: Sequence[Row], *found: Earlier) -> dict[str, Earlier]:
@@ -185,8 +182,11 @@ def make(results: Results, bench: Bench, folder: Path) -> Made:
     def paired(row: str) -> MeanScore:
         return mean(difference(by_row[row], by_row[against]), "macro_f1")
 
-    def earlier(cell: Callable[[Earlier], Cell]) -> Callable[[str], Cell]:
-        return lambda row: cell(before[row]) if row in before else None
+    def earlier(name: str) -> Callable[[str], Cell]:
+        return lambda row: getattr(before.get(row), name, None)
+
+    def other(cell: Callable[[str], Cell]) -> Callable[[str], Cell]:
+        return lambda row: None if row == against else cell(row)
 
     def verdict(row: str) -> str:
         if row not in before:
@@ -204,28 +204,12 @@ def make(results: Results, bench: Bench, folder: Path) -> Made:
         ("macro-F1", "mean and sd", value("macro_f1")),
         ("average precision", "mean and sd", value("micro_ap")),
         (few, "mean and sd", value("tail_recall")),
-        (
-            "difference of macro-F1",
-            "difference",
-            lambda row: None if row == against else paired(row).difference,
-        ),
+        ("difference of macro-F1", "difference", other(lambda row: paired(row).difference)),
         ("splits", "text", lambda row: runs_of(results, name, row)),
-        (
-            "before: accuracy",
-            "mean and sd",
-            earlier(lambda found: (found.accuracy, found.accuracy_sd or math.nan)),
-        ),
-        (
-            "before: macro-F1",
-            "mean and sd",
-            earlier(lambda found: (found.macro_f1, found.macro_f1_sd or math.nan)),
-        ),
-        (f"before: {few}", "share", earlier(lambda found: found.more)),
-        (
-            "before: difference",
-            "difference",
-            lambda row: None if row == against or row not in before else before[row].difference,
-        ),
+        ("before: accuracy", "mean and sd", earlier("accuracy")),
+        ("before: macro-F1", "mean and sd", earlier("macro_f1")),
+        (f"before: {few}", "share", earlier("more")),
+        ("before: difference", "difference", other(earlier("difference"))),
         ("verdict", "text", verdict),
         notes=notes,
     )
@@ -256,18 +240,16 @@ def _verdict(
         apart, before = paired.value - found.difference[0], wider * found.difference[1]
         mine = paired.half_width
     else:
-        apart, mine = f1.value - found.macro_f1, f1.half_width
-        before = mine
-        if found.macro_f1_sd is not None:
+        (earlier, sd), mine = found.macro_f1, f1.half_width
+        apart, before = f1.value - earlier, mine
+        if not math.isnan(sd):
             from scipy.stats import t
 
-            before = wider * float(t.ppf(0.975, n - 1)) * found.macro_f1_sd / math.sqrt(n)
+            before = wider * float(t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
     most = math.hypot(mine, before)
-    return (
-        f"agrees: {apart:+.3f}, within {most:.3f}"
-        if abs(apart) <= most
-        else (f"differs: {apart:+.3f}, more than {most:.3f}")
-    )
+    if abs(apart) <= most:
+        return f"agrees: {apart:+.3f}, within {most:.3f}"
+    return f"differs: {apart:+.3f}, more than {most:.3f}"
 
 
 def _verdict_notes(data: Data) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..comparison import Row, data_digest
 from ..errors import ConfigError, DataError, did_you_mean, first_few
-from ..evaluation.report import Page, Picture, Section
+from ..evaluation.report import Picture, ReportPage, Section
 from ..faults import PROTOCOLS, fault_texts
 from ..files import write_json, write_text
 from ..processes import Progress
@@ -236,10 +236,7 @@ def reproduce(
     )
     write_page(done, folder)
     run.save_scores(done.to_json())
-    if failures:
-        run.write(status="partial", failures=list(failures))
-    else:
-        run.finish(failures=[])
+    run.finish(failed=bool(failures), failures=list(failures))
     return done
 
 
@@ -340,7 +337,7 @@ def write_page(done: Reproduction, folder: Path) -> None:
     warnings += fault_texts(PROTOCOLS[protocol], red=True)
     if done.failures:
         warnings.append(f"PARTIAL: {len(done.failures)} cells failed, see the end of the page.")
-    page = Page(
+    page = ReportPage(
         title=f"MATT, reproduced: {data.name}",
         lead=f"{LEAD}\n\nData: {data.name}. Protocol: {protocol}. {' '.join(data.notes)}",
         sections=_sections(done),
