@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from ..evaluation.tables import Column, Table
 from .console import Output, command
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from ..tracks import Tracks
 
 Pictures = Annotated[
-    Path | None, typer.Option(help="Folder for tables, JSON and pictures.", show_default=False)
+    Path | None, Option(help="Folder for tables, JSON and pictures.", show_default=False)
 ]
 Tail = Annotated[
     int | None,
-    typer.Option(
+    Option(
         help="A genre with fewer training tracks is rare; by default 100, or the rarest third.",
         min=1,
     ),
@@ -35,13 +35,12 @@ _SHOWN = 20  # rows of a list on a terminal; --json holds all
 def audit(
     output: Output,
     source: SourcePath,
-    by: Annotated[str, typer.Option(help="What a bag is: album, track or a column.")] = "album",
+    by: Annotated[str, Option(help="What a bag is: album, track or a column.")] = "album",
     hash_audio: Annotated[
-        bool, typer.Option("--hash", help="Read every audio file to find exact copies.")
+        bool, Option("--hash", help="Read every audio file to find exact copies.")
     ] = False,
     threshold: Annotated[
-        float | None,
-        typer.Option(help="Distance of near-duplicates; by default 0.2 or less.", min=0.0),
+        float | None, Option(help="Distance of near-duplicates; by default 0.2 or less.", min=0.0)
     ] = None,
     store: Store = None,
 ) -> None:
@@ -159,12 +158,7 @@ def _more(n: int) -> Iterator[str]:
 
 
 @command
-def describe(
-    output: Output,
-    source: SourcePath,
-    out: Pictures = None,
-    tail: Tail = None,
-) -> None:
+def describe(output: Output, source: SourcePath, out: Pictures = None, tail: Tail = None) -> None:
     """Show the long tail, sizes and purity of bags, and what is missing.
 
     Example: [bold]matt describe tracks.toml --out pictures[/bold]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from ..errors import ConfigError
 from .console import Output, clock, command
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..processes import Progress
     from .console import Bars
 
-Jobs = Annotated[int, typer.Option(help="Cells at once, a process each.", min=1)]
+Jobs = Annotated[int, Option(help="Cells at once, a process each.", min=1)]
 
 
 @command
@@ -40,7 +40,7 @@ def compare(
     output: Output,
     paths: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             metavar="PATHS",
             help="Run folders and files of predictions, on the same test tracks. With --grid: a "
             "folder of tagged music, the TOML of a table, or tracks.parquet.",
@@ -48,42 +48,40 @@ def compare(
         ),
     ],
     grid: Annotated[
-        Path | None,
-        typer.Option(help="Settings with a section \\[grid]: every combination is fitted."),
+        Path | None, Option(help="Settings with a section \\[grid]: every combination is fitted.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write: of the grid, or for a report.")
+        Path | None, Option(help="Folder to write: of the grid, or for a report.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Of runs: the one that others are compared with; by default the first."),
+        Option(help="Of runs: the one that others are compared with; by default the first."),
     ] = None,
     unit: Annotated[
-        str, typer.Option(help="Of runs: track_of_bag (track by track), bag or track.")
+        str, Option(help="Of runs: track_of_bag (track by track), bag or track.")
     ] = "track_of_bag",
-    controls: Annotated[bool, typer.Option(help="Of runs: rank their controls, too.")] = True,
+    controls: Annotated[bool, Option(help="Of runs: rank their controls, too.")] = True,
     tracks: TracksOf = None,
     link: Link = None,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
     override: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change one setting of all cells, e.g. --set training.epochs=9"),
+        Option("--set", help="Change one setting of all cells, e.g. --set training.epochs=9"),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Artist-disjoint splits, or foldings.", min=1)] = 5,
+    repeats: Annotated[int, Option(help="Artist-disjoint splits, or foldings.", min=1)] = 5,
     folds: Annotated[
-        int, typer.Option(help="Each repeat is a cross-validation of so many folds; 0: none.")
+        int, Option(help="Each repeat is a cross-validation of so many folds; 0: none.")
     ] = 0,
     imbalance: Annotated[
-        float, typer.Option(help="Cut training to a tail of 1 to so many; 1: leave it.", min=1)
+        float, Option(help="Cut training to a tail of 1 to so many; 1: leave it.", min=1)
     ] = 1.0,
     keep: Annotated[
-        list[str] | None,
-        typer.Option(help="Cut training tracks of a genre, e.g. --keep Hip-Hop=40."),
+        list[str] | None, Option(help="Cut training tracks of a genre, e.g. --keep Hip-Hop=40.")
     ] = None,
     jobs: Jobs = 1,
     test: Annotated[
-        bool, typer.Option("--test", help="Show scores of test, too. They rank nothing.")
+        bool, Option("--test", help="Show scores of test, too. They rank nothing.")
     ] = False,
     *,
     how: Extraction,

@@ -35,6 +35,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.text import Text
+from typer import Option
 
 from ..errors import DataError, MattError
 from ..evaluation.tables import plain
@@ -196,10 +197,8 @@ def _options(group: Any) -> list[inspect.Parameter]:
 class _How:
     """Options of every command."""
 
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no warnings.")] = (
-        False
-    )
+    json: Annotated[bool, Option("--json", help="Print one JSON document.")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress and no warnings.")] = False
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Option
 
 from .console import Output, command
 from .sources import (
@@ -37,21 +37,20 @@ class Computing:
     """Options of a feature: how audio is cut, and what is computed of it."""
 
     policy: Annotated[
-        str | None, typer.Option(help="Segments: first, middle or all.", show_default="by feature")
+        str | None, Option(help="Segments: first, middle or all.", show_default="by feature")
     ] = None
     duration: Annotated[
-        float | None, typer.Option(help="Seconds of a segment.", show_default="by feature")
+        float | None, Option(help="Seconds of a segment.", show_default="by feature")
     ] = None
-    hop: Annotated[float | None, typer.Option(help="Seconds from segment to segment.")] = None
+    hop: Annotated[float | None, Option(help="Seconds from segment to segment.")] = None
     short: Annotated[
-        str | None, typer.Option(help="Shorter audio: keep (summary only), pad or tile.")
+        str | None, Option(help="Shorter audio: keep (summary only), pad or tile.")
     ] = None
     precision: Annotated[
-        str | None, typer.Option(help="exact, or fast: spectra in single precision.")
+        str | None, Option(help="exact, or fast: spectra in single precision.")
     ] = None
     frequencies: Annotated[
-        str | None,
-        typer.Option(help="Of a summary: fma, as in FMA's columns, or true hertz."),
+        str | None, Option(help="Of a summary: fma, as in FMA's columns, or true hertz.")
     ] = None
 
 
@@ -61,7 +60,7 @@ def extract(
     folder: Folder,
     kinds: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--features",
             help="summary (518 columns), logmel, mfcc, chroma or contrast; again for another "
             "one from the same decode.",
@@ -75,12 +74,12 @@ def extract(
     retry_failed: Retry = False,
     workers: Workers = None,
     nice: Annotated[
-        int, typer.Option(help="Priority of the processes: 19 yields to all else.", min=0, max=19)
+        int, Option(help="Priority of the processes: 19 yields to all else.", min=0, max=19)
     ] = 0,
     timeout: Annotated[
-        float, typer.Option(help="Seconds without a finished segment until a file fails.")
+        float, Option(help="Seconds without a finished segment until a file fails.")
     ] = 120,
-    memory: Annotated[int, typer.Option(help="MiB that one file may need.")] = 4096,
+    memory: Annotated[int, Option(help="MiB that one file may need.")] = 4096,
     scheduler: Scheduler = None,
 ) -> None:
     """Compute features of every track, once; interrupted, the same command goes on.

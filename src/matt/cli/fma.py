@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer import Argument, Option
 
 from ..evaluation.tables import Column, Table
 from .audit import Pictures, Tail, show_description
@@ -24,17 +25,15 @@ app = typer.Typer(
 
 Root = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         metavar="DIR",
         help="Folder that holds fma_metadata, fma_medium and so on.",
         show_default=False,
     ),
 ]
 
-Directory = Annotated[
-    Path, typer.Argument(help="Folder that holds fma_metadata.", show_default=False)
-]
-Subset = Annotated[str, typer.Option(help="small, medium, large or full.")]
+Directory = Annotated[Path, Argument(help="Folder that holds fma_metadata.", show_default=False)]
+Subset = Annotated[str, Option(help="small, medium, large or full.")]
 
 
 @app.command()
@@ -43,23 +42,19 @@ def fetch(
     output: Output,
     name: Annotated[
         str,
-        typer.Argument(
+        Argument(
             metavar="ARCHIVE",
             help="metadata (342 MiB), small (7.2 GiB), medium (22 GiB), large (93 GiB), "
             "full (879 GiB).",
         ),
     ] = "metadata",
-    to: Annotated[Path, typer.Option(help="Folder for the archive and what it holds.")] = Path(
-        "fma"
-    ),
+    to: Annotated[Path, Option(help="Folder for the archive and what it holds.")] = Path("fma"),
     url: Annotated[
-        str, typer.Option(help="Mirror: the folder of the archives, or an address ending in .zip.")
+        str, Option(help="Mirror: the folder of the archives, or an address ending in .zip.")
     ] = "",
-    sha1: Annotated[
-        str, typer.Option(help="Sum to expect, if a mirror packed the files anew.")
-    ] = "",
-    unpack: Annotated[bool, typer.Option(help="Unpack the archive.")] = True,
-    keep: Annotated[bool, typer.Option(help="Keep the archive after unpacking.")] = True,
+    sha1: Annotated[str, Option(help="Sum to expect, if a mirror packed the files anew.")] = "",
+    unpack: Annotated[bool, Option(help="Unpack the archive.")] = True,
+    keep: Annotated[bool, Option(help="Keep the archive after unpacking.")] = True,
 ) -> None:
     """Download one of FMA's archives, check its sum, unpack it.
 
@@ -103,7 +98,7 @@ def verify(
     output: Output,
     directory: Root,
     workers: Annotated[
-        int | None, typer.Option(help="Files read at once; by default one a core.", min=1)
+        int | None, Option(help="Files read at once; by default one a core.", min=1)
     ] = None,
 ) -> None:
     """Compare every file with the sums that came with it, and archives with the published ones.
@@ -114,11 +109,7 @@ def verify(
     from ..datasets.fma.checking import listed_folders
 
     with output.progress() as bars:
-        verdicts = fma.verify(
-            directory,
-            workers=workers,
-            progress=bars.counting("verifying"),
-        )
+        verdicts = fma.verify(directory, workers=workers, progress=bars.counting("verifying"))
     bad = [verdict for verdict in verdicts if verdict.verdict != "ok"]
     counts = {"files": len(verdicts), "ok": len(verdicts) - len(bad)}
     for kind in ("differs", "missing", "unreadable"):
@@ -136,7 +127,7 @@ def verify(
 def index(
     output: Output,
     directory: Root,
-    force: Annotated[bool, typer.Option("--force", help="Even if nothing has changed.")] = False,
+    force: Annotated[bool, Option("--force", help="Even if nothing has changed.")] = False,
 ) -> None:
     """Read FMA's tables once, so that tracks and features load in a moment.
 
@@ -148,17 +139,13 @@ def index(
     with output.progress() as bars:
         show = bars.counting("reading tables")
         made = fma.index(
-            directory,
-            force=force,
-            progress=lambda step, done, total: show(done, total, step),
+            directory, force=force, progress=lambda step, done, total: show(done, total, step)
         )
     # The ids of a simulated FMA are nobody's, so no fault is known of them.
     everything = fma.load_tracks(made.root, "full", columns=())
     faults = () if made.simulated else fma.count_faults(everything)
     counts = Table(
-        _title("Tracks", made),
-        (Column("what"), Column("n", "int")),
-        tuple(made.counts.items()),
+        _title("Tracks", made), (Column("what"), Column("n", "int")), tuple(made.counts.items())
     )
     numbers = ("n", "training", "validation", "test")
     known = Table(
@@ -239,18 +226,16 @@ def describe(
 def export(
     output: Output,
     directory: Directory,
-    to: Annotated[Path, typer.Option("--to", help="Folder to write.", show_default=False)],
+    to: Annotated[Path, Option("--to", help="Folder to write.", show_default=False)],
     subset: Subset = "medium",
     by_genre: Annotated[
-        bool, typer.Option("--by-genre", help="Also a folder of audio for each genre.")
+        bool, Option("--by-genre", help="Also a folder of audio for each genre.")
     ] = False,
-    copy: Annotated[bool, typer.Option("--copy", help="Copies of the audio, not links.")] = False,
+    copy: Annotated[bool, Option("--copy", help="Copies of the audio, not links.")] = False,
     audio: Annotated[
-        Path | None, typer.Option(help="Folder of the clips, if elsewhere.", show_default=False)
+        Path | None, Option(help="Folder of the clips, if elsewhere.", show_default=False)
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would be done.")
-    ] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be done.")] = False,
 ) -> None:
     """Write one tidy row a track as CSV and Parquet, and folders of genres.
 
@@ -264,11 +249,7 @@ def export(
     how = ("copy" if copy else "link") if by_genre else "none"
     with output.progress() as bars:
         done = export_by_genre(
-            tracks,
-            to,
-            audio=how,
-            dry_run=dry_run,
-            progress=bars.counting("files"),
+            tracks, to, audio=how, dry_run=dry_run, progress=bars.counting("files")
         )
     would = "Would write" if dry_run else "Written"
     output.say(f"{would}: {', '.join(str(table) for table in done.tables)}")
@@ -278,10 +259,7 @@ def export(
             f"{would}: {len(done.entries)} {kind} in {len(done.folders)} folders of genres; "
             f"{len(done.present)} were there already"
         )
-    for entries, what in (
-        (done.missing, "are missing"),
-        (done.taken, "found their place taken"),
-    ):
+    for entries, what in ((done.missing, "are missing"), (done.taken, "found their place taken")):
         lines = [f"{entry.source} -> {entry.target}" for entry in entries]
         tell_list(lines, output, f"audio files {what}")
     output.document(
@@ -302,19 +280,17 @@ def export(
 @command
 def simulate(
     output: Output,
-    directory: Annotated[Path, typer.Argument(help="New folder to write.", show_default=False)],
-    tracks: Annotated[
-        int, typer.Option(help="50 to 106574; up to 25000 all are in medium.")
-    ] = 25_000,
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.", min=0)] = 0,
-    features: Annotated[str, typer.Option(help="Of which tracks: all, medium or none.")] = "all",
+    directory: Annotated[Path, Argument(help="New folder to write.", show_default=False)],
+    tracks: Annotated[int, Option(help="50 to 106574; up to 25000 all are in medium.")] = 25_000,
+    seed: Annotated[int, Option(help="Of everything that is drawn.", min=0)] = 0,
+    features: Annotated[str, Option(help="Of which tracks: all, medium or none.")] = "all",
     digits: Annotated[
-        int, typer.Option(help="Digits after the point in features.csv.", min=1, max=9)
+        int, Option(help="Digits after the point in features.csv.", min=1, max=9)
     ] = 9,
     audio: Annotated[
-        bool, typer.Option("--audio", help="Also clips: about a second of work each.")
+        bool, Option("--audio", help="Also clips: about a second of work each.")
     ] = False,
-    seconds: Annotated[float, typer.Option(help="Length of a clip.", min=0.5)] = 30.0,
+    seconds: Annotated[float, Option(help="Length of a clip.", min=0.5)] = 30.0,
 ) -> None:
     """Write a simulated FMA, to test and to time with: nothing in it is real.
 

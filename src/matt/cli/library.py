@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Option
 
 from ..evaluation.tables import Column, Table
 from .console import Output, command
@@ -28,7 +28,7 @@ def scan(
     output: Output,
     folder: Folder,
     out: Annotated[
-        Path | None, typer.Option(help="Write the tracks as a Parquet table.", show_default=False)
+        Path | None, Option(help="Write the tracks as a Parquet table.", show_default=False)
     ] = None,
 ) -> None:
     """Read the tags of a folder: tracks, albums, genres, and what is wrong.
@@ -81,29 +81,28 @@ def scan(
 def predict(
     output: Output,
     folder: Folder,
-    model: Annotated[Path, typer.Option(help="Run folder of 'matt train', or a model folder.")],
+    model: Annotated[Path, Option(help="Run folder of 'matt train', or a model folder.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="Also write to a .json, .csv or .parquet file.", show_default=False),
+        Option(help="Also write to a .json, .csv or .parquet file.", show_default=False),
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show which tracks decided each album.")
+        bool, Option("--explain", help="Show which tracks decided each album.")
     ] = False,
     prior: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="How frequent genres are here: training, uniform, estimate (from these albums), "
             "or a JSON file or text of shares. By default as the model was trained to see them.",
             show_default=False,
         ),
     ] = None,
     abstain_below: Annotated[
-        float | None,
-        typer.Option(help="Give no genre below this probability.", show_default=False),
+        float | None, Option(help="Give no genre below this probability.", show_default=False)
     ] = None,
     accuracy: Annotated[
         float | None,
-        typer.Option(
+        Option(
             help="Give no genre where so many would not be right, e.g. 0.8, going by the "
             "validation albums of the model.",
             show_default=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+from typer import Argument, Option
 
 from .console import Output, command
 from .sources import exit_if_failed, open_source
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TracksOf = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--tracks",
         help="Tracks of CSV predictions: folder, TOML of a table, tracks.parquet, run, FMA folder.",
         show_default=False,
@@ -26,20 +26,17 @@ TracksOf = Annotated[
 ]
 Link = Annotated[
     str | None,
-    typer.Option(
+    Option(
         help="What a CSV holds: softmax or sigmoid probabilities, or none. By default softmax, or "
         "none where it names genres alone.",
         show_default=False,
     ),
 ]
-Rounds = Annotated[
-    int, typer.Option(min=0, help="Resamples of the artists for intervals; 0 for none.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Of the resamples.")]
-Grouped = Annotated[str, typer.Option(help="What a bag is: album, track or a column.")]
+Rounds = Annotated[int, Option(min=0, help="Resamples of the artists for intervals; 0 for none.")]
+Seed = Annotated[int, Option(min=0, help="Of the resamples.")]
+Grouped = Annotated[str, Option(help="What a bag is: album, track or a column.")]
 Split = Annotated[
-    str | None,
-    typer.Option(help="Score this split, or all; by default test.", show_default=False),
+    str | None, Option(help="Score this split, or all; by default test.", show_default=False)
 ]
 
 
@@ -48,18 +45,18 @@ def report(
     output: Output,
     paths: Annotated[
         list[Path],
-        typer.Argument(
+        Argument(
             metavar="RUNS",
             help="Run folders of 'matt train', and files of predictions.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    out: Annotated[Path, Option(help="Folder to write.", show_default=False)],
     baseline: Annotated[
         str | None,
-        typer.Option(help="Name of the run that others are compared with; by default the first."),
+        Option(help="Name of the run that others are compared with; by default the first."),
     ] = None,
-    title: Annotated[str, typer.Option(help="Of the page.")] = "",
+    title: Annotated[str, Option(help="Of the page.")] = "",
     tracks: TracksOf = None,
     link: Link = None,
     by: Grouped = "album",
@@ -145,15 +142,14 @@ def opened(
 def score(
     output: Output,
     predictions: Annotated[
-        Path,
-        typer.Argument(help="CSV with track_id and a column a genre.", show_default=False),
+        Path, Argument(help="CSV with track_id and a column a genre.", show_default=False)
     ],
     tracks: TracksOf = None,
     link: Link = None,
     by: Grouped = "album",
     split: Split = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for a report: HTML, Markdown, CSV, pictures.")
+        Path | None, Option(help="Folder for a report: HTML, Markdown, CSV, pictures.")
     ] = None,
     rounds: Rounds = 1_000,
     seed: Seed = 0,

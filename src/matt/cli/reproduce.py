@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Option
 
 from ..errors import ConfigError
 from .compare import Jobs, watching
@@ -16,70 +16,59 @@ if TYPE_CHECKING:
     from ..reproduce.run import Forecast
 
 TableNumber = Annotated[
-    list[int] | None, typer.Option("--table", help="Table 1 or 2 of the paper.", min=1, max=2)
+    list[int] | None, Option("--table", help="Table 1 or 2 of the paper.", min=1, max=2)
 ]
-FigureNumber = Annotated[
-    list[int] | None, typer.Option("--figure", help="Figure 1 or 4 of the paper.")
-]
+FigureNumber = Annotated[list[int] | None, Option("--figure", help="Figure 1 or 4 of the paper.")]
 
 
 @command
 def reproduce(
     output: Output,
-    out: Annotated[Path, typer.Option(help="Folder to write; finished cells in it are kept.")],
+    out: Annotated[Path, Option(help="Folder to write; finished cells in it are kept.")],
     data: Annotated[
-        str,
-        typer.Option(
-            help="Folder of an indexed FMA, or: simulated, fma-small-46, fma-mfcc.",
-        ),
+        str, Option(help="Folder of an indexed FMA, or: simulated, fma-small-46, fma-mfcc.")
     ] = "simulated",
     table: TableNumber = None,
     figure: FigureNumber = None,
     faults: Annotated[
-        bool, typer.Option("--faults", help="What each fault changes, alone and added up.")
+        bool, Option("--faults", help="What each fault changes, alone and added up.")
     ] = False,
     claims: Annotated[
-        bool, typer.Option("--claims", help="Each claim of the paper, answered with a number.")
+        bool, Option("--claims", help="Each claim of the paper, answered with a number.")
     ] = False,
     degradation: Annotated[
-        bool, typer.Option("--degradation", help="Bags that lack tracks, tags or truth.")
+        bool, Option("--degradation", help="Bags that lack tracks, tags or truth.")
     ] = False,
-    case_study: Annotated[
-        bool, typer.Option("--case-study", help="Tracks without their album.")
-    ] = False,
+    case_study: Annotated[bool, Option("--case-study", help="Tracks without their album.")] = False,
     recipes: Annotated[
-        bool, typer.Option("--recipes", help="Ways to train, on fma-small-46 and fma-mfcc.")
+        bool, Option("--recipes", help="Ways to train, on fma-small-46 and fma-mfcc.")
     ] = False,
     everything: Annotated[
-        bool, typer.Option("--all", help="Everything that can be made of the data.")
+        bool, Option("--all", help="Everything that can be made of the data.")
     ] = False,
     protocol: Annotated[
-        str, typer.Option(help="corrected, paper, or released: which faults are switched on.")
+        str, Option(help="corrected, paper, or released: which faults are switched on.")
     ] = "corrected",
     imbalance: Annotated[
-        float | None,
-        typer.Option(help="Cut training to a tail of 1 to so many, by whole bags.", min=1),
+        float | None, Option(help="Cut training to a tail of 1 to so many, by whole bags.", min=1)
     ] = None,
     folds: Annotated[
-        int, typer.Option(help="Cross-validation of so many folds a seed; 0: the given split.")
+        int, Option(help="Cross-validation of so many folds a seed; 0: the given split.")
     ] = 0,
     seeds: Annotated[
-        int | None,
-        typer.Option(help="Trainings, or splits where none is given; 5 by default.", min=1),
+        int | None, Option(help="Trainings, or splits where none is given; 5 by default.", min=1)
     ] = None,
-    seed: Annotated[int, typer.Option(help="The first of them.", min=0)] = 0,
+    seed: Annotated[int, Option(help="The first of them.", min=0)] = 0,
     jobs: Jobs = 1,
-    n_tracks: Annotated[
-        int | None, typer.Option(help="Simulated tracks; 25,000 by default.")
-    ] = None,
+    n_tracks: Annotated[int | None, Option(help="Simulated tracks; 25,000 by default.")] = None,
     n_logmels: Annotated[
-        int | None, typer.Option(help="Of them with simulated log-mels; 2,000 at most.", min=50)
+        int | None, Option(help="Of them with simulated log-mels; 2,000 at most.", min=50)
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="At most so many epochs of a network.", min=1)
+        int | None, Option(help="At most so many epochs of a network.", min=1)
     ] = None,
     crnn_epochs: Annotated[
-        int | None, typer.Option(help="At most so many epochs of a CRNN.", min=1)
+        int | None, Option(help="At most so many epochs of a CRNN.", min=1)
     ] = None,
 ) -> None:
     """Make the paper's tables and figures, with controls, seeds and intervals, beside its own.
@@ -134,12 +123,12 @@ def _tell(forecast: Forecast, jobs: int, output: Output) -> None:
 @command
 def demo(
     output: Output,
-    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("matt-demo"),
-    seed: Annotated[int, typer.Option(help="Of splits, training and the synthetic library.")] = 0,
+    out: Annotated[Path, Option(help="Run folder to write.")] = Path("matt-demo"),
+    seed: Annotated[int, Option(help="Of splits, training and the synthetic library.")] = 0,
     tracks: Annotated[
-        int, typer.Option(help="Size of the synthetic library (46 or more).", min=46)
+        int, Option(help="Size of the synthetic library (46 or more).", min=46)
     ] = 400,
-    splits: Annotated[int, typer.Option(help="Artist-disjoint splits.", min=1)] = 5,
+    splits: Annotated[int, Option(help="Artist-disjoint splits.", min=1)] = 5,
     workers: Workers = None,
 ) -> None:
     """Show what matt does: on real features, then from (synthetic) audio files to genres.
@@ -157,12 +146,7 @@ def demo(
             bars.show(step, done, total, detail)
 
         result = run_demo(
-            out,
-            seed=seed,
-            n_splits=splits,
-            n_tracks=tracks,
-            workers=workers,
-            progress=show,
+            out, seed=seed, n_splits=splits, n_tracks=tracks, workers=workers, progress=show
         )
     output.tables(result.shown)
     seconds = ", ".join(f"{step} {time:.0f} s" for step, time in result.seconds.items())

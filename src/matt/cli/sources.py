@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from ..errors import ConfigError, DataError
 from .console import SOME_FAILED, Output, clock
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from ..processes import Progress
     from ..tracks import Tracks
 
-Folder = Annotated[Path, typer.Argument(help="Folder of tagged music.", show_default=False)]
+Folder = Annotated[Path, Argument(help="Folder of tagged music.", show_default=False)]
 SourcePath = Annotated[
     Path,
-    typer.Argument(
+    Argument(
         metavar="SOURCE",
         help="Folder of tagged music, TOML of a table, or tracks.parquet of 'matt scan' or a run.",
         show_default=False,
@@ -35,18 +36,16 @@ SourcePath = Annotated[
 ]
 Store = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--store", help="Where features are kept; by default in the user's cache ($MATT_CACHE)."
     ),
 ]
-Salvage = Annotated[bool, typer.Option("--salvage", help="Use what decodes of damaged files.")]
-Retry = Annotated[bool, typer.Option("--retry-failed", help="Try files again that failed before.")]
-Workers = Annotated[
-    int | None, typer.Option(help="Processes that decode; by default one a core.", min=1)
-]
+Salvage = Annotated[bool, Option("--salvage", help="Use what decodes of damaged files.")]
+Retry = Annotated[bool, Option("--retry-failed", help="Try files again that failed before.")]
+Workers = Annotated[int | None, Option(help="Processes that decode; by default one a core.", min=1)]
 Scheduler = Annotated[
     str | None,
-    typer.Option(
+    Option(
         metavar="ADDRESS",
         help="Decode on the workers of a Dask scheduler, e.g. tcp://10.0.0.1:8786.",
         show_default=False,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+from typer import Argument, Option
 
 from ..errors import ConfigError
 from ..evaluation.tables import Column, Table
@@ -35,32 +35,30 @@ if TYPE_CHECKING:
 def train(
     output: Output,
     source: SourcePath,
-    out: Annotated[Path, typer.Option(help="Run folder to write.")],
+    out: Annotated[Path, Option(help="Run folder to write.")],
     config: Annotated[
         Path | None,
-        typer.Option(
-            help="Settings as TOML, see 'matt settings'; by default the best known recipe."
-        ),
+        Option(help="Settings as TOML, see 'matt settings'; by default the best known recipe."),
     ] = None,
     override: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--set",
             help="Change one setting, e.g. --set training.lr=0.01; 'matt settings' lists them.",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the split and the training.")] = None,
+    seed: Annotated[int | None, Option(help="Of the split and the training.")] = None,
     device: Annotated[
-        str | None, typer.Option(help="Train on it: cpu, auto, cuda, cuda:0, ..., mps.")
+        str | None, Option(help="Train on it: cpu, auto, cuda, cuda:0, ..., mps.")
     ] = None,
     precision: Annotated[
-        str | None, typer.Option(help="Compute in float32, bfloat16 or, with CUDA, float16.")
+        str | None, Option(help="Compute in float32, bfloat16 or, with CUDA, float16.")
     ] = None,
     controls: Annotated[
-        bool, typer.Option(help="Also train the control: a track model averaged over the bag.")
+        bool, Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a run in the folder was interrupted.")
+        bool, Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
     *,
     how: Extraction,
@@ -149,7 +147,7 @@ def train(
 @command
 def evaluate(
     output: Output,
-    run: Annotated[Path, typer.Argument(help="Run folder of 'matt train'.", show_default=False)],
+    run: Annotated[Path, Argument(help="Run folder of 'matt train'.", show_default=False)],
     rounds: Rounds = 1_000,
     seed: Seed = 0,
 ) -> None:
@@ -167,13 +165,13 @@ def settings(
     output: Output,
     section: Annotated[
         str | None,
-        typer.Argument(
+        Argument(
             help="One section alone, e.g. training; run is what stands in none. pooling.NAME, "
             "encoder.NAME or loss.NAME is what one of your own has."
         ),
     ] = None,
     toml: Annotated[
-        bool, typer.Option("--toml", help="Print a commented TOML file with the defaults.")
+        bool, Option("--toml", help="Print a commented TOML file with the defaults.")
     ] = False,
 ) -> None:
     """Show every setting with its type, values, default and meaning.

@@ -316,11 +316,7 @@ def by_size(
 
 
 def by_shot(
-    predictions: Predictions | Items,
-    *,
-    unit: str = "track_of_bag",
-    rounds: int = 0,
-    seed: int = 0,
+    predictions: Predictions | Items, *, unit: str = "track_of_bag", rounds: int = 0, seed: int = 0
 ) -> tuple[ShotScores, ...]:
     """Score the genres with many (> 100), some (20-100) and few (< 20) training tracks apart.
 

@@ -80,12 +80,7 @@ def find_result(out: Path, cell: Cell) -> Result | None:
 
 
 def save_result(
-    out: Path,
-    cell: Cell,
-    predictions: Mapping[str, Predictions],
-    *,
-    seconds: float,
-    token: str,
+    out: Path, cell: Cell, predictions: Mapping[str, Predictions], *, seconds: float, token: str
 ) -> Result:
     """Write the folder of a cell under another name, then rename it.
 
@@ -221,11 +216,7 @@ def run_cells(
                 now = replace(now, last_failure=f"{cell.name}: {failures[-1].reason}")
             estimate.drop(cell.group)
             now = replace(
-                now,
-                done=len(results),
-                failed=len(failures),
-                left=estimate.left,
-                last=cell.name,
+                now, done=len(results), failed=len(failures), left=estimate.left, last=cell.name
             )
             tell(now)
     finally:

@@ -169,12 +169,7 @@ class Subject:
     def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
         """Tables of `matt.evaluation.summaries`."""
         made = overview(
-            self.made,
-            model=self.model,
-            rounds=rounds,
-            seed=seed,
-            bags=self.bags,
-            title=self.title,
+            self.made, model=self.model, rounds=rounds, seed=seed, bags=self.bags, title=self.title
         )
         return with_faults(made, self.faults)
 

@@ -418,11 +418,7 @@ def _check(predictions: Predictions, data: Data, path: Path) -> None:
 
 
 def forecast(
-    cells: Sequence[Cell],
-    kept: Mapping[str, float],
-    material: Material,
-    *,
-    n_jobs: int = 1,
+    cells: Sequence[Cell], kept: Mapping[str, float], material: Material, *, n_jobs: int = 1
 ) -> float:
     """Seconds until all cells are finished.
 

@@ -227,12 +227,7 @@ def reproduce(
             write_json(folder / f"{called}.json", table.to_json())
     failures = tuple(f"{f.cell.name}: {f.reason}" for f in results.report.failures)
     done = Reproduction(
-        run=run,
-        results=results,
-        request=request,
-        made=made,
-        skipped=skipped,
-        failures=failures,
+        run=run, results=results, request=request, made=made, skipped=skipped, failures=failures
     )
     write_page(done, folder)
     run.save_scores(done.to_json())
