@@ -60,7 +60,7 @@ FIGURES = {
     "confusion": lambda: plots.confusion(confused(), HOSTILE, tail=RARE),
     "two genres": lambda: plots.confusion(np.array([[90, 7], [3, 11]]), ["Rock", "A$AP"]),
     "many genres": lambda: plots.confusion(confused(25), [f"genre {g}" for g in range(25)]),
-    "history": lambda: plots.history(HISTORY, best_epoch=3),
+    "history": lambda: plots.history(HISTORY),
     "contributions": lambda: plots.contributions(
         HOSTILE, MARGINS, genre="R$B$", title=HOSTILE[7] * 3, effects=MARGINS / 10
     ),
@@ -224,12 +224,11 @@ def test_contributions_are_sorted_and_complete():
 
 
 def test_history_draws_what_it_is_given():
-    figure = plots.history(HISTORY, best_epoch=3)
+    figure = plots.history(HISTORY)
     left, right = figure.axes
-    loss, valid, kept = left.lines
+    loss, valid = left.lines
     np.testing.assert_allclose(loss.get_ydata(), [row["loss"] for row in HISTORY])
     np.testing.assert_allclose(valid.get_ydata(), [row["valid_loss"] for row in HISTORY])
-    assert set(kept.get_xdata()) == {3}
     assert right.get_ylim() == (0, 1)
 
 

@@ -9,6 +9,7 @@ from typer import Option
 
 from ..evaluation.tables import Column, Table
 from .console import Output, command
+from .report import Grouped
 from .sources import Source, SourcePath, Store, default_store, open_source
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _SHOWN = 20  # rows of a list on a terminal; --json holds all
 def audit(
     output: Output,
     source: SourcePath,
-    by: Annotated[str, Option(help="What a bag is: album, track or a column.")] = "album",
+    by: Grouped = "album",
     hash_audio: Annotated[
         bool, Option("--hash", help="Read every audio file to find exact copies.")
     ] = False,

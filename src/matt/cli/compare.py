@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from ..errors import ConfigError
 from .console import Output, clock, command
-from .report import Link, Rounds, Seed, TracksOf, compare_runs
+from .report import Files, Link, Rounds, Seed, TracksOf, compare_runs
 from .sources import (
     Extraction,
     Source,
@@ -105,14 +105,13 @@ def compare(
         compare_runs(
             paths,
             output,
-            tracks=tracks,
+            Files(tracks, link),
             baseline=baseline,
             controls=controls,
             unit=unit,
             rounds=rounds,
             seed=seed,
             out=out,
-            link=link,
         )
         return
     if out is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,9 +36,18 @@ Link = Annotated[
 Rounds = Annotated[int, Option(min=0, help="Resamples of the artists for intervals; 0 for none.")]
 Seed = Annotated[int, Option(min=0, help="Of the resamples.")]
 Grouped = Annotated[str, Option(help="What a bag is: album, track or a column.")]
-Split = Annotated[
-    str | None, Option(help="Score this split, or all; by default test.", show_default=False)
-]
+
+
+@dataclass(frozen=True)
+class Files:
+    """Options of files of predictions: what they are of, what they hold, what is scored of them."""
+
+    tracks: TracksOf = None
+    link: Link = None
+    by: Grouped = "album"
+    split: Annotated[
+        str | None, Option(help="Score this split, or all; by default test.", show_default=False)
+    ] = None
 
 
 @command
@@ -57,10 +67,8 @@ def report(
         Option(help="Name of the run that others are compared with; by default the first."),
     ] = None,
     title: Annotated[str, Option(help="Of the page.")] = "",
-    tracks: TracksOf = None,
-    link: Link = None,
-    by: Grouped = "album",
-    split: Split = None,
+    *,
+    files: Files,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
 ) -> None:
@@ -72,8 +80,7 @@ def report(
     from ..reports.page import check_out, make_report, write
 
     check_out(out)
-    options = {"link": link, "by": by, "split": split}
-    subjects, left_out = opened(paths, tracks, output, options)
+    subjects, left_out = opened(paths, output, files)
     made = make_report(subjects, left_out, title=title, baseline=baseline, rounds=rounds, seed=seed)
     write(made, out)
     for problem in made.problems:
@@ -88,22 +95,21 @@ def report(
 def compare_runs(
     paths: Sequence[Path],
     output: Output,
+    files: Files,
     *,
-    tracks: Path | None,
     baseline: str | None,
     controls: bool,
     unit: str,
     rounds: int,
     seed: int,
     out: Path | None,
-    **options: Any,
 ) -> None:
     """Rank runs and files of predictions that are there, on their test tracks."""
     from ..reports.page import check_out, compare_subjects, make_report, write
 
     if out is not None:
         check_out(out)
-    subjects, left_out = opened(paths, tracks, output, options)
+    subjects, left_out = opened(paths, output, files)
     settings: dict[str, Any] = {"baseline": baseline, "rounds": rounds, "seed": seed}
     made = compare_subjects(subjects, controls=controls, unit=unit, **settings)
     partial = {subject.name: subject.remark for subject in subjects if subject.remark}
@@ -129,13 +135,13 @@ def compare_runs(
 
 
 def opened(
-    paths: Sequence[Path], tracks: Path | None, output: Output, options: dict[str, Any]
+    paths: Sequence[Path], output: Output, files: Files
 ) -> tuple[list[Subject], list[LeftOut]]:
     """Runs and files, with the tracks of the files."""
     from ..reports.subjects import open_subjects
 
-    known = None if tracks is None else open_tracks(tracks, output)
-    return open_subjects(paths, known, **options)
+    tracks = None if files.tracks is None else open_tracks(files.tracks, output)
+    return open_subjects(paths, tracks, link=files.link, by=files.by, split=files.split)
 
 
 @command
@@ -144,10 +150,8 @@ def score(
     predictions: Annotated[
         Path, Argument(help="CSV with track_id and a column a genre.", show_default=False)
     ],
-    tracks: TracksOf = None,
-    link: Link = None,
-    by: Grouped = "album",
-    split: Split = None,
+    *,
+    files: Files,
     out: Annotated[
         Path | None, Option(help="Folder for a report: HTML, Markdown, CSV, pictures.")
     ] = None,
@@ -162,8 +166,7 @@ def score(
 
     if out is not None:
         check_out(out)
-    options = {"link": link, "by": by, "split": split}
-    (subject,), _ = opened([predictions], tracks, output, options)
+    (subject,), _ = opened([predictions], output, files)
     tables = subject.tables(rounds=rounds, seed=seed)
     output.tables(tables.values())
     for note in subject.notes:

@@ -373,7 +373,6 @@ def paired_bootstrap(
     rounds: int = ROUNDS,
     seed: int = 0,
     confidence: float = CONFIDENCE,
-    fewer_than: int | None = None,
 ) -> Resampled:
     """Differences first - second of every metric, both on the same resamples.
 
@@ -386,7 +385,7 @@ def paired_bootstrap(
         Of the same tracks, matched by track id and by the names of genres.
     unit : {"track_of_bag", "bag", "track"}
         ``"track_of_bag"`` compares track by track, whatever the bags; ``"bag"`` needs equal bags.
-    rounds, seed, confidence, fewer_than
+    rounds, seed, confidence
         As in `bootstrap`; the tail is the first's.
 
     Raises
@@ -395,7 +394,7 @@ def paired_bootstrap(
         If they are of other tracks, labels or genres.
     """
     ours, theirs = (
-        bootstrap(items, rounds=rounds, seed=seed, confidence=confidence, fewer_than=fewer_than)
+        bootstrap(items, rounds=rounds, seed=seed, confidence=confidence)
         for items in matched(first, second, unit=unit)
     )
     return ours.less(theirs)
@@ -408,7 +407,6 @@ def sign_flip(
     unit: str = "track_of_bag",
     rounds: int = ROUNDS,
     seed: int = 0,
-    fewer_than: int | None = None,
 ) -> dict[str, float]:
     """Find p values of differences: how often are they as large where models are swapped?
 
@@ -417,7 +415,7 @@ def sign_flip(
 
     Parameters
     ----------
-    first, second, unit, rounds, seed, fewer_than
+    first, second, unit, rounds, seed
         As in `paired_bootstrap`.
 
     Returns
@@ -439,7 +437,7 @@ def sign_flip(
     """
     _check_rounds(rounds)
     one, two = matched(first, second, unit=unit)
-    tally = Tally.of(joined(one, two), fewer_than=fewer_than)
+    tally = Tally.of(joined(one, two))
     n_artists, rng = one.n_artists, np.random.default_rng(seed)
 
     def swapped(flips: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

@@ -127,7 +127,6 @@ def history(
     *,
     losses: Sequence[str] = ("loss", "valid_loss"),
     scores: Sequence[str] = ("valid_macro_f1", "valid_tail_recall"),
-    best_epoch: int | None = None,
 ) -> Figure:
     """Losses and scores over the epochs of one training.
 
@@ -139,8 +138,6 @@ def history(
     losses, scores : sequence of str
         Columns of the left panel and of the right one, whose axis runs from 0 to 1; a panel without
         a column is left out.
-    best_epoch : int, optional
-        The epoch whose weights were kept; it is marked.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -160,9 +157,6 @@ def history(
                 values = np.array([row[name] for row in rows], np.float64)
                 x, y = (np.insert(some, starts, np.nan) for some in (epochs, values))
                 ax.plot(x, y, label=style.label(name), **look)
-            if best_epoch is not None:
-                kept = f"kept: epoch {best_epoch}"
-                ax.axvline(best_epoch, color=FAINT, linestyle="--", linewidth=1, label=kept)
             ax.set(xlabel="epoch", title=title)
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.legend()

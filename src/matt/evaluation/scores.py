@@ -274,7 +274,6 @@ def by_size(
     *,
     unit: str = "bag",
     bags: Bags | None = None,
-    fewer_than: int | None = None,
     rounds: int = 0,
     seed: int = 0,
 ) -> dict[str, Scores]:
@@ -288,8 +287,6 @@ def by_size(
     bags : Bags, optional
         Whose sizes count; by default those of the predictions. With it, tracks that are predicted
         alone can be told apart by the size of the album that they are from.
-    fewer_than : int, optional
-        As in `score`.
     rounds, seed : int
         With rounds, scores have the intervals of `bootstrap`, from the artists of each part.
 
@@ -309,9 +306,7 @@ def by_size(
     for least, most in SIZES:
         inside = (sizes >= least) & (True if most is None else sizes <= most)
         part = items.take(np.flatnonzero(inside))
-        found[size_name(least, most)] = score_with_intervals(
-            part, rounds=rounds, seed=seed, fewer_than=fewer_than
-        )
+        found[size_name(least, most)] = score_with_intervals(part, rounds=rounds, seed=seed)
     return found
 
 

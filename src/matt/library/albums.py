@@ -159,13 +159,15 @@ def decided_table(row: Mapping[str, Any]) -> Table:
     )
 
 
-def telling_bags(predictions: Predictions) -> dict[str, int]:
+def telling_bags(predictions: Predictions, *, sure_mistake: bool = False) -> dict[str, int]:
     """Bags worth a look, by what they are an example of; a kind that does not occur is left out.
 
     Parameters
     ----------
     predictions : Predictions
         Single-label.
+    sure_mistake : bool
+        Also the mistaken bag with the most confidence.
 
     Returns
     -------
@@ -176,12 +178,14 @@ def telling_bags(predictions: Predictions) -> dict[str, int]:
     large = predictions.bags.known & (predictions.bags.sizes >= LEAST)
     right = large & (best == predictions.labels)
     rarity = sure - predictions.train_counts[predictions.labels]  # counts differ by 1 or more
-    found: dict[str, int] = {}
-    for kind, those, order in (
+    kinds = [
         ("the surest", right, sure),
         ("of the rarest genre", right, rarity),
         ("mistaken", large & ~right, -sure),
-    ):
+        ("surely mistaken", large & ~right, sure),
+    ]
+    found: dict[str, int] = {}
+    for kind, those, order in kinds if sure_mistake else kinds[:-1]:
         ranked = [int(bag) for bag in np.argsort(-order, kind="stable") if those[bag]]
         left = [bag for bag in ranked if bag not in found.values()]
         if left:

@@ -338,7 +338,7 @@ def write(report: Report, out: Path) -> list[Path]:
     )
     page.write(out / "report.html")
     write_text(out / "report.md", page.to_markdown(lambda part: files[id(part)]))
-    write_json(out / "report.json", _no_nan(report.to_json()))
+    write_json(out / "report.json", report.to_json())
     return [out / name for name in ("report.html", "report.md", "report.json", *files.values())]
 
 
@@ -383,12 +383,3 @@ def _is_formula(text: str) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _no_nan(value: Any) -> Any:
-    """Undefined numbers as null: JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _no_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_no_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

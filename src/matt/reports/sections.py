@@ -28,7 +28,7 @@ from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
 from ..evaluation.tables import Column, Table, capital
-from ..library.albums import LEAST, album_rows, decided_table, name_of, telling_bags
+from ..library.albums import album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions
 from ..runs import Run
 
@@ -162,10 +162,8 @@ def examples(predictions: Predictions) -> dict[str, Table | Picture]:
     if predictions.attention is None or predictions.bags.multi_label or predictions.link == "none":
         return {}
     found: dict[str, Table | Picture] = {}
-    chosen = {_KINDS[kind]: bag for kind, bag in telling_bags(predictions).items()}
-    sure = _surest_mistake(predictions, list(chosen.values()))
-    if sure is not None:
-        chosen["wrong, and sure of it"] = sure
+    telling = telling_bags(predictions, sure_mistake=True)
+    chosen = {_KINDS[kind]: bag for kind, bag in telling.items()}
     if not chosen:
         return {}
     rows = album_rows(only(predictions, np.array(list(chosen.values()))))
@@ -196,15 +194,8 @@ _KINDS = {
     "the surest": "right, the surest",
     "of the rarest genre": "right, of the rarest genre",
     "mistaken": "wrong, narrowly",
+    "surely mistaken": "wrong, and sure of it",
 }
-
-
-def _surest_mistake(predictions: Predictions, seen: list[int]) -> int | None:
-    """Bag that was wrong with the most confidence."""
-    bags, sure = predictions.bags, predictions.probabilities.max(axis=1)
-    wrong = bags.known & (bags.sizes >= LEAST) & (predictions.best != predictions.labels)
-    wrong[seen] = False
-    return int(np.where(wrong, sure, -1).argmax()) if wrong.any() else None
 
 
 def _told(row: Mapping[str, Any]) -> str:

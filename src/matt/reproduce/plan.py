@@ -20,7 +20,7 @@ from ..config import Settings, named_faults
 from ..datasets.fma.loading import ALL
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
-from ..grid.engine import CellsReport, Result, find_result, run_cells
+from ..grid.engine import CellsReport, find_result, run_cells
 from ..grid.study import Division, Material, make_cells, shared_arrays
 from ..models.settings import (
     BaselineName,
@@ -343,15 +343,6 @@ class Results:
         """Seconds of the cells that are finished in a folder, by digest."""
         found = ((cell, find_result(out, cell)) for cell in self.every())
         return {cell.digest: result.seconds for cell, result in found if result is not None}
-
-    def fits(self, feature_set: str, model: str) -> dict[str, Result]:
-        """Finished cells of a model by their split; of a model without randomness the first."""
-        found: dict[str, tuple[str, Result]] = {}
-        for cell in self.cells.get((feature_set, model), ()):
-            result = self.report.results.get(cell.digest)
-            if result is not None:
-                found.setdefault(cell.digest, (self.divisions[cell.split].name, result))
-        return dict(found.values())
 
     def by_split(self, feature_set: str, model: str, part: str = "test") -> dict[str, Predictions]:
         """Predictions of the finished cells of a model, by the name of the division.

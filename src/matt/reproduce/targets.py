@@ -71,10 +71,9 @@ def runs_of(results: Results, feature_set: str, model: str) -> str:
 
     A model that has no randomness, on one split, wants one.
     """
-    cells = results.cells.get((feature_set, model), ())
-    wanted = len({cell.digest for cell in cells})
-    there = len(results.fits(feature_set, model))
-    return f"{there}" if there == wanted else f"{there} of {wanted}, partial"
+    wanted = {cell.digest for cell in results.cells.get((feature_set, model), ())}
+    there = wanted & results.report.results.keys()
+    return f"{len(there)}" if there == wanted else f"{len(there)} of {len(wanted)}, partial"
 
 
 def save_picture(figure: Figure, path: Path, data: Data) -> None:
