@@ -11,7 +11,7 @@ import numpy as np
 
 from . import splits
 from .bags import Bags
-from .comparison import BAG_MODEL, Row, fit_row, fitted_rows, predict_row, with_features
+from .comparison import Row, fit_row, fitted_rows, predict_row, with_features
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -187,7 +187,7 @@ def draw(
     predictions: Predictions,
     history: Sequence[Mapping[str, float]],
     *,
-    model: str = BAG_MODEL,
+    model: str,
 ) -> list[Picture]:
     """Pictures of a run: files under ``plots``, and the same for its report."""
     scores = score(predictions, unit="track_of_bag")

@@ -19,6 +19,7 @@ from ..tracks import relabel
 from .metrics import truth_of
 
 UNITS = ("bag", "track_of_bag", "track")
+_EACH = ("track_id", "truth", "best", "values", "sizes")  # what is there of every item
 _EARLIER = {"spread": "track_of_bag"}  # read for one version
 
 
@@ -99,15 +100,10 @@ class Items:
 
     def take(self, which: NDArray[Any]) -> Items:
         """Return the chosen items; the artists that are left are numbered anew."""
-        return replace(
-            self,
-            **{name: getattr(self, name)[which] for name in ("track_id", "truth", "best")},
-            labels=None if self.labels is None else self.labels[which],
-            values=self.values[which],
-            sizes=self.sizes[which],
-            artist=_numbered(self.artist[which], self.track_id[which]),
-            n_unknown=0,
-        )
+        some: dict[str, Any] = {name: getattr(self, name)[which] for name in _EACH}
+        labels = None if self.labels is None else self.labels[which]
+        artist = _numbered(self.artist[which], self.track_id[which])
+        return replace(self, **some, labels=labels, artist=artist, n_unknown=0)
 
 
 def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
@@ -218,8 +214,7 @@ def matched(
 def joined(first: Items, second: Items) -> Items:
     """Items of both, the artists of the second numbered behind those of the first."""
     both: dict[str, Any] = {
-        name: np.concatenate([getattr(first, name), getattr(second, name)])
-        for name in ("track_id", "truth", "best", "values", "sizes")
+        name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in _EACH
     }
     labels = None
     if first.labels is not None and second.labels is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -199,21 +199,17 @@ class Material:
             raise DataError(f"the cell {cell.name!r} has no row, so there is nothing to fit")
         return FittedRow.of(row, self.features[row.features], division.tracks, seed=division.seed)
 
-    def mapped(self, folder: Path) -> Material:
-        """The same, with arrays in files that processes map, so that they share one copy."""
-        found = {key: _mapped(store, folder) for key, store in self.features.items()}
-        return Material(self.divisions, found)
-
 
 @contextmanager
 def shared_arrays(material: Material, out: Path, jobs: int) -> Iterator[Material]:
-    """Material whose arrays are in files below ``out`` while several processes need them."""
+    """Material with arrays in files below ``out``, which several processes map as one copy."""
     if jobs == 1:
         yield material
         return
     folder = out / "shared"
     try:
-        yield material.mapped(folder)
+        stores = {key: _mapped(store, folder) for key, store in material.features.items()}
+        yield replace(material, features=stores)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

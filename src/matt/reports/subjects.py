@@ -117,8 +117,6 @@ def model_name(run: Run) -> str:
 
 
 EVERY = "all"
-
-
 UNFINISHED = "partial: the run was not finished"
 
 

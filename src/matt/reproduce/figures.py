@@ -33,6 +33,7 @@ from .published import (
     INVALID,
     MODELS_1,
     TABLE_1,
+    THRESHOLDS,
     WHY_NOT,
     Curve,
     read_curves,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FEW = (100, 200)  # training tracks: the paper's two tails
 _GRID = np.linspace(0, 1, 401)  # recalls at which curves of repeats are averaged
 _MIDDLE = "#E69F00"  # orange of Okabe and Ito's palette
 _SMALL: dict[str, Any] = {"fontsize": 7.5, "handlelength": 1.4, "columnspacing": 1.0}
@@ -89,7 +89,7 @@ def distribution(counts: NDArray[np.integer], genres: Sequence[str]) -> Figure:
     if len(counts) != len(genres):
         raise DataError(f"{len(counts)} counts for {len(genres)} genres; give one a genre")
     order = np.argsort(-counts, kind="stable")
-    few, some = FEW
+    few, some = THRESHOLDS
     from matplotlib.patches import Patch
 
     with style.settings():
@@ -231,7 +231,7 @@ def make_figure_1(results: Results, bench: Bench, folder: Path) -> Made:
         ("test tracks", "int", lambda g: int(test[g])),
         *(
             (f"below {few}", "flag", (tracks.train_counts < few).tolist().__getitem__)
-            for few in FEW
+            for few in THRESHOLDS
         ),
         notes=results.data.notes,
     )

@@ -85,7 +85,6 @@ _BASELINE_SECONDS = {
 }
 _POWER = {"svm": 2.0}  # of the number of tracks; 1 otherwise
 _EPOCHS = (0.18, 0.0001)  # of bags
-_LONE = 1.0  # epochs of lone tracks are longer, and fewer
 _STOPPED = 0.35  # of the epochs that are allowed, as early stopping ends them
 _MAPS = 35.0  # seconds of an epoch of 1,000 log-mels of 96 x 128
 _MAP = 96 * 128
@@ -448,5 +447,4 @@ def _guess(cell: Cell, material: Material) -> float:
     if row.features == LOGMEL:
         return _MAPS * n_train / 1_000 * size / _MAP * stopped
     fixed, each = _EPOCHS
-    lone = _LONE if row.lone else 1.0
-    return max(_AT_LEAST, (fixed + each * size) * lone * stopped * n_train / _FULL)
+    return max(_AT_LEAST, (fixed + each * size) * stopped * n_train / _FULL)

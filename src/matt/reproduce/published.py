@@ -48,7 +48,7 @@ MODELS_2 = (
 """The nine rows of table II."""
 
 KS = (2, 3, 5)
-THRESHOLDS = (100, 200)
+THRESHOLDS = (100, 200)  # training tracks: the paper's two tails
 
 
 @dataclass(frozen=True)

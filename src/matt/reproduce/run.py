@@ -215,7 +215,9 @@ def reproduce(
         data_notes=list(data.notes),
     )
     if told is not None:
-        told(_forecast(planned, path, n_jobs))
+        cells, kept = planned.every(), planned.finished(path)
+        seconds = forecast(cells, kept, planned.material, n_jobs=n_jobs)
+        told(Forecast(len(cells), len(kept), seconds))
     results = planned.run(path, n_jobs=n_jobs, progress=progress)
     folder = path / request.protocol
     bench, made = bench_of(results, rounds=request.rounds), {}
@@ -278,12 +280,6 @@ def _unique(rows: Sequence[Row]) -> list[Row]:
         if before is None or before.further is None:
             found[key] = row
     return list(found.values())
-
-
-def _forecast(planned: Results, path: Path, n_jobs: int) -> Forecast:
-    cells, kept = planned.every(), planned.finished(path)
-    seconds = forecast(cells, kept, planned.material, n_jobs=n_jobs)
-    return Forecast(len(cells), len(kept), seconds)
 
 
 def _sections(done: Reproduction) -> list[Section]:
