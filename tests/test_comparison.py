@@ -6,7 +6,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from matt import Bags, FeatureStore, Tracks, splits
-from matt.comparison import LONE_BATCH, Row, baseline, fit_row, predict_row, track_model
+from matt.comparison import LONE_BATCH, FittedRow, Row, baseline, track_model
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
@@ -27,9 +27,9 @@ def data():
 
 def fitted(row, data):
     tracks, features = data
-    model = fit_row(row, features, tracks, seed=3)
+    made = FittedRow.of(row, features, tracks, seed=3)
     test = Bags.from_tracks(tracks, by="album", split="test")
-    return model, predict_row(row, model, features, tracks, test)
+    return made.model, made.predict_row(test, explain=True)
 
 
 def test_bags_are_predicted_whole_with_their_attention(data):
@@ -106,8 +106,6 @@ def test_test_labels_are_never_looked_at_in_fitting(data):
     )  # fmt: skip
     row = Row(name="bags", model=ModelSettings(), training=QUICK)
     test = Bags.from_tracks(tracks, by="album", split="test")
-    one, two = (
-        predict_row(row, fit_row(row, features, t, seed=3), features, t, test)
-        for t in (tracks, other)
-    )
+    fits = [FittedRow.of(row, features, some, seed=3) for some in (tracks, other)]
+    one, two = (fit.predict_row(test) for fit in fits)
     np.testing.assert_array_equal(one.logits, two.logits)

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 
 from matt import Bags, ConfigError, DataError, FeatureStore, Predictions, Tracks, splits
-from matt.comparison import data_digest, features_digest, fit_row, predict_row
+from matt.comparison import FittedRow, data_digest, features_digest
 from matt.config import SplitSettings
 from matt.evaluation.scores import score
 from matt.grid import study
@@ -90,9 +90,9 @@ def test_scores_are_those_of_the_row_fitted_by_hand(tmp_path):
             values = []
             for seed in range(2):
                 split = splits.by_artist(tracks, seed=seed)
-                model = fit_row(row, store, split, seed=seed)
+                fitted = FittedRow.of(row, store, split, seed=seed)
                 bags = Bags.from_tracks(split, by="album", split=part)
-                predictions = predict_row(row, model, store, split, bags)
+                predictions = fitted.predict_row(bags)
                 values.append(score(predictions, unit="track_of_bag").macro_f1)
             assert found[row.name][f"{before}macro-F1"]["mean"] == pytest.approx(np.mean(values))
 

@@ -7,7 +7,7 @@ import pytest
 from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Bags, FeatureStore, Tracks
-from matt.comparison import fit_row, genre_keyed, predict_row
+from matt.comparison import FittedRow, genre_keyed
 from matt.datasets.fma.checking import TYPED_TAIL
 from matt.evaluation.intervals import Repeated
 from matt.faults import FAULTS, PROTOCOLS
@@ -53,9 +53,8 @@ def hand_made(*, seed=0):
 def fitted(name, faults, *, seed=3):
     row = make_row(name, faults, epochs=6)
     tracks, features = hand_made()
-    network = fit_row(row, features, tracks, seed=seed)
     test = Bags.from_tracks(tracks, by="album", split="test")
-    return predict_row(row, network, features, tracks, test)
+    return FittedRow.of(row, features, tracks, seed=seed).predict_row(test)
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +79,8 @@ def test_a_dropped_batch_is_not_learned_from():
     for faults in ((), ("dropped_batch",)):
         row = make_row("MLP+MATT", faults, epochs=3)
         row = replace(row, training=replace(row.training, max_bags=20))
-        network = fit_row(row, features, tracks, seed=3)
         test = Bags.from_tracks(tracks, by="album", split="test")
-        made[faults] = predict_row(row, network, features, tracks, test).logits
+        made[faults] = FittedRow.of(row, features, tracks, seed=3).predict_row(test).logits
     assert np.abs(made[()] - made["dropped_batch",]).max() > 1e-3
 
 
@@ -122,12 +120,8 @@ def test_selection_by_the_test_split_looks_at_it():
     for fault in ((), ("test_selection",)):
         row = make_row("MLP+MATT", fault, epochs=8)
         made = [
-            predict_row(
-                row,
-                fit_row(row, features, some, seed=1),
-                features,
-                some,
-                Bags.from_tracks(some, by="album", split="test"),
+            FittedRow.of(row, features, some, seed=1).predict_row(
+                Bags.from_tracks(some, by="album", split="test")
             )
             for some in (tracks, turned)
         ]

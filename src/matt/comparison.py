@@ -300,28 +300,6 @@ def genre_keyed(tracks: Tracks, *, by: str) -> Bags:
     return Bags.from_tracks(replace(tracks, columns=columns), (*names, _GENRE), split="training")
 
 
-def predict_row(
-    row: Row,
-    model: GenreClassifier,
-    features: FeatureStore,
-    tracks: Tracks,
-    bags: Bags,
-    *,
-    explain: bool = True,
-) -> Predictions:
-    """Predict bags as the row says: whole, lone, or lone and averaged over the bags.
-
-    Whole bags come with attention and the logits of segments, unless ``explain`` is false.
-    """
-    if not row.lone:
-        if explain:
-            return predict_explained(model, features, tracks, bags)
-        return model.predict(features, tracks, bags)
-    alone = Bags.from_tracks(tracks.take(tracks.rows(bags.track_ids)), by="track")
-    predictions = model.predict(features, tracks, alone)
-    return predictions.average_over(bags) if row.average else predictions
-
-
 @dataclass(frozen=True, eq=False)
 class FittedRow:
     """A row, fitted, with what it was fitted on."""
@@ -333,10 +311,12 @@ class FittedRow:
     seed: int
 
     @classmethod
-    def of(cls, row: Row, features: FeatureStore, tracks: Tracks, *, seed: int) -> FittedRow:
-        """Fit a row, see `fit_row`, on those of the tracks that have features."""
+    def of(
+        cls, row: Row, features: FeatureStore, tracks: Tracks, *, seed: int, **options: Any
+    ) -> FittedRow:
+        """Fit a row, see `fit_row` and its options, on those of the tracks that have features."""
         there = with_features(tracks, features)
-        return cls(row, fit_row(row, features, there, seed=seed), features, there, seed)
+        return cls(row, fit_row(row, features, there, seed=seed, **options), features, there, seed)
 
     def bags(self, split: str, by: str = "") -> Bags:
         """Bags of a split, as the row has them or ``by`` something else."""
@@ -347,9 +327,17 @@ class FittedRow:
         return self.model.predict(self.features, self.tracks, bags)
 
     def predict_row(self, bags: Bags, *, explain: bool = False) -> Predictions:
-        """Predict bags as the row says, see `predict_row`."""
-        given = self.model, self.features, self.tracks, bags
-        return predict_row(self.row, *given, explain=explain)
+        """Predict bags as the row says: whole, lone, or lone and averaged over the bags.
+
+        Whole bags come with attention and the logits of segments, if these are to ``explain``.
+        """
+        if self.row.lone:
+            rows = self.tracks.rows(bags.track_ids)
+            alone = self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
+            return alone.average_over(bags) if self.row.average else alone
+        if explain:
+            return predict_explained(self.model, self.features, self.tracks, bags)
+        return self.predict(bags)
 
 
 def data_digest(tracks: Tracks, by: str) -> str:

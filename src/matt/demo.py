@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import experiment, splits
-from .bags import Bags
-from .comparison import bag_model, fit_row, predict_row, track_model
+from .comparison import FittedRow, bag_model, track_model
 from .config import Settings
 from .datasets.embedded import fma_mfcc
 from .datasets.folder import Scan, scan
@@ -235,16 +234,14 @@ def _compare(
         if real:
             split = splits.thin(split, {TAIL: TAIL_TRACKS}, by=by, seed=here)
         parted.append(split)
-        test = Bags.from_tracks(split, by=by, split="test")
         for place, row in enumerate(rows):
             tell(f"{part}: training", number * len(rows) + place, total, row.name)
-            row = replace(row, bags=by)
-            model = fit_row(row, features, split, seed=here)
-            predictions = predict_row(row, model, features, split, test)
+            fitted = FittedRow.of(replace(row, bags=by), features, split, seed=here)
+            predictions = fitted.predict_row(fitted.bags("test"), explain=True)
             scores.setdefault(row.name, []).append(score(predictions, unit="track_of_bag"))
             name = f"{part}-split{number}-row{place}"
             run.save_predictions(name, predictions)
-            run.save_history(model.history, f"history/{name}")
+            run.save_history(fitted.model.history, f"history/{name}")
         scores[MAJORITY].append(score(majority(predictions), unit="track_of_bag"))
     tell(f"{part}: training", total, total, "")
     return scores, overlap(tracks, parted)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import splits
-from .bags import Bags
-from .comparison import Row, fit_row, fitted_rows, predict_row, with_features
+from .comparison import FittedRow, Row, fitted_rows, with_features
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -23,7 +22,6 @@ from .evaluation.tables import capital
 from .faults import fault_texts
 from .features.store import FeatureStore
 from .files import write_bytes, write_text
-from .models.classifier import GenreClassifier
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
@@ -138,27 +136,26 @@ def run(
     out.save_tracks(tracks)
     if ready is not None:
         ready()
-    test = Bags.from_tracks(tracks, by=settings.bags, split="test")
 
-    def fitted(row: Row) -> GenreClassifier:
+    def fitted(row: Row) -> FittedRow:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
         kept, seed = out.checkpoint(row.name), settings.seed
-        return fit_row(row, features, tracks, seed=seed, progress=told, checkpoint=kept)
+        return FittedRow.of(row, features, tracks, seed=seed, progress=told, checkpoint=kept)
 
     main, *others = fitted_rows(settings, controls=controls)
-    model = fitted(main)
+    first = fitted(main)
+    model, test = first.model, first.bags("test")
     model.save(out.model)
     out.save_history(model.history)
     noted = [*settings.inert_faults, *model.notes]
-    predictions = predict_row(main, model, features, tracks, test)
-    alone = model.predict(features, tracks, Bags.from_tracks(tracks, by="track", split="test"))
-    made = {"test": predictions, "test-alone": alone}
+    predictions = first.predict_row(test, explain=True)
+    made = {"test": predictions, "test-alone": first.predict(first.bags("test", by="track"))}
     for row in others:
         control = fitted(row)
-        noted += [f"{row.name}: {note}" for note in control.notes if note not in model.notes]
-        made["control"] = predict_row(row, control, features, tracks, test)
-        lone = replace(row, average=False)
-        made["control-alone"] = predict_row(lone, control, features, tracks, test)
+        own = [note for note in control.model.notes if note not in model.notes]
+        noted += [f"{row.name}: {note}" for note in own]
+        made["control"] = control.predict_row(test)
+        made["control-alone"] = replace(control, row=replace(row, average=False)).predict_row(test)
     for name, some in made.items():
         out.save_predictions(name, some)
     tables = tables_of(made, model=main.name, faults=faults)

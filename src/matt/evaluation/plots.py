@@ -459,17 +459,11 @@ def _steps(
     ax: Axes, curve: Curve, look: tuple[str, object], label: str, *, width: float = 1.6
 ) -> None:
     """Draw precision over recall as the steps that average precision sums."""
-    precision, recall = curve
+    (precision, recall), (colour, dashes) = curve, look
     start = precision[:1]
-    ax.step(
-        np.append([0.0] * len(start), recall),
-        np.append(start, precision),
-        where="pre",
-        color=look[0],
-        linestyle=look[1],
-        linewidth=width,
-        label=label,
-    )
+    x, y = np.append([0.0] * len(start), recall), np.append(start, precision)
+    how: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": width}
+    ax.step(x, y, where="pre", label=label, **how)
 
 
 def _legend(figure: Figure, ax: Axes) -> None:
@@ -655,15 +649,9 @@ def along(
             for place, mean in zip(x, means, strict=True):
                 if mean.interval is not None:
                     pane.plot([place] * 2, mean.interval, color=colour, linewidth=0.9, alpha=0.7)
-            pane.plot(
-                x,
-                [mean.value for mean in means],
-                color=colour,
-                linestyle=dashes,
-                marker=marker,
-                markersize=4,
-                label=style.label(name, most=44),
-            )
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "marker": marker}
+            y = [mean.value for mean in means]
+            pane.plot(x, y, markersize=4, label=style.label(name, most=44), **look)
         pane.set_xticks(range(len(ticks)), labels=[style.label(tick) for tick in ticks])
         pane.set(xlabel=style.label(label), ylabel=style.label(score))
         pane.yaxis.set_major_formatter(lambda value, _: f"{value:.2f}".removeprefix("0"))

@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -265,10 +265,38 @@ class Table:
     def to_rich(self) -> Group:
         """Title, table and notes for a terminal; square brackets in names are shown, not obeyed.
 
-        Print it with ``crop=False``: nothing is then cut, however narrow the terminal is.
+        Where it is narrow, names are folded. No number is broken: where even folding is not enough,
+        the table is wider than the terminal, whose lines then go on in the next. Print it with
+        ``crop=False``: nothing is then cut, however narrow the terminal is.
         """
-        columns = [(plain(column.name), column.numeric) for column in self.columns]
-        return _render(plain(self.title), columns, self.shown(), map(plain, self.notes))
+        from rich.box import SIMPLE_HEAD
+        from rich.cells import cell_len
+        from rich.console import Group
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+        rows, least = self.shown(), -2
+        for place, column in enumerate(self.columns):
+            heading, cells = plain(column.name), [row[place] for row in rows]
+            if column.numeric:  # the heading is broken rather than make numbers stand apart
+                width = max(map(cell_len, ("-", *heading.split(), *cells)))
+                heading = textwrap.fill(heading, width)
+            else:
+                width = min(_NARROW, max(map(cell_len, ("-", heading, *cells))))
+            table.add_column(
+                Text(heading),
+                justify="right" if column.numeric else "left",
+                no_wrap=column.numeric,
+                overflow="fold",
+                min_width=width,
+            )
+            least += width + 2  # and the space between columns
+        for row in rows:
+            table.add_row(*map(Text, row))
+        told = [Text(plain(note), style="dim") for note in self.notes]
+        space = [Text()] if told else []
+        return Group(Text(plain(self.title), style="bold"), _AtLeast(table, least), *space, *told)
 
 
 def _share(value: float, digits: int = 3, sign: str = "-") -> str:
@@ -317,46 +345,6 @@ def _line(cells: Iterable[str]) -> str:
 
 
 _NARROW = 12  # columns that names keep; numbers keep what they need
-
-
-def _render(
-    title: str,
-    columns: Sequence[tuple[str, bool]],
-    rows: Sequence[Sequence[str]],
-    notes: Iterable[str],
-) -> Group:
-    """Title, table and notes; where it is narrow, names are folded. No number is broken.
-
-    Columns are headings, and whether their cells are numbers. Where even folding is not enough, the
-    table is wider than the terminal, whose lines then go on in the next.
-    """
-    from rich.box import SIMPLE_HEAD
-    from rich.cells import cell_len
-    from rich.console import Group
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    least = -2
-    for (heading, numeric), *cells in zip(columns, *rows, strict=True):
-        if numeric:  # the heading is broken rather than make numbers stand apart
-            width = max(map(cell_len, ("-", *heading.split(), *cells)))
-            heading = textwrap.fill(heading, width)
-        else:
-            width = min(_NARROW, max(map(cell_len, ("-", heading, *cells))))
-        table.add_column(
-            Text(heading),
-            justify="right" if numeric else "left",
-            no_wrap=numeric,
-            overflow="fold",
-            min_width=width,
-        )
-        least += width + 2  # and the space between columns
-    for row in rows:
-        table.add_row(*map(Text, row))
-    told = [Text(note, style="dim") for note in notes]
-    space = [Text()] if told else []
-    return Group(Text(title, style="bold"), _AtLeast(table, least), *space, *told)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,10 @@ def compare_subjects(
     if len(subjects) < 2:
         raise DataError("a comparison needs two runs or files of predictions; name another one")
     made = {subject.name: subject.main for subject in subjects}
-    remarks = {subject.name: _remark(subject) for subject in subjects}
+    # What makes a row doubtful: that it is partial, or that it was chosen by what is scored.
+    remarks = {
+        s.name: " ".join([s.remark, *fault_texts(s.faults, red=True)]).strip() for s in subjects
+    }
     for subject in subjects if controls else ():
         if subject.control is not None:
             made[f"{subject.name}, control"] = subject.control
@@ -99,11 +102,6 @@ def compare_subjects(
     ranking = with_protocol(contrast_table(standings, remarks=remarks), subjects[0].main)
     differences = difference_table(standings, baseline=against)
     return Comparison(ranking, differences, standings, against, made)
-
-
-def _remark(subject: Subject) -> str:
-    """What makes a row doubtful: that it is partial, or that it was chosen by what is scored."""
-    return " ".join([subject.remark, *fault_texts(subject.faults, red=True)]).strip()
 
 
 SCHEMA = "matt.report/1"
@@ -267,7 +265,10 @@ def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, s
         fitted = sections.training(subject.run)
         if fitted:
             yield "Training", fitted
-        yield "Data", _renamed(sections.data(subject.run))
+        # Under names that do not occur among those of the scores.
+        names = {"genres": "tracks-of-genres"}
+        data = sections.data(subject.run)
+        yield "Data", {names.get(key, key): part for key, part in data.items()}
         yield "Settings and versions", sections.configuration(subject.run)
 
 
@@ -287,11 +288,6 @@ def _compared(comparison: Comparison, subjects: Sequence[Subject]) -> Chapters:
 
 
 _NO_CURVES = "There are no curves: the scores rank nothing, because they name one genre alone."
-
-
-def _renamed(parts: sections.Parts) -> sections.Parts:
-    """Tables of the tracks under names that do not occur among those of the scores."""
-    return {{"genres": "tracks-of-genres"}.get(key, key): part for key, part in parts.items()}
 
 
 def _lead(subject: Subject) -> str:

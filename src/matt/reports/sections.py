@@ -62,7 +62,10 @@ def training(run: Run) -> Parts:
 def data(run: Run) -> Parts:
     """What is known of the tracks: audit, warnings, distribution, bags, what is missing, files."""
     manifest, found = run.manifest, Parts()
-    told = [*(manifest.get("data_notes") or ()), *map(_sentence, manifest.get("warnings") or ())]
+    told = [
+        *(manifest.get("data_notes") or ()),
+        *(f"{capital(str(text))}." for text in manifest.get("warnings") or ()),
+    ]
     if manifest.get("untestable"):
         names = ", ".join(map(str, manifest["untestable"]))
         told.append(f"No test track has these genres, so nothing is known of them: {names}.")
@@ -138,10 +141,6 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _sentence(text: Any) -> str:
-    return f"{capital(str(text))}."
 
 
 LISTED = 12  # tracks of one album in a table

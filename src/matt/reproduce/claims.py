@@ -183,7 +183,7 @@ def compared(
     over = "no interval" if mean.interval is None else f"95 % over {found.method}"
     sentence = (
         f"{what}: {_signed(mean.value)}{ends} (n = {found.n:,}, each track under its own "
-        f"label, {_times(len(found))}, {over})."
+        f"label, {len(found)} repeat{'s' * (len(found) > 1)}, {over})."
     )
     return Answer(claim, how, sentence, verdict, mean, found.n)
 
@@ -218,10 +218,6 @@ def _signed(value: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
-
-
-def _times(n: int) -> str:
-    return "1 repeat" if n == 1 else f"{n} repeats"
 
 
 def answers(bench: Bench, tracks: Tracks, *, by: str, feature_set: str) -> tuple[Answer, ...]:
