@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from .tables import Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..datasets.describe import Description
+    from ..datasets.describe import Description, SplitCounts
 
 LARGEST = 20  # tracks; larger bags share one bar
 SIMULATED = "Simulated: none of these tracks is real."
@@ -40,14 +41,18 @@ def tables(description: Description, *, fewer_than: int | None = None) -> dict[s
     rare = metrics.tail(description.train_counts, fewer_than=fewer_than)
     rule = metrics.tail_rule(description.train_counts, fewer_than=fewer_than)
     whole = parts[-1]
+
+    def counted(part: SplitCounts) -> Callable[[int], int]:
+        return lambda g: int(part.counts[g])
+
     return {
         "genres": Table.of(
             "Tracks of each genre",
             np.argsort(-description.train_counts, kind="stable").tolist(),
             ("genre", "text", lambda g: description.genres[g]),
-            *((part.name, "int", part.counts.tolist().__getitem__) for part in parts),
-            ("bags", "int", whole.bag_counts.tolist().__getitem__),
-            ("tail", "flag", rare.tolist().__getitem__),
+            *((part.name, "int", counted(part)) for part in parts),
+            ("bags", "int", lambda g: int(whole.bag_counts[g])),
+            ("tail", "flag", lambda g: bool(rare[g])),
             notes=(rule, *notes),
         ),
         "bags": Table.of(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -223,16 +223,17 @@ def make_figure_1(results: Results, bench: Bench, folder: Path) -> Made:
     save_picture(distribution(tracks.train_counts, tracks.genres), path, results.data)
     order = np.argsort(-tracks.train_counts, kind="stable")
     test = tracks.take(tracks.split == "test").counts
+
+    def below(few: int) -> Callable[[int], bool]:
+        return lambda g: bool(tracks.train_counts[g] < few)
+
     table = Table.of(
         "Fig. 1: genres by their training tracks",
         order.tolist(),
         ("genre", "text", lambda g: tracks.genres[g]),
         ("training tracks", "int", lambda g: int(tracks.train_counts[g])),
         ("test tracks", "int", lambda g: int(test[g])),
-        *(
-            (f"below {few}", "flag", (tracks.train_counts < few).tolist().__getitem__)
-            for few in THRESHOLDS
-        ),
+        *((f"below {few}", "flag", below(few)) for few in THRESHOLDS),
         notes=results.data.notes,
     )
     return Made(tables={"figure_1": table}, pictures={"figure_1": path})
