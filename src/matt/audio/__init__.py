@@ -7,8 +7,6 @@ without tags. All failures are `AudioError`.
 
 from .backends import REMEDY as REMEDY
 from .backends import quiet_decoders as quiet_decoders
-from .containers import EXTRA_SUFFIXES as EXTRA_SUFFIXES
-from .containers import SUFFIXES as SUFFIXES
 from .containers import audio_hash as audio_hash
 from .decoder import AudioFile as AudioFile
 from .decoder import Damage as Damage
@@ -17,6 +15,10 @@ from .decoder import decoder_version as decoder_version
 from .decoder import decoder_versions as decoder_versions
 from .decoder import inspect as inspect
 from .decoder import read_blocks as read_blocks
+from .formats import EXTRA_SUFFIXES as EXTRA_SUFFIXES
+from .formats import FORMATS as FORMATS
+from .formats import SUFFIXES as SUFFIXES
+from .formats import Format as Format
 from .segments import Cut as Cut
 from .segments import Segment as Segment
 from .segments import SegmentPolicy as SegmentPolicy

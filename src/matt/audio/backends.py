@@ -18,6 +18,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -27,24 +28,17 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from .formats import FORMATS
 from .structure import Part, Structure
 
 if TYPE_CHECKING:
     import av
 
-# By `Structure.format`: ffmpeg's demuxer, and what the format is called for people.
-PYAV_CONTAINERS = {
-    "MP4": ("mov", "MP4 audio (AAC or ALAC)"),
-    "ADTS": ("aac", "AAC audio (ADTS)"),
-    "ASF": ("asf", "Windows Media audio (WMA)"),
-    "WavPack": ("wv", "WavPack audio"),
-    "Monkey's Audio": ("ape", "Monkey's Audio"),
-    "FLAC in Ogg": ("ogg", "FLAC in Ogg"),
-    "Matroska": ("matroska", "Matroska or WebM audio"),
-}
-"""Formats that are left to PyAV."""
+# By `Structure.format`: ffmpeg's demuxer. The formats that are left to PyAV.
+PYAV_DEMUXERS = {f.container: f.demuxer for f in FORMATS if f.demuxer}
 
 REMEDY = "pip install 'matt-mgc[formats]'"
+_GUESSED = ("ADTS", "ASF", "AC-3", "E-AC-3", "DTS")  # ffmpeg goes by the bitrate
 _PYAV_OPTIONS = {"err_detect": "crccheck"}  # WavPack's checksums are ignored otherwise
 _MOST_FAILURES = 100  # in a row, of a demuxer that may not move
 _SNDFILE_ERRORS = (soundfile.SoundFileError, OSError, RuntimeError)
@@ -305,7 +299,7 @@ class Pyav:
             raise
         self.name = pyav_version() or ""
         codec = self._stream.codec_context.name
-        container = structure.format.removeprefix("FLAC in ")
+        container = structure.format.rpartition(" in ")[2]
         same = codec.lower() == container.lower()
         self.format = container if same else f"{container} {codec.upper()}"
         self.stated = self._stated(structure)
@@ -350,7 +344,7 @@ class Pyav:
 
         whole: tuple[Part, ...] = ((0, path.stat().st_size),)
         self._file = Spliced(path, structure.parts or whole)
-        demuxer, _ = PYAV_CONTAINERS[structure.format]
+        demuxer = PYAV_DEMUXERS[structure.format]
         # Tags are not looked at; of a wrong encoding they must not stop anything.
         container = av.open(self._file, mode="r", format=demuxer, metadata_errors="replace")
         self._container = container
@@ -424,7 +418,7 @@ class Pyav:
         if structure.seconds is not None:
             return round(structure.seconds * self.sr)
         unknown = structure.format == "WavPack" and structure.completeness == "undetectable"
-        if unknown or structure.format in ("ADTS", "ASF"):
+        if unknown or structure.format in _GUESSED:
             return None
         stream, duration = self._stream, self._container and self._container.duration
         if stream.duration is not None and stream.time_base is not None:
@@ -434,7 +428,90 @@ class Pyav:
         return stated if stated > 0 else None
 
 
+class Links:
+    """Streams that follow each other in one file, each decoded as if it were alone; a `Backend`.
+
+    Parameters
+    ----------
+    path : path
+    structure : Structure
+        With links.
+    backend : callable
+        What decodes one of them.
+
+    Raises
+    ------
+    Broken
+        If the first cannot be opened, or one has another rate or number of channels.
+    """
+
+    def __init__(
+        self, path: Path, structure: Structure, backend: Callable[[Path, Structure], Backend]
+    ) -> None:
+        self._open = [
+            partial(backend, path, replace(structure, parts=(link,), links=()))
+            for link in structure.links
+        ]
+        stated: list[int | None] = []
+        for number, start in enumerate(self._open):
+            try:
+                link = start()
+            except Broken:
+                if number == 0:
+                    raise
+                stated.append(None)  # `read` will tell when it gets there
+                continue
+            stated.append(link.stated)
+            if number == 0:
+                self.name, self.format, self.slack = link.name, link.format, link.slack
+                self.sr, self.channels = link.sr, link.channels
+            link.close()
+            if (link.sr, link.channels) != (self.sr, self.channels):
+                raise Broken(
+                    f"stream {number + 1} of {len(self._open)} in it has {link.channels} channels "
+                    f"at {link.sr} Hz, the first {self.channels} at {self.sr} Hz"
+                )
+        known = [n for n in stated if n is not None]
+        self.stated = sum(known) if len(known) == len(stated) else None
+        self._number, self._before = 0, 0
+        self._link = self._open[0]()
+
+    @property
+    def position(self) -> int:
+        """Samples per channel that were read, or leapt over."""
+        return self._before + self._link.position
+
+    def read(self, out: NDArray[np.float32]) -> int:
+        """Decode into ``out``; see `Backend.read`."""
+        while (n := self._link.read(out)) == 0 and self._next():
+            pass
+        return n
+
+    def resume(self) -> bool:
+        """Go on behind damage, or with the next stream that can be opened."""
+        if self._link.resume():
+            return True
+        while self._number + 1 < len(self._open):
+            with suppress(Broken):
+                return self._next()
+        return False
+
+    def close(self) -> None:
+        """Close the file."""
+        self._link.close()
+
+    def _next(self) -> bool:
+        if self._number + 1 == len(self._open):
+            return False
+        self._number, self._before = self._number + 1, self.position
+        self._link.close()
+        self._link = self._open[self._number]()
+        return True
+
+
 def _text(error: Any) -> str:
     """What a library said, without paths, numbers and functions."""
     said = getattr(error, "error_string", None) or getattr(error, "strerror", None) or error
+    if "does not exist or is not a regular file" in str(said):  # as libsndfile says of libmpg123
+        said = "no frame that can be decoded was found"
     return str(said).strip(" .:") or "without saying why"

@@ -1,30 +1,35 @@
-"""Formats made of named chunks with sizes: WAV, RF64, Wave64, AIFF, CAF, MP4, ASF; AU is a header.
+"""Formats of named chunks with sizes: WAV, RF64, Wave64, AIFF, CAF, DSF, MP4, ASF; AU is a header.
 
 One chunk holds the audio and states its size, which shows a cut file. The samples themselves
 carry no checksum: damage inside them cannot be seen. Streamed files state no size.
 
+A recorder writes sizes of nothing first, and the true ones when it is done. Where it never came to
+that, bytes follow the audio chunk that are no chunks: they are the audio, to the end of the file.
+Programs that forget the byte after a chunk of odd size are common, too. libsndfile gets such a WAV
+with a header that holds (`Structure.parts`).
+
 ASF is what WMA lies in. Writing tags makes its header longer, but leaves the size of the file that
 it states as it was; ffmpeg then takes no word of it, not the duration either, and guesses. So that
-is read here. Two more formats that only PyAV decodes state sizes: Monkey's Audio in a descriptor at
-the start; WavPack in each of its blocks, with the samples in it, and a total in the first.
+is read here. More formats that only PyAV decodes state sizes: Monkey's Audio in a descriptor and
+True Audio in a table, both at the start; WavPack in each of its blocks, with the samples in it, and
+a total in the first.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from .structure import (
     MOST_BREAKS,
     MOST_SPANS,
+    FileBytes,
     Part,
     Structure,
     find_header,
-    read_at,
-    read_span,
 )
 
 _UNKNOWN = 0xFFFFFFFF  # 32-bit size of a stream whose length was not known yet
@@ -36,7 +41,12 @@ _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_HEADER = 30  # bytes of the header object before the objects in it
 _WITH_DESCRIPTOR = 3980  # version of Monkey's Audio times 1000
-_CAPTURE = re.compile(b"wvpk")
+_USUAL = (  # names of chunks
+    *(b"fmt ", b"data", b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"JUNK", b"iXML", b"cue "),
+    *(b"COMM", b"SSND", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"MARK", b"INST", b"APPL", b"FVER"),
+)
+_FOLLOWERS = 3  # chunks after the audio that are believed without looking further
+_CAPTURE = re.compile(rb"wvpk(?s:.{5})\x04")
 _WAVPACK = 32  # bytes of the header of a block
 _LONGEST = 1 << 24  # bytes of one block; more are not credible
 
@@ -48,6 +58,7 @@ class Chunk:
     name: bytes
     start: int
     size: int | None  # as stated; None = not known, it goes on to the end of the file
+    unfinished: bool = False  # whether its size was to be stated later, and never was
 
     def stop(self, end: int) -> int:
         """Where its content ends, which is not after the end of the file."""
@@ -66,6 +77,7 @@ class _Grammar:
     begin: int  # byte at which the first chunk lies
     read: Callable[[bytes], _Head | None]
     align: int = 1
+    overhead: int = 0  # bytes of the audio chunk before the samples
 
 
 def _iff(head: bytes, *, order: Literal["little", "big"]) -> _Head | None:
@@ -92,6 +104,11 @@ def _box(head: bytes) -> _Head | None:
     return head[4:8], skip, size - skip if size else None
 
 
+def _dsf(head: bytes) -> _Head | None:
+    size = int.from_bytes(head[4:12], "little")  # with this header
+    return (head[:4], 12, size - 12) if len(head) >= 12 and size >= 12 else None
+
+
 def _asf(head: bytes) -> _Head | None:
     size = int.from_bytes(head[16:], "little")  # with this header
     return (head[:16], 24, size - 24 if size >= 24 else None) if len(head) >= 24 else None
@@ -101,8 +118,9 @@ _GRAMMARS = {
     "RIFF": _Grammar("WAV", b"data", (b"fmt ",), 12, partial(_iff, order="little"), 2),
     "RIFX": _Grammar("WAV", b"data", (b"fmt ",), 12, partial(_iff, order="big"), 2),
     "W64": _Grammar("Wave64", b"data", (b"fmt ",), 40, _wave64, 8),
-    "FORM": _Grammar("AIFF", b"SSND", (b"COMM",), 12, partial(_iff, order="big"), 2),
-    "CAF": _Grammar("CAF", b"data", (b"desc", b"kuki", b"pakt"), 8, _caf),
+    "FORM": _Grammar("AIFF", b"SSND", (b"COMM",), 12, partial(_iff, order="big"), 2, 8),
+    "CAF": _Grammar("CAF", b"data", (b"desc", b"kuki", b"pakt"), 8, _caf, 1, 4),
+    "DSF": _Grammar("DSF", b"data", (b"fmt ",), 0, _dsf),
     "AU": _Grammar("AU", b"data", (b"head",), 0, lambda head: None),
     "MP4": _Grammar("MP4", b"mdat", (), 0, _box),
     "ASF": _Grammar("ASF", _ASF_DATA, (), 0, _asf),
@@ -123,67 +141,159 @@ def identify(head: bytes) -> str:
         return "W64"
     if head[:16] == _ASF:
         return "ASF"
-    return {b"caff": "CAF", b".snd": "AU"}.get(head[:4], "MP4" if head[4:8] == b"ftyp" else "")
+    simple = {b"caff": "CAF", b".snd": "AU", b"DSD ": "DSF"}
+    return simple.get(head[:4], "MP4" if head[4:8] == b"ftyp" else "")
 
 
-def chunks(stream: BinaryIO, kind: str, start: int, stop: int) -> Iterator[Chunk]:
-    """Top-level chunks, in file order."""
+def chunks(file: FileBytes, kind: str, start: int, stop: int) -> Iterator[Chunk]:
+    """Top-level chunks, in file order; nothing comes after audio of unknown size."""
+    grammar = _GRAMMARS[kind]
     if kind == "AU":
-        offset, size = (int.from_bytes(read_at(stream, start + at, 4), "big") for at in (4, 8))
+        offset, size = (int.from_bytes(file.at(start + at, 4), "big") for at in (4, 8))
         yield Chunk(b"head", start + 12, 12)  # encoding, sampling rate, channels; then a note
-        yield Chunk(b"data", start + offset, None if size == _UNKNOWN else size)
+        data = Chunk(b"data", start + offset, None if size == _UNKNOWN else size)
+        yield _as_it_is(file, grammar, data, start, stop)
         return
     long_size: int | None = None  # of the data chunk of RF64, stated elsewhere
-    for chunk in _in_a_row(stream, _GRAMMARS[kind], start + _GRAMMARS[kind].begin, stop):
+    for found in _in_a_row(file, grammar, start + grammar.begin, stop):
+        chunk = found
         if kind in ("RIFF", "RIFX"):
             if chunk.name == b"ds64":
-                long = read_at(stream, chunk.start + 8, 8)
+                long = file.at(chunk.start + 8, 8)
                 long_size = int.from_bytes(long, "little") or None
             if chunk.name == b"data" and chunk.size == _UNKNOWN:
-                yield Chunk(chunk.name, chunk.start, long_size)
+                late = long_size is None and file.at(start, 4) in (b"RF64", b"BW64")
+                chunk = replace(chunk, size=long_size, unfinished=late)
+                yield chunk
                 return  # what follows a chunk of unknown size cannot be found
+        if chunk.name == grammar.data and kind not in ("MP4", "ASF"):
+            chunk = _as_it_is(file, grammar, chunk, start, stop)
         yield chunk
+        if chunk.size is None:
+            return
 
 
-def _in_a_row(stream: BinaryIO, grammar: _Grammar, position: int, stop: int) -> Iterator[Chunk]:
+def _in_a_row(file: FileBytes, grammar: _Grammar, position: int, stop: int) -> Iterator[Chunk]:
     for _ in range(_MOST_CHUNKS):
-        found = grammar.read(read_at(stream, position, 24)) if position < stop else None
+        found = grammar.read(file.at(position, 24)) if position < stop else None
         if found is None:
             return
         name, skip, size = found
         yield Chunk(name, position + skip, size)
         if size is None:
             return
-        position += skip + size + -size % grammar.align
+        position += skip + size
+        pad = -size % grammar.align
+        # Where the byte after an odd size is missing, the next name begins at once.
+        if not (pad and grammar.align == 2 and file.at(position, 4) in _USUAL):
+            position += pad
 
 
-def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
+def _as_it_is(file: FileBytes, grammar: _Grammar, chunk: Chunk, start: int, stop: int) -> Chunk:
+    """The audio chunk, without a size if that was to be stated later and never was."""
+    if chunk.size is None or chunk.start + chunk.size >= stop:
+        return chunk
+    after = chunk.start + chunk.size + -chunk.size % grammar.align
+    nothing = chunk.size <= grammar.overhead
+    if not (nothing or _placeholder(file, grammar, chunk, start, stop)):
+        return chunk
+    for number, follower in enumerate(_in_a_row(file, grammar, after, stop)):
+        # Audio in the place of a name and a size does not pass for a chunk.
+        name = follower.name.removesuffix(_W64_TAIL)
+        credible = len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name)
+        if not credible or (follower.size or 0) > stop - follower.start:
+            break
+        if number == _FOLLOWERS or follower.stop(stop) + 1 >= stop:
+            return chunk
+    return replace(chunk, size=None, unfinished=True) if after < stop else chunk
+
+
+def _placeholder(file: FileBytes, grammar: _Grammar, chunk: Chunk, start: int, stop: int) -> bool:
+    """Whether a WAV states less than a second, ends there by its header, and goes on far behind."""
+    if grammar.format != "WAV" or chunk.size is None or file.at(start, 4) != b"RIFF":
+        return False
+    described = _described(file, "RIFF", start, chunk.start)
+    a_second = int.from_bytes(described[8:12], "little")
+    end = start + 8 + int.from_bytes(file.at(start + 4, 4), "little")
+    behind = stop - chunk.start - chunk.size
+    return (
+        chunk.size < a_second and 0 <= end - chunk.start - chunk.size <= 1 and behind > chunk.size
+    )
+
+
+def _described(file: FileBytes, kind: str, start: int, stop: int) -> bytes:
+    """Content of the ``fmt`` chunk of a WAV, at most 4 KiB."""
+    grammar = _GRAMMARS[kind]
+    for chunk in _in_a_row(file, grammar, start + grammar.begin, stop):
+        if chunk.name == b"fmt " and chunk.size is not None:
+            return file.at(chunk.start, min(chunk.size, 4096))
+    return b""
+
+
+def examine(file: FileBytes, start: int, stop: int) -> Structure:
     """Compare the stated size of the audio chunk with what is there."""
-    kind = identify(read_at(stream, start, 16))
+    kind = identify(file.at(start, 16))
     if kind == "MP4":
-        return _examine_mp4(stream, start, stop)
+        return _examine_mp4(file, start, stop)
     if kind == "ASF":
-        return _examine_asf(stream, start, stop)
+        return _examine_asf(file, start, stop)
     grammar = _GRAMMARS[kind]
     name = grammar.data.decode()
-    for chunk in chunks(stream, kind, start, stop):
+    for chunk in chunks(file, kind, start, stop):
         if chunk.name != grammar.data:
             continue
+        parts = _sound_header(file, kind, chunk, start, stop)
+        if chunk.unfinished:
+            reason = (
+                f"unfinished: its {name} chunk was never given its size, "
+                f"{max(stop - chunk.start, 0)} bytes go on to the end of the file"
+            )
+            return Structure(grammar.format, "undetectable", reason, parts=parts, unfinished=True)
         if chunk.size is None or chunk.size >= _STREAMED > stop - chunk.start:
             reason = f"its {name} chunk does not state its size"
-            return Structure(grammar.format, "undetectable", reason)
+            return Structure(grammar.format, "undetectable", reason, parts=parts)
         present = max(chunk.stop(stop) - chunk.start, 0)
         reason = f"{present} of the {chunk.size} bytes that its {name} chunk states are there"
         if present == chunk.size:
-            return Structure(grammar.format, "complete", reason)
+            return Structure(grammar.format, "complete", reason, parts=parts)
         share = present / chunk.size
-        return Structure(grammar.format, "truncated", reason, share=share)
+        return Structure(grammar.format, "truncated", reason, parts=parts, share=share)
     return Structure(grammar.format, "truncated", f"it has no {name} chunk")
 
 
-def _examine_mp4(stream: BinaryIO, start: int, stop: int) -> Structure:
+def _sound_header(
+    file: FileBytes, kind: str, chunk: Chunk, start: int, stop: int
+) -> tuple[Part, ...]:
+    """What libsndfile can read of a file whose own header would mislead it; else nothing."""
+    if kind == "AU" and chunk.unfinished:
+        return (start, start + 8), _UNKNOWN.to_bytes(4, "big"), (start + 12, stop)
+    if kind not in ("RIFF", "RIFX") or not (
+        chunk.unfinished or _unpadded(file, kind, start, chunk)
+    ):
+        return ()
+    order: Literal["little", "big"] = "big" if kind == "RIFX" else "little"
+    described = _described(file, kind, start, chunk.start)
+    size = chunk.stop(stop) - chunk.start
+    size -= size % max(int.from_bytes(described[12:14], order), 1)  # whole samples
+    told = [min(n, _UNKNOWN).to_bytes(4, order) for n in (size + 28 + len(described), size)]
+    about = len(described).to_bytes(4, order) + described + bytes(len(described) % 2)
+    head = kind.encode() + told[0] + b"WAVEfmt " + about + b"data" + told[1]
+    return head, (chunk.start, chunk.start + size)
+
+
+def _unpadded(file: FileBytes, kind: str, start: int, data: Chunk) -> bool:
+    """Whether the byte after a chunk of odd size before the audio is missing."""
+    position = start + _GRAMMARS[kind].begin
+    for chunk in _in_a_row(file, _GRAMMARS[kind], position, data.start):
+        if chunk.start - position != 8:
+            return True
+        position = chunk.start + (chunk.size or 0) + (chunk.size or 0) % 2
+    return False
+
+
+def _examine_mp4(file: FileBytes, start: int, stop: int) -> Structure:
     """Whether all boxes are whole, and the index is there without which nothing decodes."""
-    found = list(chunks(stream, "MP4", start, stop))
+    found = list(chunks(file, "MP4", start, stop))
     names = {box.name for box in found}
     for box in found:
         present = max(stop - box.start, 0)
@@ -197,10 +307,10 @@ def _examine_mp4(stream: BinaryIO, start: int, stop: int) -> Structure:
     return Structure("MP4", "complete", "its moov and mdat boxes are whole")
 
 
-def _examine_asf(stream: BinaryIO, start: int, stop: int) -> Structure:
+def _examine_asf(file: FileBytes, start: int, stop: int) -> Structure:
     """Compare the stated size of the data object with what is there."""
-    seconds, streamed = _asf_duration(stream, start, stop)
-    found = chunks(stream, "ASF", start, stop)
+    seconds, streamed = _asf_duration(file, start, stop)
+    found = chunks(file, "ASF", start, stop)
     data = next((chunk for chunk in found if chunk.name == _ASF_DATA), None)
     if data is None:
         return Structure("ASF", "truncated", "it has no data object", seconds=seconds)
@@ -212,13 +322,13 @@ def _examine_asf(stream: BinaryIO, start: int, stop: int) -> Structure:
     return Structure("ASF", "complete" if whole else "truncated", reason, seconds=seconds)
 
 
-def _asf_duration(stream: BinaryIO, start: int, stop: int) -> tuple[float | None, bool]:
+def _asf_duration(file: FileBytes, start: int, stop: int) -> tuple[float | None, bool]:
     """Seconds that the header states, and whether it was written before they were known."""
-    for chunk in _in_a_row(stream, _GRAMMARS["ASF"], start + _ASF_HEADER, stop):
+    for chunk in _in_a_row(file, _GRAMMARS["ASF"], start + _ASF_HEADER, stop):
         if chunk.name == _ASF_PROPERTIES and chunk.size is not None and chunk.size >= 68:
             # Identifier 16, size of the file, date, packets; duration and time to send in 100 ns,
             # which both begin with the preroll, in ms; flags.
-            content = read_at(stream, chunk.start, 68)
+            content = file.at(chunk.start, 68)
             ticks = int.from_bytes(content[40:48], "little")
             preroll = int.from_bytes(content[56:64], "little")
             seconds = ticks / 10_000_000 - preroll / 1000
@@ -229,16 +339,16 @@ def _asf_duration(stream: BinaryIO, start: int, stop: int) -> tuple[float | None
     return None, False
 
 
-def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+def encoded(file: FileBytes, start: int, stop: int) -> Iterator[bytes]:
     """The chunks that describe the audio, in a fixed order, then the audio itself.
 
     Each with its name before it, except in ASF. Of several chunks of a name the first counts, as
     for decoders; of MP4 every ``mdat`` does. Without an audio chunk: all bytes.
     """
-    kind = identify(read_at(stream, start, 16))
+    kind = identify(file.at(start, 16))
     grammar = _GRAMMARS[kind]
     found: dict[bytes, list[Chunk]] = {}
-    for chunk in chunks(stream, kind, start, stop):
+    for chunk in chunks(file, kind, start, stop):
         wanted = chunk.name == grammar.data or chunk.name in grammar.described_by
         if wanted and (kind == "MP4" or chunk.name not in found):
             found.setdefault(chunk.name, []).append(chunk)
@@ -248,15 +358,15 @@ def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
         for chunk in found.get(name, []):
             if kind != "ASF":
                 yield name
-            yield from read_span(stream, chunk.start, chunk.stop(stop))
+            yield from file.span(chunk.start, chunk.stop(stop))
 
 
-def examine_monkey(stream: BinaryIO, start: int, stop: int) -> Structure:
+def examine_monkey(file: FileBytes, start: int, stop: int) -> Structure:
     """Compare the sizes of the sections of Monkey's Audio with the bytes that are there.
 
     Versions before 3.98 have no descriptor; how long such a file should be is not looked at.
     """
-    head = read_at(stream, start, 36)
+    head = file.at(start, 36)
     if len(head) < 36:
         return Structure("Monkey's Audio", "truncated", "its header is not whole")
     if int.from_bytes(head[4:6], "little") < _WITH_DESCRIPTOR:
@@ -266,6 +376,21 @@ def examine_monkey(stream: BinaryIO, start: int, stop: int) -> Structure:
     stated = sum(sizes) + sizes[5] * ((1 << 32) - 1)
     reason = f"{stop - start} of the {stated} bytes that its descriptor states are there"
     return Structure("Monkey's Audio", "truncated" if stop - start < stated else "complete", reason)
+
+
+def examine_true_audio(file: FileBytes, start: int, stop: int) -> Structure:
+    """Compare the sizes of the frames of True Audio with the bytes that are there."""
+    head = file.at(start, 22)
+    sr, n_samples = (int.from_bytes(head[at : at + 4], "little") for at in (10, 14))
+    n_frames = -(-n_samples // max(256 * sr // 245, 1))
+    size = 4 * n_frames
+    table = file.at(start + 22, size) if size < stop - start else b""
+    if len(head) < 22 or len(table) < size:
+        return Structure("True Audio", "truncated", "its header is not whole")
+    sizes = sum(int.from_bytes(table[at : at + 4], "little") for at in range(0, size, 4))
+    stated = 22 + size + 4 + sizes
+    reason = f"{stop - start} of the {stated} bytes that its table of frames states are there"
+    return Structure("True Audio", "truncated" if stop - start < stated else "complete", reason)
 
 
 @dataclass(frozen=True)
@@ -280,7 +405,7 @@ class _Block:
         return self.begin + self.n_samples
 
 
-def examine_wavpack(stream: BinaryIO, start: int, stop: int) -> Structure:
+def examine_wavpack(file: FileBytes, start: int, stop: int) -> Structure:
     """Compare the samples of WavPack's blocks with the total that the first one states.
 
     The decoder checks a checksum in every block. ffmpeg gives up where a block does not begin at
@@ -291,22 +416,25 @@ def examine_wavpack(stream: BinaryIO, start: int, stop: int) -> Structure:
     spans: list[tuple[int, int]] = []
     begin, first = start, True
     while position < stop:
-        block = _block(read_at(stream, position, _WAVPACK))
+        block = _block(file.at(position, _WAVPACK))
         if block is not None and position + block.length <= stop:
             if block.n_samples:
                 total, first = (block.total, False) if first else (total, False)
-                if block.begin > end and not (spans and spans[-1][1] == position):
+                joined = bool(spans) and spans[-1][1] == position
+                if block.begin > end and not joined and len(breaks) < MOST_BREAKS:
                     breaks.append(f"WavPack samples {end} to {block.begin} are missing")
                 end = max(end, block.end)
             position += block.length
             continue
-        found = find_header(stream, position + 1, stop, _CAPTURE, _WAVPACK, _is_block)
+        found = find_header(file, position + 1, stop, _CAPTURE, _WAVPACK, _is_block)
         if found < 0:
             cut = "; its last block is cut" if block is not None else ""
             break  # what is left is no audio
-        breaks.append(
-            f"no WavPack block at byte {position}, blocks go on at byte {found}, after sample {end}"
-        )
+        if len(breaks) < MOST_BREAKS:
+            breaks.append(
+                f"no WavPack block at byte {position}, blocks go on at byte {found}, "
+                f"after sample {end}"
+            )
         if len(spans) < MOST_SPANS:
             spans.append((begin, position))
             begin = found
@@ -314,7 +442,7 @@ def examine_wavpack(stream: BinaryIO, start: int, stop: int) -> Structure:
     parts: tuple[Part, ...] = ()
     if breaks or cut:
         parts = tuple(span for span in (*spans, (begin, position)) if span[0] < span[1])
-    damage = tuple(breaks[:MOST_BREAKS])
+    damage = tuple(breaks)
     if total is None:
         reason = f"it does not say how many samples there should be{cut}"
         return Structure("WavPack", "undetectable", reason, damage, parts)

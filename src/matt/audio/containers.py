@@ -9,20 +9,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import AudioError
 from . import chunks, flac, mpeg, ogg
-from .structure import CHUNK, Structure, audio_extent, read_at, read_span
-
-SUFFIXES = frozenset(
-    {".mp3", ".flac", ".ogg", ".oga", ".opus", ".wav", ".aif", ".aiff", ".aifc", ".au", ".caf"}
-    | {".w64"}
-)
-"""Suffixes of files that are tried as audio."""
-
-EXTRA_SUFFIXES = frozenset({".m4a", ".mp4", ".aac", ".wma", ".wv", ".ape"})
-"""Suffixes of files that are tried too, and decoded where PyAV is installed."""
+from .structure import FileBytes, Hopeless, Structure, audio_extent
 
 # By the bytes at the start of the audio; content decides, whatever the file is called.
 _MAGIC = {
@@ -31,19 +21,25 @@ _MAGIC = {
     b"wvpk": "WavPack",
     b"MAC ": "Monkey's Audio",
     b"\x1a\x45\xdf\xa3": "Matroska",
+    b"TTA1": "True Audio",
+    b"\x7f\xfe\x80\x01": "DTS",
+    b"MPCK": "Musepack",
+    b"MP+\x07": "Musepack 7",
+    b"MP+\x17": "Musepack 7",
 }
 
-_Examine = Callable[[BinaryIO, int, int], Structure]
-_Encoded = Callable[[BinaryIO, int, int], Iterator[bytes]]
+_Examine = Callable[[FileBytes, int, int], Structure]
+_Encoded = Callable[[FileBytes, int, int], Iterator[bytes]]
 _READERS: dict[str, tuple[_Examine, _Encoded]] = {
     # With the Xing, Info or VBRI frame: taggers leave it alone, and it trims audio.
-    "MP3": (mpeg.examine, read_span),
+    "MP3": (mpeg.examine, FileBytes.span),
     "FLAC": (flac.examine, flac.encoded),
     "Ogg": (ogg.examine, ogg.encoded),
     "chunks": (chunks.examine, chunks.encoded),
-    "WavPack": (chunks.examine_wavpack, read_span),
-    "Monkey's Audio": (chunks.examine_monkey, read_span),
-    "ADTS": (mpeg.examine_adts, read_span),
+    "WavPack": (chunks.examine_wavpack, FileBytes.span),
+    "Monkey's Audio": (chunks.examine_monkey, FileBytes.span),
+    "True Audio": (chunks.examine_true_audio, FileBytes.span),
+    "ADTS": (mpeg.examine_adts, FileBytes.span),
 }
 
 
@@ -62,8 +58,9 @@ def examine(path: Path | str) -> Structure:
              STREAMINFO                         frame when it gets there
     Ogg      flag on the last page              checksum, number and start of pages
     WAV, W64 size of the audio chunk;           cannot be seen
-    AIFF,    undetectable if not stated
-    AU, CAF
+    AIFF,    undetectable if not stated,
+    AU, CAF, unfinished if it was to be
+    DSF      stated later and never was
     MP4      sizes of all boxes; the index,     not here: the decoder finds a frame
              ``moov``, is there                 that makes no sense, not each one
     ADTS     undetectable                       lost sync
@@ -73,6 +70,8 @@ def examine(path: Path | str) -> Structure:
              the first one's total              decoder checks each block
     Monkey's size of all sections               not here: the decoder checks each
     Audio                                       frame
+    True     sizes of all frames                as in Monkey's Audio
+    Audio
     others   not here: decoded length           not here
     ======== ================================== ====================================
 
@@ -84,20 +83,23 @@ def examine(path: Path | str) -> Structure:
     AudioError
         If the file cannot be read, or is empty.
     """
-    with _opened(path) as (stream, start, stop):
-        kind = _identify(stream, start, stop)
+    with _opened(path) as (file, start, stop):
+        kind = identify(file, start, stop)
         if kind in _READERS:
-            structure = _READERS[kind][0](stream, start, stop)
+            try:
+                structure = _READERS[kind][0](file, start, stop)
+            except Hopeless as error:
+                structure = Structure(kind, "undetectable", str(error), (str(error),))
         else:
             structure = Structure(kind, "undetectable", "its structure is not looked at")
-        tagged = stop - start < os.fstat(stream.fileno()).st_size
+        tagged = stop - start < file.size
         if tagged and kind != "MP3" and not structure.parts:
             # Only MP3 decoders expect such tags; libFLAC loses sync on them.
             structure = replace(structure, parts=((start, stop),))
         return structure
 
 
-def audio_hash(path: Path | str) -> str:
+def audio_hash(path: Path | str, *, alive: Callable[[], None] | None = None) -> str:
     """SHA-256 of the encoded audio without tags: the same before and after re-tagging.
 
     ============ =====================================================================
@@ -111,6 +113,7 @@ def audio_hash(path: Path | str) -> str:
     AIFF         ``COMM`` and ``SSND`` chunks
     CAF          ``desc``, ``kuki``, ``pakt`` and ``data`` chunks
     AU           encoding, sampling rate, channels and data, without the annotation
+    DSF          ``fmt`` and ``data`` chunks
     MP4          the ``mdat`` boxes
     ASF (WMA)    the data object
     ADTS,        all frames or blocks
@@ -120,6 +123,12 @@ def audio_hash(path: Path | str) -> str:
 
     ID3v1, ID3v2, APE and Lyrics3 tags at either end are left out of every format, so "the
     whole file" is meant without those.
+
+    Parameters
+    ----------
+    path : path
+    alive : callable, optional
+        Called before each read of the file; what it raises ends this.
 
     Returns
     -------
@@ -131,39 +140,53 @@ def audio_hash(path: Path | str) -> str:
     AudioError
         If the file cannot be read, or is empty. What it holds need not be audio.
     """
+    with _opened(path, alive) as (file, start, stop):
+        kind = identify(file, start, stop)
+        encoded = _READERS[kind][1] if kind in _READERS else FileBytes.span
+        try:
+            return _digest(encoded(file, start, stop))
+        except Hopeless:
+            return _digest(file.span(start, stop))
+
+
+def _digest(pieces: Iterator[bytes]) -> str:
     digest = sha256()
-    with _opened(path) as (stream, start, stop):
-        kind = _identify(stream, start, stop)
-        encoded = _READERS[kind][1] if kind in _READERS else read_span
-        for piece in encoded(stream, start, stop):
-            digest.update(piece)
+    for piece in pieces:
+        digest.update(piece)
     return digest.hexdigest()
 
 
-def _identify(stream: BinaryIO, start: int, stop: int) -> str:
-    """Key of `_READERS`, the name of another format, or an empty string."""
-    head = read_at(stream, start, 16)
+def identify(file: FileBytes, start: int, stop: int) -> str:
+    """Name of a format, ``"chunks"`` for those of chunks; empty if it is not known."""
+    head = file.at(start, 16)
     if head[:4] in _MAGIC:
         return _MAGIC[head[:4]]
     if chunks.identify(head):
         return "chunks"
+    if head[:2] == b"\x0b\x77" and len(head) > 5 and head[5] >> 3 <= 16:
+        return "AC-3" if head[5] >> 3 <= 10 else "E-AC-3"
     if mpeg.parse_adts(head) is not None:
         return "ADTS"  # MPEG audio with layer bits 0
-    return "MP3" if mpeg.is_mpeg(stream, start, stop) else ""
+    try:
+        return "MP3" if mpeg.is_mpeg(file, start, stop) else ""
+    except Hopeless:
+        return ""
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[tuple[BinaryIO, int, int]]:
+def _opened(
+    path: Path | str, alive: Callable[[], None] | None = None
+) -> Iterator[tuple[FileBytes, int, int]]:
     """Open a file; give it with the bytes between which its audio lies."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             kind = "a folder" if os.path.isdir(path) else "no regular file"
             raise AudioError(f"{path} is {kind}; name an audio file")
-        with open(path, "rb", buffering=CHUNK) as stream:
-            size = os.fstat(stream.fileno()).st_size
-            if size == 0:
-                raise AudioError(f"{path} is empty (0 bytes); restore or delete it")
-            yield stream, *audio_extent(stream, size)
+        with open(path, "rb") as stream:
+            file = FileBytes(stream, *filter(None, [alive]))
+            if file.size == 0:
+                raise AudioError(f"{path} is empty (0 bytes); restore it or leave it out")
+            yield file, *audio_extent(file)
     except AudioError:
         raise
     except OSError as error:

@@ -22,16 +22,18 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, ConfigError
 from .backends import (
-    PYAV_CONTAINERS,
+    PYAV_DEMUXERS,
     REMEDY,
     Backend,
     Broken,
+    Links,
     Pyav,
     Sndfile,
     libsndfile_version,
     pyav_version,
 )
 from .containers import examine
+from .formats import FORMATS
 from .structure import Completeness
 
 OnDamage = Literal["fail", "salvage"]
@@ -45,7 +47,7 @@ _SALVAGE_REMEDY = "restore the file, or keep what decodes with --salvage"
 
 @dataclass(frozen=True)
 class Damage:
-    """What a salvaged file lost.
+    """What a salvaged file lost, or a file that was never finished may have lost.
 
     Attributes
     ----------
@@ -137,7 +139,8 @@ class Decoder:
             raise self.error("; ".join(self._problems))
         if self.stated == 0:
             self.close()
-            raise self.error("holds no audio (0 samples)", "delete the file or leave it out")
+            reason = "; ".join([*self._problems, "holds no audio (0 samples)"])
+            raise self.error(reason, "restore the file or leave it out")
 
     def __enter__(self) -> Decoder:
         return self
@@ -156,11 +159,13 @@ class Decoder:
     @property
     def damage(self) -> Damage | None:
         """What is known by now to be lost; None for a sound file."""
-        if not self._problems:
+        structure = self.structure
+        unfinished = (structure.reason,) if structure.unfinished else ()
+        reason = "; ".join(self._problems or unfinished)
+        if not reason:
             return None
-        share = self.structure.share
+        share = None if unfinished else structure.share
         stated = self.stated / self.sr / share if self.stated and share else None
-        reason = "; ".join(self._problems)
         return Damage(str(self.path), reason, self.kept / self.sr, stated, self.finished)
 
     def blocks(self, *, seconds: float, lead: float = 0.0) -> Iterator[NDArray[np.float32]]:
@@ -243,21 +248,22 @@ class Decoder:
 
     def _open(self) -> Backend:
         kind = self.structure.format
+        backend = Pyav if kind in PYAV_DEMUXERS else Sndfile
         try:
-            if kind not in PYAV_CONTAINERS:
-                return Sndfile(self.path, self.structure)
-            if pyav_version() is not None:
-                return Pyav(self.path, self.structure)
+            if backend is Sndfile or pyav_version() is not None:
+                if self.structure.links:
+                    return Links(self.path, self.structure, backend)
+                return backend(self.path, self.structure)
         except Broken as error:
             raise AudioError(self._why_not(error)) from error
-        _, name = PYAV_CONTAINERS[kind]
+        name = " or ".join(f.name for f in FORMATS if f.container == kind and f.demuxer)
         raise AudioError(f"{self.path} holds {name}, which needs PyAV; {REMEDY}")
 
     def _why_not(self, error: Broken) -> str:
         """Say why the decoder did not open the file."""
         kind = self.structure.format
         if kind:
-            decoder = pyav_version() if kind in PYAV_CONTAINERS else libsndfile_version()
+            decoder = pyav_version() if kind in PYAV_DEMUXERS else libsndfile_version()
             reasons = "; ".join([*self._problems, str(error)])
             return (
                 f"{self.path} ({kind}, {decoder}) cannot be opened: {reasons}; "
@@ -354,7 +360,8 @@ def read_blocks(
         What to do with a damaged or truncated file.
     block_seconds : float > 0
     damages : list, optional
-        Salvaging appends a `Damage` to it when reading ends, if the file is not sound.
+        A `Damage` is appended to it when reading ends, if the file is salvaged and not sound, or
+        was never finished.
 
     Yields
     ------

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
 
-from .structure import Structure, read_at, read_span
+from .structure import FileBytes, Structure
 
 _STREAMINFO = 34  # bytes
 _MOST_TAIL = 1 << 21  # bytes in which the last frame must lie; a larger one is not credible
@@ -43,19 +42,19 @@ class _Layout:
         return min(stated or most * channels * 4 + 1024, _MOST_TAIL)
 
 
-def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
+def examine(file: FileBytes, start: int, stop: int) -> Structure:
     """Compare the samples stated with the end of the last whole frame."""
-    layout = _layout(stream, start, stop)
+    layout = _layout(file, start, stop)
     if layout is None:
         return Structure("FLAC", "truncated", "its metadata is not whole")
-    end = _end_of_last_frame(stream, layout, stop)
+    end = _end_of_last_frame(file, layout, stop)
     stated = layout.n_samples
     if stated == 0:
         reason = "STREAMINFO does not say how many samples there should be"
         if end is None:
             return Structure("FLAC", "undetectable", reason)
         # libsndfile needs a length to read to the end: give it the one found.
-        before = read_at(stream, start, 8) + layout.streaminfo[:13]
+        before = file.at(start, 8) + layout.streaminfo[:13]
         bits = int.from_bytes(layout.streaminfo[13:18], "big") | end
         head = before + bits.to_bytes(5, "big")
         return Structure("FLAC", "undetectable", reason, parts=(head, (start + len(head), stop)))
@@ -65,43 +64,50 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
     return Structure("FLAC", "truncated" if end < stated else "complete", reason)
 
 
-def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+def encoded(file: FileBytes, start: int, stop: int) -> Iterator[bytes]:
     """STREAMINFO and the frames; all other metadata blocks are left out."""
-    layout = _layout(stream, start, stop)
+    layout = _layout(file, start, stop)
     if layout is None:
-        yield from read_span(stream, start, stop)
+        yield from file.span(start, stop)
         return
     yield layout.streaminfo
-    yield from read_span(stream, layout.frames, stop)
+    yield from file.span(layout.frames, stop)
 
 
-def _layout(stream: BinaryIO, start: int, stop: int) -> _Layout | None:
+def _layout(file: FileBytes, start: int, stop: int) -> _Layout | None:
     """Walk the metadata blocks; None if they run over the end or STREAMINFO is not the first."""
     position, last = start + 4, False
     while not last:
-        header = read_at(stream, position, 4) if position < stop else b""
+        header = file.at(position, 4) if position < stop else b""
         if len(header) < 4:
             return None
         last = bool(header[0] & 0x80)
         position += 4 + int.from_bytes(header[1:], "big")
-    kind, streaminfo = read_at(stream, start + 4, 1), read_at(stream, start + 8, _STREAMINFO)
+    kind, streaminfo = file.at(start + 4, 1), file.at(start + 8, _STREAMINFO)
     if position > stop or kind[0] & 0x7F or len(streaminfo) < _STREAMINFO:
         return None
     return _Layout(streaminfo, position)
 
 
-def _end_of_last_frame(stream: BinaryIO, layout: _Layout, stop: int) -> int | None:
+def _end_of_last_frame(file: FileBytes, layout: _Layout, stop: int) -> int | None:
     """Sample at which the frame that fills the file to its last byte ends; None without one."""
     begin = max(layout.frames, stop - layout.longest_frame)
-    tail = read_at(stream, begin, stop - begin)
-    sync = read_at(stream, layout.frames, 2)
+    tail = file.at(begin, stop - begin)
+    sync = file.at(layout.frames, 2)
     if sync not in (b"\xff\xf8", b"\xff\xf9"):
         return None
+    # Of the bytes from `until` on: their checksum, and what as many zeros make of a 1. So no byte
+    # is summed twice, however many places look like frames.
+    crc, shift, until = 0, 1, len(tail)
     at = tail.rfind(sync)
     while at >= 0:
         end = _frame_end(tail[at : at + 16], layout)
-        if end is not None and _crc16(tail[at:]) == 0:  # a checksum over itself is 0
-            return end
+        if end is not None:
+            crc ^= _product(_crc16(tail[at:until]), shift)
+            if crc == 0:  # as that of anything with its checksum
+                return end
+            shift, until = _product(shift, _zeros(until - at)), at
+        file.missed()
         at = tail.rfind(sync, 0, at)
     return None
 
@@ -157,3 +163,25 @@ def _crc16(content: bytes) -> int:
     for byte in content:
         crc = crc << 8 & 0xFFFF ^ _CRC16[crc >> 8 ^ byte]
     return crc
+
+
+def _product(a: int, b: int) -> int:
+    """Product of two polynomials, modulo that of the checksum of 16 bits."""
+    product = 0
+    while b:
+        if b & 1:
+            product ^= a
+        a = a << 1 ^ (0x18005 if a & 0x8000 else 0)
+        b >>= 1
+    return product
+
+
+def _zeros(n_bytes: int) -> int:
+    """What a checksum of 1 becomes over so many zeros."""
+    result, square = 1, 0x100  # that of one byte
+    while n_bytes:
+        if n_bytes & 1:
+            result = _product(result, square)
+        square = _product(square, square)
+        n_bytes >>= 1
+    return result

@@ -3,6 +3,10 @@
 Cut, flipped, dropped and repeated pages are all seen. Vorbis, Opus, Speex and FLAC-in-Ogg are
 told apart by their first packet. Re-tagging rewrites and renumbers pages but leaves the audio
 packets as they are, so the encoded audio is hashed packet by packet.
+
+Streams may follow each other in one file, as of a radio recording, or of files joined end to end.
+Decoders stop after the first, so each such link is decoded as a file of its own; only the rate and
+the channels have to stay what they are.
 """
 
 from __future__ import annotations
@@ -12,16 +16,22 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import BinaryIO
 
-from .structure import MOST_BREAKS, Structure, find_header, read_at
+from .structure import MOST_BREAKS, FileBytes, Structure, find_header
 
 _HEADER = 27  # bytes before the table of segments
-_CAPTURE = re.compile(b"OggS")
+_CAPTURE = re.compile(rb"OggS\x00")
 _FIRST, _LAST = 2, 4  # flags of a page
 _FLAC = b"\x7fFLAC"
 _COMMENTED = (b"\x01vorbis", b"OpusHead", b"Speex   ")  # their second packet is the comment
-_MOST_STREAMS = 64  # in one file; real ones have one or two
+_CODECS = (  # first bytes, name, where the rate lies and where the number of channels
+    (b"\x01vorbis", "Vorbis", 12, 11),
+    (b"OpusHead", "Opus", 12, 9),
+    (b"Speex   ", "Speex", 36, 48),
+)
+_OPUS_RATES = (8_000, 12_000, 16_000, 24_000)
+_MOST_STREAMS = 64  # side by side in one file; real ones have one or two
+_MOST_LINKS = 10_000  # one after the other
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -47,39 +57,48 @@ def checksum(content: bytes) -> int:
     return int(f"{crc:032b}"[::-1], 2)
 
 
-def pages(stream: BinaryIO, start: int, stop: int) -> Iterator[Page]:
+def pages(file: FileBytes, start: int, stop: int) -> Iterator[Page]:
     """All pages in order; a `Page` without a body stands where none could be read."""
+
+    def is_one(position: int, header: bytes) -> bool:
+        return _length(file, position, stop) > 0
+
     position = start
     while position < stop:
-        page = _page(stream, position, stop)
-        if page is not None:
-            yield page
-            position += _HEADER + len(page.lacing) + sum(page.lacing)
+        length = _length(file, position, stop)
+        if length:
+            yield _page(file, position, length)
+            position += length
             continue
         yield Page(position)
-        position = find_header(stream, position + 1, stop, _CAPTURE, 4)
+        position = find_header(file, position + 1, stop, _CAPTURE, _HEADER, is_one)
         if position < 0:
             return
 
 
-def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
+def examine(file: FileBytes, start: int, stop: int) -> Structure:
     """Check every page: capture, length, checksum, sequence, and the flag on the last one."""
-    sequences: dict[int, int] = {}  # number of the last page of each stream
+    sequences: dict[int, int] = {}  # number of the last page of each stream of this link
     ended: set[int] = set()
     breaks: list[str] = []
     hole = -1  # where pages stopped; damage only if more follow
-    links = 1
-    name = "Ogg"
-    for page in pages(stream, start, stop):
+    links: list[tuple[int, list[str]]] = []  # where each begins, and what its streams are
+    begun = False  # whether pages came that are not the first of their stream
+    for page in pages(file, start, stop):
         if page.body is None:
             hole = page.position
             continue
         if page.flags & _FIRST:
-            links += bool(sequences) and set(sequences) == ended
-            # A name of its own, because the libsndfile that comes with soundfile cannot open it.
-            name = "FLAC in Ogg" if page.body.startswith(_FLAC) else name
+            if begun or not links:
+                if set(sequences) != ended:
+                    breaks.append(f"the stream before byte {page.position} has no last page")
+                sequences, ended, begun = {}, set(), False
+                links.append((page.position, []))
+            links[-1][1].append(_kind(page.body))
             sequences[page.serial] = page.sequence - 1
             ended.discard(page.serial)
+        else:
+            begun = True
         expected = sequences.get(page.serial, page.sequence - 1) + 1
         if hole >= 0:
             breaks.append(f"no Ogg page at byte {hole}, pages go on at byte {page.position}")
@@ -91,23 +110,66 @@ def examine(stream: BinaryIO, start: int, stop: int) -> Structure:
         sequences[page.serial] = page.sequence
         if page.flags & _LAST:
             ended.add(page.serial)
-        if len(sequences) > _MOST_STREAMS:
-            breaks = [f"more than {_MOST_STREAMS} streams in one Ogg file"]
+        if len(sequences) > _MOST_STREAMS or len(links) > _MOST_LINKS:
+            breaks = ["more streams in one Ogg file than anyone has"]
             break
         del breaks[MOST_BREAKS:]
-    if links > 1:
-        breaks.insert(0, f"{links} streams one after the other, only the first can be decoded")
+    kinds = " ".join(links[0][1]) if links else ""
+    # Names of their own, because the libsndfile that comes with soundfile cannot open them.
+    name = next((f"{codec} in Ogg" for codec in ("FLAC", "Speex") if codec in kinds), "Ogg")
+    spans, change = _alike(links, stop)
+    if change:
+        breaks.insert(0, change)
     damage = tuple(breaks)
     if not sequences:
         return Structure(name, "truncated", "its first page is not whole", damage)
+    share = None if change else 1.0
     if set(sequences) == ended:
-        reason, share = "the last page says that it is the last", 1.0 if links == 1 else None
-        return Structure(name, "complete", reason, damage, share=share)
+        reason = "the last page says that it is the last"
+        return Structure(name, "complete", reason, damage, share=share, links=spans)
     reason = "its last page is cut" if hole >= 0 else "no page says that it is the last"
-    return Structure(name, "truncated", reason, damage, share=None)
+    return Structure(name, "truncated", reason, damage, share=None, links=spans)
 
 
-def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+def _kind(first: bytes) -> str:
+    """Codec of a stream, with the rate and channels of what it decodes to, by its first packet."""
+    if first.startswith(_FLAC):
+        bits = int.from_bytes(first[27:30], "big")  # rate 20, channels less one 3
+        return _described("FLAC", bits >> 4, (bits >> 1 & 7) + 1)
+    for magic, codec, rate_at, channels_at in _CODECS:
+        if first.startswith(magic):
+            rate = int.from_bytes(first[rate_at : rate_at + 4], "little")
+            if codec == "Opus":  # what it states is the rate of the original
+                rate = rate if rate in _OPUS_RATES else 48_000
+            return _described(codec, rate, int.from_bytes(first[channels_at:][:1]))
+    return "no audio"
+
+
+def _described(codec: str, rate: int, channels: int) -> str:
+    return f"{codec} of {rate} Hz in {channels} channel{'s' * (channels != 1)}"
+
+
+def _alike(
+    links: list[tuple[int, list[str]]], stop: int
+) -> tuple[tuple[tuple[int, int], ...], str]:
+    """Links that can be joined, where there are several; and what the first of the others is."""
+    if len(links) < 2:
+        return (), ""
+    starts = [start for start, _ in links]
+    spans = tuple(zip(starts, [*starts[1:], stop], strict=True))
+    first = links[0][1]
+    for number, (_, kinds) in enumerate(links):
+        if kinds != first:
+            change = (
+                f"{len(links)} streams follow each other, the first is {' and '.join(first)}, "
+                f"number {number + 1} is {' and '.join(kinds)}; only what lies before that one can "
+                "be decoded"
+            )
+            return spans[:number], change
+    return spans, ""
+
+
+def encoded(file: FileBytes, start: int, stop: int) -> Iterator[bytes]:
     """A digest of the packets of each stream, in order of their first pages.
 
     Without the comment packet. In FLAC-in-Ogg all metadata packets are left out, and the number of
@@ -115,7 +177,7 @@ def encoded(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
     by a tagger, therefore each stream has a digest of its own.
     """
     packets: dict[int, _Packets] = {}
-    for page in pages(stream, start, stop):
+    for page in pages(file, start, stop):
         if page.body is None:
             continue
         if page.serial not in packets and len(packets) < _MOST_STREAMS:
@@ -168,16 +230,21 @@ class _Packets:
         return self._digest.digest()
 
 
-def _page(stream: BinaryIO, position: int, stop: int) -> Page | None:
-    """Read the page at ``position``; None if there is none, or not all of it."""
-    header = read_at(stream, position, _HEADER)
+def _length(file: FileBytes, position: int, stop: int) -> int:
+    """Bytes of the page at ``position``; 0 if there is none, or not all of it."""
+    header = file.at(position, _HEADER)
     if len(header) < _HEADER or header[:5] != b"OggS\0":
-        return None
-    lacing = stream.read(header[26])
-    body = stream.read(sum(lacing))
-    if position + _HEADER + header[26] + sum(lacing) > stop or len(body) < sum(lacing):
-        return None
+        return 0
+    lacing = file.at(position + _HEADER, header[26])
+    length = _HEADER + header[26] + sum(lacing)
+    return length if len(lacing) == header[26] and position + length <= stop else 0
+
+
+def _page(file: FileBytes, position: int, length: int) -> Page:
+    content = file.at(position, length)
+    header, lacing = content[:_HEADER], content[_HEADER : _HEADER + content[26]]
     stated = int.from_bytes(header[22:26], "little")
-    sound = checksum(header[:22] + bytes(4) + header[26:] + lacing + body) == stated
+    sound = checksum(header[:22] + bytes(4) + content[26:]) == stated
     serial, sequence = (int.from_bytes(header[at : at + 4], "little") for at in (14, 18))
+    body = content[_HEADER + len(lacing) :]
     return Page(position, header[5], serial, sequence, lacing, body, sound)

@@ -145,7 +145,8 @@ def read_segments(
         What to do with a damaged or truncated file. Damage that only decoding shows (FLAC) fails
         a file when it is reached.
     damages : list, optional
-        Salvaging appends a `Damage` to it when reading ends, if the file is not sound.
+        A `Damage` is appended to it when reading ends, if the file is salvaged and not sound, or
+        was never finished.
 
     Yields
     ------

@@ -2,18 +2,21 @@
 
 A container module (`mpeg`, `ogg`, `flac`, `chunks`) answers two questions about an open file:
 
-- ``examine(stream, start, stop) -> Structure``: is everything there that the file says it holds?
-- ``encoded(stream, start, stop) -> iterator of bytes``: the encoded audio, without any tags.
+- ``examine(file, start, stop) -> Structure``: is everything there that the file says it holds?
+- ``encoded(file, start, stop) -> iterator of bytes``: the encoded audio, without any tags.
 
 ``start`` and ``stop`` lie inside the tags that any format may have around it: ID3v2 before the
 audio; ID3v1, APE, Lyrics3 after it. They nest in any order (a file may carry APE inside ID3v1 after
 Lyrics3), so both ends are peeled until nothing is recognised any more.
 
 Sizes found in a file are never trusted: each is checked against the file's own length first.
+`FileBytes` reads each byte about once, and looking for a header in vain has a limit: whatever the
+bytes are, time grows with their number, and memory does not.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +26,9 @@ Completeness = Literal["complete", "truncated", "undetectable"]
 Part = bytes | tuple[int, int]
 """Content, or the bytes of the file between two positions."""
 
-CHUNK = 1 << 18  # bytes read at a time: constant memory, few system calls
+CHUNK = 1 << 18  # bytes read at a time, at most: constant memory, few system calls
+LEAST = 1 << 12  # bytes read where a look jumps to
+MOST_FALSE = 50_000  # places that look like a header and are none; a gigabyte of noise has fewer
 MOST_BREAKS = 5  # told of one file
 MOST_SPANS = 10_000  # between breaks; after that the decoder has to find its way itself
 
@@ -54,6 +59,11 @@ class Structure:
         goes by what is there. None: the whole length is not stated.
     seconds : float or None
         Length stated, where the decoder would only guess it.
+    links : tuple of (start, stop)
+        Streams that follow each other, each whole in itself; empty for a single one.
+    unfinished : bool
+        Whether the program that wrote the file never came to state its length: the audio goes to
+        the end of the file, and what was still to be written is lost.
     """
 
     format: str
@@ -63,6 +73,8 @@ class Structure:
     parts: tuple[Part, ...] = ()
     share: float | None = 1.0
     seconds: float | None = None
+    links: tuple[tuple[int, int], ...] = ()
+    unfinished: bool = False
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -71,25 +83,96 @@ class Structure:
         return missing + self.breaks
 
 
-def read_at(stream: BinaryIO, position: int, size: int) -> bytes:
-    """Read up to ``size`` bytes at a position, which a file must be able to have."""
-    stream.seek(position)
-    return stream.read(size)
+class Hopeless(Exception):
+    """So much looks like a header and is none that nobody could tell what the file is."""
 
 
-def read_span(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    """Bytes ``start`` to ``stop`` of a file, a piece at a time."""
-    stream.seek(start)
-    while start < stop:
-        piece = stream.read(min(CHUNK, stop - start))
-        if not piece:
-            return
-        start += len(piece)
-        yield piece
+def _nothing() -> None:
+    pass
+
+
+class FileBytes:
+    """An open file for parsers, which look at a few bytes here and there.
+
+    A piece is held. Looks that go forwards or backwards through the file, in steps of any size,
+    read each byte about once; one that jumps reads little.
+
+    Parameters
+    ----------
+    file : binary file
+    alive : callable, optional
+        Called before each read.
+
+    Attributes
+    ----------
+    size : int
+        Of the file in bytes, when it was opened.
+    n_read : int
+        Bytes read so far.
+    """
+
+    def __init__(self, file: BinaryIO, alive: Callable[[], None] = _nothing) -> None:
+        self._file, self._alive = file, alive
+        self.size = os.fstat(file.fileno()).st_size
+        self.n_read = 0
+        self._held, self._base, self._step = b"", 0, LEAST
+        self._false = 0
+
+    def at(self, position: int, size: int) -> bytes:
+        """Up to ``size`` bytes at a position; fewer at the end of the file."""
+        held, begin = self.piece(position, size)
+        return held[begin : begin + size]
+
+    def piece(self, position: int, size: int = 1) -> tuple[bytes, int]:
+        """What is held around a position, and where in it that lies.
+
+        At least ``size`` bytes follow, as far as there are so many in the file.
+        """
+        end = min(position + size, self.size)
+        if not self._base <= position or end > self._base + len(self._held):
+            self._hold(position, max(end - position, 0))
+        return self._held, position - self._base
+
+    def span(self, start: int, stop: int) -> Iterator[bytes]:
+        """Bytes ``start`` to ``stop``, a piece at a time."""
+        while start < stop:
+            self._alive()
+            self._file.seek(start)
+            piece = self._file.read(min(CHUNK, stop - start))
+            if not piece:
+                return
+            self.n_read += len(piece)
+            start += len(piece)
+            yield piece
+
+    def missed(self) -> None:
+        """Note a place that looked like a header and was none.
+
+        Raises
+        ------
+        Hopeless
+            If there were too many.
+        """
+        self._false += 1
+        if self._false > MOST_FALSE:
+            raise Hopeless(f"{MOST_FALSE:,} places look like the start of a frame and are none")
+
+    def _hold(self, position: int, size: int) -> None:
+        backwards = position < self._base <= position + size
+        held_to = self._base + len(self._held)
+        near = backwards or self._base <= position <= held_to + self._step
+        self._step = min(2 * self._step, CHUNK) if near else LEAST
+        begin = max(position + size - self._step, 0) if backwards else position
+        begin = min(begin, position)
+        self._alive()
+        self._file.seek(begin)
+        self._held = self._file.read(max(self._step, position + size - begin))
+        self._base = begin
+        self.n_read += len(self._held)
 
 
 def find_header(
-    stream: BinaryIO,
+    file: FileBytes,
     start: int,
     stop: int,
     sync: re.Pattern[bytes],
@@ -106,42 +189,64 @@ def find_header(
         Bytes of a header, which may lie across two pieces of the file.
     is_one : callable
         Of a position and its header: whether it really is one.
+
+    Raises
+    ------
+    Hopeless
+        If too much looks like one and is none.
     """
-    for base in range(start, stop, CHUNK):
-        piece = read_at(stream, base, CHUNK + size - 1)
-        for match in sync.finditer(piece):
+    while start < stop:
+        piece, begin = file.piece(start, size)
+        base = start - begin
+        if len(piece) - begin < min(size, file.size - start):
+            return -1  # the file has become shorter
+        # A header that begins later may end in the next piece.
+        until = min(
+            len(piece) - size + 1 if base + len(piece) < file.size else len(piece), stop - base
+        )
+        for match in sync.finditer(piece, begin):
             at = match.start()
-            if at < CHUNK and is_one(base + at, piece[at : at + size]):
+            if at >= until:
+                break
+            if is_one(base + at, piece[at : at + size]):
                 return base + at
+            file.missed()
+        start = base + max(until, begin + 1)
     return -1
 
 
-def audio_extent(stream: BinaryIO, size: int) -> tuple[int, int]:
+def audio_extent(file: FileBytes) -> tuple[int, int]:
     """Where the audio lies between the tags at both ends of a file.
-
-    Parameters
-    ----------
-    stream : binary file
-    size : int
-        Of the file in bytes.
 
     Returns
     -------
     start, stop : int
-        ``0 <= start <= stop <= size``.
+        ``0 <= start <= stop <= file.size``.
     """
-    start = 0
-    while (length := leading_tag(stream, start, size)) > 0:
-        start += length
-    stop = size
-    while (length := _trailing_tag(stream, start, stop)) > 0:
-        stop -= length
+    *_, (_, start) = (0, 0), *leading_tags(file)
+    *_, (stop, _) = (file.size, 0), *trailing_tags(file, start)
     return start, stop
 
 
-def leading_tag(stream: BinaryIO, position: int, stop: int) -> int:
+def leading_tags(file: FileBytes) -> Iterator[tuple[int, int]]:
+    """Where each tag before the audio lies, the first one first."""
+    start = 0
+    while (length := leading_tag(file, start, file.size)) > 0:
+        yield start, start + length
+        start += length
+
+
+def trailing_tags(file: FileBytes, start: int) -> Iterator[tuple[int, int]]:
+    """Where each tag behind the audio lies, the last one first; the audio begins at ``start``."""
+    stop = file.size
+    while (length := _trailing_tag(file, start, stop)) > 0:
+        yield stop - length, stop
+        stop -= length
+
+
+def leading_tag(file: FileBytes, position: int, stop: int) -> int:
     """Length of the tag that begins at ``position``; 0 if none does, or if it would not fit."""
-    head = read_at(stream, position, _APE)
+    head = file.at(position, _APE)
     length = 0
     if head[:3] == b"ID3" and len(head) >= _ID3V2 and max(head[6:10]) < 0x80:
         length = _ID3V2 + _syncsafe(head[6:10]) + (_ID3V2 if head[5] & 0x10 else 0)
@@ -152,12 +257,12 @@ def leading_tag(stream: BinaryIO, position: int, stop: int) -> int:
     return length if position + length <= stop else 0
 
 
-def _trailing_tag(stream: BinaryIO, start: int, stop: int) -> int:
+def _trailing_tag(file: FileBytes, start: int, stop: int) -> int:
     """Length of the tag that ends at ``stop``; 0 if none does, or if it would not fit."""
-    foot = read_at(stream, max(start, stop - _ID3V1), min(_ID3V1, stop - start))
+    foot = file.at(max(start, stop - _ID3V1), min(_ID3V1, stop - start))
     length = 0
     if foot[:3] == b"TAG" and len(foot) == _ID3V1:
-        enhanced = read_at(stream, max(start, stop - _ID3V1 - _ENHANCED), 4)
+        enhanced = file.at(max(start, stop - _ID3V1 - _ENHANCED), 4)
         length = _ID3V1 + (_ENHANCED if enhanced == b"TAG+" else 0)
     elif foot[-32:-24] == b"APETAGEX":
         header = _APE if _little(foot[-12:-8]) & _APE_HAS_HEADER else 0
@@ -167,7 +272,7 @@ def _trailing_tag(stream: BinaryIO, start: int, stop: int) -> int:
     elif foot[-9:] == b"LYRICS200" and foot[-15:-9].isdigit():
         length = int(foot[-15:-9]) + 15
     elif foot[-9:] == b"LYRICSEND":
-        tail = read_at(stream, max(start, stop - _LYRICS1_MOST - 20), _LYRICS1_MOST + 20)
+        tail = file.at(max(start, stop - _LYRICS1_MOST - 20), _LYRICS1_MOST + 20)
         begin = tail[: stop - start].rfind(b"LYRICSBEGIN")
         length = min(len(tail), stop - start) - begin if begin >= 0 else 0
     return length if start + length <= stop else 0
