@@ -159,18 +159,27 @@ def _digest(pieces: Iterator[bytes]) -> str:
 def identify(file: FileBytes, start: int, stop: int) -> str:
     """Name of a format, ``"chunks"`` for those of chunks; empty if it is not known."""
     head = file.at(start, 16)
-    if head[:4] in _MAGIC:
-        return _MAGIC[head[:4]]
-    if chunks.identify(head):
-        return "chunks"
-    if head[:2] == b"\x0b\x77" and len(head) > 5 and head[5] >> 3 <= 16:
-        return "AC-3" if head[5] >> 3 <= 10 else "E-AC-3"
+    if kind := identify_head(head):
+        return kind
     if mpeg.parse_adts(head) is not None:
         return "ADTS"  # MPEG audio with layer bits 0
     try:
         return "MP3" if mpeg.is_mpeg(file, start, stop) else ""
     except Hopeless:
         return ""
+
+
+def identify_head(head: bytes) -> str:
+    """Name of a format that its first 16 bytes show, as `identify` gives it; empty if none.
+
+    >>> identify_head(b"fLaC" + bytes(12)), identify_head(bytes.fromhex("fffb9064") + bytes(12))
+    ('FLAC', '')
+    """
+    if chunks.identify(head):
+        return "chunks"
+    if head[:2] == b"\x0b\x77" and len(head) > 5 and head[5] >> 3 <= 16:
+        return "AC-3" if head[5] >> 3 <= 10 else "E-AC-3"
+    return _MAGIC.get(head[:4], "")
 
 
 @contextmanager

@@ -19,29 +19,33 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SR = 44_100
-# Name, suffix, and how soundfile is told to write it.
-_SOUNDFILE = (
-    ("MP3", ".mp3", {"format": "MP3"}),
-    ("FLAC", ".flac", {"format": "FLAC"}),
-    ("Ogg Vorbis", ".ogg", {"format": "OGG", "subtype": "VORBIS"}),
-    ("Ogg Opus", ".opus", {"format": "OGG", "subtype": "OPUS"}),
-    ("WAV", ".wav", {"format": "WAV"}),
-    ("AIFF", ".aiff", {"format": "AIFF"}),
-    ("AU", ".au", {"format": "AU"}),
-    ("CAF", ".caf", {"format": "CAF"}),
-    ("Wave64", ".w64", {"format": "W64"}),
-)
-# Name, suffix; ffmpeg's muxer, encoder and format of samples, None where it can only read.
-_PYAV = (
-    ("AAC in MP4", ".m4a", ("ipod", "aac", "fltp")),
-    ("ALAC in MP4", ".m4a", ("ipod", "alac", "s16p")),
-    ("AAC (ADTS)", ".aac", ("adts", "aac", "fltp")),
-    ("WMA", ".wma", ("asf", "wmav2", "fltp")),
-    ("WavPack", ".wv", ("wv", "wavpack", "s16p")),
-    ("Monkey's Audio", ".ape", None),
-    ("FLAC in Ogg", ".oga", ("ogg", "flac", "s16")),
-    ("Matroska, WebM", ".mka", ("matroska", "flac", "s16")),
-)
+# How soundfile, or ffmpeg (muxer, encoder, format of samples), writes formats, by their names.
+_SOUNDFILE = {
+    "MP3": {"format": "MP3"},
+    "FLAC": {"format": "FLAC"},
+    "Ogg Vorbis": {"format": "OGG", "subtype": "VORBIS"},
+    "Ogg Opus": {"format": "OGG", "subtype": "OPUS"},
+    "WAV": {"format": "WAV"},
+    "RF64": {"format": "RF64"},
+    "AIFF": {"format": "AIFF"},
+    "AU": {"format": "AU"},
+    "CAF": {"format": "CAF"},
+    "Wave64": {"format": "W64"},
+}
+_PYAV = {
+    "MPEG layer II": ("mp2", "mp2", "s16"),
+    "AAC in MP4": ("ipod", "aac", "fltp"),
+    "ALAC in MP4": ("ipod", "alac", "s16p"),
+    "AAC (ADTS)": ("adts", "aac", "fltp"),
+    "WMA": ("asf", "wmav2", "fltp"),
+    "WavPack": ("wv", "wavpack", "s16p"),
+    "FLAC in Ogg": ("ogg", "flac", "s16"),
+    "Matroska": ("matroska", "flac", "s16"),
+    "WebM": ("webm", "libopus", "flt"),
+    "True Audio": ("tta", "tta", "s16"),
+    "AC-3": ("ac3", "ac3", "fltp"),
+    "E-AC-3": ("eac3", "eac3", "fltp"),
+}
 
 
 @command
@@ -117,18 +121,24 @@ def try_formats() -> list[FormatCheck]:
     libsndfile, pyav = audio.decoder_versions()
     checks = []
     with tempfile.TemporaryDirectory() as folder, audio.quiet_decoders():
-        for name, suffix, options in _SOUNDFILE:
-            # Opus knows no 44.1 kHz.
-            write = partial(_write, sr=48_000 if suffix == ".opus" else _SR, options=options)
-            checks.append(_try(name, Path(folder) / f"tone{suffix}", libsndfile, write))
-        for name, suffix, encoding in _PYAV:
-            if pyav is None:
-                checks.append(FormatCheck(name, suffix, "PyAV", f"no: {audio.REMEDY}", "-"))
-            elif encoding is None:
-                checks.append(FormatCheck(name, suffix, pyav, "not tried: no encoder", "-"))
-            else:
+        for known in audio.FORMATS:
+            suffix, decoder = known.suffixes[0], pyav if known.demuxer else libsndfile
+            if decoder is None:
+                checks.append(FormatCheck(known.name, suffix, "PyAV", f"no: {audio.REMEDY}", "-"))
+                continue
+            write: Callable[[Path], int] | None = None
+            if options := _SOUNDFILE.get(known.name):
+                # Opus knows no 44.1 kHz.
+                sr = 48_000 if suffix == ".opus" else _SR
+                write = partial(_write, sr=sr, options=options)
+            elif pyav and (encoding := _PYAV.get(known.name)):
                 write = partial(_write_pyav, encoding=encoding)
-                checks.append(_try(name, Path(folder) / f"tone{suffix}", pyav, write))
+            if write is None:
+                told = "not tried: no encoder"
+                checks.append(FormatCheck(known.name, suffix, decoder, told, "-"))
+            else:
+                path = Path(folder) / f"tone{suffix}"
+                checks.append(_try(known.name, path, decoder, write))
     return checks
 
 
@@ -176,17 +186,18 @@ def _write_pyav(path: Path, *, encoding: tuple[str, str, str]) -> int:
     import numpy as np
 
     muxer, codec, sample_format = encoding
-    scale, dtype = (1, np.float32) if sample_format == "fltp" else (32_767, np.int16)
+    sr = 48_000 if codec == "libopus" else _SR  # it knows no 44.1 kHz
+    scale, dtype = (32_767, np.int16) if sample_format[0] == "s" else (1, np.float32)
     tone = (_tone() * scale).astype(dtype)
     with av.open(str(path), "w", format=muxer) as container:
-        stream = cast("av.AudioStream", container.add_stream(codec, rate=_SR, layout="mono"))
+        stream = cast("av.AudioStream", container.add_stream(codec, rate=sr, layout="mono"))
         stream.codec_context.format = av.AudioFormat(sample_format)
         stream.codec_context.bit_rate = 128_000
         length = stream.codec_context.frame_size or 4096
         for start in range(0, len(tone), length):
             piece = np.ascontiguousarray(tone[None, start : start + length])
             frame = av.AudioFrame.from_ndarray(piece, format=sample_format, layout="mono")
-            frame.sample_rate, frame.pts = _SR, start
+            frame.sample_rate, frame.pts = sr, start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return _SR
+    return sr

@@ -30,6 +30,13 @@ def scan(
     out: Annotated[
         Path | None, Option(help="Write the tracks as a Parquet table.", show_default=False)
     ] = None,
+    genre_separator: Annotated[
+        str,
+        typer.Option(
+            help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
     """Read the tags of a folder: tracks, albums, genres, and what is wrong.
 
@@ -39,7 +46,7 @@ def scan(
 
     from ..bags import Bags
 
-    found = scan_folder(folder, output)
+    found = scan_folder(folder, output, genre_separator=genre_separator)
     tracks = found.tracks
     bags = Bags.from_tracks(tracks, by="album")
     counts = {
@@ -69,6 +76,7 @@ def scan(
     output.document(
         {
             "counts": counts,
+            "left_out": dict(found.left_out),
             "genres": [{"genre": genre, "tracks": n, "bags": b} for genre, n, b in genres],
             "untagged": [str(path) for path in untagged],
             "problems": failure_rows(found.problems),

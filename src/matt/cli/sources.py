@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ Scheduler = Annotated[
 ]
 _WORTH_A_WORD = 10**8  # bytes to be written
 _LINE_EVERY = 60.0  # seconds from line to line where nobody looks at a terminal
+_SUFFIXES_SHOWN = 12
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
 
@@ -230,15 +232,41 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
     return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
 
 
-def scan_folder(folder: Path, output: Output) -> Scan:
+def scan_folder(folder: Path, output: Output, *, genre_separator: str = "") -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
 
     with output.progress() as bars:
-        found = scan(folder, progress=bars.counting("reading tags"))
+        found = scan(
+            folder, progress=bars.counting("reading tags"), genre_separator=genre_separator
+        )
+    tell_formats(found, output)
     root = folder.absolute()
     problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
+
+
+def tell_formats(found: Scan, output: Output) -> None:
+    """Say which files were left out, and which need a decoder that is not installed."""
+    from ..audio import EXTRA_SUFFIXES, REMEDY, decoder_versions
+
+    if found.left_out:
+        n = sum(found.left_out.values())
+        output.note(
+            f"{n:,} file{'s are' if n > 1 else ' is'} not audio: {_counted(found.left_out)}"
+        )
+    suffixes = Counter(os.path.splitext(path)[1].lower() for path in found.tracks.path.tolist())
+    extra = {suffix: n for suffix, n in suffixes.most_common() if suffix in EXTRA_SUFFIXES}
+    if extra and decoder_versions()[1] is None:
+        n = sum(extra.values())
+        output.note(
+            f"{n:,} of the files found need PyAV to be decoded: {_counted(extra)}; {REMEDY}"
+        )
+
+
+def _counted(suffixes: Mapping[str, int]) -> str:
+    told = [f"{n:,} {suffix}" for suffix, n in suffixes.items()]
+    return ", ".join(told[:_SUFFIXES_SHOWN] + ["..."] * (len(told) > _SUFFIXES_SHOWN))
 
 
 def lost_files(found: Scan | Source, report: ExtractionReport | None) -> list[Any]:

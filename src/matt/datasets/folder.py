@@ -31,7 +31,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -83,11 +84,14 @@ class FoundFiles:
     counts : mapping of str to int
         ``files seen``, of which ``not audio``; ``links to files already seen``, ``loops of links``,
         ``hidden, skipped`` and ``@eaDir, skipped`` (files and folders; a folder counts once).
+    left_out : mapping of str to int
+        Files that are not audio by their suffixes, the most common one first.
     """
 
     paths: tuple[str, ...]
     problems: tuple[FileProblem, ...]
     counts: Mapping[str, int]
+    left_out: Mapping[str, int]
 
 
 def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
@@ -126,7 +130,12 @@ def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
         for link in links:
             walk.follow(link)
     order = sorted(walk.problems, key=lambda problem: problem.path)
-    return FoundFiles(tuple(sorted(walk.paths)), tuple(order), {k: walk.counts[k] for k in _COUNTS})
+    counts = {k: walk.counts[k] for k in _COUNTS}
+    return FoundFiles(tuple(sorted(walk.paths)), tuple(order), counts, _ranked(walk.left_out))
+
+
+def _ranked(counted: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
 class _Walk:
@@ -138,6 +147,7 @@ class _Walk:
         self.links: list[str] = []
         self.problems: list[FileProblem] = []
         self.counts: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()  # suffixes of what is not audio
         self.seen: set[str] = set()  # real paths of files and folders
 
     def folder(self, top: str, real_top: str) -> None:
@@ -192,8 +202,10 @@ class _Walk:
             self.counts["links to files already seen"] += 1
             return
         self.counts["files seen"] += 1
-        if not regular or os.path.splitext(path)[1].lower() not in self.suffixes:
+        suffix = os.path.splitext(path)[1].lower()
+        if not regular or suffix not in self.suffixes:
             self.counts["not audio"] += 1
+            self.left_out[printable(suffix)[:_LONGEST_SUFFIX] or "no suffix"] += 1
             return
         self.seen.add(real)
         try:
@@ -265,6 +277,7 @@ PLACEHOLDERS = frozenset(
 _NO_GENRE = PLACEHOLDERS | {"unknown"}  # the latter also for a number that ID3 does not define
 # Also what needs an extra to decode: better told so by the extraction than silently not there.
 _SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
+_LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
 
 
@@ -284,11 +297,14 @@ class Scan:
         or unreadable one is left out.
     counts : mapping of str to int
         For a table: what was seen, skipped and found.
+    left_out : mapping of str to int
+        Files that are not audio by their suffixes, the most common one first.
     """
 
     tracks: Tracks
     problems: tuple[FileProblem, ...]
     counts: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     __repr__ = in_a_line
 
@@ -298,7 +314,12 @@ class Scan:
         return _untagged(self.tracks)
 
 
-def scan(root: Path | str, *, progress: Callable[[int, int], None] | None = None) -> Scan:
+def scan(
+    root: Path | str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    genre_separator: str = "",
+) -> Scan:
     """Find the music under a folder and read its tags.
 
     Files are found in a fixed order, each real file once; hidden files and folders and ``@eaDir``
@@ -310,6 +331,9 @@ def scan(root: Path | str, *, progress: Callable[[int, int], None] | None = None
         The library.
     progress : callable, optional
         Called with (files read, files to read) after each file.
+    genre_separator : str
+        What separates genres within one tag, e.g. ``";"``; by default nothing does but what the
+        format of the tag says.
 
     Raises
     ------
@@ -322,7 +346,7 @@ def scan(root: Path | str, *, progress: Callable[[int, int], None] | None = None
     problems = list(found.problems)
     kept: list[str] = []
     read: list[_Read] = []
-    with closing(_read_all(files)) as outcomes:
+    with closing(_read_all(files, genre_separator)) as outcomes:
         for done, (path, outcome) in enumerate(zip(found.paths, outcomes), start=1):
             if isinstance(outcome, str):
                 problems.append(FileProblem(printable(path), outcome))
@@ -344,7 +368,8 @@ def scan(root: Path | str, *, progress: Callable[[int, int], None] | None = None
         "without genre": int((~tracks.labelled).sum()),
         "in compilations": int(tracks.columns["compilation"].sum()),
     }
-    return Scan(tracks, tuple(sorted(problems, key=lambda problem: problem.path)), counts)
+    in_order = tuple(sorted(problems, key=lambda problem: problem.path))
+    return Scan(tracks, in_order, counts, found.left_out)
 
 
 def normalise(text: str) -> str:
@@ -367,20 +392,20 @@ class _Read:
     problem: str = ""
 
 
-def _read_all(files: Sequence[str]) -> Generator[_Read | str]:
+def _read_all(files: Sequence[str], genre_separator: str) -> Generator[_Read | str]:
     pool = ThreadPoolExecutor(_READERS)
     try:
-        yield from pool.map(_read, files)
+        yield from pool.map(partial(_read, genre_separator=genre_separator), files)
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the library
 
 
-def _read(file: str) -> _Read | str:
+def _read(file: str, *, genre_separator: str) -> _Read | str:
     """Tags of a file; or, where not even an attempt at decoding makes sense, why not."""
     try:
         status = os.stat(file)
         size, changed = status.st_size, status.st_mtime_ns
-        return _Read(read_tags(file), size, changed)
+        return _Read(read_tags(file, genre_separator=genre_separator), size, changed)
     except AudioError as error:
         reason = str(error).removeprefix(f"{printable(file)}: ")
         hopeless = size == 0 or isinstance(error.__cause__, OSError)

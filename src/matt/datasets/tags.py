@@ -1,16 +1,21 @@
-"""What a music file says about itself: tags of every common format as one small dataclass."""
+"""What a music file says about itself: tags of every common format as one small dataclass.
+
+A file may carry several (`found_tags`). The richest counts, and each fills what those before it
+lack.
+"""
 
 from __future__ import annotations
 
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import AudioError
+from .found_tags import find_tags
 
 _MAX_TEXT = 500  # characters; a tag is a name, and a table of 100,000 tracks has to fit in memory
 # Control characters, and marks that reorder or hide text on a terminal.
@@ -43,7 +48,8 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compilation",),
     ),
 }
-_CONTAINERS = (b"fLaC", b"RIFF", b"FORM", b"OggS")
+# Genres of ID3: numbers in parentheses, and perhaps a name that refines them; or a number alone.
+_NUMBERED = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))+)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -55,8 +61,9 @@ class Tags:
     title, artist, album_artist, album : str
         Several values of one field are joined with ``"; "``.
     genres : tuple of str
-        One entry a value. A value is never split: ``"Rock/Pop"`` is one genre, as is
-        ``"Rock; Pop"``, because nobody can tell a separator from a name.
+        One entry a value, in order. A value is split only where its format or whoever reads it says
+        so: ``"Rock/Pop"`` is one genre, as is ``"Rock; Pop"``, because nobody can tell a separator
+        from a name. The numbers that ID3 gives to genres are these genres in every format.
     disc, track_number : int
     compilation : bool
         The file's own flag; an album artist such as "Various Artists" is not looked at.
@@ -75,12 +82,19 @@ class Tags:
     duration: float = math.nan
 
 
-def read_tags(path: Path | str) -> Tags:
+def read_tags(path: Path | str, *, genre_separator: str = "") -> Tags:
     """Read the tags of a file; the audio is not decoded.
 
-    ID3 (mp3, aac, wav, aiff), Vorbis comments (flac, ogg, opus), MP4 atoms (m4a), APEv2 (ape, wv,
-    and mp3 without ID3) and ASF (wma) are understood. A file with a wrong suffix is read by its
-    content where its first bytes tell what it is.
+    ID3 (mp3, aac, wav, aiff, tta, dsf), Vorbis comments (flac, ogg, opus), MP4 atoms (m4a), APEv2
+    (ape, wv), ASF (wma), INFO (wav), the texts of AIFF and CAF and Matroska's tags are understood,
+    and ID3 and APEv2 around any of them. A file with a wrong suffix is read by its content where
+    its first bytes tell what it is.
+
+    Parameters
+    ----------
+    path : path
+    genre_separator : str
+        What separates genres within one value; empty where nothing does.
 
     Raises
     ------
@@ -100,7 +114,8 @@ def read_tags(path: Path | str) -> Tags:
         with open(path, "rb") as file:
             if not os.fstat(file.fileno()).st_size:
                 raise AudioError(f"{name}: the file is empty (0 bytes); copy it again")
-            return _parse(file)
+            found = find_tags(file)
+            return _collect(found.tags, found.duration, genre_separator)
     except AudioError:
         raise
     except OSError as error:
@@ -129,60 +144,16 @@ def printable(text: str) -> str:
     return _SURROGATE.sub("?", _UNPRINTABLE.sub(" ", text[:_MAX_TEXT])).strip()
 
 
-def _parse(file: Any) -> Tags:
-    import mutagen
-    from mutagen.apev2 import APENoHeaderError, APEv2
-    from mutagen.id3 import ID3
-    from mutagen.mp3 import HeaderNotFoundError
-
-    head = file.read(4)
-    file.seek(0)
-    if head in _CONTAINERS:
-        # Named by its descriptor, so that a wrong suffix does not outvote the content.
-        with open(file.fileno(), "rb", closefd=False) as nameless:
-            nameless.seek(0)  # the descriptor stands where the other's buffer ended
-            parsed = mutagen.File(nameless)
-    else:
-        try:
-            parsed = mutagen.File(file)
-        except HeaderNotFoundError:  # ID3, but no MP3 behind it
-            if (parsed := _aac(file)) is None:
-                raise
-    if parsed is None:
-        raise ValueError("unknown format")
-    tags = parsed.tags
-    if tags is None and head[:3] == b"ID3":
-        file.seek(0)
-        tags = ID3(file)  # type: ignore[no-untyped-call]
-    if tags is None and head not in _CONTAINERS:
-        file.seek(0)
-        try:
-            tags = APEv2(file)  # type: ignore[no-untyped-call]
-        except APENoHeaderError:
-            tags = None
-    duration = float(getattr(parsed.info, "length", math.nan) or math.nan)
-    return _collect({} if tags is None else tags, duration)
-
-
-def _aac(file: Any) -> Any:
-    """Read a file as AAC, which mutagen takes for MP3 if it has ID3 tags; None if it is none."""
-    from mutagen.aac import AAC, AACError
-
-    file.seek(0)
-    try:
-        return AAC(file)  # type: ignore[no-untyped-call]
-    except AACError:
-        return None
-
-
-def _collect(tags: Any, duration: float) -> Tags:
-    family = _family(tags)
-
-    def texts(field: str) -> list[str]:
-        for key in NAMES[field][family]:
-            found = [text for value in _values(tags, key) if (text := printable(_text(value)))]
-            if found:
-                return list(dict.fromkeys(found))
+def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
+    def texts(field: str, *, resolve: bool = False) -> list[str]:
+        for tag in tags:
+            for key in NAMES[field][_family(tag)]:
+                values = [_text(value) for value in _values(tag, key)]
+                if resolve:
+                    values = [name for value in values for name in _genres(value, separator)]
+                found = [text for value in values if (text := printable(value))]
+                if found:
+                    return list(dict.fromkeys(found))
         return []
 
     def first(field: str) -> str:
@@ -193,12 +164,38 @@ def _collect(tags: Any, duration: float) -> Tags:
         artist=printable("; ".join(texts("artist"))),
         album_artist=printable("; ".join(texts("album_artist"))),
         album=printable("; ".join(texts("album"))),
-        genres=tuple(texts("genre")),
+        genres=tuple(texts("genre", resolve=True)),
         disc=_number(first("disc")),
         track_number=_number(first("track")),
         compilation=first("compilation").casefold() in ("1", "true", "yes"),
         duration=duration if 0 < duration < math.inf else math.nan,
     )
+
+
+def _genres(value: str, separator: str) -> list[str]:
+    r"""Genres of one value; a number that stands for no genre is none.
+
+    >>> _genres("(17)", ""), _genres("17", ""), _genres("(4)(9)Nu Metal", ""), _genres("255", "")
+    (['Rock'], ['Rock'], ['Disco', 'Metal', 'Nu Metal'], [])
+    >>> _genres("Rock/Pop", ""), _genres("Rock / Pop", "/"), _genres("((Nu) Metal", "")
+    (['Rock/Pop'], ['Rock', 'Pop'], ['(Nu) Metal'])
+    """
+    from mutagen.id3 import TCON
+
+    parts = [part.strip() for part in value.split(separator)] if separator else [value.strip()]
+    found = []
+    for part in parts:
+        numbered = _NUMBERED.fullmatch(part)
+        numbers, name = numbered.groups() if numbered else ("", part)
+        if re.fullmatch("[0-9]+|RX|CR", name):
+            numbers, name = f"{numbers}({name})", ""
+        for number in re.findall("[0-9]+|RX|CR", numbers):
+            if number.isdigit():
+                found += TCON.GENRES[int(number[:6]) :][:1]
+            else:
+                found.append({"RX": "Remix", "CR": "Cover"}[number])
+        found.append(name[1:] if name.startswith("((") else name)
+    return [name for name in found if name]
 
 
 def _family(tags: Any) -> int:
@@ -211,8 +208,6 @@ def _values(tags: Any, key: str) -> Iterable[Any]:
     value = tags.get(key)
     if value is None:
         return []
-    if key == "TCON":
-        return list(value.genres)  # "(17)" and "17" are resolved to "Rock" here
     if hasattr(value, "text") and hasattr(value, "HashKey"):  # an ID3 frame
         return list(value.text)
     if isinstance(value, bool | str | bytes):
