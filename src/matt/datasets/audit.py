@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import audio_hash
 from ..bags import Bags
-from ..errors import AudioError, DataError, check_arguments, in_a_line
+from ..errors import DataError, check_arguments, in_a_line
 from ..features.plan import read_known
 from ..features.store import FeatureStore
+from ..features.task import DEFAULT, HASHED, hash_in
+from ..processes import Child, Pool
 from ..tracks import SPLITS, Tracks
 from .near_duplicates import NearDuplicates, find_near_duplicates
 
@@ -383,7 +384,8 @@ def hashes_of(
     store : Path, optional
         Folder of a feature store, whose plans hold the hashes of what was extracted.
     compute : bool
-        Read the files of the others; one that cannot be read stays unknown.
+        Read the files of the others, in a process with limits (in a script, under
+        ``if __name__ == "__main__":``); one that cannot be read stays unknown.
     progress : callable, optional
         Told how many tracks are done, and of how many.
     """
@@ -391,12 +393,17 @@ def hashes_of(
         {} if store is None else {id_: seen.audio_hash for id_, seen in read_known(store).items()}
     )
     found = [known.get(track_id, "") for track_id in tracks.track_id.tolist()]
-    for row, path in enumerate(tracks.path.tolist()):
-        if compute and path and not found[row]:
-            try:
-                found[row] = audio_hash(path)
-            except AudioError:
-                continue
-        if progress is not None:
-            progress(row + 1, len(tracks))
+    unknown = [
+        row for row, path in enumerate(tracks.path.tolist()) if compute and path and not found[row]
+    ]
+    done = len(tracks) - len(unknown)
+    with Pool(1, lambda: Child(limits=DEFAULT)) as processes:  # no file can hurt this one
+        for at in range(0, len(unknown), HASHED):
+            rows = unknown[at : at + HASHED]
+            hashed = processes.submit(hash_in, tracks.path[rows].tolist()).result()
+            for row, seen in zip(rows, hashed, strict=True):
+                found[row] = seen
+            done += len(rows)
+            if progress is not None:
+                progress(done, len(tracks))
     return np.array(found, np.str_)

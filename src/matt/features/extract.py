@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,16 @@ from .blocks import create, read_spec
 from .plan import check_room, draw_up
 from .report import CommittedBlock, ExtractionReport, report
 from .spec import FeatureSpec
-from .task import DEFAULT, FeatureProcess, Task, extract_block, open_tasks, run_block
+from .task import (
+    DEFAULT,
+    HASHED,
+    FeatureProcess,
+    Task,
+    extract_block,
+    hash_in,
+    open_tasks,
+    run_block,
+)
 from .worker import Extractor, extract_file
 
 _AHEAD = 4096  # tasks that an executor holds at once; a thread holds two
@@ -146,7 +155,7 @@ def _extract(
         pace.tell(done)
         tell(Progress("looking", done, total, rate=pace.rate, left=pace.left))
 
-    with _Crew(options, written) as crew:
+    with _Crew(options, written, tuple(stores)) as crew:
         while tasks := open_tasks(stores):
             crew.run(tasks, tell)
         pace = Pace(len(tracks))
@@ -156,6 +165,7 @@ def _extract(
             salvage=options.get("salvage", False),
             retry_failed=options.get("retry_failed", False),
             progress=looking,
+            hashes=crew.hashes,
         )
         n_bytes = check_room((spec, stores[spec], plan) for spec, plan in plans.items())
         for spec, plan in plans.items():
@@ -177,12 +187,23 @@ class _Crew(Pool[FeatureProcess]):
     Threads are the default, because they tell of every file and can be stopped within a block.
     """
 
-    def __init__(self, options: ExtractionOptions, written: list[CommittedBlock]) -> None:
+    def __init__(
+        self,
+        options: ExtractionOptions,
+        written: list[CommittedBlock],
+        specs: tuple[FeatureSpec, ...],
+    ) -> None:
         super().__init__(options.get("workers"), lambda: FeatureProcess(self._specs, *self._how))
         self._executor, self._written = options.get("executor"), written
         self._how = options.get("limits", DEFAULT), options.get("extractor", extract_file)
-        self._specs: tuple[FeatureSpec, ...] = ()
+        self._specs = specs
         self._running: dict[Future[list[CommittedBlock]], Task] = {}
+
+    def hashes(self, paths: Sequence[str]) -> Iterator[str]:
+        """Give the audio hash of each file, computed within the limits of the processes."""
+        starts = range(0, len(paths), HASHED)
+        for part in [self.submit(hash_in, paths[at : at + HASHED]) for at in starts]:
+            yield from part.result()
 
     def run(
         self, tasks: Sequence[Task], tell: Callable[[Progress], None], *, n_bytes: int = 0

@@ -21,8 +21,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -33,12 +32,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import audio_hash, decoder_version
+from ..audio import decoder_version
 from ..errors import DataError, in_a_line
 from ..files import as_array, read_parquet, write_parquet
 from ..tracks import Tracks
 from .blocks import FAILED, committed, intact, read_rows
 from .spec import FeatureSpec
+from .worker import hash_files
 
 PLAN_SCHEMA = "matt.features.plan/1"
 NO_BLOCK = -1  # in a plan only to note that the file was seen again, with the same audio
@@ -239,7 +239,7 @@ def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
 
 BLOCK_BYTES = 64 * 2**20
 BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
-_HASHED_AT_ONCE, _PART = 8, 1024  # files
+_PART = 1024  # files looked at together
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
 _LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
 
@@ -262,6 +262,7 @@ def draw_up(
     salvage: bool = False,
     retry_failed: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    hashes: Callable[[Sequence[str]], Iterable[str]] = hash_files,
 ) -> dict[FeatureSpec, Plan]:
     """Look at every file once, and plan what is missing in each store.
 
@@ -275,6 +276,8 @@ def draw_up(
         As in `matt.features.extract.extract`.
     progress : callable, optional
         Told how many tracks were looked at, and of how many.
+    hashes : callable
+        Gives the audio hash of each of some files, in order; `hash_files` does, in this process.
 
     Returns
     -------
@@ -287,28 +290,25 @@ def draw_up(
     }
     order = np.lexsort((tracks.track_id, tracks.album_id))
     done = 0
-    # Hashing waits for the disk, or for a network: some files at a time.
-    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as threads:
-        for part in np.array_split(order, range(_PART, len(order), _PART)):
-            ids, paths = tracks.track_id[part].tolist(), tracks.path[part].tolist()
-            stamps = list(map(stamp_of, paths))
-            curious = [
-                [want for want in wants.values() if want.looks(track_id, stamp)]
-                for track_id, stamp in zip(ids, stamps, strict=True)
-            ]
-            looked_into = [
-                path if who and stamp != NO_FILE else ""
-                for path, stamp, who in zip(paths, stamps, curious, strict=True)
-            ]
-            rows = zip(part.tolist(), ids, stamps, curious, strict=True)
-            for (row, track_id, stamp, who), seen in zip(
-                rows, threads.map(_hash, looked_into), strict=True
-            ):
-                for want in who:
-                    want.note(row, track_id, stamp, seen)
-                done += 1
-                if progress:
-                    progress(done, len(tracks))
+    for part in np.array_split(order, range(_PART, len(order), _PART)):
+        ids, paths = tracks.track_id[part].tolist(), tracks.path[part].tolist()
+        stamps = list(map(stamp_of, paths))
+        curious = [
+            [want for want in wants.values() if want.looks(track_id, stamp)]
+            for track_id, stamp in zip(ids, stamps, strict=True)
+        ]
+        there = [bool(who) and stamp != NO_FILE for stamp, who in zip(stamps, curious, strict=True)]
+        looked_into = [path for path, looks in zip(paths, there, strict=True) if looks and path]
+        found = iter(hashes(looked_into) if looked_into else ())
+        for row, track_id, path, stamp, who, looks in zip(
+            part.tolist(), ids, paths, stamps, curious, there, strict=True
+        ):
+            seen = next(found) if looks and path else ""
+            for want in who:
+                want.note(row, track_id, stamp, seen)
+            done += 1
+            if progress:
+                progress(done, len(tracks))
     blocks = _cut({spec: want.rows for spec, want in wants.items()})
     return {
         spec: _plan(tracks, stores[spec], want.rows, blocks[spec], salvage=salvage)
@@ -345,13 +345,6 @@ class _Wants:
         same = entry and entry.status != FAILED and seen and entry.audio_hash == seen
         block = NO_BLOCK if same else 0
         self.rows.append(_Row(row, *stamp, seen, self._owners.get(seen, -1), block))
-
-
-def _hash(path: str) -> str:
-    try:
-        return audio_hash(path) if path else ""
-    except Exception:  # whatever is wrong with the file: its extraction will say so
-        return ""
 
 
 def _cut(wanted: dict[FeatureSpec, list[_Row]]) -> dict[FeatureSpec, dict[int, int]]:

@@ -25,11 +25,12 @@ from .plan import NO_FILE, Plan, expected_seconds, open_blocks, plan_numbers, st
 from .report import CommittedBlock
 from .spec import FeatureSpec
 from .store import FeatureStore
-from .worker import Extractor, Outcome, extract_file, guarded, prepare
+from .worker import Extractor, Outcome, extract_file, guarded, hash_files, prepare
 
 _CHANGED = "changed since the plan was made; run the same command again"
 _GONE = "file not found; restore it, or scan the folder again"
 DEFAULT = Limits()
+HASHED = 32  # files that a process hashes in one go
 _mine = threading.local()  # loading the libraries takes seconds, so a child outlives its task
 
 
@@ -170,6 +171,22 @@ class FeatureProcess(Child):
                 what = f"no segment was finished within {self.limits.timeout:g} s"
                 break
         return [Outcome(None, f"{what}; restore the file or leave it out")] * len(specs)
+
+
+def hash_in(child: Child, paths: Sequence[str]) -> list[str]:
+    """Do what `hash_files` does in a child process; a file that it cannot bear costs itself only.
+
+    Raises
+    ------
+    CancelledError
+        If the child was closed meanwhile.
+    MattError
+        If no process can be started.
+    """
+    try:
+        return child.call(hash_files, tuple(paths))
+    except (ProcessDied, TimeoutError):
+        return [seen for path in paths for seen in hash_in(child, [path])] if paths[1:] else [""]
 
 
 def extract_block(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,8 @@ class Outcome:
     undetectable: bool = False
     copied: bool = False
 
+
+_HASHED_AT_ONCE = 8  # files: hashing waits for the disk, or for a network
 
 Extractor = Callable[[str, Sequence["FeatureSpec"], bool, Callable[[], None]], Sequence[Outcome]]
 
@@ -135,6 +138,22 @@ def _ends_early(path: str) -> bool:
 
     found = inspect(path)
     return found.completeness == "truncated" and not found.breaks
+
+
+def hash_files(paths: Sequence[str]) -> list[str]:
+    """Hash of the audio of each file; ``""`` where it has none: its extraction will say why."""
+    alive()
+    with ThreadPoolExecutor(_HASHED_AT_ONCE, "hash") as threads:
+        return list(threads.map(_hash, paths))
+
+
+def _hash(path: str) -> str:
+    from ..audio import audio_hash
+
+    try:
+        return audio_hash(path, alive=alive)
+    except Exception:  # whatever is wrong with the file
+        return ""
 
 
 def guarded(
