@@ -633,8 +633,7 @@ def test_mpeg_frames_are_counted_wherever_a_read_ends(tmp_path, monkeypatch, siz
     assert at_once[0].completeness == "complete"
     assert at_once[1].completeness == "truncated"
     assert len(at_once[1].breaks) == 1
-    monkeypatch.setattr(structure, "CHUNK", size)
-    monkeypatch.setattr(structure, "LEAST", size)
+    monkeypatch.setattr(structure, "BLOCK", size)
     assert [mpeg_structure(path) for path in (whole, short)] == at_once
 
 

@@ -1,5 +1,6 @@
 """Arguments of a wrong type are told by name, and what holds arrays is shown in one line."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import matt
 from matt import Bags, FeatureSpec, FeatureStore, MattError, Predictions, Tracks, splits
 from matt.calibration.coverage import coverage
 from matt.calibration.priors import reprior
@@ -27,6 +29,7 @@ from matt.models.flat import BagClassifier
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
+SOURCE = Path(matt.__file__).parent
 N = 40
 TRACKS = Tracks(
     range(N), np.arange(N) // 4 % 2, ("Rock", "Folk"), artist_id=np.arange(N) // 2,
@@ -136,3 +139,41 @@ def test_everything_is_shown_in_one_line_without_its_arrays(make, shown, tmp_pat
     assert re.fullmatch(shown, text), text
     assert len(text) < 400
     assert "array(" not in text
+
+
+# What people are told to do ---------------------------------------------------------------------
+
+
+def texts_of(tree):
+    """Texts in the code, without docstrings."""
+    bodies = [node.body for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list)]
+    told = {
+        id(line.value)
+        for body in bodies
+        for line in body
+        if isinstance(line, ast.Expr) and isinstance(line.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node.value
+
+
+ADVICE = re.compile(
+    r"\b(delete|erase|wipe|unlink|rm|throw away|(or|and|;) remove)\b", re.IGNORECASE
+)
+
+
+def test_nobody_is_ever_told_to_delete_a_file():
+    found = {
+        f"{path.relative_to(SOURCE)}: {text}"
+        for path in SOURCE.rglob("*.py")
+        for text in texts_of(ast.parse(path.read_text(encoding="utf-8")))
+        if ADVICE.search(text)
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("text", ["a is empty; delete it", "mend or remove it", "run rm -r runs"])
+def test_advice_to_delete_would_be_found(text):
+    (found,) = texts_of(ast.parse(f'def f():\n    "delete"\n    raise ValueError({text!r})'))
+    assert ADVICE.search(found)

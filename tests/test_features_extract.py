@@ -579,7 +579,9 @@ def test_a_store_whose_spec_is_gone_is_not_given_another(files, store):
     (store / "spec.json").unlink()
     before = digests(store)
     for spec in (SPEC, FeatureSpec.summary()):
-        with pytest.raises(DataError, match=r"its spec.json is gone; delete the folder and extr"):
+        with pytest.raises(
+            DataError, match=r"its spec.json is gone; move the folder away and extr"
+        ):
             extract(table(files), spec, store)
     assert digests(store) == before
 
@@ -593,7 +595,9 @@ def test_a_plan_that_is_damaged_says_so_and_can_be_deleted(damage, files, store)
         plan.unlink()
     else:
         plan.write_bytes(damage)
-        with pytest.raises(DataError, match=r"plan-0000.parquet is damaged .*; delete it and run"):
+        with pytest.raises(
+            DataError, match=r"plan-0000.parquet is damaged .*; move it away and run"
+        ):
             extract(table(files), SPEC, store, workers=1, extractor=light)
         plan.unlink()  # as the message says
     assert extract(table(files), SPEC, store, workers=1, extractor=light).extracted == 9

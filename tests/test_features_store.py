@@ -222,9 +222,9 @@ def damages(content):
 
 
 REMEDIES = {
-    "spec.json": "spec.json is gone; delete the folder and extract again"
-    "|spec.json is damaged .*; restore it, or delete the folder and run 'matt extract' again",
-    "0000-00000": r"0000-00000.(npy|parquet) is damaged .*; delete 0000-00000.npy and "
+    "spec.json": "spec.json is gone; move the folder away and extract again"
+    "|spec.json is damaged .*; restore it, or move the folder away and run 'matt extract' again",
+    "0000-00000": r"0000-00000.(npy|parquet) is damaged .*; move 0000-00000.npy and "
     "0000-00000.parquet beside it and run 'matt extract' again",
 }
 
@@ -283,7 +283,7 @@ def test_row_tables_that_contradict_themselves_are_refused(tmp_path, monkeypatch
         write_block(path, 0, 0, values_of([2, 3], [1, 2]), columns)
         for in_memory, maps in [(0, 128), (0, 0), (2**30, 128)]:
             monkeypatch.setattr("matt.features.blocks.MAPS", maps)
-            with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; delete 0000"):
+            with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; move 0000"):
                 FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
 
 
@@ -333,7 +333,7 @@ def test_only_an_empty_folder_becomes_a_store(tmp_path):
     write_block(tmp_path, 0, 0, values_of([2], [1]), rows([2], [1]))
     for refused in (lambda: create(tmp_path, SPEC), lambda: FeatureStore.open(tmp_path)):
         with pytest.raises(
-            DataError, match=r"its spec.json is gone; delete the folder and extract"
+            DataError, match=r"its spec.json is gone; move the folder away and extract"
         ):
             refused()
 

@@ -217,7 +217,7 @@ def test_a_wrong_archive_that_lies_there_is_left_to_its_owner(fetch, tmp_path):
     (tmp_path / "fma").mkdir()
     there = tmp_path / "fma" / "fma_small.zip"
     there.write_bytes(b"something else")
-    with pytest.raises(DataError, match=rf"expected {SHA1}; delete .*fma_small.zip"):
+    with pytest.raises(DataError, match=rf"expected {SHA1}; move .*fma_small.zip"):
         fetch()
     assert there.read_bytes() == b"something else"
 

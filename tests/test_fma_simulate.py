@@ -653,7 +653,7 @@ def test_real_tables_are_not_written_over(tmp_path):
 
 
 def test_a_tree_made_otherwise_is_not_mixed_with(tree):
-    with pytest.raises(DataError, match="made with seed=3, not 4; delete it"):
+    with pytest.raises(DataError, match="made with seed=3, not 4; name another"):
         write_tree(tree, n_tracks=N_SMALL_TREE, seed=4, audio=True, seconds=0.5)
 
 

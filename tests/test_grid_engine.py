@@ -194,7 +194,7 @@ def test_a_damaged_cell_is_named(tmp_path):
     report = run(tmp_path)
     path = next(iter(report.results.values())).path
     (path / "cell.json").write_text("[]")
-    with pytest.raises(DataError, match=rf"{path.name} is damaged .*; delete it"):
+    with pytest.raises(DataError, match=rf"{path.name} is damaged .*; move it away"):
         run(tmp_path)
 
 

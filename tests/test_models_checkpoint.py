@@ -148,7 +148,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"data.moments of the features"):
         fit(tmp_path, given=data(shift=1))
     monkeypatch.setattr(torch, "__version__", "0.0.1")
-    with pytest.raises(DataError, match=r"versions.torch .*, now '0.0.1'.* remove it to start"):
+    with pytest.raises(DataError, match=r"versions.torch .*, now '0.0.1'.* move it away to start"):
         fit(tmp_path)
     assert (tmp_path / FILE).read_bytes() == before
 
@@ -172,7 +172,9 @@ def _exceed(head, arrays):
 def test_a_checkpoint_without_its_average_is_damaged(tmp_path):
     fit(tmp_path, epochs=1, weight_average=0.9)
     rewrite(tmp_path, lambda head, arrays: arrays.pop("average.steps"))
-    with pytest.raises(DataError, match=r"is damaged .* remove it to start from the first epoch"):
+    with pytest.raises(
+        DataError, match=r"is damaged .* move it away to start from the first epoch"
+    ):
         fit(tmp_path, epochs=1, weight_average=0.9)
 
 
@@ -180,7 +182,9 @@ def test_a_checkpoint_without_its_average_is_damaged(tmp_path):
 def test_a_damaged_checkpoint_is_told(tmp_path, change):
     fit(tmp_path, epochs=2)
     rewrite(tmp_path, change)
-    with pytest.raises(DataError, match=r"is damaged .* remove it to start from the first epoch"):
+    with pytest.raises(
+        DataError, match=r"is damaged .* move it away to start from the first epoch"
+    ):
         fit(tmp_path, epochs=2)
 
 
@@ -188,7 +192,7 @@ def test_a_file_that_is_no_checkpoint_is_told(tmp_path):
     fit(tmp_path, epochs=1)
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"cannot be read .* remove it"):
+    with pytest.raises(DataError, match=r"cannot be read .* move it away"):
         fit(tmp_path, epochs=1)
     save_file({"a": np.zeros(2)}, tmp_path / FILE)
     with pytest.raises(DataError, match="has the schema None"):

@@ -231,9 +231,9 @@ def test_a_scaler_goes_on_where_it_was():
     assert scaler_state(one)["_growth_tracker"] == 2
     restore_scaler(other, scaler_state(one))
     assert other.state_dict() == one.state_dict() != make_scaler(HALF, CPU).state_dict()
-    with pytest.raises(DataError, match=r"scaler of the loss.*remove it"):
+    with pytest.raises(DataError, match=r"scaler of the loss.*move it away"):
         restore_scaler(other, {})
-    with pytest.raises(DataError, match=r"scaler of the loss.*remove it"):
+    with pytest.raises(DataError, match=r"scaler of the loss.*move it away"):
         restore_scaler(make_scaler(FAST, CPU), scaler_state(one))
 
 

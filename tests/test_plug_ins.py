@@ -425,7 +425,7 @@ def test_a_broken_entry_point_is_told_by_its_name(tmp_path):
         pytest.raises(
             ConfigError,
             match=r"pooling 'broken' of broken_package 1.2 \(broken_module:X\) cannot be loaded "
-            r"\(ModuleNotFoundError: No module named 'nothing_'\); mend that package, or remove it",
+            r"\(ModuleNotFoundError: No module named 'nothing_'\); mend that package, or uninstall it",
         ),
     ):
         ModelSettings(pooling="broken")

@@ -185,7 +185,7 @@ def test_somebody_elses_folder_is_not_touched(library, tmp_path):
     with pytest.raises(DataError, match="is a file"):
         write_library(tmp_path / "mine.txt", workers=1, **SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "mine.txt"]
-    with pytest.raises(DataError, match="made with seed=0, not 3; delete it"):
+    with pytest.raises(DataError, match="made with seed=0, not 3; name another"):
         write_library(library.parent, seed=3, workers=1, **SMALL)
 
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -26,8 +27,9 @@ Completeness = Literal["complete", "truncated", "undetectable"]
 Part = bytes | tuple[int, int]
 """Content, or the bytes of the file between two positions."""
 
-CHUNK = 1 << 18  # bytes read at a time, at most: constant memory, few system calls
-LEAST = 1 << 12  # bytes read where a look jumps to
+CHUNK = 1 << 18  # bytes read at a time: constant memory, few system calls
+BLOCK = 1 << 14  # bytes read for a look
+_HELD = 8  # blocks
 MOST_FALSE = 50_000  # places that look like a header and are none; a gigabyte of noise has fewer
 MOST_BREAKS = 5  # told of one file
 MOST_SPANS = 10_000  # between breaks; after that the decoder has to find its way itself
@@ -94,8 +96,9 @@ def _nothing() -> None:
 class FileBytes:
     """An open file for parsers, which look at a few bytes here and there.
 
-    A piece is held. Looks that go forwards or backwards through the file, in steps of any size,
-    read each byte about once; one that jumps reads little.
+    Blocks are read, and the last few are held. So whoever goes through a file in either direction,
+    looking to and fro, reads each byte about once however small the looks are, and whoever jumps
+    reads little.
 
     Parameters
     ----------
@@ -115,7 +118,8 @@ class FileBytes:
         self._file, self._alive = file, alive
         self.size = os.fstat(file.fileno()).st_size
         self.n_read = 0
-        self._held, self._base, self._step = b"", 0, LEAST
+        self._held, self._base = b"", 0
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._false = 0
 
     def at(self, position: int, size: int) -> bytes:
@@ -129,19 +133,21 @@ class FileBytes:
         At least ``size`` bytes follow, as far as there are so many in the file.
         """
         end = min(position + size, self.size)
-        if not self._base <= position or end > self._base + len(self._held):
-            self._hold(position, max(end - position, 0))
+        if position < self._base or end > self._base + len(self._held):
+            if end - position > CHUNK:
+                self._held, self._base = self._read(position, end - position), position
+            else:
+                first, last = position // BLOCK, max(position, end - 1) // BLOCK
+                self._held = b"".join(map(self._block, range(first, last + 1)))
+                self._base = first * BLOCK
         return self._held, position - self._base
 
     def span(self, start: int, stop: int) -> Iterator[bytes]:
         """Bytes ``start`` to ``stop``, a piece at a time."""
         while start < stop:
-            self._alive()
-            self._file.seek(start)
-            piece = self._file.read(min(CHUNK, stop - start))
+            piece = self._read(start, min(CHUNK, stop - start))
             if not piece:
                 return
-            self.n_read += len(piece)
             start += len(piece)
             yield piece
 
@@ -157,18 +163,20 @@ class FileBytes:
         if self._false > MOST_FALSE:
             raise Hopeless(f"{MOST_FALSE:,} places look like the start of a frame and are none")
 
-    def _hold(self, position: int, size: int) -> None:
-        backwards = position < self._base <= position + size
-        held_to = self._base + len(self._held)
-        near = backwards or self._base <= position <= held_to + self._step
-        self._step = min(2 * self._step, CHUNK) if near else LEAST
-        begin = max(position + size - self._step, 0) if backwards else position
-        begin = min(begin, position)
+    def _block(self, number: int) -> bytes:
+        if number not in self._blocks:
+            self._blocks[number] = self._read(number * BLOCK, BLOCK)
+        self._blocks.move_to_end(number)
+        while len(self._blocks) > _HELD:
+            self._blocks.popitem(last=False)
+        return self._blocks[number]
+
+    def _read(self, position: int, size: int) -> bytes:
         self._alive()
-        self._file.seek(begin)
-        self._held = self._file.read(max(self._step, position + size - begin))
-        self._base = begin
-        self.n_read += len(self._held)
+        self._file.seek(position)
+        found = self._file.read(size)
+        self.n_read += len(found)
+        return found
 
 
 def find_header(

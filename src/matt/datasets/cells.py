@@ -121,7 +121,7 @@ def check_unique(values: NDArray[np.int64], names: NDArray[np.str_], what: str, 
     if absent.size:
         raise DataError(
             f"{absent.size} of {len(values)} tracks have no {what} ({at(absent[:5].tolist())}); "
-            "fill them in, or remove those rows"
+            "fill them in, or leave those rows out"
         )
     different, times = np.unique(values, return_counts=True)
     twice = different[times > 1]

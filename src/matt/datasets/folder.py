@@ -185,7 +185,7 @@ class _Walk:
         except OSError as error:
             broken = isinstance(error, FileNotFoundError)
             reason = "its target does not exist" if broken else error.strerror
-            self._problem(link, f"broken link ({reason}); mend or remove it")
+            self._problem(link, f"broken link ({reason}); mend the link")
             return
         real = os.path.realpath(full)
         if not stat.S_ISDIR(mode):

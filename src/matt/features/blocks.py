@@ -82,8 +82,8 @@ def read_spec(path: Path | str) -> FeatureSpec:
 def _check_no_remains(path: Path) -> None:
     if any(path.glob("plan-*.parquet")) or committed(path):
         raise DataError(
-            f"{path} holds extracted features, but its spec.json is gone; delete the folder and "
-            "extract again"
+            f"{path} holds extracted features, but its spec.json is gone; move the folder "
+            "away and extract again"
         )
 
 
@@ -225,11 +225,11 @@ def intact(path: Path) -> Iterator[None]:
 
 def _remedy(path: Path) -> str:
     if path.name == "spec.json":
-        return "restore it, or delete the folder and run 'matt extract' again"
+        return "restore it, or move the folder away and run 'matt extract' again"
     if _BLOCK.fullmatch(f"{path.stem}.parquet"):
         files = f"{path.stem}.npy and {path.stem}.parquet"
-        return f"delete {files} beside it and run 'matt extract' again"
-    return "delete it and run 'matt extract' again"
+        return f"move {files} away and run 'matt extract' again"
+    return "move it away and run 'matt extract' again"
 
 
 MAPS = 128  # maps are cheap, open files are not: at most so many

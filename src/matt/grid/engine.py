@@ -75,7 +75,7 @@ def find_result(out: Path, cell: Cell) -> Result | None:
     seconds = content.get("seconds") if isinstance(content, dict) else None
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != _SCHEMA or not isinstance(seconds, int | float):
-        raise DataError(f"{path} is damaged (no {_SCHEMA}); delete it to have it made again")
+        raise DataError(f"{path} is damaged (no {_SCHEMA}); move it away to have it made again")
     return Result(path, float(seconds))
 
 

@@ -31,7 +31,7 @@ from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.checkpoint/1"
 FILE = "checkpoint.safetensors"
-_REMEDY = "remove it to start from the first epoch"
+_REMEDY = "move it away to start from the first epoch"
 
 
 @dataclass(frozen=True)

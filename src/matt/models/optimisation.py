@@ -79,7 +79,7 @@ def restore_scaler(scaler: torch.amp.GradScaler, state: dict[str, float]) -> Non
     if set(state) != set(scaler.state_dict()):
         raise DataError(
             f"the checkpoint knows {sorted(state)} of the scaler of the loss, expected "
-            f"{sorted(scaler.state_dict())}; remove it to start from the first epoch"
+            f"{sorted(scaler.state_dict())}; move it away to start from the first epoch"
         )
     if not state:
         return

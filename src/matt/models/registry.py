@@ -178,7 +178,7 @@ class Registry(Mapping[str, Member]):
             package = f" of {point.dist.name} {point.dist.version}" if point.dist else ""
             raise ConfigError(
                 f"{self.kind} {name!r}{package} ({point.value}) cannot be loaded "
-                f"({type(error).__name__}: {error}); mend that package, or remove it"
+                f"({type(error).__name__}: {error}); mend that package, or uninstall it"
             ) from error
         if name not in self._members:  # its module did not register it
             self.add(Member(self.kind, name, found))

@@ -404,7 +404,7 @@ def _check(predictions: Predictions, data: Data, path: Path) -> None:
     elif (labels[place] != predictions.tracks.labels).any():
         wrong = "other genres of some tracks than the data has"
     if wrong:
-        raise DataError(f"{path} holds predictions of other data: {wrong}; delete it")
+        raise DataError(f"{path} holds predictions of other data: {wrong}; move it away")
 
 
 def forecast(

@@ -79,7 +79,7 @@ class Verdict:
     def reason(self) -> str:
         """What is wrong, and what to do."""
         if self.verdict == "differs":
-            return f"SHA-1 {self.found}, expected {self.expected}; delete it and fetch again"
+            return f"SHA-1 {self.found}, expected {self.expected}; move it away and fetch again"
         return f"{self.verdict}; fetch again"
 
 

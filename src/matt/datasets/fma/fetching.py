@@ -327,7 +327,7 @@ def unpack(
         raise DataError(f"{error.filename} does not exist; check the path") from error
     except zipfile.BadZipFile as error:
         raise DataError(
-            f"{archive} is damaged or cut off ({error}); delete it and fetch it again"
+            f"{archive} is damaged or cut off ({error}); move it away and fetch it again"
         ) from error
     return Unpacked(written, len(files) - written, total)
 
@@ -593,7 +593,7 @@ def fetch(
                 "the download was thrown away: run the same command again, or name a mirror with "
                 "--url"
                 if downloaded
-                else f"delete {path} and run the same command again"
+                else f"move {path} away and run the same command again"
             )
         )
     if downloaded:

@@ -51,6 +51,6 @@ def made_with(
         if found.get(name) != value:
             raise DataError(
                 f"{root} holds a {kind} made with {name}={found.get(name)!r}, not {value!r}; "
-                "delete it or name another folder"
+                "name another folder"
             )
     return noted
