@@ -32,7 +32,7 @@ def scan(
     ] = None,
     genre_separator: Annotated[
         str,
-        typer.Option(
+        Option(
             help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
             show_default=False,
         ),

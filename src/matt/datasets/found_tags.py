@@ -13,6 +13,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..audio import chunks
@@ -101,6 +102,7 @@ def find_tags(file: Any) -> FoundTags:
 
 def _add_own(found: FoundTags, file: Any, held: FileBytes, start: int) -> bool:
     """Add what mutagen takes for the tags of the file; whether that is the ID3v2 before it."""
+    from mutagen import File as mutagen_file
     from mutagen.mp3 import HeaderNotFoundError
 
     head = held.at(start, 40)
@@ -129,9 +131,12 @@ def _add_own(found: FoundTags, file: Any, held: FileBytes, start: int) -> bool:
     found.duration = float(getattr(parsed.info, "length", math.nan) or math.nan)
     own = parsed.tags
     version = getattr(own, "version", None)  # of ID3
-    if own and not (version and version[0] == 1):  # version 1 comes last
+    alone = read is not mutagen_file  # without ID3v1, which comes last
+    if version and not alone and (start or version[0] == 1):
+        return False  # what is around the audio is read next
+    if own:
         found.tags.append(own)
-    return bool(start and version and version[0] > 1 and not known)
+    return bool(start and version and not known)
 
 
 def _mutagen_of(head: bytes, known: str, name: str | bytes) -> Callable[[Any], Any]:
@@ -143,7 +148,7 @@ def _mutagen_of(head: bytes, known: str, name: str | bytes) -> Callable[[Any], A
         known == "FLAC": flac.FLAC,
         head[28:36] == b"OpusHead" and known == "Ogg": oggopus.OggOpus,
         head[28:35] == b"\x01vorbis" and known == "Ogg": oggvorbis.OggVorbis,
-        not known and os.fsencode(name)[-4:].lower() == b".mp3": mp3.MP3,
+        not known and os.fsencode(name)[-4:].lower() == b".mp3": partial(mp3.MP3, load_v1=False),
     }
     return kinds.get(True, mutagen.File)  # type: ignore[no-any-return]
 
@@ -215,10 +220,12 @@ def _add_around(
 
 def _id3v1(content: bytes) -> Any:
     """Frames of ID3v1; None without any text: its genre is then 0 as nobody set it, not Blues."""
-    from mutagen.id3 import ParseID3v1
+    from mutagen.id3 import ID3, ParseID3v1
 
-    frames = ParseID3v1(content)  # type: ignore[no-untyped-call]
-    return frames if frames and {"TIT2", "TPE1", "TALB"} & set(frames) else None
+    tag = ID3()  # type: ignore[no-untyped-call]
+    for frame in (ParseID3v1(content) or {}).values():  # type: ignore[no-untyped-call]
+        tag.add(frame)  # type: ignore[no-untyped-call]
+    return tag if {"TIT2", "TPE1", "TALB"} & set(tag) else None
 
 
 # ---- in chunks ----
