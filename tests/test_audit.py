@@ -407,3 +407,37 @@ def test_help_ends_in_an_example():
     result = matt("audit", "--help")
     assert result.exit_code == 0
     assert "matt audit tracks.toml" in " ".join(result.output.split("Example:")[1].split())
+
+
+def test_guests_count_where_they_are_named():
+    """Artist 0 is in training, and a guest of artist 2, who is in test."""
+    named = np.array([""] * 60, "<U9")
+    named[12] = "2 0 ~5"
+    found = audit(some_tracks(columns={"all_artists": named}))
+    (artist,) = found.artists.groups
+    assert artist.splits == {"training": 6, "test": 1}
+    assert found.artists.n == 10
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "near"),
+    [
+        ("Beyonc\u00e9", "Beyonce", True),
+        ("AC/DC", "ACDC", True),
+        ("The Nobodies", "Nobodies", True),
+        ("Bach, Johann Sebastian", "Johann Sebastian Bach", True),
+        ("Kraftwerk Revival", "Kraftwerk Revivals", True),
+        ("Artist 12", "Artist 13", False),
+        ("Ann", "Anna", False),
+        ("Ann", "Bob", False),
+    ],
+)
+def test_names_that_are_nearly_equal_are_listed_if_they_are_on_two_sides(one, other, near):
+    names = np.array([f"Somebody {chr(65 + i // 6) * 9}" for i in range(60)], "<U30")
+    names[:6], names[6:12] = one, other  # in training and in validation
+    found = audit(some_tracks(columns={"artist": names}))
+    assert [group.name for group in found.near_names] == (
+        [", ".join(sorted([one, other]))] if near else []
+    )
+    assert found.counts()["artists of nearly one name across splits"] == near
+    assert sum("nearly one name" in warning for warning in found.warnings()) == near

@@ -20,7 +20,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matt import Bags, DataError, Tracks
+from matt import Bags, ConfigError, DataError, Tracks, splits
 from matt.datasets import folder as walk_module
 from matt.datasets import tags as tags_module
 from matt.datasets.folder import Tags, normalise, read_tags, scan
@@ -481,3 +481,176 @@ def test_real_clips_are_found_and_named(shared_data):
     assert not found.untagged.any()
     assert (found.tracks.columns["duration"] > 29).all()
     assert not found.problems
+
+
+def mbid(digit):
+    return f"{digit * 8}-1111-4111-8111-11111111111{digit}"
+
+
+def test_ids_of_musicbrainz_are_read_in_every_family(tmp_path):
+    ids = [mbid(digit) for digit in "abcd"]
+    expected = {
+        "artist_ids": (ids[0], ids[1]),
+        "album_artist_ids": (ids[0],),
+        "release_ids": (ids[2],),
+        "release_group_ids": (ids[3],),
+    }
+    flac = audio(
+        tmp_path / "a.flac",
+        composer="Bach",
+        musicbrainz_artistid=[ids[0].upper(), ids[1]],
+        musicbrainz_albumartistid=ids[0],
+        musicbrainz_albumid=ids[2],
+        musicbrainz_releasegroupid=ids[3],
+    )
+    names = ("Artist Id", "Album Artist Id", "Album Id", "Release Group Id")
+    values = (f"{ids[0]}/{ids[1]}", *[one for (one,) in list(expected.values())[1:]])
+    mp3 = audio(tmp_path / "a.mp3")
+    file = mutagen.mp3.MP3(mp3)
+    file.add_tags()
+    file.tags.add(mutagen.id3.TCOM(encoding=3, text="Bach"))
+    for name, value in zip(names, values, strict=True):
+        file.tags.add(mutagen.id3.TXXX(encoding=3, desc=f"MusicBrainz {name}", text=value))
+    file.save()
+    mp4 = m4a(tmp_path / "a.m4a")
+    file = mutagen.mp4.MP4(mp4)
+    file["\xa9wrt"] = "Bach"
+    for name, value in zip(names, values, strict=True):
+        file[f"----:com.apple.iTunes:MusicBrainz {name}"] = value.encode()
+    file.save()
+    for path in (flac, mp3, mp4):
+        tags = read_tags(path)
+        assert {name: getattr(tags, name) for name in expected} == expected
+        assert tags.composer == "Bach"
+
+
+def test_what_is_no_id_of_musicbrainz_is_none(tmp_path):
+    path = audio(tmp_path / "a.flac", musicbrainz_artistid=["x", "0" * 36, f"{mbid('0')[:-1]}"])
+    assert read_tags(path).artist_ids == ()
+
+
+def test_artists_are_things_and_not_spellings(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "a": {"artist": "Ann", "album": "Hits (CD1)"},
+            "b": {"artist": "Ann feat. Bob", "album": "Hits (CD2)"},
+            "c": {"artist": ["ANN", "Cleo"], "album": "Hits (CD2)"},
+            "d": {"artist": "Ann & Dan", "album": "Hits (CD2)"},
+            "e": {"artist": "Bob", "album": "Solo", "title": "Song (feat. Eve)"},
+            "f": {"artist": "Eve", "album": "Solo"},
+            "g": {"artist": "Cleo", "album": "Solo"},
+            "h": {"artist": "Zoe", "album": "Solo"},
+        },
+    )
+    assert bag_names(found) == bagged("a b c d", "e", "f", "g", "h")
+    assert [merge.what for merge in found.merges] == ["artist", "album"]
+    for seed in range(9):
+        split = splits.by_artist(found.tracks, validation=0, test=0.5, seed=seed).split
+        assert len(set(split[:7])) == 1
+
+
+def test_names_can_be_left_as_they_are(tmp_path):
+    rows = {
+        "a": {"artist": "Ann", "album": "Hits (CD1)", "genre": "Hip-Hop"},
+        "b": {"artist": "Ann feat. Bob", "album": "Hits (CD2)", "genre": "Hip Hop"},
+        "c": {"artist": "ANN", "album": "Hits (CD1)", "genre": "hip hop"},
+    }
+    library(tmp_path, rows)
+    found = scan(tmp_path, merge=False)
+    assert bag_names(found) == bagged("a c", "b")
+    assert found.tracks.genres == ("Hip Hop", "Hip-Hop")
+    assert found.merges == ()
+
+
+def test_discs_in_folders_of_their_own_are_one_place(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "Hits/CD1/a": {"artist": "Ann", "album": "Hits"},
+            "Hits/CD2/b": {"artist": "Ann & Bob", "album": "Hits"},
+            "More/c": {"artist": "Ann & Bob", "album": "Hits"},
+        },
+    )
+    assert bag_names(found) == bagged("a b", "c")
+
+
+def test_musicbrainz_decides_in_a_folder(tmp_path):
+    one, two = ({"musicbrainz_artistid": mbid(digit), "album": "Live"} for digit in "ab")
+    various = "89ad4ac3-39f7-470e-963a-56509c546377"
+    found = library(
+        tmp_path,
+        {
+            "a": {"artist": "Nirvana", **one},
+            "b": {"artist": "Nirv\u0101na", **one},
+            "c": {"artist": "Nirvana", **two},
+            "d": {
+                "artist": "Ann",
+                "album": "X",
+                "albumartist": "Y",
+                "musicbrainz_albumartistid": various,
+            },
+        },
+    )
+    assert bag_names(found) == bagged("a b", "c", "d")
+    assert found.tracks.columns["compilation"].tolist() == [False, False, False, True]
+
+
+def test_a_classical_album_is_under_its_album_artist_or_its_composers(tmp_path):
+    album = {"album": "Concertos", "albumartist": "Hilary Hahn"}
+    found = library(
+        tmp_path,
+        {
+            "a": {"artist": "Hilary Hahn; LACO", "composer": "Bach", **album},
+            "b": {"artist": "Hilary Hahn", "composer": "BACH", **album},
+            "c": {"artist": "Hilary Hahn", "composer": "Elgar", **album},
+            "d": {"artist": "Hilary Hahn", **album},
+        },
+    )
+    assert bag_names(found) == bagged("a b c d")
+    assert bag_names(scan(tmp_path, artist="composer")) == bagged("a b", "c", "d")
+    with pytest.raises(ConfigError, match="did you mean 'composer'"):
+        scan(tmp_path, artist="compser")
+
+
+def test_what_looks_like_no_name_is_asked_for_and_a_file_says_it(tmp_path):
+    rows = {
+        f"{i}": {"artist": f"Artist {i}", "albumartist": "Hits GmbH", "album": "Best"}
+        for i in range(4)
+    }
+    rows |= {
+        f"{disc}/{i}": {"artist": "Xyz", "album": "Zyx", "tracknumber": str(i)}
+        for disc in "abc"
+        for i in (1, 2, 3)
+    }
+    music = tmp_path / "music"
+    found = library(music, rows)
+    several, nothing = found.questions
+    assert "'Hits GmbH' above 4" in several
+    assert "various = ['Hits GmbH']" in several
+    assert "'Zyx' by 'Xyz'" in nothing
+    assert "unknown = ['Zyx']" in nothing
+    words = tmp_path / "words.toml"
+    words.write_text("various = ['Hits GmbH']\nunknown = ['Zyx']")
+    found = scan(music, words=words)
+    assert found.questions == ()
+    assert found.counts["in compilations"] == 4
+    assert found.counts["without artist or album"] == 9
+
+
+def test_words_for_nothing_are_nothing_in_a_folder(tmp_path):
+    found = library(
+        tmp_path,
+        {
+            "a": {
+                "artist": "Tuntematon esitt\u00e4j\u00e4",
+                "album": "Unknown Album (3)",
+                "genre": "Other",
+            },
+            "b": {"artist": "Ann", "album": "-", "genre": "255"},
+            "c": {"artist": "Ann", "album": "Hits", "albumartist": "\u7fa4\u661f", "genre": "Rock"},
+        },
+    )
+    assert found.tracks.genres == ("Rock",)
+    assert found.untagged.tolist() == [True, True, False]
+    assert found.counts["in compilations"] == 1

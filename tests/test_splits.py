@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -95,3 +97,68 @@ def test_several_genres_are_split_by_the_rarest():
     tracks = Tracks(np.arange(12), labels, GENRES, artist_id=np.arange(12) // 2)
     split = splits.by_artist(tracks, seed=3)
     assert all((split.split[labels[:, 2]] == name).any() for name in ("training", "test"))
+
+
+DUETS = st.lists(
+    st.tuples(st.integers(-1, 9), st.integers(-1, 2), st.lists(st.integers(0, 12), max_size=3)),
+    min_size=2,
+    max_size=40,
+)
+
+
+def duets(rows):
+    tracks = tracks_of([row[:2] for row in rows])
+    named = [" ".join(map(str, dict.fromkeys(more))) for *_, more in rows]
+    return replace(tracks, columns={"all_artists": np.array(named)})
+
+
+@given(DUETS, st.integers(0, 99))
+def test_nobody_who_is_named_is_on_two_sides(rows, seed):
+    tracks = splits.by_artist(duets(rows), seed=seed)
+    sides = {}
+    for (artist, _, more), side in zip(rows, tracks.split.tolist(), strict=True):
+        for one in {artist, *more} - {-1}:
+            sides.setdefault(one, set()).add(side)
+    assert all(len(some) == 1 for some in sides.values())
+
+
+@given(DUETS, st.integers(2, 3), st.integers(0, 99))
+def test_folds_keep_everybody_who_is_named_together(rows, k, seed):
+    tracks = duets(rows)
+    try:
+        parts = list(splits.folds(tracks, k=k, seed=seed))
+    except DataError:
+        return
+    for rest, test in parts:
+        here, there = (
+            {one for row in part.rows(part.track_id) for one in [part.artist_id[row]]}
+            | {int(one) for text in part.columns["all_artists"] for one in text.split()}
+            for part in (rest, test)
+        )
+        assert not (here & there) - {-1}
+    assert sorted(i for _, test in parts for i in test.track_id) == sorted(tracks.track_id)
+
+
+@given(ROWS, st.integers(0, 99))
+def test_a_column_that_joins_nobody_changes_no_split(rows, seed):
+    tracks = tracks_of(rows)
+    own = np.array([str(a) if a >= 0 else "" for a in tracks.artist_id])
+    for column in (own, np.array(["no ids"] * len(rows)), np.arange(len(rows))):
+        joined = replace(tracks, columns={"all_artists": column})
+        assert (
+            splits.by_artist(joined, seed=seed).split == splits.by_artist(tracks, seed=seed).split
+        ).all()
+
+
+def test_a_large_company_stays_in_training():
+    rows = [(a, 0, [0] if a < 30 else []) for a in range(40)]
+    for seed in range(20):
+        tracks = splits.by_artist(duets(rows), seed=seed)
+        assert set(tracks.split[:30]) == {"training"}
+        assert (tracks.split == "test").sum() == 8
+
+
+def test_of_large_companies_alone_the_smallest_is_tested():
+    rows = [(a, 0, [100 * (a < 6) + 200 * (a >= 6)]) for a in range(10)]
+    tracks = splits.by_artist(duets(rows), validation=0)
+    assert set(np.flatnonzero(tracks.split == "test")) == {6, 7, 8, 9}

@@ -1,7 +1,9 @@
 """Splits: who may learn and who is tested, with every artist on one side only.
 
 A split by track leaks: tracks of an artist sound alike, so a model is tested on what it has heard.
-Here the unit is always the artist; a track without a known artist is an artist of its own.
+Here the unit is always the artist; a track without a known artist is an artist of its own. Artists
+whom one track names, or whose names are nearly the same (`Tracks.everybody`), are a company, which
+stays together, so that a duet puts nobody on two sides. Without such tracks every artist is one.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ def by_artist(
     The artists of each genre (an artist belongs to the genre of most of its tracks) are shuffled
     and dealt out: at least one to test where a genre has two, at least one to validation where it
     has three. The only artist of a genre stays in training; `untestable` names such genres. So do
-    artists without a known genre, who could teach a test nothing.
+    artists without a known genre, who could teach a test nothing. A company of more artists than a
+    side has room for stays in training, too, unless all of a genre are like that.
 
     Parameters
     ----------
@@ -49,16 +52,35 @@ def by_artist(
             f"shares must be at least 0 and sum to less than 1, got validation={validation} and "
             f"test={test}; the rest is for training"
         )
-    artist, stratum = _artists(tracks)
+    company, stratum, size = _companies(tracks)
     rng = np.random.default_rng(seed)
     assigned = np.full(len(stratum), SPLITS[0], "<U10")
     for genre in np.unique(stratum[stratum >= 0]):
         order = rng.permutation(np.flatnonzero(stratum == genre))
-        n_test = _share(len(order), test, needs=2)
-        n_validation = _share(len(order), validation, needs=3)
-        assigned[order[:n_test]] = "test"
-        assigned[order[n_test : n_test + n_validation]] = "validation"
-    return tracks.with_split(assigned[artist])
+        n_artists = int(size[order].sum())
+        n_test = _share(n_artists, test, needs=2) if len(order) > 1 else 0
+        n_validation = _share(n_artists, validation, needs=3) if len(order) > 2 else 0
+        for name, room in (("test", n_test), ("validation", n_validation)):
+            dealt = _fitting(size[order], room)
+            assigned[order[dealt]] = name
+            order = order[~dealt]
+    return tracks.with_split(assigned[company])
+
+
+def _fitting(sizes: NDArray[np.int64], room: int) -> NDArray[np.bool_]:
+    """Which companies go where there is room for so many artists: in order, while they fit.
+
+    Where none fits it is the smallest.
+    """
+    dealt = np.zeros(len(sizes), bool)
+    left = room
+    for place, size in enumerate(sizes.tolist()):
+        if size <= left:
+            dealt[place] = True
+            left -= size
+    if room and not dealt.any():
+        dealt[sizes.argmin()] = True
+    return dealt
 
 
 def untestable(tracks: Tracks) -> tuple[str, ...]:
@@ -90,10 +112,10 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
     Raises
     ------
     DataError
-        If there are fewer artists than folds.
+        If there are fewer artists than folds, where those who appear together count as one.
     """
     check_arguments(tracks=(tracks, Tracks))
-    artist, stratum = _artists(tracks)
+    company, stratum, _ = _companies(tracks)
     if not 2 <= k <= len(stratum):
         raise DataError(f"k={k} folds need 2 <= k <= {len(stratum)} artists; choose another k")
     rng = np.random.default_rng(seed)
@@ -103,7 +125,7 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
     fold = np.empty(len(stratum), np.int64)
     fold[order] = np.arange(len(order)) % k
     for number in range(k):
-        here = fold[artist] == number
+        here = fold[company] == number
         marked = tracks.with_split(np.where(here, "test", "training"))
         yield marked.take(~here), marked.take(here)
 
@@ -168,14 +190,41 @@ def _share(n: int, share: float, *, needs: int) -> int:
     return max(1, round(n * share)) if share and n >= needs else 0
 
 
-def _artists(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Artist of each track (n,), and the genre of each artist, -1 unknown (a,)."""
+def _companies(
+    tracks: Tracks,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Company of each track (n,); genre of each company, -1 unknown, and its artists: (c,)."""
     if tracks.multi_label:
         # One genre a track: its rarest, since that is the one hardest to spread over the splits.
         cost = np.where(tracks.labels, tracks.counts, np.iinfo(np.int64).max)
         labels = np.where(tracks.labelled, cost.argmin(axis=1), -1)
-        tracks = Tracks(tracks.track_id, labels, tracks.genres, artist_id=tracks.artist_id)
-    bags = Bags.from_tracks(tracks, by="artist_id")
-    artist = np.empty(len(tracks), np.int64)
-    artist[tracks.rows(bags.track_ids)] = np.repeat(np.arange(len(bags)), bags.sizes)
-    return artist, bags.labels
+    else:
+        labels = tracks.labels
+    together = {_TOGETHER: _together(tracks)}
+    grouped = Tracks(tracks.track_id, labels, tracks.genres, columns=together)
+    bags = Bags.from_tracks(grouped, by=_TOGETHER)
+    company = np.empty(len(tracks), np.int64)
+    company[tracks.rows(bags.track_ids)] = np.repeat(np.arange(len(bags)), bags.sizes)
+    pairs = np.unique(np.stack([company, tracks.artist_id]), axis=1)[0]
+    return company, bags.labels, np.bincount(pairs, minlength=len(bags))
+
+
+_TOGETHER = "together"
+
+
+def _together(tracks: Tracks) -> NDArray[np.int64]:
+    """One number for all artists who are joined by tracks, -1 where nobody is known: (n,)."""
+    rows, ids = tracks.everybody(alike=True)
+    if len(np.unique(rows)) == len(rows):
+        return tracks.artist_id
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    different, artist = np.unique(ids, return_inverse=True)
+    n = len(tracks)
+    shape = (n + len(different),) * 2  # tracks, then artists: an edge from each to whom it names
+    edges = coo_array((np.ones(len(rows), bool), (rows, n + artist)), shape=shape)
+    number = connected_components(edges, directed=False)[1][:n]
+    known = np.zeros(n, bool)
+    known[rows] = True
+    return np.where(known, number, -1)

@@ -12,6 +12,7 @@ Conventions, the same in every module:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 MAX_ID = 2**53
 SPLITS = ("training", "validation", "test")
+ALL_ARTISTS = "all_artists"
+"""Column with the ids of everybody whom a track names, if they are several: `Tracks.everybody`."""
+_WHOLE = re.compile(r"\s*(\d{1,20})(?:\.0*)?\s*")
+_IDS = re.compile(r"~?\d{1,16}(?: ~?\d{1,16})*")
 _SCHEMA = "matt.tracks/1"
 _FIELDS = ("track_id", "artist_id", "album_id", "split", "path", "labels")
 
@@ -158,6 +163,36 @@ class Tracks:
             return np.asarray(labels.sum(axis=0, dtype=np.int64))
         return np.bincount(labels[labels >= 0], minlength=len(self.genres)).astype(np.int64)
 
+    def everybody(self, *, alike: bool = False) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Row and id of every artist whom a track names, shapes (m,): its own artist and others.
+
+        The others are guests and further values of a tag. They stand in the column `ALL_ARTISTS`,
+        as ids with spaces between, empty where the artist is alone.
+
+        Parameters
+        ----------
+        alike : bool
+            With ids, too, that stand for names like theirs, which may well be the same: ``~`` is
+            before them.
+
+        Examples
+        --------
+        >>> duet = Tracks([1, 2], [0, 0], ("Folk",), artist_id=[7, 8],
+        ...               columns={"all_artists": ["7 9 ~5", ""]})
+        >>> [part.tolist() for part in duet.everybody()]
+        [[0, 1, 0, 0], [7, 8, 7, 9]]
+        """
+        rows = np.flatnonzero(self.artist_id >= 0)
+        column = self.columns.get(ALL_ARTISTS)
+        if column is None or column.dtype.kind != "U":
+            return rows, self.artist_id[rows]
+        texts, which = np.unique(column, return_inverse=True)
+        listed = [_ids_in(text, alike) for text in texts.tolist()]
+        of_rows = [listed[place] for place in which.tolist()]
+        more = np.repeat(np.arange(len(self)), [len(some) for some in of_rows])
+        ids = np.array([one for some in of_rows for one in some], np.int64)
+        return np.concatenate([rows, more]), np.concatenate([self.artist_id[rows], ids])
+
     def take(self, rows: NDArray[Any]) -> Tracks:
         """Return the chosen rows (indices or a boolean mask), in the given order."""
         rows = np.asarray(rows, None if len(rows) else np.int64)
@@ -206,6 +241,55 @@ class Tracks:
                 f"(first: {first_few(absent)}); were the ids made from another data set?"
             )
         return found
+
+    @property
+    def known_as(self) -> NDArray[Any]:
+        """What the table that they come from calls the tracks: its texts, else ids, shape (n,).
+
+        Texts stand in the column ``track``, or ``track_key`` where the table has another ``track``.
+        """
+        for name in ("track_key", "track"):
+            column = self.columns.get(name)
+            # Another column may be called so, e.g. the number of a track on its album.
+            if column is not None and column.dtype.kind == "U" and len(self):
+                ids = [stable_id(text) for text in column.tolist()]
+                if np.array_equal(ids, self.track_id):
+                    return column
+        return self.track_id
+
+    def rows_known_as(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Row of each track that a table calls so, shape (len(names),).
+
+        Whole numbers may be written in any way: ``"007"`` and ``"7.0"`` are 7, unless the table has
+        that very text.
+
+        Raises
+        ------
+        DataError
+            If a track is not there.
+
+        Examples
+        --------
+        >>> tracks = Tracks([7, 8], [0, 0], ("Folk",))
+        >>> tracks.rows_known_as(["008", "7.0"])
+        array([1, 0])
+        """
+        place = {str(name): row for row, name in enumerate(self.known_as.tolist())}
+        numbers = {number: row for row, number in enumerate(self.track_id.tolist())}
+        found = []
+        for name in names:
+            row = place.get(name)
+            if row is None and (whole := _WHOLE.fullmatch(name)):
+                row = numbers.get(int(whole[1]))
+            found.append(-1 if row is None else row)
+        rows = np.array(found, np.int64)
+        absent = [name for name, row in zip(names, found, strict=True) if row < 0]
+        if absent:
+            raise DataError(
+                f"{len(absent)} of {len(names)} tracks are not in the table (first: "
+                f"{first_few(absent)}); were the ids made from another data set?"
+            )
+        return rows
 
     def drop(self, track_ids: NDArray[np.int64]) -> Tracks:
         """Return the tracks that are not named; an id that is not there is no error."""
@@ -344,6 +428,13 @@ def stable_id(text: str) -> int:
     """
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
     return int.from_bytes(digest[:8], "big") % MAX_ID
+
+
+def _ids_in(text: str, alike: bool) -> list[int]:
+    """Ids of `ALL_ARTISTS`; none where a column of that name is somebody else's."""
+    if not _IDS.fullmatch(text):
+        return []
+    return [int(part.lstrip("~")) for part in text.split() if alike or part[0] != "~"]
 
 
 def _check_whole(**columns: Any) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..errors import DataError, check_arguments, in_a_line
+from ..errors import DataError, check_arguments, first_few, in_a_line
 from ..features.plan import read_known
 from ..features.store import FeatureStore
 from ..features.task import DEFAULT, HASHED, hash_in
 from ..processes import Child, Pool
 from ..tracks import SPLITS, Tracks
+from .credits import like_names
 from .near_duplicates import NearDuplicates, find_near_duplicates
 
 
@@ -71,13 +73,76 @@ class Crossing:
 
 def crossing_groups(tracks: Tracks, key: NDArray[np.int64], role: str) -> Crossing:
     """Groups by a key, shape (n,), -1 unknown, that have tracks in more than one split."""
-    known = key >= 0
-    rows = np.flatnonzero(known & (tracks.split != ""))
-    _, code = np.unique(key[rows], return_inverse=True)
+    rows = np.flatnonzero(key >= 0)
+    n_without = len(tracks) - len(rows)
+    return Crossing(len(np.unique(key[rows])), n_without, _crossing(tracks, rows, key[rows], role))
+
+
+def crossing_artists(tracks: Tracks) -> Crossing:
+    """Artists with tracks in more than one split, or named there: a guest is heard, too."""
+    rows, ids = np.unique(np.stack(tracks.everybody()), axis=1)
+    n_without = int((tracks.artist_id < 0).sum())
+    n_artists = len(np.unique(tracks.artist_id[tracks.artist_id >= 0]))
+    return Crossing(n_artists, n_without, _crossing(tracks, rows, ids, "artist"))
+
+
+def _crossing(
+    tracks: Tracks, rows: NDArray[np.int64], key: NDArray[np.int64], role: str
+) -> tuple[Group, ...]:
+    """Groups of the given rows, which may occur in several, that are in more than one split."""
+    assigned = tracks.split[rows] != ""
+    rows = rows[assigned]
+    _, code = np.unique(key[assigned], return_inverse=True)
     pairs = np.unique(code * 4 + np.unique(tracks.split[rows], return_inverse=True)[1])
     times = np.bincount(pairs // 4, minlength=1)
-    groups = _groups(tracks, rows, code, times > 1, role)
-    return Crossing(len(np.unique(key[known])), int((~known).sum()), groups)
+    return _groups(tracks, rows, code, times > 1, role)
+
+
+_LONG = 8  # letters of a name in which one more or less may be a slip
+
+
+def near_names(tracks: Tracks) -> tuple[Group, ...]:
+    """Artists of nearly the same name that are in more than one split, though no artist is.
+
+    Nearly the same are names that differ in accents, signs, spaces, "the" or the order of words,
+    and long ones that differ in one letter.
+    """
+    names = _artist_names(tracks)
+    known = np.flatnonzero((tracks.artist_id >= 0) & (tracks.split != "") & (names != ""))
+    shortest: dict[int, str] = {}  # without guests
+    for artist, name in zip(tracks.artist_id[known].tolist(), names[known].tolist(), strict=True):
+        if artist not in shortest or len(name) < len(shortest[artist]):
+            shortest[artist] = name
+    alike: dict[str, set[int]] = defaultdict(set)
+    for artist, name in shortest.items():
+        for form in like_names(name):
+            alike[form].add(artist)
+            if len(form) >= _LONG and not any(char.isdigit() for char in form):
+                for place in range(len(form)):
+                    alike[f"{form[:place]}*{form[place + 1 :]}"].add(artist)
+                    alike[f"{form[:place]}{form[place + 1 :]}"].add(artist)
+    found = {frozenset(some) for some in alike.values() if len(some) > 1}
+    groups = []
+    for some in found:
+        rows = known[np.isin(tracks.artist_id[known], list(some))]
+        group = _group(tracks, rows, "")
+        if group.crosses:
+            told = (shortest[artist] for artist in sorted(some, key=shortest.__getitem__))
+            groups.append(replace(group, name=first_few(told, most=4)))
+    return tuple(sorted(groups, key=lambda group: (-len(group.tracks), group.tracks)))
+
+
+def _artist_names(tracks: Tracks) -> NDArray[np.str_]:
+    """What the artist of each track is called, shape (n,), ``""`` where nothing says so."""
+    columns = tracks.columns
+    known = (c for c in ("artist_key", "artist", "artist_name") if c in columns)
+    names = next((columns[c] for c in known if columns[c].dtype.kind == "U"), None)
+    if names is None:
+        return np.full(len(tracks), "")
+    if "album_artist" in columns and "compilation" in columns:  # a folder's
+        own = columns["compilation"].astype(bool) | (columns["album_artist"] == "")
+        names = np.where(own, names, columns["album_artist"])
+    return np.asarray(names, np.str_)
 
 
 def equal_audio(tracks: Tracks, hashes: NDArray[np.str_]) -> tuple[Group, ...]:
@@ -155,7 +220,7 @@ def _name(tracks: Tracks, row: int, role: str) -> str:
 
 def _id(tracks: Tracks, row: int) -> str:
     """Id of a track as its table has it."""
-    return str(tracks.columns.get("track", tracks.track_id)[row])
+    return str(tracks.known_as[row])
 
 
 CHEAP = 4e11  # n² · d up to which a search for near-duplicates takes some ten seconds on two cores
@@ -174,7 +239,8 @@ class Audit:
     splits : mapping of str to int
         Tracks in each split; ``""`` are in none.
     artists, albums, bags : Crossing
-        A bag may cross only with its artist; an album of several artists may cross without.
+        Artists count wherever they are named. A bag may cross only with its artist; an album of
+        several artists may cross without.
     n_hashed : int
         Tracks whose audio was compared.
     duplicates : tuple of Group
@@ -187,6 +253,8 @@ class Audit:
         Those of them whose tracks disagree on the genre, the largest first.
     notes : tuple of str
         What was not looked at, and why.
+    near_names : tuple of Group
+        Artists of nearly the same name in more than one split, see `near_names`.
     """
 
     by: str
@@ -201,6 +269,7 @@ class Audit:
     n_comparable: int
     mixed: tuple[Group, ...]
     notes: tuple[str, ...]
+    near_names: tuple[Group, ...] = ()
 
     __repr__ = in_a_line
 
@@ -212,6 +281,7 @@ class Audit:
             "tracks": self.n_tracks,
             "artists": self.artists.n,
             "artists across splits": len(self.artists.groups),
+            "artists of nearly one name across splits": len(self.near_names),
             "tracks without artist": self.artists.n_tracks_without,
             "albums": self.albums.n,
             "albums across splits": len(self.albums.groups),
@@ -246,6 +316,12 @@ class Audit:
             told.append(
                 f"{without:,} of {self.n_tracks:,} tracks have no known artist, so nobody can tell "
                 "whether their artists are in two splits; name the column of the artist"
+            )
+        if self.near_names:
+            told.append(
+                f"{len(self.near_names):,} times artists of nearly one name are in more than one "
+                f"split (first: {self.near_names[0].name}); see 'matt audit', and if they are one "
+                "give them one name or one split"
             )
         copies = sum(group.crosses for group in self.duplicates)
         if copies:
@@ -283,6 +359,7 @@ class Audit:
                 name: [asdict(group) for group in getattr(self, name).groups]
                 for name in ("artists", "albums", "bags")
             },
+            "near_names": [asdict(group) for group in self.near_names],
             "duplicates": [asdict(group) for group in self.duplicates],
             "near_duplicates": near,
             "mixed": [asdict(group) for group in self.mixed],
@@ -350,7 +427,7 @@ def audit(
         by=by if isinstance(by, str) else " and ".join(by),
         n_tracks=len(tracks),
         splits={name: n for name in (*SPLITS, "") if (n := int((tracks.split == name).sum()))},
-        artists=crossing_groups(tracks, tracks.artist_id, "artist"),
+        artists=crossing_artists(tracks),
         albums=crossing_groups(tracks, tracks.album_id, "album"),
         bags=crossing_groups(tracks, bag, ""),
         n_hashed=int((there != "").sum()),
@@ -359,6 +436,7 @@ def audit(
         n_comparable=n_comparable,
         mixed=mixed,
         notes=tuple(notes),
+        near_names=near_names(tracks),
     )
 
 

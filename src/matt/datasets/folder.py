@@ -4,31 +4,31 @@ Each real file is found once, in an order that does not vary.
 
 How tags become ids
 -------------------
-Names are compared after `normalise`: letter case, spaces and Unicode forms do not matter.
-
 - **Track**: hash of the path relative to the library's root, so the library may move as a whole.
 - **Artist**: the album artist, or where there is none the artist. In a compilation the track's own
   artist, so grouping by (album, artist) gives a compilation one bag per artist and needs no special
-  case.
-- **Album**: hash of (album artist or artist, album). Albums of one name by two artists are two; the
-  discs of a set that share the album tag are one. A compilation is (album artist unless it means
-  "various", album), wherever its files lie: two samplers of one name by nobody in particular count
-  as one album, which joins two tracks only if they have the same artist.
-- **Compilation**: the file says so, or the artist of the album is one of `VARIOUS`.
-- Without artist or album, or with a ripper's stand-in for one (`PLACEHOLDERS`), the id is -1 and
-  the track is a bag of one.
+  case. On demand the composer, where one is tagged.
+- **Album**: (album artist or artist, album). Albums of one name by two artists are two; the discs
+  of a set are one. A compilation is (album artist unless it means "various", album), wherever its
+  files lie: two samplers of one name by nobody in particular count as one album, which joins two
+  tracks only if they have the same artist.
+- **Compilation**: the file says so, or the artist of the album is a word for several artists.
+- Without artist or album, or with a word that stands for none (`matt.datasets.words`), the id is -1
+  and the track is a bag of one.
+- Which names mean the same, and who leads where several are named, is told by
+  `matt.datasets.identity` from the whole library.
 
-The label of a track is its first genre; all of them are in the column ``genre_tags``. Spellings
-that differ only in letter case or spaces are one genre, shown as it is spelled most often.
+The label of a track is its first genre; all of them are in the column ``genre_tags``. Spellings of
+a genre that differ in letter case, spaces and punctuation are one genre, shown as it is spelled
+most often.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-import unicodedata
-from collections import Counter
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -39,9 +39,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
-from ..errors import AudioError, DataError, in_a_line
-from ..tracks import Tracks, stable_id
+from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
+from ..tracks import ALL_ARTISTS, Tracks, stable_id
+from .credits import Credits, normalise, same_album, same_genre
+from .identity import Claim, Identities, Merge, identify
 from .tags import Tags, printable, read_tags
+from .words import Words, known_words
 
 _COUNTS = (
     "files seen",
@@ -235,9 +238,8 @@ def _hidden(entry: os.DirEntry[str]) -> bool:
 
 
 __all__ = [
-    "PLACEHOLDERS",
-    "VARIOUS",
     "FileProblem",
+    "Merge",
     "Scan",
     "Tags",
     "normalise",
@@ -245,40 +247,12 @@ __all__ = [
     "scan",
 ]
 
-VARIOUS = frozenset(
-    {
-        "various",
-        "various artists",
-        "various artist",
-        "va",
-        "v.a.",
-        "v/a",
-        "v. a.",
-        "verschiedene",
-        "verschiedene interpreten",
-        "diverse",
-        "diverse interpreten",
-        "artistes divers",
-        "varios artistas",
-        "varios",
-        "artisti vari",
-        "vários artistas",
-        "разные исполнители",
-        "ヴァリアス・アーティスト",
-    }
-)
-"""Album artists that mean "several", normalised."""
-
-PLACEHOLDERS = frozenset(
-    {"unknown artist", "unknown album", "<unknown>", "[unknown]", "unknown genre"}
-)
-"""What rippers write when they do not know, normalised; read as missing."""
-
-_NO_GENRE = PLACEHOLDERS | {"unknown"}  # the latter also for a number that ID3 does not define
 # Also what needs an extra to decode: better told so by the extraction than silently not there.
 _SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
 _LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
+ARTISTS = ("artist", "composer")
+_MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +263,8 @@ class Scan:
     ----------
     tracks : Tracks
         One row a file, sorted by path; `path` is absolute. Columns: ``title``, ``artist``,
-        ``album_artist``, ``album``, ``genre_tags`` (joined with ``"; "``), ``disc`` and
+        ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
+        `matt.tracks.Tracks.everybody`), ``genre_tags`` (joined with ``"; "``), ``disc`` and
         ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
         unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
@@ -299,12 +274,18 @@ class Scan:
         For a table: what was seen, skipped and found.
     left_out : mapping of str to int
         Files that are not audio by their suffixes, the most common one first.
+    merges : tuple of Merge
+        Names that count as the same artist or album, the most tracks first.
+    questions : tuple of str
+        What looks as if it were no name, and what to say if so.
     """
 
     tracks: Tracks
     problems: tuple[FileProblem, ...]
     counts: Mapping[str, int]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    merges: tuple[Merge, ...] = ()
+    questions: tuple[str, ...] = ()
 
     __repr__ = in_a_line
 
@@ -317,8 +298,11 @@ class Scan:
 def scan(
     root: Path | str,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    artist: str = "artist",
+    merge: bool = True,
+    words: Path | str | None = None,
     genre_separator: str = "",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Find the music under a folder and read its tags.
 
@@ -329,6 +313,14 @@ def scan(
     ----------
     root : path
         The library.
+    artist : {"artist", "composer"}
+        Whose a track is. With ``"composer"`` it is the composer's, where one is tagged; albums stay
+        under their album artist.
+    merge : bool
+        Whether names that mean the same, guests and discs are seen through
+        (`matt.datasets.identity`); otherwise only letter case, spaces and Unicode forms are.
+    words : path, optional
+        TOML with further words that are no names (`matt.datasets.words`).
     progress : callable, optional
         Called with (files read, files to read) after each file.
     genre_separator : str
@@ -339,7 +331,12 @@ def scan(
     ------
     DataError
         If the folder does not exist, is a file, or holds no audio that can be opened.
+    ConfigError
+        If the words cannot be read, or the artist is neither.
     """
+    if artist not in ARTISTS:
+        raise ConfigError(f"artist is {artist!r}; {did_you_mean(artist, ARTISTS)}")
+    known = known_words(None if words is None else Path(words))
     found = find_audio(root, _SUFFIXES)
     base = os.path.abspath(root)
     files = [os.path.join(base, *path.split("/")) for path in found.paths]
@@ -359,7 +356,10 @@ def scan(
                 progress(done, len(files))
     if not kept:
         raise DataError(_nothing(root, found.counts, problems))
-    tracks = _tracks(base, kept, read)
+    tags = [one.tags for one in read]
+    claims = _claims(tags, kept, known, artist=artist)
+    same = identify(claims, known, merge=merge)
+    tracks = _tracks(base, kept, read, claims, same, known, merge=merge)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -369,19 +369,8 @@ def scan(
         "in compilations": int(tracks.columns["compilation"].sum()),
     }
     in_order = tuple(sorted(problems, key=lambda problem: problem.path))
-    return Scan(tracks, in_order, counts, found.left_out)
-
-
-def normalise(text: str) -> str:
-    r"""Form of a name in which equal means the same: case, spaces and Unicode forms are gone.
-
-    Examples
-    --------
-    >>> normalise("  SIGUR   R\u00d3S ") == normalise("Sigur Ro\u0301s")
-    True
-    """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return " ".join(folded.split())
+    questions = (*_many_artists(tags, claims), *_many_albums(tracks))
+    return Scan(tracks, in_order, counts, found.left_out, same.merges, questions)
 
 
 @dataclass(frozen=True)
@@ -414,33 +403,42 @@ def _read(file: str, *, genre_separator: str) -> _Read | str:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
 
 
-def _tracks(base: str, paths: Sequence[str], read: Sequence[_Read]) -> Tracks:
+def _tracks(
+    base: str,
+    paths: Sequence[str],
+    read: Sequence[_Read],
+    claims: Sequence[Claim],
+    same: Identities,
+    words: Words,
+    *,
+    merge: bool,
+) -> Tracks:
     tags = [one.tags for one in read]
-    spelling = _spellings([genre for one in tags for genre in one.genres])
+    spelling = _spellings([genre for one in tags for genre in one.genres], words, merge=merge)
     known = [
-        list(dict.fromkeys(spelling[key] for genre in one.genres if (key := normalise(genre))))
+        list(dict.fromkeys(shown for genre in one.genres if (shown := spelling[genre])))
         for one in tags
     ]  # the genres of each track as they are shown; none is an empty list
-    known = [[genre for genre in genres if genre] for genres in known]
     genres = tuple(sorted({some[0] for some in known if some}, key=normalise))
     index = {genre: number for number, genre in enumerate(genres)}
-    identities = [_identity(one) for one in tags]
     return Tracks(
         track_id=np.array([stable_id(path) for path in paths], np.int64),
         labels=np.array([index[some[0]] if some else -1 for some in known], np.int64),
         genres=genres,
-        artist_id=np.array([one.artist_id for one in identities], np.int64),
-        album_id=np.array([one.album_id for one in identities], np.int64),
+        artist_id=same.artist_id,
+        album_id=same.album_id,
         path=np.array([os.path.join(base, *path.split("/")) for path in paths], np.str_),
         columns={
             "title": np.array([one.title for one in tags], np.str_),
             "artist": np.array([one.artist for one in tags], np.str_),
             "album_artist": np.array([one.album_artist for one in tags], np.str_),
             "album": np.array([one.album for one in tags], np.str_),
+            "composer": np.array([one.composer for one in tags], np.str_),
+            ALL_ARTISTS: same.all_artists,
             "genre_tags": np.array(["; ".join(some) for some in known], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
-            "compilation": np.array([one.compilation for one in identities], np.bool_),
+            "compilation": np.array([one.compilation for one in claims], np.bool_),
             "duration": np.array([one.duration for one in tags], np.float64),
             "size": np.array([one.size for one in read], np.int64),
             "mtime_ns": np.array([one.mtime_ns for one in read], np.int64),
@@ -448,43 +446,142 @@ def _tracks(base: str, paths: Sequence[str], read: Sequence[_Read]) -> Tracks:
     )
 
 
-def _spellings(genres: Sequence[str]) -> dict[str, str]:
-    """Most common spelling of each genre by its normal form; ties to the first in the alphabet."""
+def _spellings(genres: Sequence[str], words: Words, *, merge: bool) -> dict[str, str]:
+    """What is shown for each genre: its most common spelling, ties to the first in the alphabet."""
+    same = same_genre if merge else normalise
     shown: dict[str, str] = {}
     counted = Counter(" ".join(genre.split()) for genre in genres)
     for spelling, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(normalise(spelling), spelling)
-    return {key: "" if key in _NO_GENRE else name for key, name in shown.items()}
+        shown.setdefault(same(spelling), "" if words.is_no_genre(spelling) else spelling)
+    return {genre: shown[same(" ".join(genre.split()))] for genre in dict.fromkeys(genres)}
 
 
-@dataclass(frozen=True)
-class _Identity:
-    artist_id: int
-    album_id: int
-    compilation: bool
+def _claims(
+    tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
+) -> list[Claim]:
+    credits, places, known = Credits(words), {}, {}
+    claims = []
+    for one, path in zip(tags, paths, strict=True):
+        folder = os.path.dirname(path)
+        if folder not in places:
+            places[folder] = _without_disc(folder)
+        guests = tuple(credits.in_title(one.title)) if artist == "artist" else ()
+        # The tracks of an album mostly say the same, so it is asked for once what that means.
+        said = (
+            *(one.artist, one.album_artist, one.album, one.composer, one.compilation),
+            *(one.artist_ids, one.album_artist_ids, one.release_ids, one.release_group_ids),
+            *(guests, folder),
+        )
+        if said not in known:
+            place = places[folder]
+            known[said] = _identity(one, words, artist=artist, guests=guests, place=place)
+        claims.append(known[said])
+    return claims
 
 
-def _identity(tags: Tags) -> _Identity:
-    """Who made the track, and which album it is on; the rules are at the head of this module."""
-    artist, album_artist, album = (
-        "" if (name := normalise(text)) in PLACEHOLDERS else name
-        for text in (tags.artist, tags.album_artist, tags.album)
+def _without_disc(folder: str) -> str:
+    """The folder of an album, of which the given one may hold a disc."""
+    above, _, name = folder.rpartition("/")
+    rest = same_album(f". {name}").removeprefix(".").strip()
+    return f"{above}/{rest}".strip("/") if rest else above
+
+
+def _identity(
+    tags: Tags,
+    words: Words | None = None,
+    *,
+    artist: str = "artist",
+    guests: tuple[str, ...] = (),
+    place: str = "",
+) -> Claim:
+    """Who made the track and which album it is on, by its own tags; see the head of this module."""
+    words = known_words() if words is None else words
+    by, album_by, album, composer = (
+        "" if words.is_unknown(text) else text
+        for text in (tags.artist, tags.album_artist, tags.album, tags.composer)
     )
-    by_several = (album_artist or artist) in VARIOUS
-    compilation = tags.compilation or by_several
-    if artist in VARIOUS:
-        artist = ""  # "Various Artists" as the artist of one track: nobody knows who it is
-    owner = "" if album_artist in VARIOUS else album_artist
-    maker = artist if compilation else owner or artist
-    if not compilation:
-        owner = maker
-    known = bool(album and (compilation or maker))
-    kind = "compilation" if compilation else "album"
-    return _Identity(
-        artist_id=stable_id(f"artist\n{maker}") if maker else -1,
-        album_id=stable_id(f"{kind}\n{owner}\n{album}") if known else -1,
+    by_ids, album_by_ids = (
+        tuple(one for one in ids if not words.is_unknown(one))
+        for ids in (tags.artist_ids, tags.album_artist_ids)
+    )
+    several = words.is_various(album_by) or any(map(words.is_various, album_by_ids))
+    if words.is_various(by) or any(map(words.is_various, by_ids)):
+        several = several or not album_by
+        by, by_ids = "", ()  # "Various Artists" as the artist of one track: nobody knows who it is
+    if several:
+        album_by, album_by_ids = "", ()
+    compilation = tags.compilation or several
+    if compilation or not (album_by or album_by_ids):
+        maker, maker_ids = (by, by_ids)
+        others: tuple[str, ...] = ()
+        other_ids: tuple[str, ...] = ()
+    else:
+        maker, maker_ids = album_by, album_by_ids
+        others, other_ids = ((by,), by_ids) if by else ((), by_ids)
+    owner, owner_ids = (album_by, album_by_ids) if compilation else (maker, maker_ids)
+    if artist == "composer" and composer:
+        maker, maker_ids, others, other_ids, guests = composer, (), (), (), ()
+    return Claim(
+        artist=maker,
+        album=album,
+        owner=owner,
+        others=others,
+        guests=guests,
         compilation=compilation,
+        place=place,
+        artist_ids=maker_ids,
+        owner_ids=owner_ids,
+        other_ids=other_ids,
+        release=(*tags.release_group_ids[:1], *tags.release_ids[:1]),
     )
+
+
+def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str]:
+    """Ask after album artists of many artists, but of no track: perhaps "several" in disguise."""
+    made = {normalise(one.artist) for one in tags}
+    above: dict[str, set[str]] = defaultdict(set)
+    shown: dict[str, str] = {}
+    for one, claim in zip(tags, claims, strict=True):
+        if one.artist and claim.owner and claim.owner == one.album_artist:
+            above[key := normalise(one.album_artist)].add(normalise(one.artist))
+            shown.setdefault(key, one.album_artist)
+    found = {
+        shown[key]: len(some)
+        for key, some in above.items()
+        if len(some) >= _MANY and key not in made
+    }
+    if found:
+        order = sorted(found, key=lambda name: (-found[name], name))
+        yield (
+            f"{len(found):,} album artists stand above {_MANY} artists or more and made no track "
+            f"(first: {first_few(f'{name!r} above {found[name]}' for name in order)}); if such a "
+            f'name means "various artists", say so in a file for --words: various = [{order[0]!r}]'
+        )
+
+
+def _many_albums(tracks: Tracks) -> Iterator[str]:
+    """Ask after albums that have many tracks of one number: what nobody had a name for, maybe."""
+    numbers, discs = (tracks.columns[name].tolist() for name in ("track_number", "disc"))
+    times: dict[tuple[int, int], Counter[tuple[int, int]]] = defaultdict(Counter)
+    first: dict[tuple[int, int], int] = {}
+    for row in np.flatnonzero(~_untagged(tracks) & (tracks.columns["track_number"] > 0)).tolist():
+        bag = int(tracks.artist_id[row]), int(tracks.album_id[row])
+        times[bag][discs[row], numbers[row]] += 1
+        first.setdefault(bag, row)
+    found = [
+        first[bag]
+        for bag, counted in times.items()
+        if sum(n >= _MANY for n in counted.values()) >= _MANY
+    ]
+    if found:
+        albums = [str(tracks.columns["album"][row]) for row in found]
+        artists = [str(tracks.columns["artist"][row]) for row in found]
+        told = (f"{album!r} by {by!r}" for album, by in zip(albums, artists, strict=True))
+        yield (
+            f"{len(found):,} albums have {_MANY} tracks or more of many a number (first: "
+            f"{first_few(told)}); if such a name means that the album is unknown, say so in a file "
+            f"for --words: unknown = [{albums[0]!r}]"
+        )
 
 
 def _untagged(tracks: Tracks) -> NDArray[np.bool_]:

@@ -47,9 +47,25 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("WM/IsCompilation",),
         ("compilation",),
     ),
+    "composer": (("TCOM",), ("\xa9wrt",), ("WM/Composer",), ("composer",)),
 }
 # Genres of ID3: numbers in parentheses, and perhaps a name that refines them; or a number alone.
 _NUMBERED = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))+)(.*)", re.DOTALL)
+# MusicBrainz: each id under its name in ID3, MP4 and ASF, and without "spaces" in the free forms.
+for _field, _name in {
+    "artist_ids": "Artist Id",
+    "album_artist_ids": "Album Artist Id",
+    "release_ids": "Album Id",
+    "release_group_ids": "Release Group Id",
+}.items():
+    _free = f"musicbrainz_{_name.replace(' ', '').lower()}"
+    NAMES[_field] = (
+        (f"TXXX:MusicBrainz {_name}", f"TXXX:{_free.upper()}"),
+        (f"----:com.apple.iTunes:MusicBrainz {_name}", f"----:com.apple.iTunes:{_free.upper()}"),
+        (f"MusicBrainz/{_name}",),
+        (_free,),
+    )
+_MBID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
 
 
 @dataclass(frozen=True)
@@ -67,6 +83,9 @@ class Tags:
     disc, track_number : int
     compilation : bool
         The file's own flag; an album artist such as "Various Artists" is not looked at.
+    composer : str
+    artist_ids, album_artist_ids, release_ids, release_group_ids : tuple of str
+        What MusicBrainz calls them, in lower case.
     duration : float
         Seconds, as the header claims; nothing is decoded.
     """
@@ -80,6 +99,11 @@ class Tags:
     track_number: int = -1
     compilation: bool = False
     duration: float = math.nan
+    composer: str = ""
+    artist_ids: tuple[str, ...] = ()
+    album_artist_ids: tuple[str, ...] = ()
+    release_ids: tuple[str, ...] = ()
+    release_group_ids: tuple[str, ...] = ()
 
 
 def read_tags(path: Path | str, *, genre_separator: str = "") -> Tags:
@@ -145,9 +169,11 @@ def printable(text: str) -> str:
 
 
 def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
+    named = [(_family(tag), _by_name(tag)) for tag in tags]
+
     def texts(field: str, *, resolve: bool = False) -> list[str]:
-        for tag in tags:
-            for key in NAMES[field][_family(tag)]:
+        for family, tag in named:
+            for key in NAMES[field][family]:
                 values = [_text(value) for value in _values(tag, key)]
                 if resolve:
                     values = [name for value in values for name in _genres(value, separator)]
@@ -159,6 +185,11 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
     def first(field: str) -> str:
         return next(iter(texts(field)), "")
 
+    def mbids(field: str) -> tuple[str, ...]:
+        # Several may stand in one value, with any sign between them.
+        found = (one.lower() for text in texts(field) for one in _MBID.findall(text))
+        return tuple(one for one in dict.fromkeys(found) if one.strip("0-"))
+
     return Tags(
         title=printable("; ".join(texts("title"))),
         artist=printable("; ".join(texts("artist"))),
@@ -169,6 +200,11 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
         track_number=_number(first("track")),
         compilation=first("compilation").casefold() in ("1", "true", "yes"),
         duration=duration if 0 < duration < math.inf else math.nan,
+        composer=printable("; ".join(texts("composer"))),
+        artist_ids=mbids("artist_ids"),
+        album_artist_ids=mbids("album_artist_ids"),
+        release_ids=mbids("release_ids"),
+        release_group_ids=mbids("release_group_ids"),
     )
 
 
@@ -202,6 +238,16 @@ def _family(tags: Any) -> int:
     """Place among the names of a field. ID3 in wav and aiff has classes derived from ID3."""
     names = {kind.__name__ for kind in type(tags).__mro__}
     return next((i for i, family in enumerate(_FAMILIES) if family in names), len(_FAMILIES))
+
+
+def _by_name(tags: Any) -> Any:
+    """Vorbis comments by their names: as they come, each question goes through all of them."""
+    if not isinstance(tags, list):
+        return tags
+    named: dict[str, list[str]] = {}
+    for name, value in tags:
+        named.setdefault(name.lower(), []).append(value)
+    return named
 
 
 def _values(tags: Any, key: str) -> Iterable[Any]:
