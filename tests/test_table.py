@@ -32,6 +32,7 @@ ROWS = (
     "14,Bob,First,Folk,test,4,3.5,Four\n"
     "15,,,,test,5,4.5,Five\n"
 )  # fmt: skip
+ANY = 'table = "any.csv"\ndelimiter = ","\nfeatures = "f"\nmissing = [""]\nmerge = false\n'
 THREE_LINES = 'table = "tracks.csv"\ngenre = "genre"\nfeatures = "f_*"\n'
 
 
@@ -121,9 +122,7 @@ def test_what_pythons_csv_module_writes_is_read_back(tmp_path, rows):
         writer.writerow(["id", "artist", "f", "genre"])
         for i, (name, value) in enumerate(rows):
             writer.writerow([i, name, value, "Rock"])
-    loaded = table.load(
-        write(tmp_path, 'table = "any.csv"\nfeatures = "f"\nmissing = [""]\n', none=b"")
-    )
+    loaded = table.load(write(tmp_path, ANY, none=b""))
     values, _ = loaded.features.read(np.arange(len(rows)))
     np.testing.assert_array_equal(values[:, 0], np.array([value for _, value in rows], "f4"))
     named = [stable_id(name.strip()) if name.strip() else -1 for name, _ in rows]
@@ -551,3 +550,124 @@ def test_dropped_tracks_are_named_as_the_table_names_them(tmp_path):
     path.write_text(path.read_text() + 'not_finite = "error"\n')
     with pytest.raises(DataError, match=r"1 of 3 tracks hold NaN .*first: tb\)"):
         table.load(path)
+
+
+# Names, words and repeated rows
+
+
+NAMES_HEAD = "track_id,artist,album,genre,f_1\n"
+
+
+def names(folder, rows, more=""):
+    text = NAMES_HEAD + "".join(f"{i},{row},{i}\n" for i, row in enumerate(rows, start=1))
+    return load(folder, THREE_LINES + more, tracks__csv=text)
+
+
+def test_names_that_mean_the_same_are_one(tmp_path):
+    rows = ["Ann,Hits (CD1),Rock", "ANN,Hits [Disc 2],ROCK", "Ann feat. Bob,hits,rock ",
+            '"Beatles, The",Help!,Hip-Hop', "The Beatles,Help!,hip hop", "Bob,Solo,HipHop"]  # fmt: skip
+    loaded = names(tmp_path, rows)
+    tracks = loaded.tracks
+    assert tracks.genres == ("Hip-Hop", "Rock")
+    assert tracks.labels.tolist() == [1, 1, 1, 0, 0, 0]
+    assert Bags.from_tracks(tracks).sizes.tolist() == [3, 2, 1]
+    assert tracks.artist_id[0] == stable_id("Ann")
+    assert str(tracks.artist_id[5]) in tracks.columns["all_artists"][2].split()
+    assert any("2 artists go by several names" in note for note in loaded.notes)
+    assert any("2 genres are spelled in several ways" in note for note in loaded.notes)
+    left = names(tmp_path, rows, "merge = false\n").tracks
+    assert len(left.genres) == 6
+    assert left.artist_id.tolist() == [
+        stable_id(name)
+        for name in ("Ann", "ANN", "Ann feat. Bob", "Beatles, The", "The Beatles", "Bob")
+    ]
+
+
+def test_ids_are_no_names(tmp_path):
+    text = "track_id,artist_id,genre,f_1\n1,aB,Rock,1\n2,Ab,Rock,2\n"
+    tracks = load(tmp_path, tracks__csv=text).tracks
+    assert tracks.artist_id.tolist() == [stable_id("aB"), stable_id("Ab")]
+
+
+@pytest.mark.parametrize(
+    "word", ["NA", "-", "?", "unknown", "Artiste inconnu", "\u672a\u77e5", "N/A", "<unknown>"]
+)
+def test_words_for_nothing_are_missing(tmp_path, word):
+    loaded = names(tmp_path, [f"{word},{word},{word}", f"{word},{word},{word}", "Ann,Hits,Rock"])
+    tracks = loaded.tracks
+    assert tracks.genres == ("Rock",)
+    assert tracks.labels.tolist() == tracks.artist_id.clip(max=0).tolist() == [-1, -1, 0]
+    assert tracks.album_id[:2].tolist() == [-1, -1]
+    assert any("2 of 3 tracks have no genre" in note for note in loaded.notes)
+
+
+def test_other_is_no_genre_unless_it_is_wanted(tmp_path):
+    rows = ["Ann,Hits,Other", "Bob,Hits,Rock", "Various Artists,Hits,255"]
+    loaded = names(tmp_path, rows)
+    assert loaded.tracks.labels.tolist() == [-1, 0, -1]
+    assert loaded.tracks.artist_id[2] == -1
+    assert any("read as no genre: '255' 1, 'Other' 1" in note for note in loaded.notes)
+    assert names(tmp_path, rows, 'genres = ["Rock", "Other"]\n').tracks.labels.tolist() == [
+        1,
+        0,
+        -1,
+    ]
+    (tmp_path / "mine.toml").write_text('unknown = ["Rock"]\nnames = ["Other"]\n')
+    assert names(tmp_path, rows, 'words = "mine.toml"\n').tracks.genres == ("Other",)
+
+
+def test_rare_genres_become_unknown_and_are_counted(tmp_path):
+    rows = ["A,,Rock", "B,,Rock", "C,,Folk", "D,,Ska", "E,,Rock"]
+    loaded = names(tmp_path, rows, "min_tracks = 2\n")
+    assert loaded.tracks.genres == ("Rock",)
+    assert loaded.tracks.labels.tolist() == [0, 0, -1, -1, 0]
+    assert any(
+        "2 genres have fewer than 2 tracks and count as unknown, 2 labels in all ('Folk' 1, 'Ska' 1)"
+        in note
+        for note in loaded.notes
+    )
+    several = names(tmp_path, ["A,,Rock;Ska", "B,,Rock"], 'min_tracks = 2\ngenre_separator = ";"\n')
+    assert several.tracks.labels.tolist() == [[True], [True]]
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(1, 4), st.sampled_from(["", "Ann"]), st.sampled_from(["", "Rock"])),
+        min_size=1,
+        max_size=9,
+    ),
+    how=st.sampled_from(["first", "best_known"]),
+)
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_of_repeated_rows_one_is_kept(tmp_path, rows, how):
+    text = "track_id,artist,genre,f_1\n"
+    text += "".join(f"{i},{a},{g},{k}\n" for k, (i, a, g) in enumerate(rows))
+    found = load(tmp_path, f'{THREE_LINES}repeated = "{how}"\n', tracks__csv=text)
+    kept = {}
+    for k, (i, a, g) in enumerate(rows):
+        rank = (how == "best_known") * (bool(a) + bool(g))
+        if i not in kept or rank > kept[i][0]:
+            kept[i] = rank, k
+    expected = sorted(k for _, k in kept.values())
+    assert found.features.read(found.tracks.track_id)[0][:, 0].tolist() == expected
+    said = [note for note in found.notes if "repeat a track" in note]
+    assert bool(said) == (len(kept) < len(rows))
+
+
+def test_lines_are_those_of_the_file_though_rows_are_left_out(tmp_path):
+    text = "track_id,split,genre,f_1\n1,train,Rock,1\n1,train,Rock,2\n2,dve,Rock,3\n"
+    with pytest.raises(DataError, match="line 4 of"):
+        load(tmp_path, THREE_LINES + 'repeated = "first"\n', tracks__csv=text)
+
+
+def test_tracks_are_known_without_their_files(tmp_path):
+    text = "track_id,audio,genre\nx,far/x.mp3,Rock\ny,far/y.mp3,Folk\n"
+    path = write(tmp_path, 'table = "t.csv"\naudio = "audio"\n', t__csv=text)
+    with pytest.raises(DataError, match="none of 2 audio files exists"):
+        table.load(path)
+    tracks = table.load(path, files=False).tracks
+    assert [place.endswith(f"far/{name}.mp3") for place, name in zip(tracks.path, "xy")] == [
+        True
+    ] * 2

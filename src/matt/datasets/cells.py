@@ -109,6 +109,34 @@ def ids(names: NDArray[np.str_], *, negative_is_missing: bool = True) -> Ids:
     return Ids(np.array(values, np.int64)[which], names)
 
 
+def best_known(columns: Mapping[str, pa.ChunkedArray], missing: Collection[str]) -> NDArray[Any]:
+    """How many cells of each row say something, shape (n,)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    known: NDArray[Any] = np.zeros(len(next(iter(columns.values()))), np.int64)
+    gone = pa.array({"", *missing}, pa.string())
+    for column in columns.values():
+        here = column.is_valid()
+        if pa.types.is_string(column.type):
+            here = pc.and_not(here, pc.is_in(pc.utf8_trim_whitespace(column), value_set=gone))
+        elif pa.types.is_floating(column.type):
+            here = pc.and_not(here, pc.fill_null(pc.is_nan(column), True))
+        known += here.to_numpy().astype(np.int64)
+    return known
+
+
+def one_row_each(values: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows to keep, in order: of each value the one of the highest rank, or the first of these.
+
+    >>> one_row_each(np.array([7, 8, 7, 7]), np.array([1, 1, 2, 2]))
+    array([1, 2])
+    """
+    order = np.lexsort((np.arange(len(values)), -rank, values))
+    first = np.flatnonzero(np.diff(values[order], prepend=-2))
+    return np.sort(order[first])
+
+
 def check_unique(values: NDArray[np.int64], names: NDArray[np.str_], what: str, at: Where) -> None:
     """Refuse ids that are missing or occur more than once.
 
@@ -129,8 +157,92 @@ def check_unique(values: NDArray[np.int64], names: NDArray[np.str_], what: str, 
         rows = np.flatnonzero(values == twice[0])
         raise DataError(
             f"{twice.size} ids of {what} occur more than once (first: {str(names[rows[0]])!r}, "
-            f"{at(rows[:5].tolist())}); keep one row a track, or name another column as track"
+            f"{at(rows[:5].tolist())}); keep one row a track, say repeated = 'first' or "
+            "'best_known', or name another column as track"
         )
+
+
+def known(names: NDArray[np.str_], is_unknown: Callable[[str], bool]) -> NDArray[np.str_]:
+    """Names with ``""`` for each that is a word for nobody, shape (n,)."""
+    different, which = np.unique(names, return_inverse=True)
+    kept = ["" if name and is_unknown(name) else name for name in different.tolist()]
+    return np.array(kept, np.str_)[which]
+
+
+@dataclass(frozen=True)
+class GenreCells:
+    """Genres of tracks, as cells hold them.
+
+    Attributes
+    ----------
+    cells : list of list of str
+        Of each track; none where unknown.
+    notes : list of str
+        What was made of the cells.
+    """
+
+    cells: list[list[str]]
+    notes: list[str]
+
+    def without(self, is_no_genre: Callable[[str], bool], wanted: Collection[str]) -> GenreCells:
+        """Words for no genre left out, unless they are wanted as genres."""
+        times = Counter(genre for cell in self.cells for genre in cell)
+        gone = {
+            genre: n for genre, n in times.items() if genre not in wanted and is_no_genre(genre)
+        }
+        if not gone:
+            return self
+        told = first_few(f"{genre!r} {n:,}" for genre, n in _by_size(gone))
+        kept = [[genre for genre in cell if genre not in gone] for cell in self.cells]
+        note = (
+            f"read as no genre: {told}; if one of these is a genre, say so in a file of words, "
+            f"names = [{_by_size(gone)[0][0]!r}]"
+        )
+        return GenreCells(kept, [*self.notes, note])
+
+    def spelled_alike(self, same: Callable[[str], str], wanted: Sequence[str]) -> GenreCells:
+        """Each genre spelled as it is most often, or as it is wanted."""
+        times = Counter(genre for cell in self.cells for genre in cell)
+        shown = {same(genre): genre for genre in reversed(wanted)}
+        spellings: dict[str, list[str]] = {}
+        # Of equally frequent ones neither SHOUTED nor in small letters.
+        plain = sorted(times, key=lambda genre: (genre.isupper(), genre.islower(), genre))
+        for genre in sorted(plain, key=lambda genre: -times[genre]):
+            shown.setdefault(same(genre), genre)
+            spellings.setdefault(same(genre), []).append(genre)
+        kept = {genre: genre if genre in wanted else shown[same(genre)] for genre in times}
+        if all(genre == name for genre, name in kept.items()):
+            return self
+        several = [some for some in spellings.values() if len(some) > 1]
+        notes = list(self.notes)
+        if several:
+            told = first_few((" = ".join(map(repr, some)) for some in several), most=3)
+            notes.append(
+                f"{len(several):,} genres are spelled in several ways and are one each ({told}); "
+                "if they differ, say merge = false"
+            )
+        return GenreCells([[*dict.fromkeys(kept[g] for g in cell)] for cell in self.cells], notes)
+
+    def frequent(self, least: int, *, several: bool) -> GenreCells:
+        """Genres of fewer tracks left out."""
+        times = Counter(genre for cell in self.cells for genre in (cell if several else cell[:1]))
+        rare = {
+            genre: times[genre] for cell in self.cells for genre in cell if times[genre] < least
+        }
+        if not rare:
+            return self
+        told = first_few(f"{genre!r} {n:,}" for genre, n in _by_size(rare))
+        note = (
+            f"{len(rare):,} genres have fewer than {least:,} tracks and count as unknown, "
+            f"{sum(rare.values()):,} labels in all ({told})"
+        )
+        listed = (cell if several else cell[:1] for cell in self.cells)
+        kept = [[genre for genre in cell if genre not in rare] for cell in listed]
+        return GenreCells(kept, [*self.notes, note])
+
+
+def _by_size(times: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(times.items(), key=lambda item: (-item[1], item[0]))
 
 
 def genre_labels(

@@ -1,11 +1,11 @@
 """Columns of a CSV, TSV or Parquet file by name, whatever wrote it, and how it is written down.
 
-Arrow reads; Python's csv module is only asked afterwards, to name the line that is wrong.
+What the settings leave open is recognised from the file (`matt.datasets.layout`). Arrow reads;
+Python's csv module is only asked afterwards, to name the line that is wrong.
 """
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Collection, Iterator
@@ -16,42 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, first_few
 from ..files import open_parquet
-from ..settings import Checked
+from .layout import (
+    NO_NUMBER,
+    Layout,
+    decoding,
+    is_number,
+    kind_of,
+    not_written_in,
+    what_it_may_be,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet")
-COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Layout(Checked):
-    """How a CSV is written; Parquet says so itself."""
-
-    header_rows: int = 1
-    """Rows of a CSV that together name the columns, joined with ``_``. With several, a row below
-    them that names nothing but the first column belongs to them, as pandas writes it.
-    """
-    delimiter: str = ""
-    """Of a CSV; by default a tab for ``.tsv`` and else a comma."""
-    encoding: str = "utf-8"
-    """Of a CSV."""
-
-    def problems(self) -> Iterator[str]:
-        """See `Checked.problems`."""
-        if self.header_rows < 1:
-            yield f"header_rows is {self.header_rows}; columns need at least one row"
-        if len(self.delimiter) > 1:
-            yield f"delimiter is {self.delimiter!r}; use one character"
-        try:
-            codecs.lookup(self.encoding)
-        except LookupError:
-            yield f"encoding is {self.encoding!r}, which is unknown; try 'utf-8' or 'latin-1'"
-
-    def separator(self, path: Path) -> str:
-        """The delimiter of a file."""
-        return self.delimiter or ("\t" if kind_of(path) in (".tsv", ".tab") else ",")
 
 
 @dataclass(frozen=True)
@@ -69,25 +45,7 @@ class Heading:
     lines: int
 
 
-def kind_of(path: Path) -> str:
-    """Suffix that tells the format, without that of a compression.
-
-    Raises
-    ------
-    DataError
-        If it is none that can be read.
-    """
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    if not suffixes or suffixes[-1] not in SUFFIXES:
-        raise DataError(f"{path} is no table; its name must end in {', '.join(SUFFIXES)} (or .gz)")
-    return suffixes[-1]
-
-
 TO_READ_AGAIN = "copy or download it again"
-NO_NUMBER = ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA", "null", "NULL")
-"""Cells that stand for no number, whatever else the settings name; a text may well be "NA"."""
 
 
 def csv_heading(path: Path, layout: Layout) -> Heading:
@@ -99,6 +57,8 @@ def csv_heading(path: Path, layout: Layout) -> Heading:
         If it has too few rows, or they differ in length.
     """
     with named_faults(path, layout), lines_of(path, layout) as reader:
+        for _ in range(layout.skip):
+            next(reader, None)
         return _heading(path, reader, layout.header_rows)
 
 
@@ -133,12 +93,11 @@ def lines_of(path: Path, layout: Layout) -> Iterator[Any]:
     """A csv reader over a file, compressed or not."""
     import pyarrow as pa
 
-    encoding = "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
     with (
         pa.input_stream(str(path), compression="detect") as raw,
-        io.TextIOWrapper(raw, encoding=encoding, newline="") as stream,
+        io.TextIOWrapper(raw, encoding=decoding(layout.encoding), newline="") as stream,
     ):
-        yield csv.reader(stream, delimiter=layout.separator(path), strict=True)
+        yield csv.reader(stream, delimiter=layout.delimiter, strict=True)
 
 
 def line_numbers(path: Path, layout: Layout, rows: Collection[int]) -> list[int]:
@@ -190,18 +149,19 @@ def find_fault(
                     return f"line {line} has {len(row)} cells, the heading {n_cells}; {remedy}"
                 for i, name in checked:
                     cell = row[i].strip()
-                    if cell not in gone and not is_number(cell):
+                    if cell not in gone and not is_number(cell, layout.decimal):
+                        remedy = what_it_may_be(cell) if layout.decimal == "." else ""
                         return (
                             f"line {reader.line_num}: {name} is {cell!r}, which is no number; "
-                            "correct it, or leave that column out of the features"
+                            f"{remedy or 'correct it, or leave that column out of the features'}"
                         )
         except csv.Error as error:
             return (
                 f"line {reader.line_num}: {error}; a quoted cell is not closed, or the file is "
                 f"cut off: mend that row, or {TO_READ_AGAIN}"
             )
-        except UnicodeDecodeError:
-            return f"after line {reader.line_num} it {not_written_in(layout.encoding)}"
+        except UnicodeError:
+            return f"after line {reader.line_num} it {not_written_in(path, layout.encoding)}"
     return ""
 
 
@@ -214,28 +174,14 @@ def named_faults(path: Path, layout: Layout) -> Iterator[None]:
         raise DataError(f"{path} does not exist; check the path") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder; name a file in it") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        wrong = not_written_in(layout.encoding)
-        why = wrong if isinstance(error, UnicodeDecodeError) else f"cannot be read ({error})"
-        raise DataError(f"{path}: its heading {why}") from error
+    except (UnicodeError, csv.Error) as error:
+        if isinstance(error, UnicodeError):
+            raise DataError(f"{path} {not_written_in(path, layout.encoding)}") from error
+        raise DataError(f"{path}: its heading cannot be read ({error})") from error
     except OSError as error:
         raise DataError(
             f"{path} cannot be read to its end ({error}); it is cut off or damaged, {TO_READ_AGAIN}"
         ) from error
-
-
-def not_written_in(encoding: str) -> str:
-    """End of a message about bytes that are no text."""
-    return f"is not written in {encoding}; say encoding = 'latin-1', or save the file as UTF-8"
-
-
-def is_number(text: str) -> bool:
-    """Whether a cell reads as a number."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 BLOCK_BYTES = 2**24  # a single row must fit into a block
@@ -336,6 +282,8 @@ def _read_csv(
     gone = [*dict.fromkeys([*NO_NUMBER, *missing])]
     kinds = {name: pa.string() for name in text} | {name: pa.float64() for name in numbers}
     with named_faults(path, layout), pa.input_stream(str(path), compression="detect") as raw:
+        if decoding(layout.encoding) != "utf-8-sig":
+            raw = pa.transcoding_input_stream(raw, layout.encoding, "utf-8")
         watched = _Watched(raw)
         try:
             table = pc.read_csv(
@@ -343,22 +291,21 @@ def _read_csv(
                 read_options=pc.ReadOptions(
                     column_names=list(heading.names),
                     skip_rows=heading.lines,
-                    encoding=layout.encoding,
                     block_size=BLOCK_BYTES,
                 ),
-                parse_options=pc.ParseOptions(
-                    delimiter=layout.separator(path), newlines_in_values=True
+                parse_options=pc.ParseOptions(delimiter=layout.delimiter, newlines_in_values=True),
+                convert_options=pc.ConvertOptions(
+                    null_values=gone, column_types=kinds, decimal_point=layout.decimal
                 ),
-                convert_options=pc.ConvertOptions(null_values=gone, column_types=kinds),
             )
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowInvalid, UnicodeError) as error:
             why = find_fault(path, layout, heading, numbers, missing) or str(error)
             raise DataError(f"{path}: {why}") from error
     if watched.quotes % 2 and (why := find_fault(path, layout, heading, numbers, missing)):
         raise DataError(f"{path}: {why}")
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_binary(column.type):
-            raise DataError(f"{path}: column {name!r} {not_written_in(layout.encoding)}")
+            raise DataError(f"{path}: column {name!r} {not_written_in(path, layout.encoding)}")
     if watched.last not in (b"\n", b"\r"):
         note = f"{path.name} does not end in a line break; compare its last row, it may be cut off"
         return table, (note,)

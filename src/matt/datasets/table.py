@@ -15,8 +15,9 @@ or ``album``. Further columns of the table are kept as they are; one that is cal
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,10 +28,14 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..features.store import FeatureStore
 from ..files import read_toml
-from ..settings import Many, Texts, made
-from ..tracks import SPLITS, Tracks
+from ..settings import Many, Texts, Whole, made
+from ..tracks import ALL_ARTISTS, SPLITS, Tracks, stable_id
 from . import cells
-from .columns import Layout, kind_of, line_numbers, read_columns, read_heading
+from .columns import line_numbers, read_columns, read_heading
+from .credits import same_genre
+from .identity import Claim, Merge, identify
+from .layout import Layout, kind_of, recognised
+from .words import Words, known_words
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,8 +52,11 @@ SPLIT_NAMES = {
 }
 """Names of splits that are understood without being told, in any letter case."""
 
-MISSING = ("", "nan", "NaN", "<NA>", "None", "null", "NULL", "N/A", "#N/A")
-"""Cells that mean "unknown" unless the TOML says otherwise."""
+MISSING = ("", "nan", "NaN", "<NA>", "NA", "None", "null", "NULL", "N/A", "n/a", "#N/A", "#NA")
+"""Cells that mean "unknown" unless the TOML says otherwise. In columns of artist, album and genre
+so do, unless it does, the words for it in any language (`matt.datasets.words`)."""
+_OF_IDS = re.compile(r"(?i).*(?:id|uuid|gid|mbid|key|uri|url|hash|code)")
+"""Names of columns whose texts are no names, so that none is like another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +95,8 @@ class TableSettings(Layout):
     """Of several genres keep all (multi-label), or the first alone."""
     genres: Texts = ()
     """The genres that are wanted; others become unknown. All by default."""
+    min_tracks: Whole = 0
+    """Genres of fewer tracks become unknown."""
     split: str = ""
     """Column with the names of the splits."""
     split_names: Mapping[str, str] | None = None
@@ -108,7 +118,19 @@ class TableSettings(Layout):
     name: str = ""
     """Of the features; the name of the file by default."""
     missing: Texts = MISSING
-    """Cells that mean "unknown"."""
+    """Cells that mean "unknown": these alone if you name any."""
+    words: str = ""
+    """File with further words for unknown, no genre and various artists, relative to the TOML
+    (`matt.datasets.words`).
+    """
+    merge: bool = True
+    """Whether names of artists, albums and genres that mean the same are one, and of an artist with
+    guests the leading one counts. Not done to numbers, nor to columns that are called ids.
+    """
+    repeated: Literal["error", "first", "best_known"] = "error"
+    """Of several rows of a track keep none and say so, the first, or the one with the most cells
+    filled in.
+    """
     join: Annotated[tuple[JoinSettings, ...], Many] = ()
     """See `JoinSettings`."""
 
@@ -164,7 +186,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
 """Names of columns that are looked for, in this order, where the TOML names none."""
 
 ROLES = (*USUAL, "embeddings", "audio")
-_RESERVED = {field.name for field in fields(Tracks)}
+_RESERVED = {ALL_ARTISTS, *(field.name for field in fields(Tracks))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +199,9 @@ class JoinedTable:
     roles: dict[str, str]
     feature_names: tuple[str, ...]
     notes: list[str]
+    layout: Layout
+    kept: NDArray[np.int64] | None = None
+    """Rows of the file, where some were left out."""
 
     @classmethod
     def open(cls, settings: TableSettings, folder: Path) -> JoinedTable:
@@ -189,7 +214,12 @@ class JoinedTable:
         """
         joins = settings.join
         paths = [folder / settings.table, *(folder / join.table for join in joins)]
-        layouts: list[Layout] = [settings, *joins]
+        notes: list[str] = []
+        layouts = []
+        for path, given in zip(paths, (settings, *joins), strict=True):
+            layout, some = recognised(path, given)
+            layouts.append(layout)
+            notes += some
         headings = [
             read_heading(path, layout).names for path, layout in zip(paths, layouts, strict=True)
         ]
@@ -201,7 +231,6 @@ class JoinedTable:
             _keys(join, roles, headings[: i + 1], headings[i + 1]) for i, join in enumerate(joins)
         ]
         text = {*roles.values(), *(key for pair in keys for key in pair)} - {""}
-        notes: list[str] = []
         parts = []
         for path, layout, names in zip(paths, layouts, headings, strict=True):
             columns, some = read_columns(
@@ -216,7 +245,7 @@ class JoinedTable:
         columns = parts[0]
         for path, other, (on, key) in zip(paths[1:], parts[1:], keys, strict=True):
             columns = _joined(columns, other, on, key, paths[0], path, notes)
-        return cls(settings, paths[0], columns, roles, chosen, notes)
+        return cls(settings, paths[0], columns, roles, chosen, notes, layouts[0])
 
     @property
     def n(self) -> int:
@@ -229,9 +258,28 @@ class JoinedTable:
 
     def where(self, rows: Collection[int]) -> str:
         """The lines of some rows of the first table, for a message."""
-        lines = line_numbers(self.path, self.settings, rows)
+        if self.kept is not None:
+            rows = self.kept[list(rows)].tolist()
+        lines = line_numbers(self.path, self.layout, rows)
         unit = "row" if kind_of(self.path) == ".parquet" else "line"
         return f"{unit}{'s' if len(lines) > 1 else ''} {first_few(lines)} of {self.path.name}"
+
+    def one_row_a_track(self, track: NDArray[np.int64]) -> JoinedTable:
+        """Leave out what repeats a track, by the settings; an unknown track repeats none."""
+        how = self.settings.repeated
+        if how == "error" or len(np.unique(track)) == len(track) or (track < 0).any():
+            return self
+        rank = np.zeros(self.n, np.int64)
+        if how == "best_known":
+            rank = cells.best_known(self.columns, self.settings.missing)
+        kept = cells.one_row_each(track, rank)
+        which = "the first" if how == "first" else "the one that says most"
+        self.notes.append(
+            f"{self.n - len(kept):,} of {self.n:,} rows repeat a track and are left out: "
+            f"{which} of each is kept"
+        )
+        columns = {name: column.take(kept) for name, column in self.columns.items()}
+        return replace(self, columns=columns, kept=kept)
 
     def further(self, taken: Collection[str]) -> dict[str, NDArray[Any]]:
         """Columns that are neither features nor have a role of their own."""
@@ -359,8 +407,15 @@ class TrackTable:
     __repr__ = in_a_line
 
 
-def load(path: Path | str) -> TrackTable:
+def load(path: Path | str, *, files: bool = True) -> TrackTable:
     """Load the table that a TOML file describes.
+
+    Parameters
+    ----------
+    path : path
+    files : bool
+        Whether the files that it names have to be there. Without them the table says who the
+        tracks are, which is enough to score predictions; embeddings in files are not read then.
 
     Raises
     ------
@@ -372,29 +427,33 @@ def load(path: Path | str) -> TrackTable:
     path = Path(path)
     settings = read_settings(path)
     try:
-        return _load(settings, path.parent, path)
+        return _load(settings, path.parent, path, files=files)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
 def read(settings: TableSettings, folder: Path | str = ".") -> TrackTable:
     """Load a table by settings instead of a TOML; paths count from a folder."""
-    return _load(settings, Path(folder), Path(folder))
+    return _load(settings, Path(folder), Path(folder), files=True)
 
 
-def _load(settings: TableSettings, folder: Path, path: Path) -> TrackTable:
+def _load(settings: TableSettings, folder: Path, path: Path, *, files: bool) -> TrackTable:
+    words = known_words(folder / settings.words if settings.words else None)
     source = JoinedTable.open(settings, folder)
     names = source.texts("track") if source.roles["track"] else None
     if names is None:
         names = np.arange(source.n).astype(np.str_)
         source.notes.append("no column names the tracks; they are numbered from 0")
     track = cells.ids(names, negative_is_missing=False)
+    source = source.one_row_a_track(track.values)
+    if source.kept is not None:
+        track = cells.ids(source.texts("track"), negative_is_missing=False)
     what = source.roles["track"] or "track"
     cells.check_unique(track.values, names, what, source.where)
     columns: dict[str, NDArray[Any]] = {}
-    owners = {role: _owner(source, role, columns) for role in ("artist", "album")}
+    owners = _owners(source, columns, words)
     _keep_names(columns, "track", track, source)
-    labels, genres = _labels(source)
+    labels, genres = _labels(source, words)
     tracks = Tracks(
         track.values,
         labels,
@@ -402,28 +461,66 @@ def _load(settings: TableSettings, folder: Path, path: Path) -> TrackTable:
         artist_id=owners["artist"],
         album_id=owners["album"],
         split=_splits(source),
-        path=_audio(source, folder),
+        path=_audio(source, folder, files=files),
         columns=columns | source.further(columns),
     )
-    features, tracks = _features(source, tracks, folder)
+    features, tracks = _features(source, tracks, folder, files=files)
     return TrackTable(path, settings, tracks, features, tuple(source.notes))
 
 
-def _owner(source: JoinedTable, role: str, columns: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
-    """Artist or album of each track."""
-    if not source.roles[role]:
-        told = {
-            "artist": "a split by artist takes every track for an artist of its own",
-            "album": "every track is a bag of one",
-        }
-        source.notes.append(f"no column names the {role}; {told[role]}")
-        return np.full(source.n, -1, np.int64)
-    found = cells.ids(source.texts(role))
-    _keep_names(columns, role, found, source)
-    unknown = int((found.values < 0).sum())
-    if unknown:
-        source.notes.append(f"{unknown:,} of {source.n:,} tracks have no {role}")
-    return found.values
+def _owners(
+    source: JoinedTable, columns: dict[str, NDArray[Any]], words: Words
+) -> dict[str, NDArray[np.int64]]:
+    """Artist and album of each track."""
+    texts = {role: np.full(source.n, "", "<U1") for role in ("artist", "album")}
+    owners = {}
+    named = {}
+    for role in texts:
+        if not source.roles[role]:
+            told = {
+                "artist": "a split by artist takes every track for an artist of its own",
+                "album": "every track is a bag of one",
+            }
+            source.notes.append(f"no column names the {role}; {told[role]}")
+            owners[role] = np.full(source.n, -1, np.int64)
+            continue
+        texts[role] = source.texts(role)
+        if source.settings.missing == MISSING:
+            texts[role] = cells.known(texts[role], words.is_unknown)
+        if role == "artist":
+            texts[role] = cells.known(texts[role], words.is_various)
+        found = cells.ids(texts[role])
+        _keep_names(columns, role, found, source)
+        owners[role] = found.values
+        named[role] = found.names is not None and not _OF_IDS.fullmatch(source.roles[role])
+    if source.settings.merge and any(named.values()):
+        artists, albums = (texts[role].tolist() for role in ("artist", "album"))
+        claims = [Claim(*pair, compilation=True) for pair in zip(artists, albums, strict=True)]
+        same = identify(claims, words, id_of=lambda kind, of, name: stable_id(name))
+        made = {"artist": same.artist_id, "album": same.album_id}
+        owners |= {role: made[role] for role, is_name in named.items() if is_name}
+        if named.get("artist") and (same.all_artists != "").any():
+            columns[ALL_ARTISTS] = same.all_artists
+        source.notes.extend(_told(same.merges, {role for role in named if named[role]}))
+    for role in named:
+        unknown = int((owners[role] < 0).sum())
+        if unknown:
+            source.notes.append(f"{unknown:,} of {source.n:,} tracks have no {role}")
+    return owners
+
+
+def _told(merges: Sequence[Merge], roles: Collection[str]) -> Iterator[str]:
+    for role in ("artist", "album"):
+        found = [merge for merge in merges if merge.what == role and role in roles]
+        if found:
+            shown = (
+                f"{merge.name!r} also as {first_few(map(repr, merge.others), most=2)}"
+                for merge in found
+            )
+            yield (
+                f"{len(found):,} {role}s go by several names and are one each "
+                f"({first_few(shown, most=3)}); if they differ, say merge = false"
+            )
 
 
 def _keep_names(
@@ -434,7 +531,7 @@ def _keep_names(
         columns[f"{role}_key" if role in others else role] = found.names
 
 
-def _labels(source: JoinedTable) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _labels(source: JoinedTable, words: Words) -> tuple[NDArray[Any], tuple[str, ...]]:
     if not source.roles["genre"]:
         source.notes.append("no column names the genre; all tracks are unlabelled")
         return np.full(source.n, -1, np.int64), ()
@@ -444,8 +541,14 @@ def _labels(source: JoinedTable) -> tuple[NDArray[Any], tuple[str, ...]]:
     listed = cells.lists(column, settings.missing, settings.genre_separator)
     is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     several = settings.several == "all" and (is_list or bool(settings.genre_separator))
-    labels, genres, notes = cells.genre_labels(listed, several=several, wanted=settings.genres)
-    source.notes.extend(notes)
+    found = cells.GenreCells(listed, [])
+    if settings.missing == MISSING:
+        found = found.without(words.is_no_genre, settings.genres)
+    if settings.merge:
+        found = found.spelled_alike(same_genre, settings.genres)
+    found = found.frequent(settings.min_tracks, several=several)
+    labels, genres, notes = cells.genre_labels(found.cells, several=several, wanted=settings.genres)
+    source.notes.extend([*found.notes, *notes])
     return labels, genres
 
 
@@ -459,11 +562,13 @@ def _splits(source: JoinedTable) -> NDArray[np.str_]:
     return found
 
 
-def _audio(source: JoinedTable, folder: Path) -> NDArray[np.str_]:
+def _audio(source: JoinedTable, folder: Path, *, files: bool) -> NDArray[np.str_]:
     if not source.roles["audio"]:
         return np.full(source.n, "", "<U1")
     named = source.texts("audio").tolist()
     paths = [str((folder / cell).absolute()) if cell else "" for cell in named]
+    if not files:
+        return np.array(paths, np.str_)
     absent = [path for path in paths if path and not Path(path).is_file()]
     there = sum(path != "" for path in paths)
     if len(absent) == there:
@@ -481,7 +586,7 @@ def _audio(source: JoinedTable, folder: Path) -> NDArray[np.str_]:
 
 
 def _features(
-    source: JoinedTable, tracks: Tracks, folder: Path
+    source: JoinedTable, tracks: Tracks, folder: Path, *, files: bool
 ) -> tuple[FeatureStore | None, Tracks]:
     """Features, and the tracks that have them."""
     settings, names = source.settings, source.feature_names
@@ -496,6 +601,8 @@ def _features(
 
         column = source.columns[role]
         nested = pa.types.is_nested(column.type)
+        if not nested and not files:
+            return None, tracks
         values = (
             cells.from_lists(column)
             if nested
@@ -533,5 +640,5 @@ def _dropped(tracks: Tracks, rows: NDArray[np.int64], why: str) -> str:
 
 
 def _names(tracks: Tracks, rows: NDArray[np.int64]) -> NDArray[Any]:
-    """Ids as the table has them: text ids are kept in the column ``track``."""
-    return tracks.columns.get("track", tracks.track_id)[rows]
+    """Ids as the table has them."""
+    return tracks.known_as[rows]
