@@ -12,6 +12,7 @@ from matt import Bags, DataError, Predictions, Tracks
 from matt.evaluation.intervals import paired_bootstrap, sign_flip
 from matt.evaluation.scores import by_shot, score, score_with_intervals
 from matt.predictions import places_of, read_scores
+from matt.tracks import stable_id
 
 GENRES = ("Folk", "Jazz", "Rock")
 SEGMENTS = np.array([1, 2, 1, 3, 1])  # of each track
@@ -213,7 +214,7 @@ def test_tracks_are_found_by_path_or_by_its_end(tmp_path):
 def test_a_version_may_be_stated_and_another_is_refused(tmp_path):
     rows, header = [[3, 1, 0, 0]], ["track_id", *SEVEN[:3]]
     path = write(tmp_path / "v.csv", header, rows, "# matt.scores/1\n")
-    assert read_scores(path, SEVEN[:3]).keys.tolist() == [3]
+    assert read_scores(path, SEVEN[:3]).keys.tolist() == ["3"]
     path = write(tmp_path / "w.csv", header, [[3, 1, "x", 0]], "# schema: matt.scores/1\r\n")
     with pytest.raises(DataError, match="line 3"):
         read_scores(path, SEVEN[:3])
@@ -296,3 +297,48 @@ def test_hard_labels_compare_with_scores_where_both_are_defined(hard):
 def test_scores_with_the_link_none_are_still_ranked():
     some = predictions(catalogue(3), by="track", link="none")
     assert not np.isnan(score(some).micro_ap)
+
+
+@pytest.mark.parametrize(
+    ("ids", "written"),
+    [
+        (["1", "2"], ["001", "2.0"]),
+        (["track_01", "track_02"], ["track_02", " track_01"]),
+        (["0f3c-aa", "0f3c-bb"], ["0f3c-bb", "0f3c-aa"]),
+        (["007", "x"], ["x", "007"]),
+    ],
+)
+def test_tracks_are_found_under_what_their_table_calls_them(tmp_path, ids, written):
+    numbers = [int(i) if "1" in ids else stable_id(i) for i in ids]
+    columns = {} if "1" in ids else {"track": np.array(ids)}
+    known = Tracks(numbers, [0, 1], SEVEN[:2], columns=columns)
+    rows = [[name, 0.5, 0.5] for name in written]
+    made = Predictions.from_csv(write(tmp_path / "t.csv", ["track_id", *SEVEN[:2]], rows), known)
+    wanted = [
+        name.strip().lstrip("0").removesuffix(".0") if "1" in ids else name.strip()
+        for name in written
+    ]
+    expected = [numbers[ids.index(name)] for name in wanted]
+    assert made.tracks.track_id.tolist() == expected
+
+
+def test_a_column_track_that_is_no_id_names_nothing(tmp_path):
+    known = Tracks([7, 8], [0, 1], SEVEN[:2], columns={"track": np.array(["8", "7"])})
+    path = write(tmp_path / "t.csv", ["track_id", *SEVEN[:2]], [["7", 0.5, 0.5]])
+    assert Predictions.from_csv(path, known).tracks.track_id.tolist() == [7]
+
+
+def test_one_track_in_two_spellings_is_refused(tmp_path):
+    rows = [["3", 1, 0, 0], ["03", 1, 0, 0]]
+    path = write(tmp_path / "t.csv", ["track_id", *SEVEN[:3]], rows)
+    with pytest.raises(DataError, match=r"1 tracks have several rows \(first: 3, 03 are one\)"):
+        Predictions.from_csv(path, tracks())
+
+
+def test_paths_are_known_where_ids_are_paths(tmp_path):
+    names = ["blues/1.wav", "rock/1.wav"]
+    known = Tracks(
+        list(map(stable_id, names)), [0, 1], SEVEN[:2], columns={"track": np.array(names)}
+    )
+    path = write(tmp_path / "t.csv", ["path", *SEVEN[:2]], [["rock/1.wav", 0.5, 0.5]])
+    assert Predictions.from_csv(path, known).labels.tolist() == [1]

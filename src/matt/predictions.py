@@ -293,7 +293,10 @@ class Predictions:
         check_arguments(path=(path, Path | str), tracks=(tracks, Tracks))
         _check_link(link or "softmax")
         read = read_scores(path, tracks.genres, link=link)
-        rows = places_of(read.keys, tracks.path) if read.by == "path" else tracks.rows(read.keys)
+        try:
+            rows = read.rows_in(tracks)
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
         chosen = tracks.take(rows)
         return cls(singletons(chosen, tracks), chosen, read.logits, read.link)
 
@@ -347,8 +350,8 @@ class ScoreFile:
 
     Attributes
     ----------
-    keys : array, shape (n,)
-        Ids or paths of the tracks.
+    keys : str array, shape (n,)
+        Ids or paths of the tracks, as they are written.
     by : {"track_id", "path"}
         Which of the two.
     scores : float array, shape (n, G)
@@ -359,11 +362,33 @@ class ScoreFile:
         Columns that are none of the schema.
     """
 
-    keys: NDArray[Any]
+    keys: NDArray[np.str_]
     by: str
     scores: NDArray[np.float64]
     link: str
     ignored: tuple[str, ...]
+
+    def rows_in(self, tracks: Tracks) -> NDArray[np.int64]:
+        """Row of each track in a table, shape (n,): under what the table calls it, or by its path.
+
+        Raises
+        ------
+        DataError
+            If a track is not there, or is meant by several rows.
+        """
+        if self.by == "track_id":
+            rows = tracks.rows_known_as(self.keys.tolist())
+        else:
+            paths = tracks.path if (tracks.path != "").any() else tracks.known_as.astype(np.str_)
+            rows = places_of(self.keys, paths)
+        different, times = np.unique(rows, return_counts=True)
+        if (twice := different[times > 1]).size:
+            ways = self.keys[rows == twice[0]].tolist()
+            raise DataError(
+                f"{twice.size} tracks have several rows (first: {first_few(ways)} are one); give "
+                "every track one row"
+            )
+        return rows
 
     @property
     def logits(self) -> NDArray[np.float32]:
@@ -410,7 +435,7 @@ def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = N
         )
     used = (by, _LABEL) if hard else (by, *genres)
     places = [header.index(name) for name in used]
-    keys: list[Any] = []
+    keys: list[str] = []
     scores = np.zeros((len(rows), len(genres)), np.float64)
     number = {genre: g for g, genre in enumerate(genres)}
     for i, row in enumerate(rows):
@@ -418,7 +443,7 @@ def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = N
             if len(row) != len(header):
                 raise ValueError(f"{len(row)} values for {len(header)} columns")
             key, *given = (row[place] for place in places)
-            keys.append(int(key) if by == "track_id" else key)
+            keys.append(key.strip() if by == "track_id" else key)
             if not hard:
                 scores[i] = [float(value) for value in given]
             elif given[0] in number:
@@ -430,7 +455,7 @@ def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = N
         except ValueError as error:
             raise DataError(f"{path}, line {lines[i]}: {error}; correct that line") from error
     found = ScoreFile(
-        np.array(keys, np.int64 if by == "track_id" else np.str_),
+        np.array(keys, np.str_),
         by,
         scores,
         "none" if hard else link or "softmax",
