@@ -10,7 +10,7 @@ from typer import Option
 from ..evaluation.tables import Column, Table
 from .console import Output, command
 from .report import Grouped
-from .sources import Source, SourcePath, Store, default_store, open_source
+from .sources import Reading, Source, SourcePath, Store, default_store, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,6 +44,8 @@ def audit(
         float | None, Option(help="Distance of near-duplicates; by default 0.2 or less.", min=0.0)
     ] = None,
     store: Store = None,
+    *,
+    reading: Reading,
 ) -> None:
     """Say what would make results too good: artists, albums, copies in two splits; mixed labels.
 
@@ -53,7 +55,7 @@ def audit(
     from ..datasets import audit as module
     from ..features.store import FeatureStore
 
-    found = open_source(source, output)
+    found = open_source(source, output, reading)
     place = store or _usual_store(found)
     features = found.features
     if features is None and place is not None:
@@ -90,6 +92,7 @@ def audit_tables(result: Audit, tracks: Tracks) -> list[Table]:
     ]
     listed = {
         "Artists in more than one split": result.artists.groups,
+        "Artists of nearly one name in more than one split": result.near_names,
         "Albums in more than one split": result.albums.groups,
         f"Bags (by {result.by}) in more than one split": result.bags.groups,
         "Equal audio": result.duplicates,
@@ -159,12 +162,19 @@ def _more(n: int) -> Iterator[str]:
 
 
 @command
-def describe(output: Output, source: SourcePath, out: Pictures = None, tail: Tail = None) -> None:
+def describe(
+    output: Output,
+    source: SourcePath,
+    out: Pictures = None,
+    tail: Tail = None,
+    *,
+    reading: Reading,
+) -> None:
     """Show the long tail, sizes and purity of bags, and what is missing.
 
     Example: [bold]matt describe tracks.toml --out pictures[/bold]
     """
-    show_description(open_source(source, output).tracks, out, tail, output)
+    show_description(open_source(source, output, reading).tracks, out, tail, output)
 
 
 def show_description(tracks: Tracks, out: Path | None, tail: int | None, output: Output) -> None:

@@ -12,6 +12,7 @@ from .console import Output, clock, command
 from .report import Files, Link, Rounds, Seed, TracksOf, compare_runs
 from .sources import (
     Extraction,
+    Reading,
     Source,
     default_store,
     exit_if_failed,
@@ -84,6 +85,7 @@ def compare(
         bool, Option("--test", help="Show scores of test, too. They rank nothing.")
     ] = False,
     *,
+    reading: Reading,
     how: Extraction,
 ) -> None:
     """Rank runs that are there by their test split; or, with --grid, models by validation.
@@ -112,6 +114,7 @@ def compare(
             rounds=rounds,
             seed=seed,
             out=out,
+            reading=reading,
         )
         return
     if out is None:
@@ -132,6 +135,7 @@ def compare(
         },
         jobs=jobs,
         test=test,
+        reading=reading,
         how=how,
     )
 
@@ -154,6 +158,7 @@ def compare_grid(
     protocol: Mapping[str, Any],
     jobs: int,
     test: bool,
+    reading: Reading,
     how: Extraction,
 ) -> None:
     """Run a grid and print its table; exit with the code for partial work where cells failed."""
@@ -164,7 +169,7 @@ def compare_grid(
     check_free(out, kind=KIND)
     splits = RepeatedSplits(**protocol)
     read = read_grid(grid, overrides)
-    found = open_source(source, output)
+    found = open_source(source, output, reading)
     features, failures = _features(found, read.specs, output, how)
     tell_failures(failures, output)
     with output.progress() as bars:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from ..errors import first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
 from .sources import (
     IN_PART,
     Extraction,
     Folder,
+    Reading,
     default_store,
     exit_if_failed,
     extracting,
@@ -20,7 +23,15 @@ from .sources import (
     lost_files,
     scan_folder,
     tell_failures,
+    told_names,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..datasets.identity import Merge
+
+_SHOWN = 20  # rows of a list on a terminal; --json holds all
 
 
 @command
@@ -30,13 +41,8 @@ def scan(
     out: Annotated[
         Path | None, Option(help="Write the tracks as a Parquet table.", show_default=False)
     ] = None,
-    genre_separator: Annotated[
-        str,
-        Option(
-            help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
-            show_default=False,
-        ),
-    ] = "",
+    *,
+    reading: Reading,
 ) -> None:
     """Read the tags of a folder: tracks, albums, genres, and what is wrong.
 
@@ -46,13 +52,14 @@ def scan(
 
     from ..bags import Bags
 
-    found = scan_folder(folder, output, genre_separator=genre_separator)
+    found = scan_folder(folder, output, reading)
     tracks = found.tracks
     bags = Bags.from_tracks(tracks, by="album")
     counts = {
         **found.counts,
         "artists": len(np.unique(tracks.artist_id[tracks.artist_id >= 0])),
         "albums and lone tracks (bags)": len(bags),
+        "artists and albums under several names": len(found.merges),
     }
     albums = [int((bags.labels == g).sum()) for g in range(len(tracks.genres))]
     genres = sorted(
@@ -66,8 +73,11 @@ def scan(
                 (Column("genre"), Column("tracks", "int"), Column("bags", "int")),
                 tuple(genres),
             ),
+            *([_merged(found.merges)] if found.merges else []),
         ]
     )
+    for question in found.questions:
+        output.warn(question)
     tell_failures(found.problems, output, what="have problems")
     if out is not None:
         tracks.save(out)
@@ -80,9 +90,25 @@ def scan(
             "genres": [{"genre": genre, "tracks": n, "bags": b} for genre, n, b in genres],
             "untagged": [str(path) for path in untagged],
             "problems": failure_rows(found.problems),
+            "merges": [asdict(merge) for merge in found.merges],
+            "questions": list(found.questions),
         }
     )
     exit_if_failed(len(found.problems))
+
+
+def _merged(merges: Sequence[Merge]) -> Table:
+    """Names that count as one, at most twenty of artists and of albums."""
+    rows, notes = [], []
+    for what in dict.fromkeys(merge.what for merge in merges):
+        some = [merge for merge in merges if merge.what == what]
+        for merge in some[:_SHOWN]:
+            rows.append((what, merge.name, first_few(merge.others, most=3), merge.n_tracks))
+        if len(some) > _SHOWN:
+            notes.append(f"{len(some) - _SHOWN:,} more {what}s, all with --json.")
+    notes.append("Where they are not one, --no-merge keeps all of them apart.")
+    columns = Column("what"), Column("name"), Column("also written"), Column("tracks", "int")
+    return Table("Names that count as one", columns, tuple(rows), tuple(notes))
 
 
 @command
@@ -117,6 +143,7 @@ def predict(
         ),
     ] = None,
     *,
+    reading: Reading,
     how: Extraction,
 ) -> None:
     """Predict a genre for every album of a folder; no file of yours is changed.
@@ -138,7 +165,9 @@ def predict(
         check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
     bar = bar_of(classifier, below=abstain_below, accuracy=accuracy, prior=shares)
     spec = spec_of(classifier)
-    found = scan_folder(folder, output)
+    found = scan_folder(folder, output, reading)
+    for note in told_names(found, reading):
+        output.note(note)
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
         result = predict_library(found, classifier, place, prior=shares, **options)

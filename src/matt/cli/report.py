@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from .console import Output, command
-from .sources import exit_if_failed, open_source
+from .sources import Reading, exit_if_failed, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,7 @@ def report(
     files: Files,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
+    reading: Reading,
 ) -> None:
     """Write one page of one run or several: tables, curves, mistakes, albums, data, settings.
 
@@ -80,7 +81,7 @@ def report(
     from ..reports.page import check_out, make_report, write
 
     check_out(out)
-    subjects, left_out = opened(paths, output, files)
+    subjects, left_out = opened(paths, output, files, reading)
     made = make_report(subjects, left_out, title=title, baseline=baseline, rounds=rounds, seed=seed)
     write(made, out)
     for problem in made.problems:
@@ -103,13 +104,14 @@ def compare_runs(
     rounds: int,
     seed: int,
     out: Path | None,
+    reading: Reading,
 ) -> None:
     """Rank runs and files of predictions that are there, on their test tracks."""
     from ..reports.page import check_out, compare_subjects, make_report, write
 
     if out is not None:
         check_out(out)
-    subjects, left_out = opened(paths, output, files)
+    subjects, left_out = opened(paths, output, files, reading)
     settings: dict[str, Any] = {"baseline": baseline, "rounds": rounds, "seed": seed}
     made = compare_subjects(subjects, controls=controls, unit=unit, **settings)
     partial = {subject.name: subject.remark for subject in subjects if subject.remark}
@@ -135,12 +137,12 @@ def compare_runs(
 
 
 def opened(
-    paths: Sequence[Path], output: Output, files: Files
+    paths: Sequence[Path], output: Output, files: Files, reading: Reading
 ) -> tuple[list[Subject], list[LeftOut]]:
     """Runs and files, with the tracks of the files."""
     from ..reports.subjects import open_subjects
 
-    tracks = None if files.tracks is None else open_tracks(files.tracks, output)
+    tracks = None if files.tracks is None else open_tracks(files.tracks, output, reading)
     return open_subjects(paths, tracks, link=files.link, by=files.by, split=files.split)
 
 
@@ -157,6 +159,7 @@ def score(
     ] = None,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
+    reading: Reading,
 ) -> None:
     """Score the predictions of any system, per track and averaged over the bag, with intervals.
 
@@ -166,7 +169,7 @@ def score(
 
     if out is not None:
         check_out(out)
-    (subject,), _ = opened([predictions], output, files)
+    (subject,), _ = opened([predictions], output, files, reading)
     tables = subject.tables(rounds=rounds, seed=seed)
     output.tables(tables.values())
     for note in subject.notes:
@@ -189,7 +192,7 @@ def score(
     )
 
 
-def open_tracks(path: Path, output: Output) -> Tracks:
+def open_tracks(path: Path, output: Output, reading: Reading | None = None) -> Tracks:
     """Tracks of a run folder, an indexed FMA folder, or anything that `open_source` takes."""
     if (path / "run.json").exists():
         from ..runs import Run
@@ -199,4 +202,4 @@ def open_tracks(path: Path, output: Output) -> Tracks:
         from ..datasets import fma
 
         return fma.load_tracks(path)
-    return open_source(path, output).tracks
+    return open_source(path, output, reading, files=False).tracks

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -52,9 +52,39 @@ Scheduler = Annotated[
         show_default=False,
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Options of commands that read a folder: what its tags mean."""
+
+    artist: Annotated[
+        str, typer.Option(help="Whose a track is: artist, or composer where one is tagged.")
+    ] = "artist"
+    merge: Annotated[
+        bool,
+        typer.Option(help="Take names for one that mean the same, guests and discs for no names."),
+    ] = True
+    words: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML with further words for unknown, various artists or no genre.",
+            show_default=False,
+        ),
+    ] = None
+    genre_separator: Annotated[
+        str,
+        typer.Option(
+            help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
+            show_default=False,
+        ),
+    ] = ""
+
+
 _WORTH_A_WORD = 10**8  # bytes to be written
 _LINE_EVERY = 60.0  # seconds from line to line where nobody looks at a terminal
 _SUFFIXES_SHOWN = 12
+_WHATS = ("artist", "album")
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
 
@@ -83,8 +113,19 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def open_source(path: Path, output: Output) -> Source:
+def open_source(
+    path: Path, output: Output, reading: Reading | None = None, *, files: bool = True
+) -> Source:
     """Scan a folder, or load a table.
+
+    Parameters
+    ----------
+    path : Path
+    output : Output
+    reading : Reading, optional
+        Of a folder; a table says so itself.
+    files : bool
+        Whether the files that a table names have to be there.
 
     Raises
     ------
@@ -95,8 +136,13 @@ def open_source(path: Path, output: Output) -> Source:
     from ..tracks import Tracks
 
     suffix = path.suffix.lower()
+    if reading not in (None, Reading()) and suffix in (".toml", ".parquet"):
+        raise ConfigError(
+            "--artist, --no-merge, --words and --genre-separator say how to read a folder, but "
+            f"{path} is none; in the TOML of a table say artist, merge, words or genre_separator"
+        )
     if suffix == ".toml":
-        loaded = table.load(path)
+        loaded = table.load(path, files=files)
         for note in loaded.notes:
             output.note(note)
         return Source(path, loaded.tracks, loaded.features, notes=loaded.notes)
@@ -107,8 +153,28 @@ def open_source(path: Path, output: Output) -> Source:
             f"{path} is a file; describe a table by a small TOML (table = {path.name!r}, and what "
             "its columns are), or name a folder of music"
         )
-    found = scan_folder(path, output)
-    return Source(path, found.tracks, problems=found.problems)
+    found = scan_folder(path, output, reading)
+    notes = tuple(told_names(found, reading or Reading()))
+    for note in notes:
+        output.note(note)
+    for question in found.questions:
+        output.warn(question)
+    return Source(path, found.tracks, problems=found.problems, notes=notes)
+
+
+def told_names(found: Scan, reading: Reading) -> Iterator[str]:
+    """What was made of names, where it is not what they say."""
+    times = {what: sum(merge.what == what for merge in found.merges) for what in _WHATS}
+    told = " and ".join(f"{n:,} {what}s" for what, n in times.items() if n)
+    if told:
+        yield (
+            f"{told} go by several names and count as one each; 'matt scan' lists them, and "
+            "--no-merge keeps them apart"
+        )
+    if not reading.merge:
+        yield "names are taken as they are (--no-merge)"
+    if reading.artist != "artist":
+        yield f"a track is its {reading.artist}'s, where one is tagged (--artist {reading.artist})"
 
 
 @dataclass(frozen=True)
@@ -232,14 +298,13 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
     return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
 
 
-def scan_folder(folder: Path, output: Output, *, genre_separator: str = "") -> Scan:
+def scan_folder(folder: Path, output: Output, reading: Reading | None = None) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
 
     with output.progress() as bars:
-        found = scan(
-            folder, progress=bars.counting("reading tags"), genre_separator=genre_separator
-        )
+        options = {} if reading is None else asdict(reading)
+        found = scan(folder, progress=bars.counting("reading tags"), **options)
     tell_formats(found, output)
     root = folder.absolute()
     problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)

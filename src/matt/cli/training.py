@@ -16,6 +16,7 @@ from .report import Rounds, Seed
 from .sources import (
     IN_PART,
     Extraction,
+    Reading,
     SourcePath,
     exit_if_failed,
     failure_rows,
@@ -61,6 +62,7 @@ def train(
         bool, Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
     *,
+    reading: Reading,
     how: Extraction,
 ) -> None:
     """Learn genres from a folder of tagged albums or from a table, and say how well it worked.
@@ -87,7 +89,7 @@ def train(
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
         settings = settings_module.load(config, overrides)
-        found = open_source(source, output)
+        found = open_source(source, output, reading)
         spec = settings.features.spec()
         features, report, place = source_features(found, spec, output, how)
         failures = lost_files(found, report)
