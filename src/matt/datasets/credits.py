@@ -67,7 +67,7 @@ def same_name(text: str) -> str:
     >>> same_name("Beatles, The"), same_name("I\u015eIK"), same_name("\u0130zel")
     ('the beatles', 'i\u015fik', 'izel')
     """
-    name = normalise(text if text.isascii() else text.translate(_SIGNS)).replace("`", "'")
+    name = normalise(text if text.isascii() else _in_usual_signs(text)).replace("`", "'")
     if not name.isascii():
         name = unicodedata.normalize("NFC", _DOT.sub("", name.translate(_TURKISH)))
     if "," in name and (found := _TURNED.fullmatch(name)):
@@ -158,7 +158,7 @@ _OWN = re.compile(r"(?:his|her|their|its|sein|seine|ihr|ihre|sa|ses|su|sus|sua|s
 
 
 @dataclass(frozen=True)
-class Cut:
+class Joint:
     """Where a credit may be cut.
 
     Attributes
@@ -186,13 +186,13 @@ class Credit:
         Whoever stands first, as it is written.
     guests : tuple of str
         Who else is surely named.
-    cuts : tuple of Cut
+    cuts : tuple of Joint
         Where the lead may be cut further, if it is several; the longest lead comes first.
     """
 
     lead: str
     guests: tuple[str, ...] = ()
-    cuts: tuple[Cut, ...] = ()
+    cuts: tuple[Joint, ...] = ()
 
 
 class Credits:
@@ -238,7 +238,7 @@ class Credits:
 
     def _read(self, text: str) -> Credit:
         plain = _usual(text)
-        head, *values = (part for part in _SEVERAL.split(plain) if part) if plain else ("",)
+        head, *values = [part for part in _SEVERAL.split(plain) if part] or [plain]
         lead, tail = self._without_guests(head)
         guests = [*self.parts(tail)]
         for value in values:
@@ -261,7 +261,7 @@ class Credits:
             return lead, _BRACKET.split(tail)[0].strip()
         return text, ""
 
-    def _cuts(self, lead: str) -> Iterable[Cut]:
+    def _cuts(self, lead: str) -> Iterable[Joint]:
         cuts = []
         for found in self._joint.finditer(lead):
             before, after = lead[: found.start()].rstrip(_TRIM), lead[found.end() :].strip()
@@ -270,7 +270,7 @@ class Credits:
             if found["list"] and _ARTICLE_ALONE.match(after):  # "Beatles, The"
                 continue
             joint = "with" if found["with"] else "list" if found["list"] else "and"
-            cuts.append(Cut(before, after, joint))
+            cuts.append(Joint(before, after, joint))
         return reversed(cuts)
 
     def parts(self, text: str) -> list[str]:
@@ -310,10 +310,14 @@ class Credits:
         )
 
 
+def _in_usual_signs(text: str) -> str:
+    return text.translate(_SIGNS).replace(" \u0301", "'")  # what NFKC makes of an acute accent
+
+
 def _usual(text: str) -> str:
     """Text in usual signs and single spaces; letters stay as they are."""
     if not text.isascii() or "`" in text:
-        text = unicodedata.normalize("NFKC", text.translate(_SIGNS))
+        text = unicodedata.normalize("NFKC", _in_usual_signs(text))
     return " ".join(text.split())
 
 

@@ -42,7 +42,7 @@ from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
-from .identity import Claim, Identities, Merge, identify
+from .identity import Claim, Identified, Merge, identify
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -408,7 +408,7 @@ def _tracks(
     paths: Sequence[str],
     read: Sequence[_Read],
     claims: Sequence[Claim],
-    same: Identities,
+    same: Identified,
     words: Words,
     *,
     merge: bool,

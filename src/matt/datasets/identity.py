@@ -105,7 +105,7 @@ class Merge:
 
 
 @dataclass(frozen=True, eq=False)
-class Identities:
+class Identified:
     """Who is who.
 
     Attributes
@@ -130,7 +130,7 @@ def identify(
     *,
     merge: bool = True,
     id_of: IdOf | None = None,
-) -> Identities:
+) -> Identified:
     """Tell who is who.
 
     Parameters
@@ -294,7 +294,7 @@ class _Library:
 
     # ---- everything ----
 
-    def identities(self, id_of: IdOf) -> Identities:
+    def identities(self, id_of: IdOf) -> Identified:
         """Ids of all claims, and what was merged."""
         artists, albums, owners = _Named(), _Named(), _Named()
         makers: list[Node | None] = []
@@ -336,7 +336,7 @@ class _Library:
         company = self._company(artists)
         artist_ids, album_ids = artists.ids(id_of), albums.ids(id_of)
         merges = (*artists.merges("artist"), *albums.merges("album")) if self.merge else ()
-        return Identities(
+        return Identified(
             np.array([-1 if m is None else artist_ids.get(m, -1) for m in makers], np.int64),
             np.array([album_ids.get(cover, -1) for cover in covers], np.int64),
             _listed(makers, company, artist_ids, artists if self.merge else _Named()),
