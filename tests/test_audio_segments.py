@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from matt.audio import Cut, SegmentPolicy, read_blocks, read_cuts, read_segments
+from matt.audio.segments import QUIETEST, audible
 from matt.errors import AudioError, ConfigError
 
 NATIVE = 100  # Hz; small, so that whole files are drawn quickly
@@ -45,7 +46,7 @@ def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, s
     samples = np.random.default_rng(n_samples).uniform(-1, 1, n_samples).astype(np.float32)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
     settings = {"hop": hop / NATIVE} if hop and policy == "all" else {}
-    got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, **settings))
+    got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, silence="keep", **settings))
     starts = expected_starts(n_samples, n, hop or n, policy)
     assert [round(segment.start * NATIVE) for segment in got] == starts
     for start, segment in zip(starts, got, strict=True):
@@ -104,7 +105,7 @@ def test_three_hours_need_no_more_memory_than_half_an_hour(tmp_path):
         path = write(tmp_path / "long.wav", samples, sr=NATIVE)
         del samples
         tracemalloc.start()
-        policy = SegmentPolicy("all", 30.0, hop=20.0)
+        policy = SegmentPolicy("all", 30.0, hop=20.0, silence="keep")
         count = sum(1 for _ in read_segments(path, sr=50, policy=policy))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
@@ -263,3 +264,123 @@ def test_memory_does_not_grow_with_the_file(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
+
+
+PIECE = 50  # samples, of sound or of silence: five moments
+
+
+def played(pieces, *, seed=0):
+    """Noise or silence, piece by piece."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate(
+        [rng.uniform(-0.3, 0.3, PIECE) if sounds else np.zeros(PIECE) for sounds in pieces]
+    ).astype(np.float32)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(st.booleans(), min_size=1, max_size=30),
+    length=st.integers(1, 12),
+    policy=st.sampled_from(["first", "middle", "all"]),
+)
+def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, policy):
+    samples = played(pieces)
+    path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
+    seconds = length * PIECE / NATIVE
+    plain = segments(path, SegmentPolicy(policy, seconds, short="keep", silence="keep"))
+    got = segments(path, SegmentPolicy(policy, seconds, short="keep"))
+
+    def sounding(segment):
+        return np.count_nonzero(segment.samples)
+
+    if policy == "all":  # the same segments, without those in which nothing is
+        assert [s.start for s in got] == [s.start for s in plain if sounding(s)]
+        return
+    assert len(got) == any(pieces)
+    for segment, usual in zip(got, plain):
+        begin = round(segment.start * NATIVE)
+        np.testing.assert_array_equal(segment.samples, samples[begin:][: length * PIECE])
+        if 2 * sounding(usual) >= len(usual.samples):
+            assert segment.start == usual.start
+        else:  # no place of its length has more sound in it
+            most = max(sum(pieces[at : at + length]) for at in range(len(pieces)))
+            assert sounding(segment) == pytest.approx(most * PIECE, abs=1)
+
+
+@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+@pytest.mark.parametrize(
+    "silent",
+    {
+        "digital": np.zeros((300, 1)),
+        "dither": np.random.default_rng(0).integers(-1, 2, (300, 2)) / 2**15,
+        "an offset": np.full((300, 1), 0.25),
+        "an offset with dither": 0.1 + np.random.default_rng(1).integers(-2, 3, (300, 3)) / 2**15,
+        "three channels that cancel in silence": np.zeros((300, 3)),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_what_cannot_be_heard_is_no_segment(tmp_path, silent, policy):
+    path = write(tmp_path / "a.wav", silent[1], sr=NATIVE)
+    assert segments(path, SegmentPolicy(policy, 1.0)) == []
+    assert segments(path, SegmentPolicy(policy, None)) == []
+    assert len(segments(path, SegmentPolicy(policy, 1.0, silence="keep"))) > 0
+
+
+def test_dither_of_eight_bits_is_not_heard(tmp_path):
+    dither = np.random.default_rng(0).integers(-1, 2, 300) / 2**7
+    path = write(tmp_path / "a.wav", dither, sr=NATIVE, subtype="PCM_U8")
+    assert segments(path, SegmentPolicy("first", 1.0)) == []
+    loud = np.random.default_rng(0).integers(-90, 90, 300) / 2**7
+    path = write(tmp_path / "a.wav", loud, sr=NATIVE, subtype="PCM_U8")
+    assert len(segments(path, SegmentPolicy("first", 1.0))) == 1
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
+@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+@pytest.mark.parametrize("before", [0, 1])
+def test_channels_that_cancel_are_heard_by_one_of_them(tmp_path, suffix, policy, before):
+    """Also if the first of them is silent."""
+    sound = music(6.0, channels=1)
+    stereo = np.concatenate([*[0 * sound] * before, sound, -sound], axis=1)
+    if suffix == ".mp3" and before:
+        pytest.skip("MP3 has two channels")
+    path = write(tmp_path / f"a{suffix}", stereo)
+    alone = write(tmp_path / f"alone{suffix}", sound)
+    cut = SegmentPolicy(policy, 2.0)
+    got, wanted = segments(path, cut), segments(alone, cut)
+    assert [s.start for s in got] == [s.start for s in wanted]
+    for one, other in zip(got, wanted, strict=True):
+        close = np.corrcoef(one.samples, other.samples)[0, 1]
+        assert close > (0.99 if suffix == ".mp3" else 1 - 1e-6)
+
+
+def test_each_cut_of_a_silent_middle_goes_where_it_finds_most(tmp_path):
+    """Cut together as alone, and with the damage of what they read."""
+    samples = played([True] * 10 + [False] * 30 + [True] * 3)
+    path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
+    cuts = [
+        Cut(None, SegmentPolicy("middle", 2.0)),
+        Cut(50, SegmentPolicy("middle", 2.0)),
+        Cut(None, SegmentPolicy("middle", 2.0, silence="keep")),
+        Cut(None, SegmentPolicy("all", 2.0)),
+    ]
+    together = [[] for _ in cuts]
+    for number, segment in read_cuts(path, cuts):
+        together[number].append(segment)
+    for one_cut, found in zip(cuts, together, strict=True):
+        alone = segments(path, one_cut.policy, sr=one_cut.sr)
+        assert [s.start for s in found] == [s.start for s in alone]
+        for one, other in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(one.samples, other.samples)
+    assert [s.start for s in together[0]] == [1.5]  # amid the longest stretch of sound
+    assert [s.start for s in together[2]] == [9.75]
+
+
+@given(sr=st.integers(1, 400), n=st.integers(1, 500), gain=st.sampled_from([0.5, 2.0]))
+def test_a_moment_is_heard_by_its_root_mean_square(sr, n, gain):
+    samples = np.where(np.arange(n) % 2, 1, -1).astype(np.float32) * np.float32(gain * QUIETEST)
+    heard = audible(samples, sr)
+    assert len(heard) == -(-n // max(sr // 10, 2))
+    whole = heard[: n // max(sr // 10, 2)] if max(sr // 10, 2) % 2 == 0 else heard[:0]
+    assert (whole == (gain > 1)).all()
+    assert not audible(samples * 0 + 0.7, sr).any()

@@ -3,12 +3,15 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
+from mutagen.flac import FLAC
 from typer.testing import CliRunner
 
 from matt import Predictions, Tracks
@@ -273,6 +276,30 @@ def test_one_genre_cannot_be_trained(library, tmp_path):
     result = matt("train", tmp_path / "music", "--out", tmp_path / "run", *FAST)
     assert result.exit_code == 2
     assert "a classifier needs two" in " ".join(result.stderr.split())
+
+
+def test_silence_is_told_and_moves_no_album(run, tmp_path):
+    tracks = Tracks.load(run[0] / "tracks.parquet")
+    music = tmp_path / "music"
+    music.mkdir()
+    flac = next(i for i, path in enumerate(tracks.path) if path.endswith(".flac"))
+    for path in tracks.path[tracks.album_id == tracks.album_id[flac]]:
+        shutil.copy(path, music)
+    predict = ("predict", music, "--model", run[0], "--json")
+    before = document(matt(*predict))["albums"]
+    silent = music / "silence.flac"
+    samples, sr = soundfile.read(tracks.path[flac])
+    soundfile.write(silent, 0 * samples, sr)
+    tags = FLAC(silent)
+    tags.update(dict(FLAC(tracks.path[flac]).tags))
+    tags.save()
+    result = matt(*predict)
+    assert result.exit_code == 0
+    assert document(result)["albums"] == before
+    (told,) = document(result)["silent"]
+    assert told["path"] == str(silent)
+    assert told["reason"].startswith("nothing to hear")
+    assert "hold nothing to hear: they get no genre" in " ".join(result.stderr.split())
 
 
 def test_a_baseline_is_trained_scored_and_predicts(library, tmp_path):

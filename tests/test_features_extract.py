@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -182,6 +183,26 @@ def test_one_track_may_have_several_segments(files, tmp_path):
 
 
 # ---- crashes and limits ----
+
+
+def test_a_track_without_sound_has_no_features_and_is_no_failure(tmp_path):
+    paths = [write(tmp_path / "0.wav", seed=0), tmp_path / "1.wav", tmp_path / "2.wav"]
+    soundfile.write(paths[1], np.zeros(9_000), 16_000)
+    soundfile.write(paths[2], np.concatenate([np.zeros(32_000), 0.3 * np.sin(np.arange(9_000))]), 16_000)  # fmt: skip
+    spec = replace(SPEC, segments=SegmentPolicy("all", 0.5))
+    report = extract(table(paths), spec, tmp_path / "store")
+    assert (report.total, report.extracted, report.failed) == (3, 3, 0)
+    (silent,) = report.silent
+    assert silent.track_id == 101
+    assert silent.reason.startswith("nothing to hear")
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.track_ids.tolist() == [100, 102]
+    assert store.silent["track_id"].tolist() == [101]
+    assert store.failures["track_id"].size == store.partial["track_id"].size == 0
+    assert "1 silent" in repr(store)
+    assert store.counts(np.array([100, 102])).tolist() == [1, 1]  # of the last, four are silent
+    again = extract(table(paths), spec, tmp_path / "store", extractor=forbidden)
+    assert (again.unchanged, again.silent) == (3, report.silent)
 
 
 def test_crash_hang_and_blow_up_cost_one_file_each(files, tmp_path):

@@ -203,13 +203,15 @@ def _files_table(found: Scan, report: ExtractionReport) -> Table:
     befell: dict[str, Sequence[Any]] = {
         "failures": [*found.problems, *report.failures],
         "partial": report.partial,
+        "silent": report.silent,
     }
+    used = report.total - report.failed - len(report.silent)
     table = files_table(
         {
             kind: [{"path": Path(file.path).name, "reason": file.reason} for file in files]
             for kind, files in befell.items()
         },
-        title=f"Files of the synthetic library: {report.total - report.failed} used",
+        title=f"Files of the synthetic library: {used} used",
     )
     return replace(table, notes=("The bad files are planted, to show what happens.",))
 

@@ -96,6 +96,8 @@ class Decoder:
     path : path
         Content decides what it is, not its suffix.
     on_damage : {"fail", "salvage"}
+    channel : int, optional
+        Which channel is decoded, from 0; by default their mean.
 
     Attributes
     ----------
@@ -120,11 +122,14 @@ class Decoder:
         If the file cannot be opened, holds no audio, or is damaged and not salvaged.
     """
 
-    def __init__(self, path: Path | str, *, on_damage: OnDamage = "fail") -> None:
+    def __init__(
+        self, path: Path | str, *, on_damage: OnDamage = "fail", channel: int | None = None
+    ) -> None:
         if on_damage not in ("fail", "salvage"):
             raise ConfigError(f"on_damage must be 'fail' or 'salvage', got {on_damage!r}")
         self.path = Path(path)
         self.on_damage: OnDamage = on_damage
+        self.channel = channel
         self._salvage = on_damage == "salvage"
         self.structure = examine(self.path)
         self._problems = list(self.structure.problems)
@@ -152,6 +157,10 @@ class Decoder:
         """Close the file; more than once does no harm."""
         self._backend.close()
 
+    def again(self) -> Decoder:
+        """The same, from the start; the caller closes it."""
+        return Decoder(self.path, on_damage=self.on_damage, channel=self.channel)
+
     def error(self, reason: str, remedy: str = _SALVAGE_REMEDY) -> AudioError:
         """Make an error with path, format, decoder, reason and remedy."""
         return AudioError(f"{self.path} ({self.format}, {self.decoder}): {reason}; {remedy}")
@@ -169,7 +178,7 @@ class Decoder:
         return Damage(str(self.path), reason, self.kept / self.sr, stated, self.finished)
 
     def blocks(self, *, seconds: float, lead: float = 0.0) -> Iterator[NDArray[np.float32]]:
-        """Decode from the start, once: the mean of the channels, at the file's own rate.
+        """Decode from the start, once: mono, at the file's own rate.
 
         Parameters
         ----------
@@ -230,7 +239,8 @@ class Decoder:
                 break
             if n == 0:
                 break
-            _mean_of_channels(buffer[:n], mono[filled : filled + n])
+            here = slice(None) if self.channel is None else slice(self.channel, self.channel + 1)
+            _mean_of_channels(buffer[:n, here], mono[filled : filled + n])
             filled += n
         return filled
 

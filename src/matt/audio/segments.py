@@ -12,6 +12,11 @@ all      0, h, 2h, ... while the segment fits; then one more if at least n/2 is 
 
 Audio shorter than a segment, and the last incomplete one of ``all``, are padded with zeros, tiled
 (repeated from their beginning), or kept at their own length.
+
+Silence is no segment, unless it is to be kept: where nothing can be heard in a tenth of a second
+(`audible`), nothing is said either. A segment without anything to hear is left out. ``first`` and
+``middle``, where more than half of their segment is silence, go to where most can be heard. A file
+whose channels cancel each other is heard by one of them.
 """
 
 from __future__ import annotations
@@ -28,8 +33,13 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, did_you_mean, in_a_line
 from .decoder import Damage, Decoder, OnDamage, resampled
 
+QUIETEST = 10 ** (-72 / 20)  # root of the mean square of what is just heard
 _POLICIES = ("first", "middle", "all")
 _SHORT = ("pad", "tile", "keep")
+_SILENCE = ("skip", "keep")
+_MOMENT = 0.1  # seconds that are heard or not
+_EIGHT_BITS = ("PCM_U8", "PCM_S8")
+_MOST_CHANNELS = 8  # tried where their mean is silence
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
 _BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
 _LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
@@ -50,6 +60,8 @@ class SegmentPolicy:
     short : {"pad", "tile", "keep"}
         What becomes of audio shorter than a segment. ``"keep"`` leaves it at its own length; only
         features that do not depend on the length can be computed from it.
+    silence : {"skip", "keep"}
+        Whether silence is left out, as no evidence of anything, or taken as it comes.
 
     Raises
     ------
@@ -61,14 +73,17 @@ class SegmentPolicy:
     duration: float | None
     hop: float | None = None
     short: Literal["pad", "tile", "keep"] = "pad"
+    silence: Literal["skip", "keep"] = "skip"
 
     def __post_init__(self) -> None:
         if self.policy not in _POLICIES:
             raise ConfigError(
                 f"unknown segment policy {self.policy!r}; {did_you_mean(self.policy, _POLICIES)}"
             )
-        if self.short not in _SHORT:
-            raise ConfigError(f"unknown short={self.short!r}; {did_you_mean(self.short, _SHORT)}")
+        for name, known in (("short", _SHORT), ("silence", _SILENCE)):
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"unknown {name}={value!r}; {did_you_mean(value, known)}")
         for name in ("duration", "hop"):
             seconds = getattr(self, name)
             if seconds is None:
@@ -133,7 +148,8 @@ def read_segments(
     The samples are those of a whole decode, resampled as one stream and then sliced. Memory holds
     a segment and a block. ``"first"`` stops decoding when it has enough, ``"middle"`` after the
     middle excerpt; that excerpt is placed by the length the file states, or, where it states
-    none or is salvaged, by decoding it once before to count.
+    none or is salvaged, by decoding it once before to count. Where silence has to be gone round,
+    the file is decoded once more.
 
     Parameters
     ----------
@@ -151,7 +167,7 @@ def read_segments(
     Yields
     ------
     Segment
-        In order of time, at least one.
+        In order of time; none where there is nothing to hear.
 
     Raises
     ------
@@ -197,24 +213,43 @@ def read_cuts(
     AudioError
         As `read_segments`; of whichever cut, it ends all of them.
     """
-    with Decoder(path, on_damage=on_damage) as decoder:
-        source = _watched(decoder)
-        readers = [_Reader(decoder, cut) for cut in cuts]
-        going = {
-            n: reader.segments(_shared(source, readers, n)) for n, reader in enumerate(readers)
-        }
-        try:
-            while going:
-                number = min(going, key=lambda n: readers[n].seconds)
-                segment = next(going[number], None)
-                if segment is not None:
+    found: list[Damage | None] = [None] * len(cuts)
+    silent = set(range(len(cuts)))
+    try:
+        channel, channels = None, 1
+        while silent:
+            with Decoder(path, on_damage=on_damage, channel=channel) as decoder:
+                channels = min(decoder.channels, _MOST_CHANNELS)
+                for number, segment in _read_together(decoder, cuts, sorted(silent), found):
+                    silent.discard(number)
                     yield number, segment
-                    continue
-                del going[number]
-                readers[number].ahead = None
-        finally:
-            if damages is not None:
-                damages[:] = [reader.damage for reader in readers]
+            channel = 0 if channel is None else channel + 1
+            if channels < 2 or channel == channels:  # the mean of one is that one
+                break
+    finally:
+        if damages is not None:
+            damages[:] = found
+
+
+def _read_together(
+    decoder: Decoder, cuts: Sequence[Cut], which: Sequence[int], damages: list[Damage | None]
+) -> Iterator[tuple[int, Segment]]:
+    """Segments of some of the cuts from one decode, and their damages."""
+    source = _watched(decoder)
+    readers = [_Reader(decoder, cuts[number]) for number in which]
+    going = {n: reader.segments(_shared(source, readers, n)) for n, reader in enumerate(readers)}
+    try:
+        while going:
+            number = min(going, key=lambda n: readers[n].seconds)
+            segment = next(going[number], None)
+            if segment is not None:
+                yield which[number], segment
+                continue
+            del going[number]
+            readers[number].ahead = None
+    finally:
+        for number, reader in zip(which, readers, strict=True):
+            damages[number] = reader.damage
 
 
 _Watched = tuple[NDArray[np.float32] | None, Damage | None]
@@ -269,19 +304,42 @@ class _Reader:
         rate = self.cut.sr or decoder.sr
         blocks = resampled(decoder, self._read(stream), sr=self.cut.sr)
         if policy.duration is None:
-            yield Segment(0.0, _whole(decoder, blocks, rate), rate)
+            whole = _whole(decoder, blocks, rate)
+            heard = audible(whole, rate, quietest=_quietest(decoder))
+            if policy.silence == "keep" or heard.any():
+                yield Segment(0.0, whole, rate)
             return
         n = max(round(policy.duration * rate), 1)
         hop = n if policy.hop is None else max(round(policy.hop * rate), 1)
         begin = max(_length(decoder, rate) - n, 0) // 2 if policy.policy == "middle" else 0
         empty = True
         for start, samples in _cut(blocks, n=n, hop=hop, begin=begin):
-            yield Segment(start / rate, _lengthened(samples, n, policy.short), rate)
             empty = False
+            if policy.silence == "skip":
+                start, samples = self._heard(start, samples, n, rate)
+            if len(samples):
+                yield Segment(start / rate, _lengthened(samples, n, policy.short), rate)
             if policy.policy != "all":
                 return
         if empty:
             raise decoder.error("ends before its middle, by the length it states")
+
+    def _heard(
+        self, start: int, samples: NDArray[np.float32], n: int, rate: int
+    ) -> tuple[int, NDArray[np.float32]]:
+        """A segment of ``n`` samples, or the one in its place; empty where nothing is heard."""
+        here = audible(samples, rate, quietest=_quietest(self.decoder))
+        if self.cut.policy.policy != "all" and 2 * here.sum() < len(here):
+            with self.decoder.again() as decoder:
+                heard = _moments_heard(decoder)
+            better = _most_heard(heard, len(here), earliest=self.cut.policy.policy == "first")
+            if heard[better : better + len(here)].sum() > here.sum():
+                begin = round(better * _moment(self.decoder.sr) / self.decoder.sr * rate)
+                with self.decoder.again() as decoder:
+                    blocks = decoder.blocks(seconds=_BLOCK_SECONDS, lead=_LEAD)
+                    cut = _cut(resampled(decoder, blocks, sr=self.cut.sr), n=n, hop=n, begin=begin)
+                    return next(cut, (start, samples[:0]))
+        return start, samples if here.any() else samples[:0]
 
     def _read(self, stream: Iterator[_Watched]) -> Iterator[NDArray[np.float32]]:
         for block, damage in stream:
@@ -291,19 +349,87 @@ class _Reader:
                 yield block
 
 
+def audible(
+    samples: NDArray[np.float32], sr: int, *, quietest: float = QUIETEST
+) -> NDArray[np.bool_]:
+    """In which moments of a tenth of a second something can be heard.
+
+    Parameters
+    ----------
+    samples : float32 array, shape (n,)
+        Mono, full scale is 1.
+    sr : int > 0
+    quietest : float
+        Root of the mean square, around the mean, of what is just heard; by default -72 dB of full
+        scale, which is above the dither of 16 bits and below any music.
+
+    Returns
+    -------
+    bool array, shape (ceil(n / moment),)
+        The last moment may be shorter.
+
+    Examples
+    --------
+    >>> audible(np.array([0.5] * 800 + [0.5, -0.5] * 400, "f4"), 8000)
+    array([False,  True])
+    """
+    n = _moment(sr)
+    whole = len(samples) - len(samples) % n
+    # In double precision, lest what is far too loud for a feature overflows into silence.
+    loud = samples[:whole].reshape(-1, n).std(axis=1, dtype=np.float64)
+    if whole < len(samples):
+        loud = np.append(loud, samples[whole:].std(dtype=np.float64))
+    heard: NDArray[np.bool_] = loud > quietest
+    return heard
+
+
+def _moment(sr: int) -> int:
+    """Samples of a tenth of a second."""
+    return max(sr // 10, 2)  # of one sample nothing varies
+
+
+def _quietest(decoder: Decoder) -> float:
+    """What is just heard in a file: the steps of 8 bits are coarser than that of others."""
+    return 1 / 128 if decoder.format.endswith(_EIGHT_BITS) else QUIETEST
+
+
+def _moments_heard(decoder: Decoder) -> NDArray[np.bool_]:
+    """What `audible` says of a whole file, at its own rate."""
+    n = _moment(decoder.sr)
+    moments = _cut(
+        decoder.blocks(seconds=_BLOCK_SECONDS), n=10 * n, hop=10 * n, begin=0, short=True
+    )
+    quietest = _quietest(decoder)
+    found = [audible(samples, decoder.sr, quietest=quietest) for _, samples in moments]
+    return np.concatenate(found)
+
+
+def _most_heard(heard: NDArray[np.bool_], length: int, *, earliest: bool) -> int:
+    """Where so many moments begin of which most are heard: the first, or amid the longest run."""
+    sums = np.cumsum(np.concatenate([[0], heard]))
+    begins = np.arange(max(len(heard) - length, 0) + 1)
+    counts = sums[np.minimum(begins + length, len(heard))] - sums[begins]
+    best = np.flatnonzero(counts == counts.max())
+    if earliest:
+        return int(best[0])
+    runs = np.split(best, np.flatnonzero(np.diff(best) > 1) + 1)
+    longest = max(runs, key=len)
+    return int(longest[len(longest) // 2])
+
+
 def _length(decoder: Decoder, rate: int) -> int:
     """Samples of a file at another rate; counted where the file does not say, or may be wrong."""
     n = decoder.stated
     if n is None or decoder.on_damage == "salvage":
-        with Decoder(decoder.path, on_damage=decoder.on_damage) as counter:
+        with decoder.again() as counter:
             n = sum(len(block) for block in counter.blocks(seconds=_BLOCK_SECONDS))
     return (2 * n * rate + decoder.sr) // (2 * decoder.sr)  # halves are rounded up, as by soxr
 
 
 def _cut(
-    blocks: Iterator[NDArray[np.float32]], *, n: int, hop: int, begin: int
+    blocks: Iterator[NDArray[np.float32]], *, n: int, hop: int, begin: int, short: bool = False
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Starts and samples of segments, from a stream; the last may be incomplete."""
+    """Starts and samples of segments, from a stream; the last may be incomplete, ever so short."""
     held: deque[NDArray[np.float32]] = deque()  # what was read from sample `first` on
     first = size = count = 0
     start = begin
@@ -316,7 +442,7 @@ def _cut(
         while held and first + len(held[0]) <= start:  # nothing of it is wanted
             first, size = first + len(held[0]), size - len(held.popleft())
     left = first + size - start
-    if left > 0 and (count == 0 or 2 * left >= n):
+    if left > 0 and (count == 0 or 2 * left >= n or short):
         yield start, _between(held, start - first, size)
 
 

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from .console import Output, clock, command
 from .report import Files, Link, Rounds, Seed, TracksOf, compare_runs
 from .sources import (
+    UNHEARD,
     Extraction,
     Reading,
     Source,
@@ -170,8 +171,9 @@ def compare_grid(
     splits = RepeatedSplits(**protocol)
     read = read_grid(grid, overrides)
     found = open_source(source, output, reading)
-    features, failures = _features(found, read.specs, output, how)
+    features, failures, silent = _features(found, read.specs, output, how)
     tell_failures(failures, output)
+    tell_failures(silent, output, what=UNHEARD)
     with output.progress() as bars:
         study = compare(
             found.tracks,
@@ -198,6 +200,7 @@ def compare_grid(
             "cells": study.cells.to_json(),
             "failures": study.run.manifest["failures"],
             "lost": failure_rows(failures),
+            "silent": failure_rows(silent),
         }
     )
     exit_if_failed(len(study.failures) + len(failures))
@@ -205,14 +208,15 @@ def compare_grid(
 
 def _features(
     found: Source, specs: Mapping[str, FeatureSpec], output: Output, how: Extraction
-) -> tuple[dict[str, FeatureStore], list[Any]]:
-    """Features that cells ask for, by digest, and the files that were lost."""
+) -> tuple[dict[str, FeatureStore], list[Any], list[Any]]:
+    """Features that cells ask for, by digest, the files that were lost, and those not heard."""
     from ..features.store import FeatureStore
 
     if len(specs) == 1:
         ((digest, spec),) = specs.items()
         store, report, _ = source_features(found, spec, output, how)
-        return {digest: store}, lost_files(found, report)
+        silent = report.silent if report else ()
+        return {digest: store}, lost_files(found, report), list(silent)
     tracks = found.tracks.take(found.tracks.path != "")
     if found.features is not None or not len(tracks):
         raise ConfigError(
@@ -228,7 +232,8 @@ def _features(
     reports = extract_features(tracks, places, output, how)
     lost = {str(f.path): f for report in reports.values() for f in lost_files(found, report)}
     stores = {digest: FeatureStore.open(places[spec]) for digest, spec in specs.items()}
-    return stores, list(lost.values())
+    unheard = {f.path: f for report in reports.values() for f in report.silent}
+    return stores, list(lost.values()), list(unheard.values())
 
 
 def watching(output: Output, bars: Bars, jobs: int) -> Callable[[Progress], None]:

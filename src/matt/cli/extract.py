@@ -11,6 +11,7 @@ from typer import Option
 from .console import Output, command
 from .sources import (
     IN_PART,
+    UNHEARD,
     Extraction,
     Folder,
     Retry,
@@ -116,8 +117,10 @@ def extract(
     # What befell a file in every store is told once.
     failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
     partial = dict.fromkeys(f for report in reports.values() for f in report.partial)
+    silent = dict.fromkeys(f for report in reports.values() for f in report.silent)
     tell_failures([*left_out, *failures], output)
     tell_failures(partial, output, what=IN_PART)
+    tell_failures(silent, output, what=UNHEARD)
     output.document(
         {
             "stores": [_row(spec, stores[spec], report) for spec, report in reports.items()],
@@ -140,4 +143,5 @@ def _row(spec: FeatureSpec, store: Path, report: ExtractionReport) -> dict[str, 
         "counts": extraction_counts(report),
         "failures": failure_rows(report.failures),
         "partial": failure_rows(report.partial),
+        "silent": failure_rows(report.silent),
     }

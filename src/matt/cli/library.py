@@ -12,7 +12,6 @@ from ..errors import first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
 from .sources import (
-    IN_PART,
     Extraction,
     Folder,
     Reading,
@@ -20,10 +19,10 @@ from .sources import (
     exit_if_failed,
     extracting,
     failure_rows,
-    lost_files,
     scan_folder,
     tell_failures,
     told_names,
+    tell_files,
 )
 
 if TYPE_CHECKING:
@@ -180,17 +179,13 @@ def predict(
     n_unsure = sum(row["unsure"] for row in rows)
     if bar is not None:
         output.note(f"{n_unsure} of {len(rows)} albums are unsure: below {bar:.2f}, no genre")
-    failures = lost_files(found, result.extraction)
-    partial = result.extraction.partial
-    tell_failures(failures, output)
-    tell_failures(partial, output, what=IN_PART)
+    files = tell_files(found, result.extraction, output)
     output.document(
         {
             "schema": albums.SCHEMA,
             "bar": bar,
             "albums": rows,
-            "failures": failure_rows(failures),
-            "partial": failure_rows(partial),
+            **files,
         }
     )
-    exit_if_failed(len(failures))
+    exit_if_failed(len(files["failures"]))

@@ -87,6 +87,7 @@ _SUFFIXES_SHOWN = 12
 _WHATS = ("artist", "album")
 _SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
+UNHEARD = "hold nothing to hear: they get no genre, and count for no album"
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,7 +283,8 @@ def watched(output: Output, specs: Iterable[FeatureSpec]) -> Iterator[Callable[[
 def extraction_counts(report: ExtractionReport) -> dict[str, int]:
     """What an extraction did, in numbers."""
     names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
-    return {**{name: getattr(report, name) for name in names}, "partial": len(report.partial)}
+    counts = {name: getattr(report, name) for name in names}
+    return {**counts, "partial": len(report.partial), "silent": len(report.silent)}
 
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
@@ -338,6 +340,19 @@ def lost_files(found: Scan | Source, report: ExtractionReport | None) -> list[An
     """Files that gave no features: left out by the scan, or failed in extraction."""
     left_out = [problem for problem in found.problems if not problem.kept]
     return [*left_out, *(report.failures if report else ())]
+
+
+def tell_files(
+    found: Scan | Source, report: ExtractionReport | None, output: Output
+) -> dict[str, list[dict[str, str]]]:
+    """List files that failed, are used in part, or hold nothing to hear; and for JSON."""
+    partial, silent = (report.partial, report.silent) if report else ((), ())
+    lost = lost_files(found, report)
+    tell_failures(lost, output)
+    tell_failures(partial, output, what=IN_PART)
+    tell_failures(silent, output, what=UNHEARD)
+    told = {"failures": lost, "partial": partial, "silent": silent}
+    return {what: failure_rows(files) for what, files in told.items()}
 
 
 def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "failed") -> None:

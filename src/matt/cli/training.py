@@ -14,16 +14,13 @@ from ..evaluation.tables import Column, Table
 from .console import Output, command, outcome
 from .report import Rounds, Seed
 from .sources import (
-    IN_PART,
     Extraction,
     Reading,
     SourcePath,
     exit_if_failed,
-    failure_rows,
-    lost_files,
     open_source,
     source_features,
-    tell_failures,
+    tell_files,
 )
 from .torchrun import follow, follows, leading, n_processes
 
@@ -92,10 +89,7 @@ def train(
         found = open_source(source, output, reading)
         spec = settings.features.spec()
         features, report, place = source_features(found, spec, output, how)
-        failures = lost_files(found, report)
-        partial = report.partial if report else ()
-        tell_failures(failures, output)
-        tell_failures(partial, output, what=IN_PART)
+        files = tell_files(found, report, output)
         with output.progress() as bars:
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
@@ -122,9 +116,8 @@ def train(
                 ready=lambda: call_others(place),
                 resume=resume,
                 processes=n_processes(),
-                failures=failure_rows(failures),
-                partial=failure_rows(partial),
                 store=None if place is None else str(place),
+                **files,
             )
             bars.finish()  # stopped early: no more epochs to wait for
         tables = _saved_tables(out)
@@ -139,11 +132,10 @@ def train(
                 "audit": run.manifest["audit"],
                 "warnings": run.manifest["warnings"],
                 "untestable": run.manifest["untestable"],
-                "failures": failure_rows(failures),
-                "partial": failure_rows(partial),
+                **files,
             }
         )
-        exit_if_failed(len(failures))
+        exit_if_failed(len(files["failures"]))
 
 
 @command

@@ -266,10 +266,11 @@ def files_table(
     Parameters
     ----------
     manifest : mapping
-        Of the run: ``failures`` and ``partial`` are lists of objects with a path and a reason.
+        Of the run: ``failures``, ``partial`` and ``silent`` are lists of objects with a path and a
+        reason.
     title : str
     """
-    kinds = {"failures": "left out", "partial": "used in part"}
+    kinds = {"failures": "left out", "partial": "used in part", "silent": "not heard"}
     return Table.of(
         title,
         [(what, row) for kind, what in kinds.items() for row in manifest.get(kind, ())],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..tracks import Tracks
-from .blocks import FAILED, PARTIAL
+from .blocks import FAILED, PARTIAL, SILENT
 from .plan import read_known
 
 
@@ -40,6 +40,8 @@ class ExtractionReport:
         Tracks without features, also those that failed earlier and were not tried again.
     partial : tuple of TrackProblem
         Tracks with features of a part of their audio; counted above as well.
+    silent : tuple of TrackProblem
+        Tracks in which nothing can be heard, so that they have no features; counted above as well.
     blocks : tuple of str
         Blocks written by this run, by the names of their files.
     undetectable : int
@@ -54,6 +56,7 @@ class ExtractionReport:
     deleted: int
     failures: tuple[TrackProblem, ...] = ()
     partial: tuple[TrackProblem, ...] = ()
+    silent: tuple[TrackProblem, ...] = ()
     blocks: tuple[str, ...] = ()
     undetectable: int = 0
 
@@ -92,7 +95,7 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
     blocks = sorted(written, key=lambda block: block.name)
     known = read_known(store)
     asked = dict(zip(tracks.track_id.tolist(), tracks.path.tolist(), strict=True))
-    problems: dict[str, list[TrackProblem]] = {FAILED: [], PARTIAL: []}
+    problems: dict[str, list[TrackProblem]] = {FAILED: [], PARTIAL: [], SILENT: []}
     for track_id, path in asked.items():
         entry = known[track_id]
         if entry.status in problems:
@@ -113,6 +116,7 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
         deleted=len(known.keys() - asked.keys()),
         failures=tuple(problems[FAILED]),
         partial=tuple(problems[PARTIAL]),
+        silent=tuple(problems[SILENT]),
         blocks=tuple(block.name for block in blocks),
         undetectable=len(unsure & asked.keys()),
     )

@@ -259,7 +259,10 @@ class FeatureSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary of all settings."""
-        return {**asdict(self), "shape": list(self.shape)}
+        content = {**asdict(self), "shape": list(self.shape)}
+        if self.segments and self.segments.silence == "keep":
+            del content["segments"]["silence"]  # as specs were before there was a choice
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> FeatureSpec:
@@ -277,7 +280,7 @@ class FeatureSpec:
         values = dict(content)
         values["shape"] = tuple(values["shape"])
         if values.get("segments"):
-            values["segments"] = SegmentPolicy(**values["segments"])
+            values["segments"] = SegmentPolicy(**{"silence": "keep", **values["segments"]})
         return cls(**values)
 
     def differences(self, other: FeatureSpec) -> list[str]:
@@ -325,6 +328,8 @@ class FeatureSettings(Checked):
     """From segment to segment in seconds, for ``"all"``; the duration by default."""
     short: Literal["keep", "pad", "tile"] | None = None
     """What happens to audio shorter than a segment; only a summary can be kept short."""
+    silence: Literal["skip", "keep"] | None = None
+    """Whether silence is left out, as evidence of nothing, or kept, as FMA's columns have it."""
     sr: AtLeastOne | None = None
     """Sampling rate in Hz; not of a summary, which keeps the file's own."""
     n_fft: AtLeastOne | None = None
@@ -355,7 +360,7 @@ class FeatureSettings(Checked):
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
                 )
-        cutting = _given(self, "policy", "duration", "hop", "short")
+        cutting = _given(self, "policy", "duration", "hop", "short", "silence")
         cut = make().segments
         spec: FeatureSpec = make(segments=replace(cut, **cutting), **given)
         return spec

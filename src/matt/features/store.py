@@ -14,6 +14,7 @@ from ..errors import DataError, first_few
 from .blocks import (
     FAILED,
     PARTIAL,
+    SILENT,
     check_rows,
     committed,
     copy_tracks,
@@ -46,6 +47,9 @@ class FeatureStore:
         ``track_id`` and ``reason`` of the tracks that could not be extracted.
     partial : dict of str to array
         ``track_id`` and ``reason`` of the tracks that were cut off or salvaged.
+    silent : dict of str to array
+        ``track_id`` and ``reason`` of the tracks in which nothing can be heard: they have no
+        features, and are no evidence of anything.
     """
 
     spec: FeatureSpec
@@ -56,6 +60,7 @@ class FeatureStore:
     blocks: Sequence[Path | NDArray[Any]]
     failures: dict[str, NDArray[Any]] = field(default_factory=lambda: _reasons([], []))
     partial: dict[str, NDArray[Any]] = field(default_factory=lambda: _reasons([], []))
+    silent: dict[str, NDArray[Any]] = field(default_factory=lambda: _reasons([], []))
 
     @classmethod
     def from_arrays(
@@ -162,8 +167,12 @@ class FeatureStore:
         # Blocks are in plan order, so the last entry of a track is the newest.
         _, last = np.unique(columns["track_id"][::-1], return_index=True)
         newest = {key: column[::-1][last] for key, column in columns.items()}
-        there = newest["status"] != FAILED
-        partial = newest["status"] == PARTIAL
+        there = newest["n_segments"] > 0
+        told = {
+            status: _reasons(newest["track_id"][here], newest["reason"][here])
+            for status in (FAILED, PARTIAL, SILENT)
+            for here in [newest["status"] == status]
+        }
         return cls(
             spec,
             newest["track_id"][there],
@@ -171,14 +180,17 @@ class FeatureStore:
             newest["start"][there],
             newest["n_segments"][there],
             blocks,
-            _reasons(newest["track_id"][~there], newest["reason"][~there]),
-            _reasons(newest["track_id"][partial], newest["reason"][partial]),
+            failures=told[FAILED],
+            partial=told[PARTIAL],
+            silent=told[SILENT],
         )
 
     def __repr__(self) -> str:
         n, failed = int(self.n_segments.sum()), len(self.failures["track_id"])
         segments = f"{n:,} segments of {self.spec.shape} {self.spec.dtype}"
         told = f"; {failed:,} failed" if failed else ""
+        if silent := len(self.silent["track_id"]):
+            told += f"; {silent:,} silent"
         return f"FeatureStore({self.spec.name!r}: {len(self):,} tracks, {segments}{told})"
 
     def __len__(self) -> int:

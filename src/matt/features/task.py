@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..processes import Child, Limits, ProcessDied
-from .blocks import FAILED, OK, PARTIAL, ROWS, read_spec, write_block
+from .blocks import FAILED, OK, PARTIAL, ROWS, SILENT, read_spec, write_block
 from .plan import NO_FILE, Plan, expected_seconds, open_blocks, plan_numbers, stamp_of
 from .report import CommittedBlock
 from .spec import FeatureSpec
@@ -293,13 +293,13 @@ class _Open:
     def add(self, row: int, outcome: Outcome) -> None:
         """Note what became of a file."""
         track_id = int(self.plan.track_id[row])
-        n = 0 if outcome.values is None else len(outcome.values)
-        self.told["failed" if n == 0 else "reused" if outcome.copied else "extracted"].append(
+        failed, n = outcome.values is None, 0 if outcome.values is None else len(outcome.values)
+        self.told["failed" if failed else "reused" if outcome.copied else "extracted"].append(
             track_id
         )
         if n and outcome.undetectable:
             self.told["undetectable"].append(track_id)
-        status = FAILED if n == 0 else PARTIAL if outcome.reason else OK
+        status = FAILED if failed else SILENT if n == 0 else PARTIAL if outcome.reason else OK
         start = sum(self.table["n_segments"][-1:], start=sum(self.table["start"][-1:]))
         for name, value in zip(ROWS, (track_id, start, n, status, outcome.reason), strict=True):
             self.table[name].append(value)

@@ -31,9 +31,9 @@ class Outcome:
     Attributes
     ----------
     values : array, shape (segments, *spec.shape), or None
-        None for a file that failed.
+        None for a file that failed; no segment for one in which nothing can be heard.
     reason : str
-        Why it failed, or what is missing of its audio; ``""`` for a sound file.
+        Why it failed or what is missing of its audio; ``""`` for a sound file.
     undetectable : bool
         Whether the file does not say how long it should be, so that nobody sees if it was cut off.
     copied : bool
@@ -47,6 +47,7 @@ class Outcome:
 
 
 _HASHED_AT_ONCE = 8  # files: hashing waits for the disk, or for a network
+_SILENT = "nothing to hear: it is silence from beginning to end"
 
 Extractor = Callable[[str, Sequence["FeatureSpec"], bool, Callable[[], None]], Sequence[Outcome]]
 
@@ -128,8 +129,12 @@ def _decoded(
         if spec in errors:
             outcomes.append(failed(errors[spec], path))
             continue
-        damage = damages[cuts.index(spec.cut)]
-        outcomes.append(Outcome(np.stack(values[spec]), str(damage or ""), undetectable))
+        reason = str(damages[cuts.index(spec.cut)] or "")
+        if not values[spec]:
+            reason = f"{_SILENT}; {reason}" if reason else _SILENT
+        nothing = np.empty((0, *spec.shape), spec.dtype)
+        found = np.stack(values[spec]) if values[spec] else nothing
+        outcomes.append(Outcome(found, reason, undetectable))
     return outcomes
 
 

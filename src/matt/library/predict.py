@@ -84,9 +84,10 @@ def predict_library(
     features = FeatureStore.open(store)
     usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))
     if not len(usable):
+        first = (*report.failures, *report.silent)[0]
         raise DataError(
-            f"none of {len(scan.tracks)} files could be used (first: "
-            f"{report.failures[0].path}: {report.failures[0].reason}); see the list of failures"
+            f"none of {len(scan.tracks)} files could be used (first: {first.path}: "
+            f"{first.reason}); name a folder with music"
         )
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
