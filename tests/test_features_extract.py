@@ -71,6 +71,16 @@ def patient(path, specs, salvage, alive):
     return light(path, specs, salvage, alive)
 
 
+def murdered(path, specs, salvage, alive):
+    """Killed from outside as often as the file beside it says, then light."""
+    left = Path(path).with_suffix(".kills")
+    kills = int(left.read_text()) if left.exists() else 0
+    if kills:
+        left.write_text(str(kills - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return light(path, specs, salvage, alive)
+
+
 # ---- a small library ----
 
 
@@ -188,7 +198,7 @@ def test_one_track_may_have_several_segments(files, tmp_path):
 def test_a_track_without_sound_has_no_features_and_is_no_failure(tmp_path):
     paths = [write(tmp_path / "0.wav", seed=0), tmp_path / "1.wav", tmp_path / "2.wav"]
     soundfile.write(paths[1], np.zeros(9_000), 16_000)
-    soundfile.write(paths[2], np.concatenate([np.zeros(32_000), 0.3 * np.sin(np.arange(9_000))]), 16_000)  # fmt: skip
+    soundfile.write(paths[2], np.concatenate([np.zeros(33_600), 0.3 * np.sin(np.arange(9_000))]), 16_000)  # fmt: skip
     spec = replace(SPEC, segments=SegmentPolicy("all", 0.5))
     report = extract(table(paths), spec, tmp_path / "store")
     assert (report.total, report.extracted, report.failed) == (3, 3, 0)
@@ -228,6 +238,38 @@ def test_crash_hang_and_blow_up_cost_one_file_each(files, tmp_path):
         "strange.wav": "its features cannot be computed (ZeroDivisionError: of all things)"
         + remedy,
     }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("kills", [1, 2, 5])
+def test_a_process_that_is_killed_from_outside_is_no_fault_of_the_file(kills, original, tmp_path):
+    """The store ends in the same bytes: the file gets its turn again when the others are done."""
+    files, whole, _ = original
+    (files[4].with_suffix(".kills")).write_text(str(kills))
+    report = extract(table(files), SPEC, tmp_path / "store", workers=2, extractor=murdered)
+    files[4].with_suffix(".kills").unlink()
+    assert report.failed == 0
+    assert digests(tmp_path / "store") == whole
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_file_whose_process_is_always_killed_is_tried_in_two_more_runs(tmp_path):
+    paths = [write(tmp_path / f"{name}.wav", seed=i) for i, name in enumerate("abc")]
+    left = tmp_path / "b.kills"
+    left.write_text("1000")
+    settings = {"workers": 1, "extractor": murdered}
+    for run in range(5):
+        before = int(left.read_text())
+        report = extract(table(paths), SPEC, tmp_path / "store", **settings)
+        (failure,) = report.failures
+        assert failure.path == str(paths[1])
+        assert "killed from outside" in failure.reason
+        assert "SIGKILL" in failure.reason
+        assert (int(left.read_text()) < before) == (run < 3)
+    assert FeatureStore.open(tmp_path / "store").failures["track_id"].tolist() == [101]
+    left.write_text("0")
+    assert extract(table(paths), SPEC, tmp_path / "store", **settings).failed == 1
+    assert extract(table(paths), SPEC, tmp_path / "store", retry_failed=True, **settings).failed == 0  # fmt: skip
 
 
 def test_a_file_may_take_longer_than_the_limit_as_long_as_it_gets_on(files, tmp_path):

@@ -31,7 +31,8 @@ from .spec import FeatureSpec
 
 ROWS_SCHEMA = "matt.features.rows/1"
 ROWS = ("track_id", "start", "n_segments", "status", "reason")
-OK, PARTIAL, SILENT, FAILED = "ok", "partial", "silent", "failed"
+OK, PARTIAL, SILENT, FAILED, KILLED = "ok", "partial", "silent", "failed", "killed"
+LOST = (FAILED, KILLED)
 _BLOCK = re.compile(r"(\d{4})-(\d{5})\.parquet")
 
 
@@ -160,7 +161,7 @@ def read_rows(path: Path) -> dict[str, NDArray[Any]]:
             raise DataError("its columns are no whole numbers")
         if (n < 0).any() or (rows["start"] != np.cumsum(n) - n).any():
             raise DataError("its rows do not lie one behind the other")
-        if ((n == 0) != np.isin(rows["status"], (SILENT, FAILED))).any():
+        if ((n == 0) != np.isin(rows["status"], (SILENT, *LOST))).any():
             raise DataError("its rows contradict their status")
     return rows
 

@@ -36,7 +36,7 @@ from ..audio import decoder_version
 from ..errors import DataError, in_a_line
 from ..files import as_array, read_parquet, write_parquet
 from ..tracks import Tracks
-from .blocks import FAILED, committed, intact, read_rows
+from .blocks import KILLED, LOST, committed, intact, read_rows
 from .spec import FeatureSpec
 from .worker import hash_files
 
@@ -146,6 +146,7 @@ class TrackStatus:
     stamp: Stamp
     audio_hash: str
     salvage: bool  # whether it was extracted with
+    kills: int = 0  # how often in a row its process was killed from outside
 
 
 def read_known(store: Path) -> dict[int, TrackStatus]:
@@ -168,10 +169,13 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
             seen = str(plan.audio_hash[row])
             if plan.block[row] == NO_BLOCK:
                 # A block that was deleted may have failed since: then the file is to be looked at.
-                if track_id in known and known[track_id].status != FAILED:
+                if track_id in known and known[track_id].status not in LOST:
                     known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
             elif track_id in outcomes:
-                known[track_id] = TrackStatus(*outcomes[track_id], stamp, seen, plan.salvage)
+                status, reason = outcomes[track_id]
+                before = known[track_id].kills if track_id in known else 0
+                kills = before + 1 if status == KILLED else 0
+                known[track_id] = TrackStatus(status, reason, stamp, seen, plan.salvage, kills)
     return known
 
 
@@ -240,6 +244,7 @@ def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
 BLOCK_BYTES = 64 * 2**20
 BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
 _PART = 1024  # files looked at together
+_TRIED_AGAIN = 2  # times: a file whose process was killed, in later runs
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
 _LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
 
@@ -326,7 +331,7 @@ class _Wants:
         self._owners = {
             entry.audio_hash: track_id
             for track_id, entry in sorted(known.items(), reverse=True)
-            if entry.status != FAILED and entry.audio_hash
+            if entry.status not in LOST and entry.audio_hash
         }
 
     def looks(self, track_id: int, stamp: Stamp) -> bool:
@@ -334,7 +339,9 @@ class _Wants:
         entry = self._known.get(track_id)
         if entry is None:
             return True
-        if entry.status == FAILED:
+        if entry.status == KILLED and entry.kills <= _TRIED_AGAIN:
+            return True
+        if entry.status in LOST:
             may_be_salvaged = self._salvage and not entry.salvage and stamp != NO_FILE
             return self._retry_failed or may_be_salvaged or stamp != entry.stamp
         return stamp not in (entry.stamp, NO_FILE)  # features outlive their file
@@ -342,7 +349,7 @@ class _Wants:
     def note(self, row: int, track_id: int, stamp: Stamp, seen: str) -> None:
         """Note a file that was looked into."""
         entry = self._known.get(track_id)
-        same = entry and entry.status != FAILED and seen and entry.audio_hash == seen
+        same = entry and entry.status not in LOST and seen and entry.audio_hash == seen
         block = NO_BLOCK if same else 0
         self.rows.append(_Row(row, *stamp, seen, self._owners.get(seen, -1), block))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..tracks import Tracks
-from .blocks import FAILED, PARTIAL, SILENT
+from .blocks import FAILED, KILLED, LOST, PARTIAL, SILENT
 from .plan import read_known
 
 
@@ -95,7 +95,8 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
     blocks = sorted(written, key=lambda block: block.name)
     known = read_known(store)
     asked = dict(zip(tracks.track_id.tolist(), tracks.path.tolist(), strict=True))
-    problems: dict[str, list[TrackProblem]] = {FAILED: [], PARTIAL: [], SILENT: []}
+    failures: list[TrackProblem] = []
+    problems = {FAILED: failures, KILLED: failures, PARTIAL: [], SILENT: []}
     for track_id, path in asked.items():
         entry = known[track_id]
         if entry.status in problems:
@@ -108,13 +109,13 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
         unsure = (unsure - {*block.extracted, *block.reused, *block.failed}) | {*block.undetectable}
     counts = {"extracted": 0, "reused": 0, "unchanged": 0}
     for track_id in asked:
-        if known[track_id].status != FAILED:
+        if known[track_id].status not in LOST:
             counts[how.get(track_id, "unchanged")] += 1
     return ExtractionReport(
         len(asked),
         **counts,
         deleted=len(known.keys() - asked.keys()),
-        failures=tuple(problems[FAILED]),
+        failures=tuple(failures),
         partial=tuple(problems[PARTIAL]),
         silent=tuple(problems[SILENT]),
         blocks=tuple(block.name for block in blocks),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import DataError, first_few
 from .blocks import (
-    FAILED,
+    LOST,
     PARTIAL,
     SILENT,
     check_rows,
@@ -168,11 +168,11 @@ class FeatureStore:
         _, last = np.unique(columns["track_id"][::-1], return_index=True)
         newest = {key: column[::-1][last] for key, column in columns.items()}
         there = newest["n_segments"] > 0
-        told = {
-            status: _reasons(newest["track_id"][here], newest["reason"][here])
-            for status in (FAILED, PARTIAL, SILENT)
-            for here in [newest["status"] == status]
-        }
+        told = [
+            _reasons(newest["track_id"][here], newest["reason"][here])
+            for those in (LOST, (PARTIAL,), (SILENT,))
+            for here in [np.isin(newest["status"], those)]
+        ]
         return cls(
             spec,
             newest["track_id"][there],
@@ -180,9 +180,7 @@ class FeatureStore:
             newest["start"][there],
             newest["n_segments"][there],
             blocks,
-            failures=told[FAILED],
-            partial=told[PARTIAL],
-            silent=told[SILENT],
+            *told,
         )
 
     def __repr__(self) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..processes import Child, Limits, ProcessDied
-from .blocks import FAILED, OK, PARTIAL, ROWS, SILENT, read_spec, write_block
+from .blocks import FAILED, KILLED, OK, PARTIAL, ROWS, SILENT, read_spec, write_block
 from .plan import NO_FILE, Plan, expected_seconds, open_blocks, plan_numbers, stamp_of
 from .report import CommittedBlock
 from .spec import FeatureSpec
@@ -29,6 +29,8 @@ from .worker import Extractor, Outcome, extract_file, guarded, hash_files, prepa
 
 _CHANGED = "changed since the plan was made; run the same command again"
 _GONE = "file not found; restore it, or scan the folder again"
+_FROM_OUTSIDE = ("SIGKILL", "SIGTERM")  # a decoder that fails gets others
+_MORE_CHANCES = 2  # of a file whose process was killed, within its block
 DEFAULT = Limits()
 HASHED = 32  # files that a process hashes in one go
 _mine = threading.local()  # loading the libraries takes seconds, so a child outlives its task
@@ -145,8 +147,8 @@ class FeatureProcess(Child):
     def run(self, path: str, specs: Sequence[FeatureSpec], *, salvage: bool) -> list[Outcome]:
         """Compute one file; whatever happens to the process, there is an outcome for each spec.
 
-        A process that crashed may have been killed by somebody else, say by a system that ran out
-        of memory, so the file gets a second one.
+        A process that ended may have been killed by somebody else, say by a system that ran out
+        of memory, so the file gets a second one; that it was is told in its outcomes.
 
         Raises
         ------
@@ -155,22 +157,26 @@ class FeatureProcess(Child):
         MattError
             If no process can be started.
         """
-        what = ""
+        what, killed = "", False
         for _ in range(2):
             try:
                 return self.call(
                     guarded, self.extractor, path, tuple(specs), salvage, self.limits.memory
                 )
             except ProcessDied as error:
+                by_signal = error.code is not None and error.code < 0
+                name = signal.Signals(-error.code).name if by_signal and error.code else ""
+                killed = name in _FROM_OUTSIDE
                 what = "the decoder crashed"
+                if killed:
+                    what = "its process was killed from outside, perhaps for want of memory"
                 if error.code is not None:
-                    killed = error.code < 0
-                    told = signal.Signals(-error.code).name if killed else f"exit code {error.code}"
-                    what += f" ({told})"
+                    what += f" ({name or f'exit code {error.code}'})"
             except TimeoutError:
-                what = f"no segment was finished within {self.limits.timeout:g} s"
+                what, killed = f"no segment was finished within {self.limits.timeout:g} s", False
                 break
-        return [Outcome(None, f"{what}; restore the file or leave it out")] * len(specs)
+        remedy = "run the same command again" if killed else "restore the file or leave it out"
+        return [Outcome(None, f"{what}; {remedy}", killed=killed)] * len(specs)
 
 
 def hash_in(child: Child, paths: Sequence[str]) -> list[str]:
@@ -248,12 +254,20 @@ def run_block(
     """
     open_parts = [_Open.of(part) for part in parts]
     files = open_parts[0].plan
-    for row in range(len(files.track_id)):
-        outcomes = _file(open_parts, row, decoder)
+    found: dict[int, list[Outcome]] = {}
+    waiting = list(range(len(files.track_id)))
+    for chance in range(1 + _MORE_CHANCES):
+        rows, waiting = waiting, []
+        for row in rows:
+            found[row] = _file(open_parts, row, decoder)
+            if chance < _MORE_CHANCES and any(outcome.killed for outcome in found[row]):
+                waiting.append(row)  # when the others are done, the machine may have more room
+            elif tell:
+                reasons = (outcome.reason for outcome in found[row] if outcome.values is None)
+                tell(str(files.path[row]), next(reasons, ""))
+    for row, outcomes in sorted(found.items()):
         for part, outcome in zip(open_parts, outcomes, strict=True):
             part.add(row, outcome)
-        if tell:
-            tell(str(files.path[row]), next((o.reason for o in outcomes if o.values is None), ""))
     return [part.commit() for part in open_parts]
 
 
@@ -299,7 +313,8 @@ class _Open:
         )
         if n and outcome.undetectable:
             self.told["undetectable"].append(track_id)
-        status = FAILED if failed else SILENT if n == 0 else PARTIAL if outcome.reason else OK
+        lost = KILLED if outcome.killed else FAILED
+        status = lost if failed else SILENT if n == 0 else PARTIAL if outcome.reason else OK
         start = sum(self.table["n_segments"][-1:], start=sum(self.table["start"][-1:]))
         for name, value in zip(ROWS, (track_id, start, n, status, outcome.reason), strict=True):
             self.table[name].append(value)

@@ -38,12 +38,15 @@ class Outcome:
         Whether the file does not say how long it should be, so that nobody sees if it was cut off.
     copied : bool
         Whether the values were known already.
+    killed : bool
+        Whether its process was killed from outside: no fault of the file.
     """
 
     values: NDArray[Any] | None
     reason: str = ""
     undetectable: bool = False
     copied: bool = False
+    killed: bool = False
 
 
 _HASHED_AT_ONCE = 8  # files: hashing waits for the disk, or for a network
