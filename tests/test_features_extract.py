@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from audio_files import without_length
+from audio_files import flip, without_length
 from extraction import (
     SPEC,
     SR,
@@ -517,6 +517,18 @@ def test_a_second_run_has_nothing_to_do(files, store):
     report = extract(table(files), SPEC, store, extractor=forbidden)
     assert (report.unchanged, report.blocks) == (9, ())
     assert digests(store) == before
+
+
+def test_damaged_blocks_are_made_again_when_they_are_verified(files, store):
+    whole = digests(store)
+    damaged = sorted(store.glob("*.npy"))[1]
+    flip(damaged, -3)
+    told = extract(table(files), SPEC, store, extractor=forbidden)
+    assert told.damaged == ()
+    told = extract(table(files), SPEC, store, verify=True, extractor=light)
+    assert told.damaged == (damaged.stem,)
+    assert digests(store) == whole
+    assert extract(table(files), SPEC, store, verify=True, extractor=forbidden).damaged == ()
 
 
 def test_moved_and_retagged_files_are_not_decoded_again(files, store):

@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from matt import Bags, DataError, FeatureStore
 from matt.audio import SegmentPolicy
 from matt.features import blocks as blocks_module
-from matt.features.blocks import ROWS, create, read_spec, write_block
+from matt.features.blocks import (
+    ROWS,
+    ROWS_SCHEMA,
+    create,
+    damaged_blocks,
+    read_spec,
+    write_block,
+)
 from matt.features.spec import FeatureSpec
+from matt.files import write_parquet
 
 IDS = np.array([13, 2, 11, 3, 7, 5])  # not sorted
 SEGMENTS = np.array([2, 1, 3, 4, 1, 2])
@@ -283,8 +291,38 @@ def test_row_tables_that_contradict_themselves_are_refused(tmp_path, monkeypatch
         write_block(path, 0, 0, values_of([2, 3], [1, 2]), columns)
         for in_memory, maps in [(0, 128), (0, 0), (2**30, 128)]:
             monkeypatch.setattr("matt.features.blocks.MAPS", maps)
-            with pytest.raises(DataError, match=f"0000-00000.* is damaged .*{what}.*; move 0000"):
+            with pytest.raises(
+                DataError, match=f"0000-00000.* is damaged .*{what}.*; run .* or move 0000"
+            ):
                 FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
+
+
+@given(place=st.floats(0, 1), mask=st.integers(1, 255), how=st.sampled_from(["whole", "map", "read"]))  # fmt: skip
+def test_a_value_that_was_damaged_is_never_read(tmp_path_factory, place, mask, how):
+    path = create(tmp_path_factory.mktemp("store"), SPEC)
+    for block in range(2):
+        write_block(path, 0, block, values_of([2, 3], [1, 2]), rows([2 + block, 5 + block], [1, 2]))
+    file = path / "0000-00001.npy"
+    content = bytearray(file.read_bytes())
+    header = len(content) - values_of([2, 3], [1, 2]).nbytes
+    content[header + int(place * (len(content) - header - 1))] ^= mask
+    file.write_bytes(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matt.features.blocks.MAPS", 0 if how == "read" else 128)
+        with pytest.raises(DataError, match=r"0000-00001.npy is damaged .*not those that were .*--verify"):  # fmt: skip
+            FeatureStore.open(path, in_memory=2**30 if how == "whole" else 0).read(np.array([3]))
+    assert list(damaged_blocks(path, SPEC)) == ["0000-00001"]
+
+
+def test_blocks_of_before_have_no_checksum_and_are_read(tmp_path):
+    path = create(tmp_path / "store", SPEC)
+    values = values_of([2, 3], [1, 2])
+    name = write_block(path, 0, 0, values, rows([2, 3], [1, 2]))
+    write_parquet(path / f"{name}.parquet", rows([2, 3], [1, 2]), schema=ROWS_SCHEMA)
+    for in_memory in (0, 2**30):
+        found, _ = FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
+        np.testing.assert_array_equal(found, values)
+    assert damaged_blocks(path, SPEC) == {}
 
 
 def test_a_table_that_tells_of_more_than_any_memory_is_refused(tmp_path):

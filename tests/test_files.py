@@ -1,3 +1,4 @@
+import json
 import os
 from contextlib import suppress
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from matt import ConfigError, DataError
+from matt import ConfigError, DataError, files
 from matt.files import (
     as_array,
     read_arrays,
@@ -98,6 +99,51 @@ def test_what_is_no_json_and_no_toml_is_told(tmp_path, reader, kind, text):
     error = DataError if reader is read_json else ConfigError
     with pytest.raises(error, match=rf"a is not {kind}.*; (restore it|correct that line)"):
         reader(file)
+
+
+@pytest.mark.parametrize("parts", [33, 50_000])
+@pytest.mark.parametrize("part", ["a", "'a b'", '"a"'])
+@pytest.mark.parametrize("line", ["{}=1", "x=1\n[{}]", "x={{ {}=1 }}", "[[ {}]]", "y.{} = 2"])
+def test_toml_whose_keys_have_too_many_parts_is_not_parsed(tmp_path, parts, part, line):
+    """tomllib takes memory by the square of their number: 10 GB for the longer one."""
+    file = tmp_path / "a.toml"
+    file.write_text(line.format(" . ".join([part] * parts)))
+    with pytest.raises(ConfigError, match=r"a key of more than 32 parts \(at line \d\)"):
+        read_toml(file)
+
+
+@given(keys=st.lists(st.from_regex(r"[a-z]{1,3}", fullmatch=True), min_size=1, max_size=9))
+def test_toml_of_dots_in_texts_and_numbers_is_read(tmp_path_factory, keys):
+    file = tmp_path_factory.mktemp("toml") / "a.toml"
+    text = {"what": "Well ... " * 50, "numbers": [0.5] * 100}
+    file.write_text(f"[{'.'.join(keys)}]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in text.items()))  # fmt: skip
+    found = read_toml(file)
+    for key in keys:
+        found = found[key]
+    assert found == text
+
+
+@pytest.mark.parametrize(("reader", "error"), [(read_json, DataError), (read_toml, ConfigError)])
+def test_a_file_that_is_too_large_is_not_parsed(tmp_path, reader, error, monkeypatch):
+    (tmp_path / "a").write_text("[1]\n" if reader is read_json else "[a]\n")
+    if reader is read_json:
+        assert read_json(tmp_path / "a", most=4) == [1]
+        with pytest.raises(error, match="more than 3 bytes"):
+            read_json(tmp_path / "a", most=3)
+        return
+    monkeypatch.setattr(files, "_MOST_TOML", 3)
+    with pytest.raises(error, match="more than 3 bytes"):
+        read_toml(tmp_path / "a")
+
+
+def test_a_table_that_swells_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_SWOLLEN", (10_000, 20))
+    write_parquet(tmp_path / "zeros.parquet", {"x": np.zeros(10**5, np.int8)}, schema="test/1")
+    with pytest.raises(DataError, match=r"100,000 values in so small a file"):
+        read_parquet(tmp_path / "zeros.parquet", schema="test/1")
+    rng = np.random.default_rng(0)
+    write_parquet(tmp_path / "noise.parquet", {"x": rng.random(10**5)}, schema="test/1")
+    assert len(read_parquet(tmp_path / "noise.parquet", schema="test/1")[0]) == 10**5
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,11 @@ _META = b"matt"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.\w+")
 _A_DAY = 86_400  # seconds: a file that somebody still writes is younger
 _ROWS_IN_GROUP = 2**16  # read at once by who wants some rows only
+_MOST_JSON, _MOST_TOML = 2**26, 2**20  # bytes; parsed, they take up to twenty times as much
+_LONG_KEY = re.compile(
+    r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')(?:[ \t]*\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')){32}"""
+)
+_SWOLLEN = 2**31, 2000  # bytes of a table, and how many times those of its file: made to do harm
 
 
 @contextmanager
@@ -122,16 +127,16 @@ def reading(
         raise kind(f"{path} {wrong.format(why)}; {remedy}") from error
 
 
-def read_json(path: Path | str) -> Any:
-    """Read a JSON file.
+def read_json(path: Path | str, *, most: int = _MOST_JSON) -> Any:
+    """Read a JSON file of at most so many bytes.
 
     Raises
     ------
     DataError
-        If it is missing or is not JSON; the message names file and line.
+        If it is missing, is larger, or is not JSON; the message names file and line.
     """
     with reading(path, "is not JSON ({})", "restore it or make it again"):
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(_text(path, most))
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
@@ -143,7 +148,20 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         If it cannot be read, or is not TOML; the message names file and line.
     """
     with reading(path, "is not TOML: {}", "correct that line", kind=ConfigError):
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        text = _text(path, _MOST_TOML)
+        if found := _LONG_KEY.search(text):  # whose parser takes memory by the square of its parts
+            line = text.count("\n", 0, found.start()) + 1
+            raise ValueError(f"a key of more than 32 parts (at line {line})")
+        return tomllib.loads(text)
+
+
+def _text(path: Path | str, most: int) -> str:
+    """Text of a file of at most so many bytes."""
+    with Path(path).open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"more than {most:,} bytes")
+    return content.decode("utf-8")
 
 
 def read_arrays(path: Path | str, *, remedy: str) -> tuple[dict[str, NDArray[Any]], Any]:
@@ -212,6 +230,10 @@ def open_parquet(
 
     wrong = "is not a readable Parquet file ({})"
     with reading(path, wrong, remedy), pq.ParquetFile(path, **options) as file:
+        cells = file.metadata.num_rows * file.metadata.num_columns
+        most, times = _SWOLLEN
+        if 8 * cells > max(most, times * Path(path).stat().st_size):
+            raise ValueError(f"{cells:,} values in so small a file")
         yield file
 
 

@@ -59,7 +59,7 @@ class Predictions:
     Raises
     ------
     DataError
-        If shapes disagree or the link is unknown.
+        If shapes disagree, the link is unknown, or a logit is not finite.
     """
 
     bags: Bags
@@ -83,6 +83,14 @@ class Predictions:
             raise DataError(
                 f"logits have shape {self.logits.shape} for {len(self.bags)} bags and "
                 f"{len(self.genres)} genres; give one row a bag and one column a genre"
+            )
+        bad = np.flatnonzero(~np.isfinite(self.logits).all(axis=1))
+        if bad.size:
+            tracks = self.bags.track_ids[self.bags.offsets[bad[:1]]]
+            raise DataError(
+                f"the logits of {bad.size} of {len(self.bags)} bags are NaN or infinite (first: "
+                f"that of track {first_few(tracks)}); their model or features are damaged: train "
+                "again, or leave these bags out"
             )
         if not np.array_equal(self.tracks.track_id, self.bags.track_ids):
             raise DataError(

@@ -26,6 +26,7 @@ from .sources import (
     failure_rows,
     scan_folder,
     tell_failures,
+    tell_list,
 )
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Computing:
     hop: Annotated[float | None, Option(help="Seconds from segment to segment.")] = None
     short: Annotated[
         str | None, Option(help="Shorter audio: keep (summary only), pad or tile.")
+    ] = None
+    silence: Annotated[
+        str | None,
+        typer.Option(help="skip: no evidence of anything; keep: as FMA's columns have it."),
     ] = None
     precision: Annotated[
         str | None, Option(help="exact, or fast: spectra in single precision.")
@@ -73,6 +78,10 @@ def extract(
     store: Store = None,
     salvage: Salvage = False,
     retry_failed: Retry = False,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Read what is there, and make again what was damaged since."),
+    ] = False,
     workers: Workers = None,
     nice: Annotated[
         int, Option(help="Priority of the processes: 19 yields to all else.", min=0, max=19)
@@ -108,11 +117,13 @@ def extract(
         output,
         Extraction(store, salvage, retry_failed, workers, scheduler),
         limits=limits,
+        verify=verify,
     )
     for spec, report in reports.items():
         counts = extraction_counts(report)
         told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
         output.say(f"{spec.kind}: {told}. Store: {stores[spec]}")
+        tell_list(list(report.damaged), output, "damaged blocks were made again")
     left_out = [problem for problem in found.problems if not problem.kept]
     # What befell a file in every store is told once.
     failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
@@ -144,4 +155,5 @@ def _row(spec: FeatureSpec, store: Path, report: ExtractionReport) -> dict[str, 
         "failures": failure_rows(report.failures),
         "partial": failure_rows(report.partial),
         "silent": failure_rows(report.silent),
+        "damaged": list(report.damaged),
     }

@@ -3,7 +3,8 @@
 - ``spec.json``: the `FeatureSpec` and its digest;
 - ``plan-0000.parquet``: what one run extracts, written before any work;
 - ``0000-00017.npy``: values of block 17 of plan 0, in plan order;
-- ``0000-00017.parquet``: its rows, written last: it *is* the commit of the block.
+- ``0000-00017.parquet``: its rows, and the checksum of their values, written last: it *is* the
+  commit of the block.
 
 There is no journal, lock or append: what has no row table was never there; the newest plan wins.
 
@@ -21,6 +22,7 @@ from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,8 +132,9 @@ def write_block(
         Name of the two files, without suffix.
     """
     name = f"{plan:04d}-{block:05d}"
+    values = np.ascontiguousarray(values)
     write_values(path / f"{name}.npy", values)
-    write_parquet(path / f"{name}.parquet", rows, schema=ROWS_SCHEMA)
+    write_parquet(path / f"{name}.parquet", rows, schema=ROWS_SCHEMA, crc32=crc32(_bytes(values)))
     return name
 
 
@@ -142,7 +145,12 @@ def write_values(path: Path, values: NDArray[Any]) -> None:
         header = np.lib.format.header_data_from_array_1_0(values)
         np.lib.format.write_array_header_1_0(file, header)
         # Not np.save: on a full disk it raises an error that does not say so.
-        file.write(values.reshape(-1).view(np.uint8).data)
+        file.write(_bytes(values))
+
+
+def _bytes(values: NDArray[Any]) -> memoryview:
+    """Of an array that lies row by row in memory."""
+    return values.reshape(-1).view(np.uint8).data
 
 
 def read_rows(path: Path) -> dict[str, NDArray[Any]]:
@@ -189,6 +197,41 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     return values
 
 
+def check_values(path: Path, values: NDArray[Any]) -> None:
+    """Refuse values of a block that are not those that were written; old blocks do not tell.
+
+    Parameters
+    ----------
+    path : Path
+        Of the values; the row table beside them has their checksum.
+    values : array, shape (rows, *spec.shape)
+        As they lie in the file.
+
+    Raises
+    ------
+    DataError
+    """
+    with intact(path):
+        rows = path.with_suffix(".parquet")
+        wanted = read_parquet(rows, schema=ROWS_SCHEMA, columns=[])[1].get("crc32")
+        if wanted is not None and crc32(_bytes(values)) != wanted:
+            raise DataError("its values are not those that were written")
+
+
+def damaged_blocks(path: Path, spec: FeatureSpec) -> dict[str, str]:
+    """What is wrong with blocks of a store, by their names; every value is read."""
+    found = {}
+    for _, _, name in committed(path):
+        try:
+            rows = read_rows(path / f"{name}.parquet")
+            values = map_values(path / f"{name}.npy", spec)
+            check_rows(len(values), int(rows["n_segments"].sum()))
+            check_values(path / f"{name}.npy", values)
+        except DataError as error:
+            found[name] = str(error)
+    return found
+
+
 def check_rows(n_rows: int, needed: int) -> None:
     """Refuse values that end before the rows that their table tells of."""
     if n_rows < needed:
@@ -229,7 +272,7 @@ def _remedy(path: Path) -> str:
         return "restore it, or move the folder away and run 'matt extract' again"
     if _BLOCK.fullmatch(f"{path.stem}.parquet"):
         files = f"{path.stem}.npy and {path.stem}.parquet"
-        return f"move {files} away and run 'matt extract' again"
+        return f"run 'matt extract --verify', or move {files} away and extract again"
     return "move it away and run 'matt extract' again"
 
 
@@ -380,7 +423,7 @@ def _from_file(path: Path, spec: FeatureSpec, runs: RowRanges, out: NDArray[Any]
             there = out[target : target + length]
             here = there if straight else np.empty((length, *spec.shape), spec.dtype)
             file.seek(begin + source * spec.n_bytes)
-            left = here.reshape(-1).view(np.uint8).data
+            left = _bytes(here)
             while left and (n := file.readinto(left)):
                 left = left[n:]
             if left:
@@ -399,6 +442,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 @lru_cache(maxsize=MAPS)
 def _map(path: Path, spec: FeatureSpec, *stamp: int) -> MappedBlock:
     values = np.asarray(map_values(path, spec))  # a slice of a memmap takes longer to make
+    check_values(path, values)
     return MappedBlock(values, np.zeros(len(values), np.bool_))
 
 
@@ -406,4 +450,5 @@ def _map(path: Path, spec: FeatureSpec, *stamp: int) -> MappedBlock:
 def _layout(path: Path, spec: FeatureSpec, *stamp: int) -> tuple[int, int]:
     """First byte of the values of a file, and how many rows there are."""
     values = map_values(path, spec)
+    check_values(path, values)
     return int(values.offset), len(values)

@@ -21,7 +21,7 @@ from ..errors import ConfigError, DataError, MattError, check_arguments
 from ..files import remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
-from .blocks import create, read_spec
+from .blocks import create, damaged_blocks, read_spec
 from .plan import check_room, draw_up
 from .report import CommittedBlock, ExtractionReport, report
 from .spec import FeatureSpec
@@ -53,6 +53,8 @@ class ExtractionOptions(TypedDict, total=False):
         without it are tried again.
     retry_failed : bool
         Whether to try failed files again although they have not changed.
+    verify : bool
+        Whether to read all values that are there, and make blocks again that were damaged since.
     progress : callable
         Told of a `Progress` after every file and block (with an executor: after every block), in
         the caller's thread.
@@ -68,6 +70,7 @@ class ExtractionOptions(TypedDict, total=False):
     workers: int | None
     salvage: bool
     retry_failed: bool
+    verify: bool
     progress: Callable[[Progress], None] | None
     limits: Limits
     extractor: Extractor
@@ -123,7 +126,10 @@ def extract_all(
     if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
     written: list[CommittedBlock] = []
+    damaged: dict[FeatureSpec, tuple[str, ...]] = {}
     try:
+        if options.get("verify", False):
+            damaged = {spec: _uncommitted(place, spec) for spec, place in places.items()}
         _extract(tracks, places, written, options)
     except OSError as error:
         if isinstance(error, MattError) or error.errno is None:
@@ -136,9 +142,20 @@ def extract_all(
             "what is finished is kept"
         ) from error
     return {
-        spec: report(tracks, place, [block for block in written if block.store == str(place)])
+        spec: replace(
+            report(tracks, place, [block for block in written if block.store == str(place)]),
+            damaged=damaged.get(spec, ()),
+        )
         for spec, place in places.items()
     }
+
+
+def _uncommitted(place: Path, spec: FeatureSpec) -> tuple[str, ...]:
+    """Names of damaged blocks of a store, which are committed no more."""
+    found = tuple(damaged_blocks(create(place, spec), spec))
+    for name in found:
+        (place / f"{name}.parquet").unlink()
+    return found
 
 
 def _extract(

@@ -47,6 +47,8 @@ class ExtractionReport:
     undetectable : int
         Of the extracted: how many do not state their length, so that nobody sees if they were cut
         off (MP3 without a length header). Not remembered by the store.
+    damaged : tuple of str
+        Blocks that were there and damaged, by the names of their files; they were made again.
     """
 
     total: int
@@ -59,6 +61,7 @@ class ExtractionReport:
     silent: tuple[TrackProblem, ...] = ()
     blocks: tuple[str, ...] = ()
     undetectable: int = 0
+    damaged: tuple[str, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -113,7 +116,9 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
             counts[how.get(track_id, "unchanged")] += 1
     return ExtractionReport(
         len(asked),
-        **counts,
+        counts["extracted"],
+        counts["reused"],
+        counts["unchanged"],
         deleted=len(known.keys() - asked.keys()),
         failures=tuple(failures),
         partial=tuple(problems[PARTIAL]),

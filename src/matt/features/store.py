@@ -16,6 +16,7 @@ from .blocks import (
     PARTIAL,
     SILENT,
     check_rows,
+    check_values,
     committed,
     copy_tracks,
     intact,
@@ -281,6 +282,7 @@ def _load_if_small(
         block = map_values(path, spec)
         with intact(path):
             check_rows(len(block), n)
+        check_values(path, block)
         values[done : done + n] = block[:n]
         done += n
     return values

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import unicodedata
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -102,7 +103,7 @@ def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() == ".json":
         write_json(path, {"schema": SCHEMA, "albums": list(rows)})
         return
-    flat = [{name: row[name] for name in _NAMES} for row in rows]
+    flat = [{name: _visible(row[name]) for name in _NAMES} for row in rows]
     if path.suffix.lower() == ".parquet":
         columns = {name: [row[name] for row in flat] for name in _NAMES}
         write_parquet(path, columns, schema=SCHEMA)
@@ -200,6 +201,16 @@ def name_of(track: Mapping[str, Any]) -> str:
 
 def _title(row: Mapping[str, Any]) -> str:
     return str(row["album"] or name_of(row["tracks"][0]))
+
+
+def _visible(value: Any) -> Any:
+    r"""Text without characters that steer: they are written as Python would, e.g. ``\x1b``."""
+    if not isinstance(value, str):
+        return value
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char)[0] == "C" else char
+        for char in value
+    )
 
 
 def _inert(value: Any) -> Any:

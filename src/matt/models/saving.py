@@ -34,6 +34,7 @@ from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.model/1"
 MODEL, WEIGHTS = "model.json", "weights.safetensors"
+_MOST = 2**23  # bytes of model.json
 
 
 def write_model(
@@ -74,7 +75,7 @@ def read_model(path: Path | str, *, kind: str | None = None) -> dict[str, Any]:
         raise DataError(
             f"{path} is not a model folder (no {MODEL}); give the folder that a model was saved to"
         )
-    content = read_json(path / MODEL)
+    content = read_json(path / MODEL, most=_MOST)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema != SCHEMA:
         raise DataError(
@@ -103,7 +104,8 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
     Raises
     ------
     DataError
-        If the file is missing, broken, or not the one that ``model.json`` was written for.
+        If the file is missing, broken, not the one that ``model.json`` was written for, or holds
+        a number that is not finite.
     """
     file = Path(path) / WEIGHTS
     if not file.is_file():
@@ -115,7 +117,14 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
             f"{file} is not the file that {MODEL} was written for; copy the whole model folder "
             "again, or train again"
         )
-    return read_arrays(file, remedy="save the model again")[0]
+    arrays, _ = read_arrays(file, remedy="save the model again")
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and (bad := int((~np.isfinite(array)).sum())):
+            raise DataError(
+                f"{file}: {bad} of {array.size} numbers of {name!r} are NaN or infinite, and would "
+                "be so in what it predicts; copy the whole model folder again, or train again"
+            )
+    return arrays
 
 
 class Fitted(Protocol):
