@@ -232,8 +232,8 @@ def damages(content):
 REMEDIES = {
     "spec.json": "spec.json is gone; move the folder away and extract again"
     "|spec.json is damaged .*; restore it, or move the folder away and run 'matt extract' again",
-    "0000-00000": r"0000-00000.(npy|parquet) is damaged .*; move 0000-00000.npy and "
-    "0000-00000.parquet beside it and run 'matt extract' again",
+    "0000-00000": r"0000-00000.(npy|parquet) is damaged .*; run 'matt extract --verify', or move "
+    "0000-00000.npy and 0000-00000.parquet away and extract again",
 }
 
 
@@ -485,6 +485,6 @@ def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:-1])
     np.testing.assert_array_equal(features.read(np.array([3]))[0], tracks[3])
     with pytest.raises(
-        DataError, match=r"0000-00000.npy is damaged .*it has become shorter.*; del"
+        DataError, match=r"0000-00000.npy is damaged .*it has become shorter.*; run"
     ):
         features.read(np.array([5]))

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and read with errors that say what to do.
 
-What is written has another name until it is synced, then takes its place. JSON, TOML, Parquet and
+What is written has another name until it is synced, then takes its place. A folder of results has
+one process that writes at a time (`claim`). JSON, TOML, Parquet and
 safetensors have one reader each, which lets nothing but our own errors through.
 """
 
@@ -9,7 +10,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import platform
 import re
+import sys
 import time
 import tomllib
 import uuid
@@ -67,6 +70,81 @@ def replacing(path: Path | str) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def claim(folder: Path) -> bool:
+    """Be the only process that writes into a folder, until `release` or the end of this process.
+
+    The system lets go of a lock when its process ends, however that ends. Where the file system
+    knows no locks, or nothing can be written, there is none.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is missing.
+
+    Returns
+    -------
+    bool
+        Whether it was not this process's before.
+
+    Raises
+    ------
+    DataError
+        If another process writes there; says which.
+    """
+    import filelock
+
+    folder = folder.resolve()
+    if folder in _claims:
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        with suppress(OSError):
+            who = (folder / _WRITER).read_text("utf-8", "replace")[:300]
+            raise DataError(
+                f"{folder} is being written by another process ({ascii(who)[1:-1]}); wait until "
+                "it is done, or choose another folder"
+            ) from None
+        raise DataError(
+            f"{folder} is being written by another process; wait until it is done, or choose "
+            "another folder"
+        ) from None
+    except (OSError, NotImplementedError):
+        return False
+    _claims[folder] = lock
+    now, command = time.strftime("%Y-%m-%d %H:%M"), " ".join(sys.argv)
+    who = f"process {os.getpid()} on {platform.node()} since {now}: {command}"
+    with suppress(OSError):
+        (folder / _WRITER).write_text(who, "utf-8", "replace")
+    return True
+
+
+def release(folder: Path) -> None:
+    """Let others write into a folder that this process has claimed; no harm where it has not."""
+    folder = folder.resolve()
+    if lock := _claims.pop(folder, None):
+        with suppress(OSError):
+            (folder / _WRITER).unlink()
+        lock.release()
+
+
+_claims: dict[Path, Any] = {}
+_WRITER = ".writer"  # who has the lock, for those who want it
+
+
+def check_new(path: Path, *, force: bool) -> None:
+    """Refuse to write over a file unless that is wanted.
+
+    Raises
+    ------
+    DataError
+    """
+    if path.exists() and not force:
+        raise DataError(f"{path} is there already; choose another name, or replace it with --force")
 
 
 def remove_leftovers(folder: Path) -> None:

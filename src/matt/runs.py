@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataError, first_few
-from .files import read_json, write_json, write_text
+from .files import claim, read_json, release, write_json, write_text
 from .predictions import Predictions
 from .provenance import commit, versions
 from .tracks import Tracks
@@ -86,9 +86,11 @@ class Run:
         Raises
         ------
         DataError
-            If the folder holds files of something else, or a run that cannot be resumed.
+            If the folder holds files of something else, a run that cannot be resumed, or one that
+            another process is at.
         """
         path = check_free(path)
+        claim(path)
         given = {"kind": kind, "settings": dict(settings), "seed": seed, "data": facts.get("data")}
         if resume:
             check_resumable(path, **given)
@@ -152,6 +154,8 @@ class Run:
         """Add facts to the manifest and write it."""
         self.manifest.update(facts)
         write_json(self.path / "run.json", self.manifest)
+        if self.manifest["status"] != "started":
+            release(self.path)
 
     def finish(self, *, failed: bool = False, **facts: Any) -> None:
         """Mark the run as complete, or as partial; checkpoints have served and are removed."""
@@ -220,24 +224,49 @@ class Run:
         write_text(self.path / f"{name}.csv", text.getvalue())
 
 
-def check_free(path: Path | str, *, kind: str | None = None) -> Path:
+def check_free(path: Path | str, *, kind: str | None = None, replaces: bool = True) -> Path:
     """Refuse a folder that a run must not be written to, before any work is done for it.
+
+    Parameters
+    ----------
+    path : path
+    kind : str, optional
+        Only runs of this kind may be there.
+    replaces : bool
+        Whether a run that is there may be replaced.
 
     Raises
     ------
     DataError
-        If it is a file, or holds files of something that is no run, or a run of another kind.
+        If it is a file, or holds files of something that is no run, or a run of another kind or
+        one that is to stay.
     """
     path = Path(path)
     if path.is_file():
         raise DataError(f"{path} is a file; choose another name for the run folder")
-    if path.is_dir() and any(path.iterdir()) and not (path / "run.json").exists():
+    holds_run = (path / "run.json").exists()
+    if path.is_dir() and not holds_run and any(entry.name[0] != "." for entry in path.iterdir()):
         raise DataError(f"{path} is not empty and is no run folder; choose another folder")
-    if kind is not None and (path / "run.json").exists():
+    if kind is not None and holds_run:
         there = Run.open(path).manifest["kind"]
         if there != kind:
             raise DataError(f"{path} holds a run of 'matt {there}'; choose another folder")
+    if holds_run and not replaces:
+        finished = Run.open(path).manifest.get("status") == "finished"
+        raise DataError(
+            f"{path} holds a run that is {'finished' if finished else 'not finished'}; "
+            f"{'' if finished else 'go on with it by --resume, '}choose another folder, or "
+            "replace it with --force"
+        )
     return path
+
+
+def is_finished(path: Path | str, *, kind: str) -> bool:
+    """Whether a folder holds a finished run of a kind."""
+    if not (Path(path) / "run.json").exists():
+        return False
+    manifest = Run.open(path).manifest
+    return manifest.get("status") == "finished" and manifest.get("kind") == kind
 
 
 def check_resumable(path: Path | str, **given: Any) -> None:

@@ -50,7 +50,7 @@ class Computing:
     ] = None
     silence: Annotated[
         str | None,
-        typer.Option(help="skip: no evidence of anything; keep: as FMA's columns have it."),
+        Option(help="skip: no evidence of anything; keep: as FMA's columns have it."),
     ] = None
     precision: Annotated[
         str | None, Option(help="exact, or fast: spectra in single precision.")
@@ -80,7 +80,7 @@ def extract(
     retry_failed: Retry = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Read what is there, and make again what was damaged since."),
+        Option("--verify", help="Read what is there, and make again what was damaged since."),
     ] = False,
     workers: Workers = None,
     nice: Annotated[

@@ -14,6 +14,7 @@ from .console import Output, command
 from .sources import (
     Extraction,
     Folder,
+    Force,
     Reading,
     default_store,
     exit_if_failed,
@@ -40,6 +41,7 @@ def scan(
     out: Annotated[
         Path | None, Option(help="Write the tracks as a Parquet table.", show_default=False)
     ] = None,
+    force: Force = False,
     *,
     reading: Reading,
 ) -> None:
@@ -50,7 +52,10 @@ def scan(
     import numpy as np
 
     from ..bags import Bags
+    from ..files import check_new
 
+    if out is not None:
+        check_new(out, force=force)
     found = scan_folder(folder, output, reading)
     tracks = found.tracks
     bags = Bags.from_tracks(tracks, by="album")
@@ -122,6 +127,7 @@ def predict(
     explain: Annotated[
         bool, Option("--explain", help="Show which tracks decided each album.")
     ] = False,
+    force: Force = False,
     prior: Annotated[
         str | None,
         Option(
@@ -150,12 +156,14 @@ def predict(
     Example: [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
     from ..calibration.priors import check_prior, read_prior
+    from ..files import check_new
     from ..library import albums
     from ..library.predict import bar_of, check_explains, predict_library, spec_of
     from .training import load_model
 
     if out is not None:
         albums.check_format(out)
+        check_new(out, force=force)
     classifier = load_model(model)
     if explain:
         check_explains(classifier)

@@ -41,6 +41,7 @@ Store = Annotated[
         "--store", help="Where features are kept; by default in the user's cache ($MATT_CACHE)."
     ),
 ]
+Force = Annotated[bool, Option("--force", help="Replace what --out names, if it is there.")]
 Salvage = Annotated[bool, Option("--salvage", help="Use what decodes of damaged files.")]
 Retry = Annotated[bool, Option("--retry-failed", help="Try files again that failed before.")]
 Workers = Annotated[int | None, Option(help="Processes that decode; by default one a core.", min=1)]

@@ -15,6 +15,7 @@ from .console import Output, command, outcome
 from .report import Rounds, Seed
 from .sources import (
     Extraction,
+    Force,
     Reading,
     SourcePath,
     exit_if_failed,
@@ -26,6 +27,7 @@ from .torchrun import follow, follows, leading, n_processes
 
 if TYPE_CHECKING:
     from ..models.classifier import GenreClassifier
+    from ..runs import Run
     from ..settings import SettingsSection
 
 
@@ -58,6 +60,7 @@ def train(
     resume: Annotated[
         bool, Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
+    force: Force = False,
     *,
     reading: Reading,
     how: Extraction,
@@ -80,12 +83,18 @@ def train(
     with leading() as call_others, outcome(output):
         from .. import config as settings_module
         from .. import experiment
-        from ..runs import check_free, check_resumable
+        from ..files import claim
+        from ..runs import Run, check_free, check_resumable, is_finished
 
-        check_free(out)
+        check_free(out, replaces=force or resume)
+        if resume and is_finished(out, kind="train"):
+            output.note(f"{out} is finished; there is nothing to resume")
+            _show_run(Run.open(out), output)
+            return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
         settings = settings_module.load(config, overrides)
+        claim(out)
         found = open_source(source, output, reading)
         spec = settings.features.spec()
         features, report, place = source_features(found, spec, output, how)
@@ -120,22 +129,25 @@ def train(
                 **files,
             )
             bars.finish()  # stopped early: no more epochs to wait for
-        tables = _saved_tables(out)
-        output.tables(tables.values())
-        for note in run.manifest["notes"]:
-            output.warn(note)
-        output.note(f"run folder: {run.path}; report: {run.report}")
-        output.document(
-            {
-                "run": str(run.path),
-                "scores": {name: table.to_json() for name, table in tables.items()},
-                "audit": run.manifest["audit"],
-                "warnings": run.manifest["warnings"],
-                "untestable": run.manifest["untestable"],
-                **files,
-            }
-        )
+        _show_run(run, output)
         exit_if_failed(len(files["failures"]))
+
+
+def _show_run(run: Run, output: Output) -> None:
+    """Tables, notes and files of a finished run."""
+    tables = _saved_tables(run.path)
+    output.tables(tables.values())
+    for note in run.manifest["notes"]:
+        output.warn(note)
+    output.note(f"run folder: {run.path}; report: {run.report}")
+    facts = ("audit", "warnings", "untestable", "failures", "partial", "silent")
+    output.document(
+        {
+            "run": str(run.path),
+            "scores": {name: table.to_json() for name, table in tables.items()},
+            **{fact: run.manifest.get(fact, []) for fact in facts},
+        }
+    )
 
 
 @command

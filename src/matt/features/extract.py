@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import NamedTuple, TypedDict, Unpack
 
 from ..errors import ConfigError, DataError, MattError, check_arguments
-from ..files import remove_leftovers
+from ..files import claim, release, remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, damaged_blocks, read_spec
@@ -111,7 +111,7 @@ def extract_all(
     ------
     DataError
         If a folder holds features of another spec or other files, is damaged, cannot be
-        written, or its disk cannot hold what is to come.
+        written, another process is at it, or its disk cannot hold what is to come.
     ConfigError
         If a spec is not computed from audio, two name one folder, or ``workers`` is below 1.
     """
@@ -127,7 +127,9 @@ def extract_all(
         raise ConfigError("two features name one folder; give each a store of its own")
     written: list[CommittedBlock] = []
     damaged: dict[FeatureSpec, tuple[str, ...]] = {}
+    claimed: list[Path] = []
     try:
+        claimed += [place for place in places.values() if claim(place)]
         if options.get("verify", False):
             damaged = {spec: _uncommitted(place, spec) for spec, place in places.items()}
         _extract(tracks, places, written, options)
@@ -141,6 +143,9 @@ def extract_all(
             f"{'free some space' if full else 'check the folder'} and run the same command again: "
             "what is finished is kept"
         ) from error
+    finally:
+        for place in claimed:
+            release(place)
     return {
         spec: replace(
             report(tracks, place, [block for block in written if block.store == str(place)]),
