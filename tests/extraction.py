@@ -76,6 +76,8 @@ def table(paths, ids=None, albums=None):
 
 
 def digests(store):
+    """Of its files, without locks and what killed processes leave behind, which are hidden."""
     return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in Path(store).iterdir()
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in Path(store).glob("[!.]*")
     }

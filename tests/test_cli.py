@@ -228,7 +228,9 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
         (["train", "{music}", "--out", "{empty}/r", "--set", "model.poling='dot'"], "did you mean 'pooling'"),
         (["extract", "{music}", "--features", "logmels"], "did you mean 'logmel'"),
         (["train", "{music}", "--out", "{music}"], "is not empty and is no run folder"),
-        (["train", "{music}", "--out", "{run}", "--resume"], "is finished, so there is nothing to resume"),
+        (["train", "{music}", "--out", "{run}"], "is finished; choose another folder, or replace it with --force"),
+        (["predict", "{music}", "--model", "{run}", "--out", "{table}"], "replace it with --force"),
+        (["scan", "{music}", "--out", "{table}"], "replace it with --force"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(

@@ -52,13 +52,9 @@ def run(music, stores, progress=None):
 
 
 def finished(stores):
-    """Without temporary files, which a killed process leaves behind."""
     found = {name: digests(stores / name) for name in ("small", "wide")}
     return {
-        (store, name): digest
-        for store, files in found.items()
-        for name, digest in files.items()
-        if not name.startswith(".")
+        (store, name): digest for store, files in found.items() for name, digest in files.items()
     }
 
 

@@ -76,7 +76,7 @@ def test_a_table_has_every_row_its_control_and_the_majority_class(tmp_path):
     run = Run.open(found.run.path)
     assert run.manifest["status"] == "finished"
     assert run.scores()["ranking"] == json.loads(json.dumps(found.ranking.to_json()))
-    assert {path.name for path in run.path.iterdir()} == {
+    assert {path.name for path in run.path.glob("[!.]*")} == {
         "cells", "cells.csv", "plots", "ranking.csv", "ranking.md", "run.json", "scores.json",
     }  # fmt: skip
 

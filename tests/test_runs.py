@@ -1,10 +1,13 @@
 import csv
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from matt import DataError, Tracks, provenance
-from matt.runs import Run
+from matt.runs import Run, check_free
 
 
 def start(path, **more):
@@ -28,7 +31,8 @@ def test_a_run_may_be_repeated_but_nothing_else_is_overwritten(tmp_path):
     run.plot("genres").touch()
     (run.path / "notes.txt").write_text("mine")
     start(tmp_path / "run")  # of the earlier run nothing is left that could be taken for this one's
-    assert {path.name for path in run.path.iterdir()} == {"run.json", "notes.txt"}
+    shown = {path.name for path in run.path.iterdir() if path.name[0] != "."}
+    assert shown == {"run.json", "notes.txt"}
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(DataError, match="is not empty and is no run folder"):
@@ -72,7 +76,7 @@ def test_a_finished_run_is_not_resumed(tmp_path):
     run = start(tmp_path)
     run.checkpoint("bag model").mkdir(parents=True)
     run.finish()
-    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["run.json"]
     with pytest.raises(DataError, match="nothing to resume; leave out --resume"):
         start(tmp_path, resume=True)
 
@@ -99,3 +103,71 @@ def test_the_digest_sees_labels_and_splits():
         tracks.with_split(np.array(["test", "", ""]))
     )
     assert provenance.digest(tracks) != provenance.digest(Tracks([3, 5, 7], [0, 1, 1], ("A", "B")))
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from matt.files import claim
+
+claim(Path(sys.argv[1]))
+print("mine", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    """A folder that another process writes."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    with process:
+        assert process.stdout.readline() == "mine\n"
+        yield tmp_path / "run", process
+        process.kill()
+
+
+def test_a_folder_has_one_writer_who_is_named_until_it_dies(held):
+    path, process = held
+    with pytest.raises(DataError, match=rf"run is being written by .*\(process {process.pid} on .*wait until"):  # fmt: skip
+        start(path)
+    assert not (path / "run.json").exists()
+    process.kill()
+    process.wait()
+    run = start(path)  # whoever was killed holds nothing
+    run.finish()
+    assert not (path / ".writer").exists()
+
+
+def test_who_writes_may_write_again_and_others_when_it_is_done(tmp_path):
+    first = start(tmp_path / "run")
+    second = start(tmp_path / "run")
+    second.finish()
+    first.write(status="partial")
+    ask = HOLDER.replace("sys.stdin.read()", "")
+    told = subprocess.run(
+        [sys.executable, "-c", ask, str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert told.stdout == "mine\n"
+
+
+def test_a_run_that_is_there_stays_unless_it_may_be_replaced(tmp_path):
+    run = start(tmp_path / "run")
+    with pytest.raises(DataError, match=r"is not finished; go on with it by --resume, .*--force"):
+        check_free(tmp_path / "run", replaces=False)
+    run.finish()
+    with pytest.raises(DataError, match=r"is finished; choose another folder, .*--force"):
+        check_free(tmp_path / "run", replaces=False)
+    assert check_free(tmp_path / "run") == tmp_path / "run"
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / ".lock").touch()
+    assert check_free(tmp_path / "new", replaces=False) == tmp_path / "new"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +20,13 @@ import numpy as np
 from . import __version__
 from .bags import Bags
 from .config import Settings
-from .errors import DataError
+from .errors import ConfigError, DataError, MattError, first_few
 from .features.store import FeatureStore
 from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
 from .models.classifier import GenreClassifier
+from .models.device import find_device
+from .models.network import build_network
 from .models.neural import NeuralClassifier
 from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .predictions import Predictions
@@ -199,6 +201,43 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
         model, training = settings.model, settings.training
         rows.append(track_model("track model", model, training, average=True))
     return [replace(row, bags=settings.bags) for row in rows]
+
+
+def check_rows(
+    rows: Sequence[Row], shapes: Mapping[str, Sequence[int]], *, n_genres: int = 2
+) -> None:
+    """Refuse rows that could not be fitted, before anything is computed: encoder, shape, device.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    shapes : mapping of str to sequence of int
+        Of one segment of the features that rows read, by `Row.features`.
+    n_genres : int
+        As far as it is known.
+
+    Raises
+    ------
+    ConfigError
+        Listing all problems, each with the rows that have it.
+    """
+    found: dict[str, list[str]] = {}
+    seen: dict[str, str] = {}  # problem of rows that are equal here, "" if there is none
+    for row in rows:
+        key = repr((row.model, row.training.device, row.features))
+        if key not in seen:
+            try:
+                if not isinstance(row.model, BaselineSettings):
+                    find_device(row.training.device)
+                    build_network(row.model, shapes[row.features], n_genres)
+                seen[key] = ""
+            except MattError as error:
+                seen[key] = str(error)
+        if seen[key]:
+            found.setdefault(seen[key], []).append(row.name)
+    if found:
+        told = (f"{first_few(map(repr, names), most=3)}: {why}" for why, names in found.items())
+        raise ConfigError(f"nothing was run; {'; '.join(told)}")
 
 
 def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:

@@ -163,6 +163,7 @@ def compare_grid(
     how: Extraction,
 ) -> None:
     """Run a grid and print its table; exit with the code for partial work where cells failed."""
+    from ..comparison import check_rows
     from ..grid.setups import read_grid
     from ..grid.study import KIND, RepeatedSplits, compare
     from ..runs import check_free
@@ -171,6 +172,9 @@ def compare_grid(
     splits = RepeatedSplits(**protocol)
     read = read_grid(grid, overrides)
     found = open_source(source, output, reading)
+    own = found.features
+    shapes = {name: (own.spec if own else spec).shape for name, spec in read.specs.items()}
+    check_rows(read.rows, shapes)
     features, failures, silent = _features(found, read.specs, output, how)
     tell_failures(failures, output)
     tell_failures(silent, output, what=UNHEARD)

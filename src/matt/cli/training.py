@@ -83,6 +83,7 @@ def train(
     with leading() as call_others, outcome(output):
         from .. import config as settings_module
         from .. import experiment
+        from ..comparison import check_rows, fitted_rows
         from ..files import claim
         from ..runs import Run, check_free, check_resumable, is_finished
 
@@ -97,6 +98,8 @@ def train(
         claim(out)
         found = open_source(source, output, reading)
         spec = settings.features.spec()
+        read = spec if found.features is None else found.features.spec
+        check_rows(fitted_rows(settings, controls=controls), {"": read.shape})
         features, report, place = source_features(found, spec, output, how)
         files = tell_files(found, report, output)
         with output.progress() as bars:

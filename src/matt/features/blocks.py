@@ -203,7 +203,7 @@ def check_values(path: Path, values: NDArray[Any]) -> None:
     Parameters
     ----------
     path : Path
-        Of the values; the row table beside them has their checksum.
+        Of the values; the row table beside them has their checksum, if it is a block of a store.
     values : array, shape (rows, *spec.shape)
         As they lie in the file.
 
@@ -213,6 +213,8 @@ def check_values(path: Path, values: NDArray[Any]) -> None:
     """
     with intact(path):
         rows = path.with_suffix(".parquet")
+        if not rows.exists():
+            return
         wanted = read_parquet(rows, schema=ROWS_SCHEMA, columns=[])[1].get("crc32")
         if wanted is not None and crc32(_bytes(values)) != wanted:
             raise DataError("its values are not those that were written")

@@ -129,7 +129,9 @@ def extract_all(
     damaged: dict[FeatureSpec, tuple[str, ...]] = {}
     claimed: list[Path] = []
     try:
-        claimed += [place for place in places.values() if claim(place)]
+        for spec, place in places.items():
+            if claim(create(place, spec)):
+                claimed.append(place)
         if options.get("verify", False):
             damaged = {spec: _uncommitted(place, spec) for spec, place in places.items()}
         _extract(tracks, places, written, options)
@@ -157,7 +159,7 @@ def extract_all(
 
 def _uncommitted(place: Path, spec: FeatureSpec) -> tuple[str, ...]:
     """Names of damaged blocks of a store, which are committed no more."""
-    found = tuple(damaged_blocks(create(place, spec), spec))
+    found = tuple(damaged_blocks(place, spec))
     for name in found:
         (place / f"{name}.parquet").unlink()
     return found
@@ -170,8 +172,8 @@ def _extract(
     options: ExtractionOptions,
 ) -> None:
     tell = options.get("progress") or (lambda progress: None)
-    for spec, place in stores.items():
-        remove_leftovers(create(place, spec))
+    for place in stores.values():
+        remove_leftovers(place)
 
     def looking(done: int, total: int) -> None:
         pace.tell(done)

@@ -12,10 +12,17 @@ from typing import Any
 import numpy as np
 
 from .. import splits
-from ..bags import Bags
-from ..comparison import Cell, FittedRow, Row, data_digest, features_digest, with_features
+from ..comparison import (
+    Cell,
+    FittedRow,
+    Row,
+    check_rows,
+    data_digest,
+    features_digest,
+    with_features,
+)
 from ..config import SplitSettings
-from ..errors import ConfigError, DataError, MattError, first_few
+from ..errors import ConfigError, DataError
 from ..evaluation import style
 from ..evaluation.intervals import overlap
 from ..evaluation.plots import Dots, dots
@@ -25,10 +32,6 @@ from ..evaluation.tables import Table
 from ..features.blocks import write_values
 from ..features.store import FeatureStore
 from ..files import write_text
-from ..models.device import find_device
-from ..models.network import build_network
-from ..models.saving import check_bags
-from ..models.settings import BaselineSettings
 from ..predictions import Predictions
 from ..processes import Progress
 from ..provenance import digest
@@ -36,7 +39,7 @@ from ..runs import Run, check_free
 from ..tracks import Tracks
 from .engine import CellsReport, Failure, run_cells
 from .ranking import RankedRow, difference, ranking_table, stand
-from .setups import Grid, row_facts, row_key
+from .setups import Grid, row_facts
 
 KIND = "compare"
 PARTS = ("validation", "test")
@@ -270,41 +273,6 @@ def fit_cell(material: Material, cell: Cell) -> dict[str, Predictions]:
     return made
 
 
-def check_rows(rows: Sequence[Row], material: Material) -> None:
-    """Refuse rows that could not be fitted, before anything is: encoder, device, genres.
-
-    Raises
-    ------
-    ConfigError
-        Listing all problems, each with the rows that have it.
-    """
-    tracks = material.divisions[0].tracks
-    found: dict[str, list[str]] = {}
-    seen: dict[str, str] = {}  # problem of equal rows, "" if there is none
-    for row in rows:
-        key = row_key(row)
-        if key not in seen:
-            try:
-                _check_row(row, material.features[row.features], tracks)
-                seen[key] = ""
-            except MattError as error:
-                seen[key] = str(error)
-        if seen[key]:
-            found.setdefault(seen[key], []).append(row.name)
-    if found:
-        told = (f"{first_few(map(repr, names), most=3)}: {why}" for why, names in found.items())
-        raise ConfigError(f"nothing was run; {'; '.join(told)}")
-
-
-def _check_row(row: Row, features: FeatureStore, tracks: Tracks) -> None:
-    if isinstance(row.model, BaselineSettings):
-        return
-    find_device(row.training.device)
-    build_network(row.model, features.spec.shape, len(tracks.genres))
-    by = "track" if row.lone else row.bags
-    check_bags(Bags.from_tracks(tracks, by=by, split="training").labelled(), None, row.model)
-
-
 @dataclass(frozen=True, eq=False)
 class Study:
     """What a comparison found.
@@ -377,7 +345,8 @@ def compare(
     settings = grid.settings
     divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.rows[0].bags)
     material = Material(tuple(divisions), features)
-    check_rows(grid.rows, material)
+    shapes = {name: store.spec.shape for name, store in features.items()}
+    check_rows(grid.rows, shapes, n_genres=len(usable.genres))
     run = Run.create(
         out,
         kind=KIND,
