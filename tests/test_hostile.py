@@ -105,7 +105,15 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
         "compare": [out, saved, "--rounds", "0"],
         "report": [out, "--out", attack[0] / f"report [red]\x1b[31m {as_json}", "--rounds", "0"],
         "score": [saved, "--rounds", "0"],
-        "predict": [music, "--model", out, "--explain", "--out", attack[0] / "genres.csv"],
+        "predict": [
+            music,
+            "--model",
+            out,
+            "--explain",
+            "--force",
+            "--out",
+            attack[0] / "genres.csv",
+        ],
     }[command]
     if command == "train" and not as_json:
         result = trained[1]
