@@ -22,8 +22,8 @@ from .sources import (
     failure_rows,
     scan_folder,
     tell_failures,
-    told_names,
     tell_files,
+    told_names,
 )
 
 if TYPE_CHECKING:
