@@ -32,14 +32,15 @@ from extraction import (
 )
 
 from matt import ConfigError, DataError, FeatureStore
-from matt.audio import SegmentPolicy, read_segments
+from matt.audio import SegmentPolicy, audio_hash, read_segments
 from matt.features.computing import LOUDEST, computed, fitted
 from matt.features.extract import extract
 from matt.features.kernels.frames import logmel, summary
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
+from matt.features.task import hash_in
 from matt.features.worker import Outcome, extract_file, guarded
-from matt.processes import Limits
+from matt.processes import Limits, ProcessDied
 
 LIMIT = 2.0  # seconds
 
@@ -701,3 +702,49 @@ def test_names_of_files_may_hold_any_bytes(files, tmp_path):
     report = extract(table([good, bad]), SPEC, tmp_path / "store", workers=1, extractor=light)
     assert (report.extracted, report.failed) == (1, 1)
     assert Plan.load(tmp_path / "store", 0).path.tolist() == [str(good), str(bad)]
+
+
+# ---- hashing ----
+
+
+class FragileChild:
+    """Calls functions here, and dies of one file as a process would."""
+
+    def __init__(self, fault):
+        self.fault, self.calls = fault, 0
+
+    def call(self, function, paths):
+        self.calls += 1
+        if any(Path(path).stem == "bad" for path in paths):
+            raise self.fault
+        return function(paths)
+
+
+@pytest.mark.parametrize("fault", [ProcessDied("killed"), TimeoutError()], ids=["died", "hangs"])
+def test_a_file_that_cannot_be_hashed_costs_itself_only(fault, files):
+    bad = files[3].rename(files[3].with_stem("bad"))
+    paths = [str(path) for path in (*files[:3], bad, *files[4:])]
+    expected = [audio_hash(path) for path in paths]
+    expected[3] = ""
+    child = FragileChild(fault)
+    assert hash_in(child, paths) == expected
+    assert child.calls == 1 + len(paths)
+
+
+def test_files_are_hashed_elsewhere_and_an_interrupt_ends_it(files, tmp_path, monkeypatch):
+    def here(path, *, alive=None):
+        raise AssertionError("hashed in the process that plans")
+
+    def interrupt(step):
+        if step.stage == "looking" and step.done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("matt.audio.audio_hash", here)
+    before = set(multiprocessing.active_children())
+    store = tmp_path / "store"
+    with pytest.raises(KeyboardInterrupt):
+        extract(table(files), SPEC, store, workers=1, progress=interrupt, extractor=light)
+    assert set(multiprocessing.active_children()) <= before
+    assert not list(store.glob("plan-*"))
+    extract(table(files), SPEC, store, workers=1, extractor=light)
+    assert all(len(seen) == 64 for seen in Plan.load(store, 0).audio_hash.tolist())

@@ -45,6 +45,7 @@ _USUAL = (  # names of chunks
     *(b"fmt ", b"data", b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"JUNK", b"iXML", b"cue "),
     *(b"COMM", b"SSND", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"MARK", b"INST", b"APPL", b"FVER"),
 )
+_HOLE = 5  # what one between blocks costs, in false starts
 _FOLLOWERS = 3  # chunks after the audio that are believed without looking further
 _CAPTURE = re.compile(rb"wvpk(?s:.{5})\x04")
 _WAVPACK = 32  # bytes of the header of a block
@@ -430,6 +431,7 @@ def examine_wavpack(file: FileBytes, start: int, stop: int) -> Structure:
         if found < 0:
             cut = "; its last block is cut" if block is not None else ""
             break  # what is left is no audio
+        file.missed(_HOLE)
         if len(breaks) < MOST_BREAKS:
             breaks.append(
                 f"no WavPack block at byte {position}, blocks go on at byte {found}, "

@@ -81,6 +81,7 @@ def _layout(file: FileBytes, start: int, stop: int) -> _Layout | None:
         header = file.at(position, 4) if position < stop else b""
         if len(header) < 4:
             return None
+        file.missed()  # real files have a few
         last = bool(header[0] & 0x80)
         position += 4 + int.from_bytes(header[1:], "big")
     kind, streaminfo = file.at(start + 4, 1), file.at(start + 8, _STREAMINFO)

@@ -31,6 +31,7 @@ _CODECS = (  # first bytes, name, where the rate lies and where the number of ch
 )
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000)
 _MOST_STREAMS = 64  # side by side in one file; real ones have one or two
+_HOLE = 5  # what one costs, in false starts
 _MOST_LINKS = 10_000  # one after the other
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -71,6 +72,7 @@ def pages(file: FileBytes, start: int, stop: int) -> Iterator[Page]:
             position += length
             continue
         yield Page(position)
+        file.missed(_HOLE)
         position = find_header(file, position + 1, stop, _CAPTURE, _HEADER, is_one)
         if position < 0:
             return

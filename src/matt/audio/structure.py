@@ -30,6 +30,7 @@ Part = bytes | tuple[int, int]
 CHUNK = 1 << 18  # bytes read at a time: constant memory, few system calls
 BLOCK = 1 << 14  # bytes read for a look
 _HELD = 8  # blocks
+_MOST_TAGS = 10_000  # before the audio
 MOST_FALSE = 50_000  # places that look like a header and are none; a gigabyte of noise has fewer
 MOST_BREAKS = 5  # told of one file
 MOST_SPANS = 10_000  # between breaks; after that the decoder has to find its way itself
@@ -151,15 +152,15 @@ class FileBytes:
             start += len(piece)
             yield piece
 
-    def missed(self) -> None:
-        """Note a place that looked like a header and was none.
+    def missed(self, weight: int = 1) -> None:
+        """Note a place that looked like a header and was none, or cost as much as some of these.
 
         Raises
         ------
         Hopeless
             If there were too many.
         """
-        self._false += 1
+        self._false += weight
         if self._false > MOST_FALSE:
             raise Hopeless(f"{MOST_FALSE:,} places look like the start of a frame and are none")
 
@@ -239,7 +240,9 @@ def audio_extent(file: FileBytes) -> tuple[int, int]:
 def leading_tags(file: FileBytes) -> Iterator[tuple[int, int]]:
     """Where each tag before the audio lies, the first one first."""
     start = 0
-    while (length := leading_tag(file, start, file.size)) > 0:
+    for _ in range(_MOST_TAGS):
+        if (length := leading_tag(file, start, file.size)) == 0:
+            return
         yield start, start + length
         start += length
 

@@ -1,0 +1,301 @@
+"""Bytes over headers: what can be read exactly is, and the rest is refused with the true reason."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+from audio_files import SR, make, music, write
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matt.audio import (
+    EXTRA_SUFFIXES,
+    FORMATS,
+    SUFFIXES,
+    audio_hash,
+    inspect,
+    read_blocks,
+    read_segments,
+)
+from matt.audio.segments import SegmentPolicy
+from matt.cli import doctor
+from matt.errors import AudioError
+
+UNKNOWN = 0xFFFFFFFF
+
+
+def decode(path, **options):
+    return np.concatenate(list(read_blocks(path, sr=None, **options)))
+
+
+def little(number, size=4):
+    return number.to_bytes(size, "little")
+
+
+# ---- unfinished files ----
+
+
+def unfinished_wav(path, subtype, *, riff=0, data=0, junk=0, lost=0, container="WAV"):
+    sf.write(path, music(1.0), SR, format=container, subtype=subtype)
+    content = path.read_bytes()
+    at = content.find(b"data")
+    head = content[:4] + little(riff) + content[8:12]
+    fill = b"JUNK" + little(junk) + bytes(junk + junk % 2) if junk else b""
+    body = content[12:at] + fill + b"data" + little(data) + content[at + 8 : len(content) - lost]
+    path.write_bytes(head + body)
+
+
+@given(
+    st.sampled_from(["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT"]),
+    st.sampled_from([0, UNKNOWN, 36, 4088]),
+    st.sampled_from([0, 5, 4008]),
+    st.integers(0, 40),
+)
+@settings(max_examples=25)
+def test_an_unfinished_wav_is_read_to_its_end_and_told(tmp_path_factory, subtype, riff, junk, lost):
+    path = tmp_path_factory.mktemp("wav") / "a.wav"
+    sf.write(path, music(1.0), SR, subtype=subtype)
+    whole = decode(path)
+    size = sf.info(path).frames * {"PCM_U8": 2, "PCM_16": 4, "PCM_24": 6}.get(subtype, 8)
+    unfinished_wav(path, subtype, riff=riff, junk=junk, lost=lost)
+    kept = (size - lost) * len(whole) // size
+    damages = []
+    np.testing.assert_array_equal(decode(path, damages=damages), whole[:kept])
+    found = inspect(path)
+    assert found.completeness == "undetectable"
+    assert found.reason.startswith("unfinished: its data chunk was never given its size")
+    (damage,) = damages
+    assert str(damage).startswith(f"kept {kept / SR:.1f} s: unfinished")
+
+
+def test_a_placeholder_of_some_bytes_is_no_length(tmp_path):
+    path = tmp_path / "a.wav"
+    sf.write(path, music(1.0), SR)
+    whole = decode(path)
+    unfinished_wav(path, "PCM_16", riff=72, data=36)
+    np.testing.assert_array_equal(decode(path), whole)
+    assert inspect(path).reason.startswith("unfinished")
+
+
+def test_rf64_whose_sizes_were_never_written(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, music(1.0), format="RF64")
+    whole, content = decode(path), path.read_bytes()
+    at = content.find(b"ds64")
+    path.write_bytes(content[: at + 8] + bytes(24) + content[at + 32 :])
+    np.testing.assert_array_equal(decode(path), whole)
+    assert inspect(path).reason.startswith("unfinished")
+
+
+@pytest.mark.parametrize(("suffix", "name", "skip", "size"), [
+    (".au", b".snd", 4, 4), (".aiff", b"SSND", 0, 4), (".w64", b"data", 12, 8),
+])  # fmt: skip
+def test_other_unfinished_files(tmp_path, suffix, name, skip, size):
+    path = make(tmp_path, suffix, 1.0)
+    whole, content = decode(path), bytearray(path.read_bytes())
+    at = content.find(name) + 4 + skip
+    content[at : at + size] = little(24, 8) if suffix == ".w64" else bytes(size)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(decode(path), whole)
+    assert inspect(path).reason.startswith("unfinished")
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64", ".au"])
+def test_unfinished_files_of_other_audio_have_other_hashes(tmp_path, suffix):
+    hashes = set()
+    for seed in (0, 1):
+        path = write(tmp_path / f"a{suffix}", music(0.5, seed=seed))
+        content = bytearray(path.read_bytes())
+        name, skip, size = {
+            ".wav": (b"data", 0, 4), ".aiff": (b"SSND", 0, 4), ".w64": (b"data", 12, 8),
+            ".au": (b".snd", 4, 4),
+        }[suffix]  # fmt: skip
+        at = content.find(name) + 4 + skip
+        content[at : at + size] = little(24, 8) if suffix == ".w64" else bytes(size)
+        path.write_bytes(content)
+        hashes.add(audio_hash(path))
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"LIST" + little(4) + b"INFO", b"id3 " + little(5) + b"words\0"]
+)
+def test_a_wav_of_no_audio_is_not_unfinished(tmp_path, behind):
+    path = tmp_path / "a.wav"
+    sf.write(path, np.zeros((0, 1)), SR)
+    path.write_bytes(path.read_bytes() + behind)
+    with pytest.raises(
+        AudioError, match=r"holds no audio \(0 samples\); restore the file or leave"
+    ):
+        decode(path)
+
+
+@pytest.mark.parametrize("keep", [14, 30, 42])
+def test_a_wav_that_ends_within_its_header_says_so(tmp_path, keep):
+    path = make(tmp_path, ".wav", 1.0)
+    path.write_bytes(path.read_bytes()[:keep])
+    for read in (decode, inspect):
+        with pytest.raises(AudioError, match="truncated: it has no data chunk"):
+            read(path)
+
+
+@pytest.mark.parametrize("name", [b"LIST", b"bext", b"odd?"])
+def test_the_byte_after_an_odd_chunk_may_be_missing(tmp_path, name):
+    path = make(tmp_path, ".wav", 1.0)
+    whole, before, content = decode(path), audio_hash(path), path.read_bytes()
+    for at in (12, content.find(b"data")):
+        path.write_bytes(content[:at] + name + little(7) + b"INFOodd" + content[at:])
+        np.testing.assert_array_equal(decode(path), whole)
+        assert audio_hash(path) == before
+        assert inspect(path).completeness == "complete"
+
+
+# ---- MPEG ----
+
+
+@pytest.mark.parametrize("junk", [
+    bytes(65_535), bytes(65_536), bytes(65_537), bytes(900_000), b"<html>not found</html>" * 4000,
+    b"\xff" * 70_000, b"\xff\xfb\x90\x64" * 20_000,
+    b"ID3\4\0\0\0\5\0\0" + bytes(5 << 14) + bytes(70_000),
+], ids=["65535", "65536", "65537", "900k", "html", "ones", "syncs", "tag"])  # fmt: skip
+def test_junk_before_the_first_frame(tmp_path, junk):
+    path = make(tmp_path, ".mp3")
+    whole, content = decode(path), path.read_bytes()
+    path.write_bytes(junk + content)
+    np.testing.assert_array_equal(decode(path), whole)
+    assert ("bytes of junk lie before" in inspect(path).reason) == (
+        junk[:3] == b"ID3" or len(junk) > 65_535
+    )
+
+
+def test_junk_without_end_is_no_audio(tmp_path):
+    path = make(tmp_path, ".mp3")
+    path.write_bytes(bytes(2_000_000) + path.read_bytes())
+    with pytest.raises(AudioError, match="holds no audio format that"):
+        decode(path)
+
+
+def free(frames, length):
+    """Frames of equal length, with headers that do not say how long they are."""
+    content = bytearray(frames)
+    content[2::length] = bytes(byte & 0x0F for byte in content[2::length])
+    return bytes(content)
+
+
+@pytest.mark.parametrize("before", [b"", bytes(100_000), b"ID3\4\0\0\0\0\0\x0a" + bytes(10)])
+def test_free_bitrate(tmp_path, before):
+    path = tmp_path / "a.mp3"
+    options = {"format": "MP3", "bitrate_mode": "CONSTANT", "compression_level": 0.6}
+    sf.write(path, music(2.0, sr=48_000), 48_000, **options)
+    content = path.read_bytes()
+    # Without the first frame, which states a length; no frame is padded at this rate.
+    length = content.find(content[:3], 4)
+    frames = content[length:]
+    assert len(frames) % length == 0
+    path.write_bytes(before + free(frames, length))
+    assert len(decode(path)) == 1152 * len(frames) // length
+    assert inspect(path).breaks == ()
+
+
+# ---- Ogg ----
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("suffix", [".ogg", ".opus"])
+def test_streams_one_after_the_other_are_all_read(tmp_path, suffix, n):
+    links = [write(tmp_path / f"{i}{suffix}", music(0.6 + 0.2 * i, seed=i)) for i in range(n)]
+    path = tmp_path / f"all{suffix}"
+    path.write_bytes(b"".join(link.read_bytes() for link in links))
+    expected = np.concatenate([decode(link) for link in links])
+    np.testing.assert_array_equal(decode(path), expected)
+    found = inspect(path)
+    assert (found.completeness, found.breaks) == ("complete", ())
+    assert found.duration == len(expected) / found.sr
+    parts = list(read_segments(path, sr=None, policy=SegmentPolicy("all", 0.25)))
+    joined = np.concatenate([part.samples for part in parts])
+    shared = min(len(joined), len(expected))
+    np.testing.assert_array_equal(joined[:shared], expected[:shared])
+
+
+@pytest.mark.parametrize(("other", "told"), [
+    ({"sr": 48_000}, "Vorbis of 48000 Hz in 2 channels"),
+    ({"channels": 1}, "Vorbis of 24000 Hz in 1 channel"),
+])  # fmt: skip
+def test_streams_that_differ_are_refused_with_the_reason(tmp_path, other, told):
+    samples = music(1.0, **other)
+    links = [make(tmp_path, ".ogg", 1.0).read_bytes()] * 2
+    links.append(write(tmp_path / "b.ogg", samples, sr=other.get("sr", SR)).read_bytes())
+    path = tmp_path / "all.ogg"
+    path.write_bytes(b"".join(links))
+    match = f"3 streams follow each other, the first is Vorbis of 24000 Hz in 2 channels, number 3 is {told}"
+    with pytest.raises(AudioError, match=match):
+        decode(path)
+    damages = []
+    assert len(decode(path, on_damage="salvage", damages=damages)) == 2 * SR
+    assert match in str(damages[0])
+
+
+def test_a_link_that_is_cut_is_told(tmp_path):
+    first, second = make(tmp_path, ".ogg", 2.0).read_bytes(), write(tmp_path / "b.ogg", music(1.0))
+    path = tmp_path / "all.ogg"
+    path.write_bytes(first[: first.rfind(b"OggS\0")] + second.read_bytes())
+    with pytest.raises(AudioError, match=r"the stream before byte .* has no last page"):
+        decode(path)
+    assert len(decode(path, on_damage="salvage")) > SR
+    path.write_bytes(first + second.read_bytes()[:-100])
+    assert inspect(path).completeness == "truncated"
+
+
+# ---- formats ----
+
+
+def test_who_looks_for_files_and_who_tries_formats_go_by_one_list():
+    checks = doctor.try_formats()
+    assert [check.name for check in checks] == [known.name for known in FORMATS]
+    assert not [check for check in checks if check.reads not in ("yes", "not tried: no encoder")]
+    assert {suffix for known in FORMATS for suffix in known.suffixes} == SUFFIXES | EXTRA_SUFFIXES
+    assert not SUFFIXES & EXTRA_SUFFIXES
+
+
+def dsf(n_blocks=20, tag=b""):
+    """Two channels of DSD64, of as many ones as zeros: silence."""
+    sounds = b"\x69" * 4096 * 2 * n_blocks
+    about = [1, 0, 2, 2, 2_822_400, 1]
+    described = (
+        b"".join(map(little, about)) + little(4096 * 8 * n_blocks, 8) + little(4096) + bytes(4)
+    )
+    body = b"fmt " + little(12 + len(described), 8) + described
+    body += b"data" + little(12 + len(sounds), 8) + sounds
+    at = 28 + len(body) if tag else 0
+    return (
+        b"DSD " + little(28, 8) + little(28 + len(body) + len(tag), 8) + little(at, 8) + body + tag
+    )
+
+
+def test_dsf(tmp_path):
+    pytest.importorskip("av", reason="the extra formats")
+    path = tmp_path / "a.dsf"
+    path.write_bytes(dsf())
+    found = inspect(path)
+    assert (found.format, found.sr, found.completeness) == (
+        "DSF DSD_LSBF_PLANAR",
+        352_800,
+        "complete",
+    )
+    assert np.abs(decode(path)[1000:]).max() < 0.01
+    before = audio_hash(path)
+    path.write_bytes(dsf(tag=b"ID3\4\0\0\0\0\0\x0a" + bytes(10)))
+    assert audio_hash(path) == before
+    path.write_bytes(dsf()[:-5000])
+    assert inspect(path).completeness == "truncated"
+
+
+@pytest.mark.parametrize("content", [
+    b"\x0b\x77" + bytes(2000), b"TTA1" + bytes(2000), b"\x7f\xfe\x80\x01" + bytes(2000),
+    b"MPCK" + bytes(2000), b"DSD " + bytes(2000),
+])  # fmt: skip
+def test_what_only_begins_like_a_format_is_refused(tmp_path, content):
+    path = tmp_path / "a"
+    path.write_bytes(content)
+    for read in (decode, inspect):
+        with pytest.raises(AudioError):
+            read(path)
