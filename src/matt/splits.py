@@ -3,7 +3,8 @@
 A split by track leaks: tracks of an artist sound alike, so a model is tested on what it has heard.
 Here the unit is always the artist; a track without a known artist is an artist of its own. Artists
 whom one track names, or whose names are nearly the same (`Tracks.everybody`), are a company, which
-stays together, so that a duet puts nobody on two sides. Without such tracks every artist is one.
+stays together, so that a duet puts nobody on two sides. Without such tracks every artist is one. A
+guest of so many that half of all artists were one company binds nobody; the audit says so.
 """
 
 from __future__ import annotations
@@ -212,19 +213,44 @@ def _companies(
 _TOGETHER = "together"
 
 
+_FEW = 5  # artists of a company that is never too large
+
+
 def _together(tracks: Tracks) -> NDArray[np.int64]:
-    """One number for all artists who are joined by tracks, -1 where nobody is known: (n,)."""
+    """One number for all artists who are joined by tracks, -1 where nobody is known: (n,).
+
+    A company of more than half of all artists would leave little to test on. Then whoever is named
+    beside the most others binds them no longer, until there is no such company.
+    """
     rows, ids = tracks.everybody(alike=True)
     if len(np.unique(rows)) == len(rows):
         return tracks.artist_id
+    own = np.arange(len(rows)) < (tracks.artist_id >= 0).sum()
+    own |= ids == tracks.artist_id[rows]
+    known = np.flatnonzero(tracks.artist_id >= 0)
+    most = max(_FEW, len(np.unique(tracks.artist_id[known])) // 2)
+    while True:
+        number = _joined(rows, ids, len(tracks))
+        pairs = np.unique(np.stack([number[known], tracks.artist_id[known]]), axis=1)[0]
+        sizes = np.bincount(pairs, minlength=1)
+        within = ~own & (sizes.max(initial=0) > most) & (number[rows] == sizes.argmax())
+        beside = np.unique(np.stack([ids[within], tracks.artist_id[rows[within]]]), axis=1)[0]
+        named, times = np.unique(beside, return_counts=True)
+        if not len(named) or times.max() <= 2:
+            break
+        let_go = ~own & np.isin(ids, named[2 * times > times.max()])
+        rows, ids, own = rows[~let_go], ids[~let_go], own[~let_go]
+    there = np.zeros(len(tracks), bool)
+    there[rows] = True
+    return np.where(there, number, -1)
+
+
+def _joined(rows: NDArray[np.int64], ids: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Number of each of n tracks, the same for all that share an id, directly or not: (n,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     different, artist = np.unique(ids, return_inverse=True)
-    n = len(tracks)
     shape = (n + len(different),) * 2  # tracks, then artists: an edge from each to whom it names
     edges = coo_array((np.ones(len(rows), bool), (rows, n + artist)), shape=shape)
-    number = connected_components(edges, directed=False)[1][:n]
-    known = np.zeros(n, bool)
-    known[rows] = True
-    return np.where(known, number, -1)
+    return np.asarray(connected_components(edges, directed=False)[1][:n], np.int64)
