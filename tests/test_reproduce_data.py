@@ -9,7 +9,16 @@ from matt.datasets.fma import loading
 from matt.datasets.fma.simulate import write_tree
 from matt.datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from matt.errors import ConfigError, DataError
-from matt.reproduce.data import FOLDER, LOGMEL, MFCC, SIMULATED, SMALL, open_data, some_tracks
+from matt.reproduce.data import (
+    FOLDER,
+    LOGMEL,
+    MFCC,
+    SIMULATED,
+    SMALL,
+    TABLE,
+    open_data,
+    some_tracks,
+)
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +158,25 @@ def test_a_missing_folder_is_named(monkeypatch):
     monkeypatch.delenv(FOLDER, raising=False)
     with pytest.raises(DataError, match=f"{FOLDER} is not set, but fma_small_46"):
         open_data(SMALL)
+
+
+def test_any_table_with_features_and_one_genre_is_data(tmp_path):
+    rows = ["id,who,record,style,x1,x2"]
+    rows += [f"{i},a{i // 4},r{i // 2},{'Folk' if i % 8 < 4 else 'Rock'},{i},{-i}" for i in range(40)]  # fmt: skip
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    toml = tmp_path / "mine.toml"
+    roles = 'table = "mine.csv"\ntrack = "id"\nartist = "who"\nalbum = "record"\ngenre = "style"\n'
+    toml.write_text(f'{roles}features = "x*"\n')
+    data = open_data(str(toml), imbalance=5)
+    assert (data.key, data.name, data.real, data.imbalance) == (TABLE, "the table mine", True, 5)
+    (name,) = data.feature_sets
+    assert data.features(name).spec.shape == (2,)
+    assert data.tracks.genres == ("Folk", "Rock")
+    assert not data.official
+    assert len(data.divisions(3, seed=0)) == 3
+    toml.write_text(roles)
+    with pytest.raises(DataError, match=r"mine.toml names no features; add features"):
+        open_data(str(toml))
+    toml.write_text(f'{roles}features = "x*"\ngenre_separator = "/"\n')
+    with pytest.raises(DataError, match="several genres a track"):
+        open_data(str(toml))

@@ -26,7 +26,11 @@ def reproduce(
     output: Output,
     out: Annotated[Path, Option(help="Folder to write; finished cells in it are kept.")],
     data: Annotated[
-        str, Option(help="Folder of an indexed FMA, or: simulated, fma-small-46, fma-mfcc.")
+        str,
+        Option(
+            help="Folder of an indexed FMA, the TOML of a table, or: simulated, fma-mfcc (inside "
+            "the package), fma-small-46 (files of yours)."
+        ),
     ] = "simulated",
     table: TableNumber = None,
     figure: FigureNumber = None,

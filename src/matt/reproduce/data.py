@@ -33,7 +33,7 @@ from ..tracks import SPLITS, Tracks
 
 SIMULATED, SMALL, MFCC = "simulated", "fma-small-46", "fma-mfcc"
 NAMES = (SIMULATED, SMALL, MFCC)
-TREE = "fma"
+TREE, TABLE = "fma", "table"
 LOGMEL = "logmel"
 """The feature set that the rows of CRNNs read."""
 
@@ -48,7 +48,7 @@ class Data:
     Attributes
     ----------
     key : str
-        What it was opened by: one of `NAMES`, or `TREE`.
+        What it was opened by: one of `NAMES`, `TREE`, or `TABLE`.
     name : str
         For people.
     real : bool
@@ -190,7 +190,8 @@ def open_data(
         ``"simulated"``: a simulated FMA with the official split's sizes. ``"fma-small-46"``: 46
         features of FMA-small, files of which are in the folder that the environment variable
         MATT_SHARED_DATA names. ``"fma-mfcc"``: the tracks inside the package. Else a folder:
-        FMA-medium with its official split, after ``matt fma index``.
+        FMA-medium with its official split, after ``matt fma index``; or the TOML of any table that
+        has features.
     seed : int
         Of what is simulated.
     imbalance : float, optional
@@ -215,9 +216,14 @@ def open_data(
         return _small(ratio)
     if name == MFCC:
         return _mfcc(imbalance)
+    if Path(name).suffix.lower() == ".toml":
+        return _table(Path(name), ratio)
     if Path(name).is_dir():
         return _tree(Path(name), ratio)
-    raise ConfigError(f"no data {name!r}: neither a folder nor a name; {did_you_mean(name, NAMES)}")
+    raise ConfigError(
+        f"no data {name!r}: neither a folder, the TOML of a table, nor a name; "
+        f"{did_you_mean(name, NAMES)}"
+    )
 
 
 def _simulated(n_tracks: int, n_logmels: int, seed: int, imbalance: float) -> Data:
@@ -308,7 +314,8 @@ def _small(imbalance: float) -> Data:
     if not folder or not (Path(folder) / _SMALL_FILE).is_file():
         where = f"{FOLDER} is {folder!r}" if folder else f"{FOLDER} is not set"
         raise DataError(
-            f"{where}, but {_SMALL_FILE} and {_TRACKS_FILE} are needed; set it to their folder"
+            f"{where}, but {_SMALL_FILE} and {_TRACKS_FILE} are needed; set it to their folder, "
+            "see docs/data.md, or give a table of your own by its TOML"
         )
     read = table.read(parse(_SMALL_TABLE), folder)
     if read.features is None:
@@ -324,6 +331,32 @@ def _small(imbalance: float) -> Data:
             "Bags are runs of neighbouring tracks of an artist: this file has no album ids.",
             "Every split is drawn anew, artists whole; validation and test are never cut.",
         ),
+        imbalance=imbalance,
+        usual_seeds=10,
+        read=_only(read.features),
+    )
+
+
+def _table(path: Path, imbalance: float) -> Data:
+    read = table.load(path)
+    if read.features is None:
+        raise DataError(
+            f"{path} names no features; add features = 'COLUMNS*' or embeddings to it, or extract "
+            "them and give a folder"
+        )
+    if read.tracks.multi_label:
+        raise DataError(
+            f"{path} has several genres a track, and the paper's tables are of one; name a column "
+            "with one genre"
+        )
+    return Data(
+        key=TABLE,
+        name=f"the table {path.stem}",
+        real=True,
+        tracks=read.tracks,
+        bags="album",
+        feature_sets=(read.features.spec.name,),
+        notes=tuple(read.notes),
         imbalance=imbalance,
         usual_seeds=10,
         read=_only(read.features),

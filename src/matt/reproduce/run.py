@@ -19,7 +19,7 @@ from ..processes import Progress
 from ..provenance import made as made_by
 from ..runs import Run, check_free
 from . import claims, degradation, fault_study, figures, recipes, tables
-from .data import MFCC, SMALL, Data
+from .data import MFCC, SMALL, TABLE, Data
 from .measures import bench_of
 from .plan import Request, Results, forecast, key_of
 from .targets import Made, Target
@@ -48,8 +48,8 @@ CAPTIONS = {
 
 
 def _not_of_recipes(data: Data) -> str:
-    if data.key in (SMALL, MFCC):
-        return f"{data.key} has one set of features, and not FMA-medium's genres"
+    if data.key in (SMALL, MFCC, TABLE):
+        return f"{data.name} has one set of features, and not FMA-medium's genres"
     return ""
 
 
