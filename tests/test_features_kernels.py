@@ -18,7 +18,8 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matt import ConfigError, DataError
+from matt import ConfigError, DataError, FeatureStore, Tracks
+from matt.features.extract import extract
 from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
 from matt.features.kernels.frames import (
     COLUMNS,
@@ -34,7 +35,7 @@ from matt.features.kernels.frames import (
     zero_crossing_rate,
 )
 from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
-from matt.features.spec import SUMMARY_SIZE, FeatureSpec
+from matt.features.spec import SUMMARY_SIZE, FeatureSettings, FeatureSpec
 
 SR, N_FFT, HOP = 22_050, 2048, 512
 ROOM = 31  # zeros behind 1025 bins make groups of 32
@@ -411,6 +412,21 @@ def test_equals_the_output_of_fmas_script_on_real_clips(reference, shared_data, 
     assert tuple(columns) == COLUMNS
     y, sr = soundfile.read(shared_data / "fma_clips" / f"{track_id:06d}.mp3", always_2d=True)
     assert_close(summary(y.mean(axis=1), sr), expected[track_id])
+
+
+def test_extraction_of_whole_clips_equals_the_output_of_fmas_script(
+    reference, shared_data, tmp_path
+):
+    """Clips are longer than 30 s by some frames, so their middle 30 s are other values."""
+    spec = FeatureSettings(policy="whole", silence="keep").spec()
+    paths = [shared_data / "fma_clips" / f"{track_id:06d}.mp3" for track_id in reference[1]]
+    n = len(paths)
+    tracks = Tracks(np.array(list(reference[1])), np.full(n, -1), ("Rock",), path=list(map(str, paths)))  # fmt: skip
+    extract(tracks, spec, tmp_path / "store", workers=2)
+    store = FeatureStore.open(tmp_path / "store")
+    for track_id, expected in reference[1].items():
+        (values,), _ = store.read(np.array([track_id]))
+        assert_close(values, expected)
 
 
 def test_columns_are_unique_sorted_and_as_many_as_the_spec_says():

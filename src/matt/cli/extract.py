@@ -39,7 +39,11 @@ class Computing:
     """Options of a feature: how audio is cut, and what is computed of it."""
 
     policy: Annotated[
-        str | None, Option(help="Segments: first, middle or all.", show_default="by feature")
+        str | None,
+        Option(
+            help="Segments: first, middle, all; whole: one, of a summary.",
+            show_default="by feature",
+        ),
     ] = None
     duration: Annotated[
         float | None, Option(help="Seconds of a segment.", show_default="by feature")

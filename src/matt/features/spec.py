@@ -320,8 +320,10 @@ class FeatureSettings(Checked):
     """The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first 29
     s at 12 kHz; or one column a frame, of the first 30 s at 22,050 Hz.
     """
-    policy: Literal["first", "middle", "all"] | None = None
-    """Which segments of a track."""
+    policy: Literal["first", "middle", "all", "whole"] | None = None
+    """Which segments of a track; or the whole of it as one, of a summary, as FMA's columns are of
+    whole clips, which are a few hundredths of a second longer than 30 s.
+    """
     duration: Positive | None = None
     """Of a segment, in seconds."""
     hop: Positive | None = None
@@ -362,6 +364,13 @@ class FeatureSettings(Checked):
                 )
         cutting = _given(self, "policy", "duration", "hop", "short", "silence")
         cut = make().segments
+        if self.policy == "whole":
+            if self.kind != "summary" or self.duration or self.hop:
+                raise ConfigError(
+                    "features.policy='whole' makes one segment of a summary, however long; leave "
+                    "out duration and hop, and use 'all' for features of a fixed width"
+                )
+            cutting |= {"policy": "first", "duration": None}
         spec: FeatureSpec = make(segments=replace(cut, **cutting), **given)
         return spec
 
