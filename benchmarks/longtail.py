@@ -104,7 +104,7 @@ def table_of(setting: Setting, study: Study) -> Table:
             (
                 row.name,
                 *(shown(row, key) for key in KEYS),
-                lone.spread,
+                lone.mean_and_sd,
                 difference(row, control, "test"),
             )
         )

@@ -45,7 +45,7 @@ class Setting:
 
     name: str
     data: str
-    repeats: int = 40
+    repeats: int = 20
     imbalance: float = 1.0
     keep: Mapping[str, int] = field(default_factory=dict)
     n_tracks: int | None = None
@@ -75,8 +75,8 @@ MFCC = [
     for n in (10, 20, 40, 80, 160)
 ]
 OTHERS = [
-    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000, repeats=20),
-    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800, repeats=20),
+    Setting(name="Simulated FMA, 16 genres", data="simulated", n_tracks=4_000),
+    Setting(name="Synthetic library, 9 invented genres", data=SYNTHETIC, n_tracks=800),
 ]
 TRIED = Setting(
     name="What else was tried: FMA-small, training cut to 1:50",

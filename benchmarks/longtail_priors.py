@@ -46,7 +46,7 @@ def _rows(setting: Setting, out: Path) -> list[tuple[Cell, ...]]:
     rows: list[tuple[Cell, ...]] = []
     for name, found in scores.items():
         columns = [[getattr(one, key) for one in found] for key in KEYS]
-        shown = (mean_of(column).spread for column in columns)
+        shown = (mean_of(column).mean_and_sd for column in columns)
         apart = [one.macro_f1 - two for one, two in zip(found, plain)]
         within = range_of("macro_f1", difference=True)
         less = mean_of(apart, ratio=ratio, within=within).difference
