@@ -6,7 +6,7 @@
 - ``0000-00017.parquet``: its rows, and the checksum of their values, written last: it *is* the
   commit of the block.
 
-There is no journal, lock or append: what has no row table was never there; the newest plan wins.
+There is no journal and no append: what has no row table was never there; the newest plan wins.
 
 Rows are copied into an array once. How depends on what lies together and on where it is; the
 thresholds are measured ones (``benchmarks/reading.py``), the result does not depend on them.
