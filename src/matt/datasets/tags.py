@@ -242,7 +242,7 @@ def _family(tags: Any) -> int:
 
 def _by_name(tags: Any) -> Any:
     """Vorbis comments by their names: as they come, each question goes through all of them."""
-    if not isinstance(tags, list):
+    if not isinstance(tags, list) or _family(tags) < len(_FAMILIES):  # those of ASF are a list, too
         return tags
     named: dict[str, list[str]] = {}
     for name, value in tags:
