@@ -171,3 +171,10 @@ def test_of_large_companies_alone_the_smallest_is_tested():
     rows = [(a, 0, [100 * (a < 5) + 200 * (a >= 5)]) for a in range(9)]
     tracks = splits.by_artist(duets(rows), validation=0)
     assert set(np.flatnonzero(tracks.split == "test")) == {5, 6, 7, 8}
+
+
+def test_a_guest_binds_a_track_whose_artist_is_unknown():
+    tracks = duets([(0, 0, []), (-1, 0, [0]), *((a, 0, []) for a in range(1, 9))])
+    for seed in range(20):
+        split = splits.by_artist(tracks, seed=seed).split
+        assert split[0] == split[1]

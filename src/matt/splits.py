@@ -223,7 +223,7 @@ def _together(tracks: Tracks) -> NDArray[np.int64]:
     beside the most others binds them no longer, until there is no such company.
     """
     rows, ids = tracks.everybody(alike=True)
-    if len(np.unique(rows)) == len(rows):
+    if len(rows) == (tracks.artist_id >= 0).sum():  # nobody is named but artists of their own
         return tracks.artist_id
     own = np.arange(len(rows)) < (tracks.artist_id >= 0).sum()
     own |= ids == tracks.artist_id[rows]
