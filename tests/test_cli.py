@@ -236,7 +236,9 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
 def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
     arguments, message, library, run, tmp_path
 ):
+    (tmp_path / "genres.parquet").touch()
     places = {"empty": tmp_path, "music": library, "run": run[0]}
+    places["table"] = tmp_path / "genres.parquet"
     result = matt(*(argument.format(**places) for argument in arguments))
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.stderr.split())
