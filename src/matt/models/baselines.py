@@ -66,7 +66,7 @@ def faults(
     for name, array in arrays.items():
         wanted = "int64" if name in whole else "bool" if name == "labels" else "float64"
         if array.dtype != wanted:
-            yield f"{name} does not hold finite numbers of type {wanted}"
+            yield f"{name} does not hold numbers of type {wanted}"
             return
     n_features = int(np.prod(spec.shape))
     n_seen = arrays["seen"].size if "seen" in arrays else 0
