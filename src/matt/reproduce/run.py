@@ -49,7 +49,8 @@ CAPTIONS = {
 
 def _not_of_recipes(data: Data) -> str:
     if data.key in (SMALL, MFCC, TABLE):
-        return f"{data.name} has one set of features, and not FMA-medium's genres"
+        name = data.name if data.key == TABLE else data.key
+        return f"{name} has one set of features, and not FMA-medium's genres"
     return ""
 
 
