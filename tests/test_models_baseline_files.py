@@ -82,7 +82,9 @@ def test_every_array_is_checked(saved):
                 GenreClassifier.load(saved)
         if array.dtype == np.float64:
             rewrite(saved, arrays=arrays | {name: np.full_like(array, np.inf)})
-            with pytest.raises(DataError, match=rf"numbers of '{name}' are NaN or infinite.*; copy"):
+            with pytest.raises(
+                DataError, match=rf"numbers of '{name}' are NaN or infinite.*; copy"
+            ):
                 GenreClassifier.load(saved)
     rewrite(saved, arrays=arrays | {"more": np.ones(2)})
     with pytest.raises(DataError, match=r"more has the shape \(2,\), expected None"):
