@@ -384,3 +384,17 @@ def test_a_moment_is_heard_by_its_root_mean_square(sr, n, gain):
     whole = heard[: n // max(sr // 10, 2)] if max(sr // 10, 2) % 2 == 0 else heard[:0]
     assert (whole == (gain > 1)).all()
     assert not audible(samples * 0 + 0.7, sr).any()
+
+
+@pytest.mark.parametrize("sr", [None, 22_050, 16_000, 12_000])
+def test_what_rings_across_an_edge_is_no_sound_of_the_segment(tmp_path, sr):
+    """Music in every other second; resampled, it rings into those between."""
+    rng = np.random.default_rng(0)
+    second = np.zeros(44_100)
+    loud = second.copy()
+    loud[:8_820] = rng.uniform(-0.8, 0.8, 8_820)
+    ends = second.copy()
+    ends[-8_820:] = rng.uniform(-0.8, 0.8, 8_820)
+    samples = np.concatenate([loud, second, ends, second, second])
+    path = write(tmp_path / "a.wav", samples, sr=44_100)
+    assert [s.start for s in segments(path, SegmentPolicy("all", 1.0), sr=sr)] == [0, 2]

@@ -247,6 +247,16 @@ def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
     assert document(as_json)["exit_code"] == 2
 
 
+def test_a_finished_training_is_resumed_by_telling_it_again(library, run):
+    result = matt("train", library, "--out", run[0], "--json", "--resume", *FAST)
+    assert result.exit_code == 0, result.output
+    assert "is finished; there is nothing to resume" in " ".join(result.stderr.split())
+    assert document(result)["scores"] == run[1]["scores"]
+    other = matt("train", library, "--out", run[0], "--json", "--resume", *FAST, "--seed", "3")
+    assert other.exit_code == 2
+    assert "has another settings, seed" in " ".join(other.stderr.split())
+
+
 def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch):
     """Cut between the bag model and its control: only the control is trained then."""
 

@@ -34,7 +34,7 @@ def spelled(draw, name):
     """The name as somebody else might write it."""
     for sign, others in (("-", DASHES), ("'", APOSTROPHES)):
         name = name.replace(sign, draw(st.sampled_from(others)))
-    name = name.replace(" & ", draw(st.sampled_from([" & ", " and ", " And "])))
+    name = name.replace(" & ", draw(st.sampled_from([" & ", "&", " and ", " And "])))
     if name.startswith("The ") and draw(st.booleans()):
         name = f"{name[4:]}, The"
     case = draw(st.sampled_from([str, str.upper, str.lower, str.title]))
@@ -261,3 +261,29 @@ def test_the_library_is_partitioned_by_things_and_not_by_spellings(things, data)
             groups[value].add(key)
         assert all(len(some) == 1 for some in groups.values())
         assert len(groups) == len(set(keys))
+
+
+@pytest.mark.parametrize(
+    ("title", "album"),
+    {
+        "Best of Disco 1": "best of disco 1",
+        "Italo Disco 3": "italo disco 3",
+        "Compact Disc 3": "compact disc 3",
+        "Hits CD 2": "hits",
+        "Hits Disc 2": "hits",
+        "Hits - Disco 2": "hits",
+        "Grandes (Disco 2)": "grandes",
+    }.items(),
+)
+def test_a_disc_is_not_any_word_that_begins_so(title, album):
+    assert same_album(title) == album
+
+
+@pytest.mark.parametrize("text", ["The Ft. Worth Five", "A Ft. Lauderdale Four"])
+def test_an_article_is_no_leading_artist(text):
+    assert CREDITS.read(text).lead == text
+
+
+def test_an_ampersand_needs_no_spaces():
+    assert same_name("Simon&Garfunkel") == same_name("Simon & Garfunkel")
+    assert not WORDS.is_unknown("Anonymous 4")

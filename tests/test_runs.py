@@ -160,6 +160,14 @@ def test_who_writes_may_write_again_and_others_when_it_is_done(tmp_path):
     assert told.stdout == "mine\n"
 
 
+def test_a_finished_run_is_of_its_settings(tmp_path):
+    run = start(tmp_path / "run")
+    run.finish()
+    Run.open(run.path).check_same(seed=7, settings={"lr": 0.1, "hidden": (7, 3)})
+    with pytest.raises(DataError, match=r"the finished run .* has another seed; go on with"):
+        Run.open(run.path).check_same(seed=8)
+
+
 def test_a_run_that_is_there_stays_unless_it_may_be_replaced(tmp_path):
     run = start(tmp_path / "run")
     with pytest.raises(DataError, match=r"is not finished; go on with it by --resume, .*--force"):

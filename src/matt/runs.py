@@ -150,6 +150,23 @@ class Run:
             )
         return self
 
+    def check_same(self, **given: Any) -> None:
+        """Refuse to go on with a run that has other entries in its manifest.
+
+        Raises
+        ------
+        DataError
+        """
+        now = json.loads(json.dumps(given))  # as the manifest was read: lists for tuples
+        other = [name for name, value in now.items() if self.manifest.get(name) != value]
+        if other:
+            done = self.manifest.get("status") == "finished"
+            raise DataError(
+                f"the {'' if done else 'un'}finished run {self.path} has another "
+                f"{first_few(other)}; go on with the command that started it, or leave out "
+                "--resume to start anew"
+            )
+
     def write(self, **facts: Any) -> None:
         """Add facts to the manifest and write it."""
         self.manifest.update(facts)
@@ -285,10 +302,4 @@ def check_resumable(path: Path | str, **given: Any) -> None:
             f"the run {path} is finished, so there is nothing to resume; leave out --resume to "
             "make it anew, or choose another folder"
         )
-    now = json.loads(json.dumps(given))  # as the manifest was read: lists for tuples
-    other = [name for name, value in now.items() if manifest.get(name) != value]
-    if other:
-        raise DataError(
-            f"the unfinished run {path} has another {first_few(other)}; go on with the command "
-            "that started it, or leave out --resume to start anew"
-        )
+    Run(path, manifest).check_same(**given)

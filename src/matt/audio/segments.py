@@ -39,7 +39,8 @@ _SHORT = ("pad", "tile", "keep")
 _SILENCE = ("skip", "keep")
 _MOMENT = 0.1  # seconds that are heard or not
 _EIGHT_BITS = ("PCM_U8", "PCM_S8")
-_MOST_CHANNELS = 8  # tried where their mean is silence
+_RINGING = 0.02  # seconds: longer than the filter that resamples
+_MOST_CHANNELS = 32  # tried where their mean is silence
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
 _BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
 _LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
@@ -328,7 +329,10 @@ class _Reader:
         self, start: int, samples: NDArray[np.float32], n: int, rate: int
     ) -> tuple[int, NDArray[np.float32]]:
         """A segment of ``n`` samples, or the one in its place; empty where nothing is heard."""
-        here = audible(samples, rate, quietest=_quietest(self.decoder))
+        own, edge = samples, round(_RINGING * rate)
+        if rate != self.decoder.sr and len(samples) > 4 * edge:
+            own = samples[edge:-edge]  # resampled, a neighbour's sound rings across the edges
+        here = audible(own, rate, quietest=_quietest(self.decoder))
         if self.cut.policy.policy != "all" and 2 * here.sum() < len(here):
             with self.decoder.again() as decoder:
                 heard = _moments_heard(decoder)

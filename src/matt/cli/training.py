@@ -87,14 +87,18 @@ def train(
         from ..files import claim
         from ..runs import Run, check_free, check_resumable, is_finished
 
+        if (out / "run.json").exists():  # if somebody is at it, that is what to say
+            claim(out)
         check_free(out, replaces=force or resume)
+        settings = settings_module.load(config, overrides)
         if resume and is_finished(out, kind="train"):
+            run = Run.open(out)
+            run.check_same(settings=settings.to_json(), seed=settings.seed)
             output.note(f"{out} is finished; there is nothing to resume")
-            _show_run(Run.open(out), output)
+            _show_run(run, output)
             return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
-        settings = settings_module.load(config, overrides)
         claim(out)
         found = open_source(source, output, reading)
         spec = settings.features.spec()

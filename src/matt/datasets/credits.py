@@ -35,7 +35,7 @@ _ARTICLES = "the|an?|der|die|das|las?|les?|el|los|il|lo|gli|de|het|os|as"
 _TURNED = re.compile(rf"(.+?)\s*,\s*({_ARTICLES})", re.IGNORECASE)
 _SPACES = re.compile(r"[\s,/]+")
 _LITTLE = ("", "the", "and")
-_AND = re.compile(r"\s+&\s+")
+_AND = re.compile(r"\s*&\s*")
 
 
 def normalise(text: str) -> str:
@@ -125,7 +125,10 @@ _DISCS = (
         rf"{_OF}(?:\s*[-:,][^()\[\]]*)?|bonus\s+{_DISC}|\d{{1,2}}\.?\s*{_DISC})\s*[)\]}}>]"
     ),
     # - Disc 1, CD 2, Disc One: Dawn to Dusk
-    re.compile(rf"(?:\s*[-:,/_]\s*|\s+){_DISC}{_BETWEEN}{_NUMBER}{_OF}(?:\s*[-:]\s.*)?\s*$"),
+    re.compile(
+        rf"(?:\s*[-:,/_]\s*{_DISC}|(?<!compact)\s+(?!disco){_DISC}){_BETWEEN}{_NUMBER}{_OF}"
+        r"(?:\s*[-:]\s.*)?\s*$"
+    ),
     # CD 1 - Title
     re.compile(rf"^{_DISC}{_BETWEEN}{_NUMBER}{_OF}\s*[-:]\s+"),
 )
@@ -252,8 +255,9 @@ class Credits:
         """Lead, and what is said of guests."""
         for found in self._guest.finditer(text):
             lead, tail = text[: found.start()].rstrip(_TRIM), text[found.end() :]
-            # "Little Feat feat. Ann", "20 ft. Deep"
-            if not lead or lead.isdigit() or self._again.match(tail.lstrip(_TRIM)):
+            # "Little Feat feat. Ann", "20 ft. Deep", "The Ft. Worth Five"
+            article = _ARTICLE_ALONE.fullmatch(lead)
+            if not lead or lead.isdigit() or article or self._again.match(tail.lstrip(_TRIM)):
                 continue
             opening = found["open"] or found["bracket"]
             if opening:
