@@ -35,7 +35,7 @@ _ARTICLES = "the|an?|der|die|das|las?|les?|el|los|il|lo|gli|de|het|os|as"
 _TURNED = re.compile(rf"(.+?)\s*,\s*({_ARTICLES})", re.IGNORECASE)
 _SPACES = re.compile(r"[\s,/]+")
 _LITTLE = ("", "the", "and")
-_AND = re.compile(r"\s*&\s*")
+_AND = re.compile(r"(?<=\w)&(?=\w)"), re.compile(r"(?<=\s)&(?=\s)")  # A&B, A & B
 
 
 def normalise(text: str) -> str:
@@ -72,7 +72,9 @@ def same_name(text: str) -> str:
         name = unicodedata.normalize("NFC", _DOT.sub("", name.translate(_TURKISH)))
     if "," in name and (found := _TURNED.fullmatch(name)):
         name = f"{found[2]} {found[1]}"
-    return _AND.sub(" and ", name) if "&" in name else name
+    if "&" in name:
+        name = _AND[1].sub("and", _AND[0].sub(" and ", name))
+    return name
 
 
 @lru_cache(maxsize=2**17)
