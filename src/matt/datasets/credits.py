@@ -70,7 +70,7 @@ def same_name(text: str) -> str:
     name = normalise(text if text.isascii() else _in_usual_signs(text)).replace("`", "'")
     if not name.isascii():
         name = unicodedata.normalize("NFC", _DOT.sub("", name.translate(_TURKISH)))
-    if "," in name and (found := _TURNED.fullmatch(name)):
+    if name.count(",") == 1 and (found := _TURNED.fullmatch(name)):
         name = f"{found[2]} {found[1]}"
     if "&" in name:
         name = _AND[1].sub("and", _AND[0].sub(" and ", name))
