@@ -19,9 +19,9 @@ from matt.evaluation.intervals import WIDENED, mean_of
 from matt.evaluation.tables import Cell, Column, Table
 from matt.files import write_text
 from matt.grid.ranking import MAJORITY, RankedRow, difference
-from matt.grid.study import ALONE, Study
+from matt.grid.study import ALONE, KIND, Study
 from matt.provenance import versions
-from matt.runs import Run
+from matt.runs import is_finished
 
 from .longtail_data import MFCC, OTHERS, ROOT, SMALL, TRIED, Setting, run
 from .longtail_priors import priors_table
@@ -256,11 +256,17 @@ def main() -> None:
     options = parser.parse_args()
     every = (*MFCC, *SMALL, *OTHERS, TRIED)
     studies = {}
+
+    def done(setting: Setting) -> bool:
+        return is_finished(options.out / setting.folder, kind=KIND)
+
     for setting in every:
         wanted = not options.words or any(word in setting.name.lower() for word in options.words)
-        if wanted or is_finished(options.out / setting.folder):
+        if wanted or done(setting):
             studies[setting.folder] = run(setting, options.out, options.jobs)
-    finished = [setting for setting in every if is_finished(options.out / setting.folder)]
+    finished = [
+        setting for setting in every if is_finished(options.out / setting.folder, kind=KIND)
+    ]
     drawn = all(setting.folder in studies for setting in MFCC)
     if drawn:
         style.save(picture(studies), PICTURE)
@@ -269,13 +275,6 @@ def main() -> None:
     tables.append(priors_table([s for s in SMALL if s.imbalance in (1, 50)], options.out))
     write_text(PAGE, page(tables, drawn=drawn))
     print(f"written to {PAGE}")
-
-
-def is_finished(folder: Path) -> bool:
-    """Whether a comparison was finished in a folder."""
-    if not (folder / "run.json").exists():
-        return False
-    return bool(Run.open(folder).manifest["status"] == "finished")
 
 
 if __name__ == "__main__":

@@ -247,6 +247,24 @@ def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
     assert document(as_json)["exit_code"] == 2
 
 
+def test_who_trains_in_a_folder_is_named_whatever_lies_in_it(library, run):
+    hold = "import sys; from pathlib import Path; from matt.files import claim; claim(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(run[0])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as other:
+        assert other.stdout.readline() == "1\n"
+        for more in ([], ["--force"], ["--resume"]):
+            result = matt("train", library, "--out", run[0], *FAST, *more)
+            assert result.exit_code == 2
+            assert f"(process {other.pid} on" in " ".join(result.stderr.split())
+        other.kill()
+
+
 def test_a_finished_training_is_resumed_by_telling_it_again(library, run):
     result = matt("train", library, "--out", run[0], "--json", "--resume", *FAST)
     assert result.exit_code == 0, result.output

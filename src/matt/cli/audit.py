@@ -10,7 +10,7 @@ from typer import Option
 from ..evaluation.tables import Column, Table
 from .console import Output, command
 from .report import Grouped
-from .sources import Reading, Source, SourcePath, Store, default_store, open_source
+from .sources import SHOWN, Reading, Source, SourcePath, Store, default_store, open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,6 @@ Tail = Annotated[
         min=1,
     ),
 ]
-_SHOWN = 20  # rows of a list on a terminal; --json holds all
 
 
 @command
@@ -115,7 +114,7 @@ def _usual_store(found: Source) -> Path | None:
 def _groups(title: str, groups: Sequence[Group]) -> Table:
     return Table.of(
         title,
-        groups[:_SHOWN],
+        groups[:SHOWN],
         ("name", "text", lambda group: group.name),
         ("tracks", "int", lambda group: len(group.tracks)),
         ("splits", "text", lambda group: _counted(group.splits)),
@@ -132,7 +131,7 @@ def _pairs(near: NearDuplicates, tracks: Tracks) -> Table:
     )
     return Table.of(
         "Near-duplicates",
-        range(min(len(near.first), _SHOWN)),
+        range(min(len(near.first), SHOWN)),
         ("distance", "number", lambda pair: float(near.distance[pair])),
         ("splits", "flag", lambda pair: bool(near.across_splits[pair])),
         ("artists", "flag", lambda pair: bool(near.across_artists[pair])),
@@ -157,8 +156,8 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 
 def _more(n: int) -> Iterator[str]:
-    if n > _SHOWN:
-        yield f"{n - _SHOWN:,} more, all with --json."
+    if n > SHOWN:
+        yield f"{n - SHOWN:,} more, all with --json."
 
 
 @command

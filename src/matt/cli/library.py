@@ -12,6 +12,7 @@ from ..errors import first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
 from .sources import (
+    SHOWN,
     Extraction,
     Folder,
     Force,
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..datasets.identity import Merge
-
-_SHOWN = 20  # rows of a list on a terminal; --json holds all
 
 
 @command
@@ -106,10 +105,10 @@ def _merged(merges: Sequence[Merge]) -> Table:
     rows, notes = [], []
     for what in dict.fromkeys(merge.what for merge in merges):
         some = [merge for merge in merges if merge.what == what]
-        for merge in some[:_SHOWN]:
+        for merge in some[:SHOWN]:
             rows.append((what, merge.name, first_few(merge.others, most=3), merge.n_tracks))
-        if len(some) > _SHOWN:
-            notes.append(f"{len(some) - _SHOWN:,} more {what}s, all with --json.")
+        if len(some) > SHOWN:
+            notes.append(f"{len(some) - SHOWN:,} more {what}s, all with --json.")
     notes.append("Where they are not one, --no-merge keeps all of them apart.")
     columns = Column("what"), Column("name"), Column("also written"), Column("tracks", "int")
     return Table("Names that count as one", columns, tuple(rows), tuple(notes))

@@ -60,22 +60,22 @@ class Reading:
     """Options of commands that read a folder: what its tags mean."""
 
     artist: Annotated[
-        str, typer.Option(help="Whose a track is: artist, or composer where one is tagged.")
+        str, Option(help="Whose a track is: artist, or composer where one is tagged.")
     ] = "artist"
     merge: Annotated[
         bool,
-        typer.Option(help="Take names for one that mean the same, guests and discs for no names."),
+        Option(help="Take names for one that mean the same, guests and discs for no names."),
     ] = True
     words: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             help="TOML with further words for unknown, various artists or no genre.",
             show_default=False,
         ),
     ] = None
     genre_separator: Annotated[
         str,
-        typer.Option(
+        Option(
             help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
             show_default=False,
         ),
@@ -86,7 +86,7 @@ _WORTH_A_WORD = 10**8  # bytes to be written
 _LINE_EVERY = 60.0  # seconds from line to line where nobody looks at a terminal
 _SUFFIXES_SHOWN = 12
 _WHATS = ("artist", "album")
-_SHOWN = 20  # lines of a list of failures on a terminal; --json and a run's report hold all
+SHOWN = 20  # lines of a list on a terminal; --json and a run's report hold all
 IN_PART = "are cut off or damaged, and used in part"
 UNHEARD = "hold nothing to hear: they get no genre, and count for no album"
 
@@ -367,10 +367,10 @@ def tell_list(lines: list[str], output: Output, what: str) -> None:
     """Warn of a list under its count; of a long one the first lines are shown."""
     if lines:
         output.warn(f"{len(lines):,} {what}:")
-    for line in lines[:_SHOWN]:
+    for line in lines[:SHOWN]:
         output.warn(f"  {line}")
-    if len(lines) > _SHOWN:
-        output.warn(f"  ... and {len(lines) - _SHOWN:,} more, all with --json")
+    if len(lines) > SHOWN:
+        output.warn(f"  ... and {len(lines) - SHOWN:,} more, all with --json")
 
 
 def failure_rows(failures: Iterable[Any]) -> list[dict[str, str]]:
