@@ -248,7 +248,10 @@ def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
 
 
 def test_who_trains_in_a_folder_is_named_whatever_lies_in_it(library, run):
-    hold = "import sys; from pathlib import Path; from matt.files import claim; claim(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"  # fmt: skip
+    # What this process was refused, or was told of, it does not hold.
+    assert matt("train", library, "--out", run[0], *FAST, "--seed", "3").exit_code == 2
+    assert matt("train", library, "--out", run[0], *FAST, "--resume").exit_code == 0
+    hold = "import sys; from pathlib import Path; from matt.files import lock; lock(Path(sys.argv[1])); print(1, flush=True); sys.stdin.read()"  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(run[0])],

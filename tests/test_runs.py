@@ -108,9 +108,9 @@ def test_the_digest_sees_labels_and_splits():
 HOLDER = """
 import sys, time
 from pathlib import Path
-from matt.files import claim
+from matt.files import lock
 
-claim(Path(sys.argv[1]))
+lock(Path(sys.argv[1]))
 print("mine", flush=True)
 sys.stdin.read()
 """

@@ -31,7 +31,7 @@ from .features.extract import extract
 from .features.report import ExtractionReport
 from .features.spec import FeatureSettings
 from .features.store import FeatureStore
-from .files import write_bytes
+from .files import locks, write_bytes
 from .library.albums import album_rows, decided_table, telling_bags
 from .provenance import made
 from .recipes import DEFAULT, PLAIN
@@ -120,6 +120,7 @@ class Demo:
         return [*self.tables.values(), *map(decided_table, self.albums.values())]
 
 
+@locks()
 def run_demo(
     out: Path | str,
     *,

@@ -21,7 +21,7 @@ from .evaluation.summaries import files_table
 from .evaluation.tables import capital
 from .faults import fault_texts
 from .features.store import FeatureStore
-from .files import write_bytes, write_text
+from .files import locks, write_bytes, write_text
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
@@ -58,6 +58,7 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
     return usable
 
 
+@locks()
 def run(
     tracks: Tracks,
     features: FeatureStore,

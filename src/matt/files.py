@@ -1,8 +1,8 @@
 """Files: written whole or not at all, and read with errors that say what to do.
 
 What is written has another name until it is synced, then takes its place. A folder of results has
-one process that writes at a time (`claim`). JSON, TOML, Parquet and
-safetensors have one reader each, which lets nothing but our own errors through.
+one process that writes at a time (`lock`). JSON, TOML, Parquet and safetensors have one reader
+each, which lets nothing but our own errors through.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tomllib
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,8 +73,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
             temporary.unlink()
 
 
-def claim(folder: Path) -> bool:
-    """Be the only process that writes into a folder, until `release` or the end of this process.
+def lock(folder: Path) -> None:
+    """Be the only process that writes into a folder, until `unlock` or the end of `locks`.
 
     The system lets go of a lock when its process ends, however that ends. Where the file system
     knows no locks, or nothing can be written, there is none.
@@ -83,11 +84,6 @@ def claim(folder: Path) -> bool:
     folder : Path
         Made if it is missing.
 
-    Returns
-    -------
-    bool
-        Whether it was not this process's before.
-
     Raises
     ------
     DataError
@@ -96,12 +92,12 @@ def claim(folder: Path) -> bool:
     import filelock
 
     folder = folder.resolve()
-    if folder in _claims:
-        return False
+    if folder in _locks:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
-        lock.acquire()
+        held = filelock.FileLock(folder / ".lock", timeout=0)
+        held.acquire()
     except filelock.Timeout:
         with suppress(OSError):
             who = (folder / _WRITER).read_text("utf-8", "replace")[:300]
@@ -114,25 +110,40 @@ def claim(folder: Path) -> bool:
             "another folder"
         ) from None
     except (OSError, NotImplementedError):
-        return False
-    _claims[folder] = lock
+        return
+    _locks[folder] = held
+    if (taken := _taken.get()) is not None:
+        taken.append(folder)
     now, command = time.strftime("%Y-%m-%d %H:%M"), " ".join(sys.argv)
     who = f"process {os.getpid()} on {platform.node()} since {now}: {command}"
     with suppress(OSError):
         (folder / _WRITER).write_text(who, "utf-8", "replace")
-    return True
 
 
-def release(folder: Path) -> None:
-    """Let others write into a folder that this process has claimed; no harm where it has not."""
+def unlock(folder: Path) -> None:
+    """Let others write into a folder that this process has locked; no harm where it has not."""
     folder = folder.resolve()
-    if lock := _claims.pop(folder, None):
+    if held := _locks.pop(folder, None):
         with suppress(OSError):
             (folder / _WRITER).unlink()
-        lock.release()
+        held.release()
 
 
-_claims: dict[Path, Any] = {}
+@contextmanager
+def locks() -> Iterator[None]:
+    """Unlock, on leaving, what was locked within; decorates functions, too."""
+    taken: list[Path] = []
+    token = _taken.set(taken)
+    try:
+        yield
+    finally:
+        _taken.reset(token)
+        for folder in taken:
+            unlock(folder)
+
+
+_locks: dict[Path, Any] = {}
+_taken: ContextVar[list[Path] | None] = ContextVar("_taken", default=None)
 _WRITER = ".writer"  # who has the lock, for those who want it
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import DataError, first_few
-from .files import claim, read_json, release, write_json, write_text
+from .files import lock, read_json, unlock, write_json, write_text
 from .predictions import Predictions
 from .provenance import commit, versions
 from .tracks import Tracks
@@ -90,7 +90,7 @@ class Run:
             another process is at.
         """
         path = check_free(path)
-        claim(path)
+        lock(path)
         given = {"kind": kind, "settings": dict(settings), "seed": seed, "data": facts.get("data")}
         if resume:
             check_resumable(path, **given)
@@ -172,7 +172,7 @@ class Run:
         self.manifest.update(facts)
         write_json(self.path / "run.json", self.manifest)
         if self.manifest["status"] != "started":
-            release(self.path)
+            unlock(self.path)
 
     def finish(self, *, failed: bool = False, **facts: Any) -> None:
         """Mark the run as complete, or as partial; checkpoints have served and are removed."""

@@ -337,8 +337,11 @@ class _Reader:
             with self.decoder.again() as decoder:
                 heard = _moments_heard(decoder)
             better = _most_heard(heard, len(here), earliest=self.cut.policy.policy == "first")
-            if heard[better : better + len(here)].sum() > here.sum():
-                begin = round(better * _moment(self.decoder.sr) / self.decoder.sr * rate)
+            moment = _moment(self.decoder.sr) / self.decoder.sr * rate
+            usual = round(start / moment) if here.any() else len(heard)
+            counts = [heard[at : at + len(here)].sum() for at in (usual, better)]
+            if counts[1] > counts[0]:
+                begin = round(better * moment)
                 with self.decoder.again() as decoder:
                     blocks = decoder.blocks(seconds=_BLOCK_SECONDS, lead=_LEAD)
                     cut = _cut(resampled(decoder, blocks, sr=self.cut.sr), n=n, hop=n, begin=begin)

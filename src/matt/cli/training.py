@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,15 +81,16 @@ def train(
         follow(source, out, config, overrides, controls=controls)
         return
     # The others end once this process lets go of them; what failed has to be said before.
-    with leading() as call_others, outcome(output):
+    with leading() as call_others, outcome(output), ExitStack() as held:
         from .. import config as settings_module
         from .. import experiment
         from ..comparison import check_rows, fitted_rows
-        from ..files import claim
+        from ..files import lock, locks
         from ..runs import Run, check_free, check_resumable, is_finished
 
+        held.enter_context(locks())
         if (out / "run.json").exists():  # if somebody is at it, that is what to say
-            claim(out)
+            lock(out)
         check_free(out, replaces=force or resume)
         settings = settings_module.load(config, overrides)
         if resume and is_finished(out, kind="train"):
@@ -99,7 +101,7 @@ def train(
             return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
-        claim(out)
+        lock(out)
         found = open_source(source, output, reading)
         spec = settings.features.spec()
         read = spec if found.features is None else found.features.spec

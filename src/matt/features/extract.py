@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import NamedTuple, TypedDict, Unpack
 
 from ..errors import ConfigError, DataError, MattError, check_arguments
-from ..files import claim, release, remove_leftovers
+from ..files import lock, locks, remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, damaged_blocks, read_spec
@@ -85,6 +85,7 @@ def extract(
     return extract_all(tracks, {spec: store}, **options)[spec]
 
 
+@locks()
 def extract_all(
     tracks: Tracks, stores: Mapping[FeatureSpec, Path | str], **options: Unpack[ExtractionOptions]
 ) -> dict[FeatureSpec, ExtractionReport]:
@@ -127,11 +128,9 @@ def extract_all(
         raise ConfigError("two features name one folder; give each a store of its own")
     written: list[CommittedBlock] = []
     damaged: dict[FeatureSpec, tuple[str, ...]] = {}
-    claimed: list[Path] = []
     try:
         for spec, place in places.items():
-            if claim(create(place, spec)):
-                claimed.append(place)
+            lock(create(place, spec))
         if options.get("verify", False):
             damaged = {spec: _uncommitted(place, spec) for spec, place in places.items()}
         _extract(tracks, places, written, options)
@@ -145,9 +144,6 @@ def extract_all(
             f"{'free some space' if full else 'check the folder'} and run the same command again: "
             "what is finished is kept"
         ) from error
-    finally:
-        for place in claimed:
-            release(place)
     return {
         spec: replace(
             report(tracks, place, [block for block in written if block.store == str(place)]),

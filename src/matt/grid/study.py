@@ -31,7 +31,7 @@ from ..evaluation.summaries import MAJORITY
 from ..evaluation.tables import Table
 from ..features.blocks import write_values
 from ..features.store import FeatureStore
-from ..files import write_text
+from ..files import locks, write_text
 from ..predictions import Predictions
 from ..processes import Progress
 from ..provenance import digest
@@ -296,6 +296,7 @@ class Study:
     standings: tuple[RankedRow, ...]
 
 
+@locks()
 def compare(
     tracks: Tracks,
     features: Mapping[str, FeatureStore],

@@ -14,7 +14,7 @@ from ..comparison import Row, data_digest
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..evaluation.report import Picture, ReportPage, Section
 from ..faults import PROTOCOLS, fault_texts
-from ..files import write_json, write_text
+from ..files import locks, write_json, write_text
 from ..processes import Progress
 from ..provenance import made as made_by
 from ..runs import Run, check_free
@@ -145,6 +145,7 @@ class Forecast:
     seconds: float
 
 
+@locks()
 def reproduce(
     data: Data,
     wanted: Sequence[str],
