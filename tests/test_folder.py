@@ -289,6 +289,28 @@ def test_whoever_is_unknown_is_alone_and_listed(tmp_path):
     assert found.untagged.tolist() == [True] * 7 + [False]
 
 
+def test_a_guest_of_nobody_is_no_artist_and_is_kept_on_his_side(tmp_path):
+    sampler = {"album": "Sampler"}
+    found = library(
+        tmp_path,
+        {
+            "a": {"artist": "Unknown Artist feat. Bob", "album": "Tape"},
+            "b": {"artist": "<unknown> (with Bob)", "albumartist": "Unknown & Guests", "album": "Tape"},
+            "c": {"artist": "Various Artists feat. Bob", **sampler},
+            "d": {"artist": "Ann", "albumartist": "VA & Friends", **sampler},
+            "e": {"artist": "Cleo", "albumartist": "Various Artists ft. Dan", **sampler},
+            "f": {"artist": "Bob", "album": "Own"},
+        },
+    )  # fmt: skip
+    tracks = found.tracks
+    assert (tracks.artist_id < 0).tolist() == [True] * 3 + [False] * 3
+    assert tracks.columns["compilation"].tolist() == [False, False, True, True, True, False]
+    assert bag_names(found) == bagged(*"abcdef")
+    assert len(set(tracks.album_id[2:5])) == 1
+    named = tracks.columns["all_artists"]
+    assert named.tolist() == [str(tracks.artist_id[5])] * 3 + [""] * 3
+
+
 def test_spellings_of_a_genre_are_merged_and_the_first_is_the_label(tmp_path):
     found = library(
         tmp_path,

@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matt.datasets.credits import Credits, like_names, normalise, same_album, same_genre, same_name
@@ -288,3 +288,32 @@ def test_an_article_is_no_leading_artist(text):
 def test_an_ampersand_needs_no_spaces():
     assert same_name("Simon&Garfunkel") == same_name("Simon & Garfunkel")
     assert not WORDS.is_unknown("Anonymous 4")
+
+
+@pytest.mark.parametrize(
+    "way", [*GUESTS, "{} & {}", "{} and {}", "{}, {}", "{} with {}", "{} x {}"]
+)
+@settings(max_examples=20)
+@given(
+    st.sampled_from(["Unknown Artist", "Artiste inconnu", "unknown artist (2)", "<unknown>", "?", "-"]),
+    st.sampled_from(["Various Artists", "VV.AA.", "Verschiedene Interpreten", "VA"]),
+    NAMES,
+)  # fmt: skip
+def test_who_is_nobody_is_so_with_guests(way, unknown, various, guest):
+    whole = way in GUESTS  # elsewhere a short word may be half of a name
+    for word, says in ((unknown, CREDITS.is_unknown), (various, CREDITS.is_various)):
+        text = way.format(word, guest)
+        assert says(text) or not (whole or " " in word)
+        assert same_name(guest) in map(same_name, CREDITS.read(text).guests) or not whole
+        assert not says(way.format(guest, word))
+
+
+@pytest.mark.parametrize("name", ["? & The Mysterians", "Various Cruelties feat. Ann", "NA & Bob"])
+def test_what_begins_like_a_word_may_be_a_name(name):
+    assert not CREDITS.is_unknown(name)
+    assert not CREDITS.is_various(name)
+
+
+def test_nobody_with_friends_is_nobody():
+    assert CREDITS.is_various("VA & Friends")
+    assert CREDITS.read("VA & Friends").guests == ()

@@ -601,6 +601,15 @@ def test_words_for_nothing_are_missing(tmp_path, word):
     assert any("2 of 3 tracks have no genre" in note for note in loaded.notes)
 
 
+def test_a_guest_of_nobody_is_no_artist(tmp_path):
+    nobody = ["Unknown Artist feat. Bob", "VA & Friends", "Various Artists (feat. Bob)"]
+    tracks = names(tmp_path, [f"{who},Hits,Rock" for who in (*nobody, "Bob", "Ann")]).tracks
+    assert (tracks.artist_id < 0).tolist() == [True] * 3 + [False] * 2
+    bob = str(tracks.artist_id[3])
+    assert tracks.columns["all_artists"].tolist() == [bob, "", bob, "", ""]
+    assert len(set(tracks.artist_id)) == 3
+
+
 def test_other_is_no_genre_unless_it_is_wanted(tmp_path):
     rows = ["Ann,Hits,Other", "Bob,Hits,Rock", "Various Artists,Hits,255"]
     loaded = names(tmp_path, rows)

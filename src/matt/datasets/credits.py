@@ -3,8 +3,8 @@
 A credit is one text, as "Ann feat. Bob" or "Ann; Bob". Some of its joints are *sure*: what follows
 "feat." is a guest in any library. Others may be part of a name ("Simon & Garfunkel", "Sleeping with
 Sirens"), so they only say where a credit might be cut; `matt.datasets.identity` cuts there if the
-rest of the library says that who stands before is an artist. Which words these are stands in
-``words.toml``.
+rest of the library says that who stands before is an artist. Nobody in particular is no part of a
+name, so "Various Artists & Ann" is cut at once. Which words these are stands in ``words.toml``.
 
 Names are compared by `same_name`, titles of albums by `same_album`.
 """
@@ -204,7 +204,7 @@ class Credits:
     """Takes credits apart, by the words of some languages."""
 
     def __init__(self, words: Words) -> None:
-        self._words = words
+        self.words = words
         self._known: dict[str, Credit] = {}
         guest, with_, and_ = (words.joints[name] for name in ("guest", "with", "and"))
         start = rf"(?:^|(?<=[\s{re.escape(_OPENING)}]))"
@@ -236,13 +236,30 @@ class Credits:
         [('Simon', 'and')]
         >>> read("Little Feat")
         Credit(lead='Little Feat', guests=(), cuts=())
+        >>> read("Various Artists & Ann").lead, read("? & The Mysterians").lead
+        ('Various Artists', '? & The Mysterians')
         """
         if text not in self._known:
             self._known[text] = self._read(text)
         return self._known[text]
 
+    def is_unknown(self, text: str) -> bool:
+        """Whether it is unknown who leads a credit, whoever else is named.
+
+        >>> from .words import known_words
+        >>> Credits(known_words()).is_unknown("Unknown Artist feat. Bob")
+        True
+        """
+        return self.words.is_unknown(text) or self.words.is_unknown(self.read(text).lead)
+
+    def is_various(self, text: str) -> bool:
+        """Whether several artists lead a credit, and nobody in particular."""
+        return self.words.is_various(text) or self.words.is_various(self.read(text).lead)
+
     def _read(self, text: str) -> Credit:
         plain = _usual(text)
+        if self.words.is_name(plain):
+            return Credit(text.strip())
         head, *values = [part for part in _SEVERAL.split(plain) if part] or [plain]
         lead, tail = self._without_guests(head)
         guests = [*self.parts(tail)]
@@ -250,13 +267,17 @@ class Credits:
             first, more = self._without_guests(value)
             guests += [first, *self.parts(first), *self.parts(more)]
         cuts = tuple(self._cuts(lead))
+        if nobody := next(filter(self._leads_nobody, cuts), None):
+            lead, cuts = nobody.lead, ()
+            guests += self.parts(nobody.rest)
         kept = text.strip() if lead == plain else lead
         return Credit(kept, tuple(dict.fromkeys(guest for guest in guests if guest)), cuts)
 
     def _without_guests(self, text: str) -> tuple[str, str]:
         """Lead, and what is said of guests."""
         for found in self._guest.finditer(text):
-            lead, tail = text[: found.start()].rstrip(_TRIM), text[found.end() :]
+            before, tail = text[: found.start()], text[found.end() :]
+            lead = before.rstrip(_TRIM) or before.strip(" ,;:")  # "- feat. Ann"
             # "Little Feat feat. Ann", "20 ft. Deep", "The Ft. Worth Five"
             article = _ARTICLE_ALONE.fullmatch(lead)
             if not lead or lead.isdigit() or article or self._again.match(tail.lstrip(_TRIM)):
@@ -278,6 +299,12 @@ class Credits:
             joint = "with" if found["with"] else "list" if found["list"] else "and"
             cuts.append(Joint(before, after, joint))
         return reversed(cuts)
+
+    def _leads_nobody(self, cut: Joint) -> bool:
+        """Whether nobody in particular stands before a joint; one short word may be half a name."""
+        if not (self.words.is_unknown(cut.lead) or self.words.is_various(cut.lead)):
+            return False
+        return " " in cut.lead or not self.parts(cut.rest)
 
     def parts(self, text: str) -> list[str]:
         """Everybody whom a list of guests may name: the whole, and its parts.
@@ -304,7 +331,7 @@ class Credits:
         ]
 
     def _is_nobody(self, part: str) -> bool:
-        words = self._words
+        words = self.words
         word = plain_word(part)
         own = _OWN.fullmatch(part.casefold()) is not None
         return (

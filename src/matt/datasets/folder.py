@@ -474,7 +474,7 @@ def _claims(
         )
         if said not in known:
             place = places[folder]
-            known[said] = _identity(one, words, artist=artist, guests=guests, place=place)
+            known[said] = _identity(one, credits, artist=artist, guests=guests, place=place)
         claims.append(known[said])
     return claims
 
@@ -488,52 +488,61 @@ def _without_disc(folder: str) -> str:
 
 def _identity(
     tags: Tags,
-    words: Words | None = None,
+    credits: Credits,
     *,
     artist: str = "artist",
     guests: tuple[str, ...] = (),
     place: str = "",
 ) -> Claim:
     """Who made the track and which album it is on, by its own tags; see the head of this module."""
-    words = known_words() if words is None else words
-    by, album_by, album, composer = (
-        "" if words.is_unknown(text) else text
-        for text in (tags.artist, tags.album_artist, tags.album, tags.composer)
-    )
-    by_ids, album_by_ids = (
-        tuple(one for one in ids if not words.is_unknown(one))
-        for ids in (tags.artist_ids, tags.album_artist_ids)
-    )
-    several = words.is_various(album_by) or any(map(words.is_various, album_by_ids))
-    if words.is_various(by) or any(map(words.is_various, by_ids)):
-        several = several or not album_by
-        by, by_ids = "", ()  # "Various Artists" as the artist of one track: nobody knows who it is
-    if several:
-        album_by, album_by_ids = "", ()
-    compilation = tags.compilation or several
-    if compilation or not (album_by or album_by_ids):
-        maker, maker_ids = (by, by_ids)
-        others: tuple[str, ...] = ()
-        other_ids: tuple[str, ...] = ()
-    else:
-        maker, maker_ids = album_by, album_by_ids
-        others, other_ids = ((by,), by_ids) if by else ((), by_ids)
-    owner, owner_ids = (album_by, album_by_ids) if compilation else (maker, maker_ids)
-    if artist == "composer" and composer:
-        maker, maker_ids, others, other_ids, guests = composer, (), (), (), ()
+    by = _named(tags.artist, tags.artist_ids, credits)
+    over = _named(tags.album_artist, tags.album_artist_ids, credits)
+    if by.several and not over.text:  # nobody knows who it is
+        over = _Named(several=True)
+    guests, guest_ids = (*guests, *by.guests), by.guest_ids
+    if not over.several:
+        guests, guest_ids = (*guests, *over.guests), (*guest_ids, *over.guest_ids)
+    compilation = tags.compilation or over.several
+    maker, others, other_ids = by, [""], guest_ids
+    if not compilation and (over.text or over.ids):
+        maker, others, other_ids = over, [by.text], (*by.ids, *guest_ids)
+    owner = over if compilation else maker
+    if artist == "composer" and not credits.is_unknown(tags.composer):
+        maker, others, other_ids, guests = _Named(tags.composer), [], (), ()
     return Claim(
-        artist=maker,
-        album=album,
-        owner=owner,
-        others=others,
+        artist=maker.text,
+        album="" if credits.words.is_unknown(tags.album) else tags.album,
+        owner=owner.text,
+        others=tuple(filter(None, others)),
         guests=guests,
         compilation=compilation,
         place=place,
-        artist_ids=maker_ids,
-        owner_ids=owner_ids,
+        artist_ids=maker.ids,
+        owner_ids=owner.ids,
         other_ids=other_ids,
         release=(*tags.release_group_ids[:1], *tags.release_ids[:1]),
     )
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Whom a tag names. Where it is nobody, or several, guests may be named all the same."""
+
+    text: str = ""
+    ids: tuple[str, ...] = ()
+    guests: tuple[str, ...] = ()
+    guest_ids: tuple[str, ...] = ()
+    several: bool = False
+
+
+def _named(text: str, ids: tuple[str, ...], credits: Credits) -> _Named:
+    words, guests = credits.words, credits.read(text).guests
+    several = credits.is_various(text) or any(map(words.is_various, ids))
+    nobody = several or credits.is_unknown(text)
+    known = tuple(one for one in ids if not (words.is_unknown(one) or words.is_various(one)))
+    if several or known[:1] != ids[:1] or (nobody and guests):  # then no id is of whoever leads
+        return _Named("" if nobody else text, (), guests if nobody else (), known, several)
+    return _Named("" if nobody else text, known)
 
 
 def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str]:

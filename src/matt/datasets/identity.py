@@ -459,5 +459,6 @@ def _listed(
             named = [ids[n] if n in ids else stable_id(f"artist\n{n[1]}") for n in nodes]
             same = [form for one in named for form in like[one]]
             every = dict.fromkeys([*map(str, named), *same])
-            made[maker, others] = " ".join(every) if len(every) > 1 else ""
+            alone = maker is not None and len(every) == 1
+            made[maker, others] = "" if alone else " ".join(every)
     return np.array([made[pair] for pair in zip(makers, company, strict=True)], np.str_)

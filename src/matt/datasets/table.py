@@ -32,7 +32,7 @@ from ..settings import Many, Texts, Whole, made
 from ..tracks import ALL_ARTISTS, SPLITS, Tracks, stable_id
 from . import cells
 from .columns import line_numbers, read_columns, read_heading
-from .credits import same_genre
+from .credits import Credits, same_genre
 from .identity import Claim, Merge, identify
 from .layout import Layout, kind_of, recognised
 from .words import Words, known_words
@@ -473,29 +473,37 @@ def _owners(
 ) -> dict[str, NDArray[np.int64]]:
     """Artist and album of each track."""
     texts = {role: np.full(source.n, "", "<U1") for role in ("artist", "album")}
+    credits, guests = Credits(words), dict[int, tuple[str, ...]]()
     owners = {}
     named = {}
     for role in texts:
         if not source.roles[role]:
-            told = {
+            effect = {
                 "artist": "a split by artist takes every track for an artist of its own",
                 "album": "every track is a bag of one",
             }
-            source.notes.append(f"no column names the {role}; {told[role]}")
+            source.notes.append(f"no column names the {role}; {effect[role]}")
             owners[role] = np.full(source.n, -1, np.int64)
             continue
-        texts[role] = source.texts(role)
+        told = texts[role] = source.texts(role)
+        artist = role == "artist"
         if source.settings.missing == MISSING:
-            texts[role] = cells.known(texts[role], words.is_unknown)
-        if role == "artist":
-            texts[role] = cells.known(texts[role], words.is_various)
+            is_unknown = credits.is_unknown if artist else words.is_unknown
+            texts[role] = cells.known(texts[role], is_unknown)
+        if artist:
+            texts[role] = cells.known(texts[role], credits.is_various)
+            for row in np.flatnonzero(told != texts[role]).tolist():
+                guests[row] = credits.read(str(told[row])).guests
         found = cells.ids(texts[role])
         _keep_names(columns, role, found, source)
         owners[role] = found.values
         named[role] = found.names is not None and not _OF_IDS.fullmatch(source.roles[role])
     if source.settings.merge and any(named.values()):
         artists, albums = (texts[role].tolist() for role in ("artist", "album"))
-        claims = [Claim(*pair, compilation=True) for pair in zip(artists, albums, strict=True)]
+        claims = [
+            Claim(by, album, guests=guests.get(row, ()), compilation=True)
+            for row, (by, album) in enumerate(zip(artists, albums, strict=True))
+        ]
         same = identify(claims, words, id_of=lambda kind, of, name: stable_id(name))
         made = {"artist": same.artist_id, "album": same.album_id}
         owners |= {role: made[role] for role, is_name in named.items() if is_name}

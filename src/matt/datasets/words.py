@@ -98,8 +98,12 @@ class Words:
         """Whether a text says that an album is by several artists."""
         return bool(text) and self._says("various", text)
 
+    def is_name(self, text: str) -> bool:
+        """Whether a text was said to be a name after all."""
+        return (plain_word(text) or text) in self.names
+
     def _is_sign(self, text: str) -> bool:
-        return _SIGNS.fullmatch(text) is not None and text not in self.names
+        return _SIGNS.fullmatch(text) is not None and not self.is_name(text)
 
     def _says(self, section: str, text: str) -> bool:
         # Libraries ask for the same few thousand names again and again.
@@ -108,9 +112,9 @@ class Words:
         return self._asked[section, text]
 
     def _look_up(self, words: frozenset[str], text: str) -> bool:
-        word = plain_word(text)
-        if word in self.names:
+        if self.is_name(text):
             return False
+        word = plain_word(text)
         if word in words:
             return bool(word)
         rest = _BEHIND.sub("", text)  # "Unknown Album (3)", "Unknown Artist 2"
