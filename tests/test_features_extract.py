@@ -33,6 +33,7 @@ from extraction import (
 
 from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, audio_hash, read_segments
+from matt.features.blocks import ROWS_SCHEMA, read_rows
 from matt.features.computing import LOUDEST, computed, fitted
 from matt.features.extract import extract
 from matt.features.kernels.frames import logmel, summary
@@ -40,6 +41,7 @@ from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
 from matt.features.task import hash_in
 from matt.features.worker import Outcome, extract_file, guarded
+from matt.files import write_parquet
 from matt.processes import Limits, ProcessDied
 
 LIMIT = 2.0  # seconds
@@ -531,6 +533,26 @@ def test_damaged_blocks_are_made_again_when_they_are_verified(files, store):
     assert extract(table(files), SPEC, store, verify=True, extractor=forbidden).damaged == ()
 
 
+def test_blocks_without_a_checksum_are_said_to_be_unchecked(files, store):
+    old = sorted(store.glob("0000-*.parquet"))[2]
+    write_parquet(old, read_rows(old), schema=ROWS_SCHEMA)  # as before there were checksums
+    before = digests(store)
+    told = extract(table(files), SPEC, store, verify=True, extractor=forbidden)
+    assert (told.damaged, told.unchecked) == ((), (old.stem,))
+    assert digests(store) == before
+    assert extract(table(files), SPEC, store, extractor=forbidden).unchecked == ()
+
+
+def test_files_of_another_folder_are_not_deleted(files, store):
+    others = [write(files[0].with_name(f"other-{n}.wav"), seed=50 + n) for n in range(2)]
+    report = extract(table(others, [1, 2]), SPEC, store, workers=1, extractor=light)
+    assert (report.total, report.deleted, report.others) == (2, 0, 9)
+    others[1].unlink()
+    report = extract(table(others[:1], [1]), SPEC, store, workers=1, extractor=forbidden)
+    assert (report.total, report.deleted, report.others) == (1, 1, 9)
+    assert set(range(100, 109)) | {1, 2} == set(FeatureStore.open(store).track_ids.tolist())
+
+
 def test_moved_and_retagged_files_are_not_decoded_again(files, store):
     from mutagen.flac import FLAC
 
@@ -545,7 +567,7 @@ def test_moved_and_retagged_files_are_not_decoded_again(files, store):
 
     report = extract(tracks, SPEC, store, workers=1, extractor=forbidden)
     assert (report.reused, report.unchanged, report.extracted, report.failed) == (1, 8, 0, 0)
-    assert report.deleted == 1  # what was track 100
+    assert (report.deleted, report.others) == (0, 1)  # track 100, whose first file is there
     np.testing.assert_array_equal(FeatureStore.open(store).read(ids)[0], values)
     assert before.items() <= digests(store).items()
 

@@ -1,14 +1,16 @@
 """A spec is what changes values, no more and no less."""
 
+import re
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from matt import ConfigError
 from matt.audio import SegmentPolicy
-from matt.features.spec import FeatureSpec
+from matt.features.spec import FeatureSettings, FeatureSpec
 
 policies = st.builds(
     SegmentPolicy,
@@ -102,8 +104,45 @@ def test_differences_name_the_settings():
     wider = FeatureSpec.logmel(n_mels=128, segments=SegmentPolicy("middle", duration=29))
     found = "; ".join(FeatureSpec.logmel().differences(wider))
     assert "n_mels: 96 / 128" in found
-    assert "'first'" in found
-    assert "sr" not in found.split("segments")[0]
+    assert "policy: first / middle" in found
+    assert "sr" not in found
+
+
+# Settings of ours that are the default or not.
+usual = st.fixed_dictionaries(
+    {"kind": st.sampled_from(["summary", "logmel", "mfcc"])},
+    optional={
+        "policy": st.sampled_from(["first", "middle", "all"]),
+        "duration": st.sampled_from([10.0, 29.0, 30.0]),
+        "short": st.sampled_from(["pad", "tile"]),
+        "silence": st.sampled_from(["skip", "keep"]),
+        "precision": precisions,
+    },
+)
+whole = st.builds(
+    lambda silence: {"kind": "summary", "policy": "whole", "silence": silence},
+    st.sampled_from(["skip", "keep"]),
+)
+
+
+@hypothesis_settings(max_examples=300)
+@given(usual | whole, usual | whole)
+def test_what_is_asked_for_as_a_message_says_is_what_was_meant(one, other):
+    """Whoever asked for one and adds what the message says asks for the other."""
+    here, there = FeatureSettings(**one).spec(), FeatureSettings(**other).spec()
+    told = there.asked(here)
+    if here == there or here.kind != there.kind:
+        assert told == ""
+        return
+    added = dict(re.findall(r"--(\w+) (\S+)", told))
+    for name, value in added.items():
+        assert re.search(rf"features.{name} = '?{value}", told)
+    asked = {**one, **added}
+    if "duration" in added:
+        asked["duration"] = float(added["duration"])
+    if added.get("policy") == "whole":
+        asked.pop("duration", None)
+    assert FeatureSettings(**asked).spec() == there
 
 
 @pytest.mark.parametrize(

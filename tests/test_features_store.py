@@ -21,8 +21,8 @@ from matt.features.blocks import (
     ROWS,
     ROWS_SCHEMA,
     create,
-    damaged_blocks,
     read_spec,
+    verify_blocks,
     write_block,
 )
 from matt.features.spec import FeatureSpec
@@ -311,7 +311,8 @@ def test_a_value_that_was_damaged_is_never_read(tmp_path_factory, place, mask, h
         patch.setattr("matt.features.blocks.MAPS", 0 if how == "read" else 128)
         with pytest.raises(DataError, match=r"0000-00001.npy is damaged .*not those that were .*--verify"):  # fmt: skip
             FeatureStore.open(path, in_memory=2**30 if how == "whole" else 0).read(np.array([3]))
-    assert list(damaged_blocks(path, SPEC)) == ["0000-00001"]
+    damaged, unchecked = verify_blocks(path, SPEC)
+    assert (list(damaged), unchecked) == (["0000-00001"], ())
 
 
 def test_blocks_of_before_have_no_checksum_and_are_read(tmp_path):
@@ -322,7 +323,7 @@ def test_blocks_of_before_have_no_checksum_and_are_read(tmp_path):
     for in_memory in (0, 2**30):
         found, _ = FeatureStore.open(path, in_memory=in_memory).read(np.array([2, 3]))
         np.testing.assert_array_equal(found, values)
-    assert damaged_blocks(path, SPEC) == {}
+    assert verify_blocks(path, SPEC) == ({}, (name,))
 
 
 def test_a_table_that_tells_of_more_than_any_memory_is_refused(tmp_path):
@@ -380,7 +381,7 @@ def test_a_folder_is_of_one_spec(tmp_path):
     create(tmp_path, SPEC)
     create(tmp_path, SPEC)
     other = replace(SPEC, n_mels=7)
-    with pytest.raises(DataError, match=r"differ in .*n_mels: 5 / 7.* into another folder"):
+    with pytest.raises(DataError, match=r"n_mels: 5 / 7 .*ask for features.n_mels = 5 in settings; or name another"):  # fmt: skip
         create(tmp_path, other)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +33,9 @@ from .sources import (
 if TYPE_CHECKING:
     from ..features.report import ExtractionReport
     from ..features.spec import FeatureSpec
+
+
+_TOLD = {"others": "of other folders or left out"}  # of counts that do not speak for themselves
 
 
 @dataclass(frozen=True)
@@ -125,9 +129,13 @@ def extract(
     )
     for spec, report in reports.items():
         counts = extraction_counts(report)
-        told = ", ".join(f"{n:,} {what}" for what, n in counts.items() if n or what == "failed")
+        told = ", ".join(
+            f"{n:,} {_TOLD.get(what, what)}" for what, n in counts.items() if n or what == "failed"
+        )
         output.say(f"{spec.kind}: {told}. Store: {stores[spec]}")
         tell_list(list(report.damaged), output, "damaged blocks were made again")
+        if report.unchecked:
+            output.warn(_told_unchecked(report.unchecked))
     left_out = [problem for problem in found.problems if not problem.kept]
     # What befell a file in every store is told once.
     failures = dict.fromkeys(f for report in reports.values() for f in report.failures)
@@ -145,6 +153,14 @@ def extract(
     exit_if_failed(len(left_out) + sum(report.failed for report in reports.values()))
 
 
+def _told_unchecked(names: Sequence[str]) -> str:
+    some = "1 block has" if len(names) == 1 else f"{len(names):,} blocks have"
+    return (
+        f"{some} no checksum, as of before there were any: what is in there was not checked; to be "
+        "sure of it, extract into another folder (--store)"
+    )
+
+
 def _place(spec: FeatureSpec, store: Path | None, folder: Path, *, alone: bool) -> Path:
     if store is None:
         return default_store(folder, spec)
@@ -160,4 +176,5 @@ def _row(spec: FeatureSpec, store: Path, report: ExtractionReport) -> dict[str, 
         "partial": failure_rows(report.partial),
         "silent": failure_rows(report.silent),
         "damaged": list(report.damaged),
+        "unchecked": list(report.unchecked),
     }

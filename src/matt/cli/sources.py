@@ -283,8 +283,8 @@ def watched(output: Output, specs: Iterable[FeatureSpec]) -> Iterator[Callable[[
 
 def extraction_counts(report: ExtractionReport) -> dict[str, int]:
     """What an extraction did, in numbers."""
-    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "undetectable")
-    counts = {name: getattr(report, name) for name in names}
+    names = ("total", "extracted", "reused", "unchanged", "failed", "deleted", "others")
+    counts = {name: getattr(report, name) for name in (*names, "undetectable")}
     return {**counts, "partial": len(report.partial), "silent": len(report.silent)}
 
 

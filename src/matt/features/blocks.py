@@ -55,7 +55,13 @@ def create(path: Path | str, spec: FeatureSpec) -> Path:
             raise DataError(f"{path} is not empty and is no feature store; choose another folder")
         write_json(path / "spec.json", {"digest": spec.digest, "spec": spec.to_json()})
         return path
-    check_spec(read_spec(path), spec, f"the store {path}")
+    found = read_spec(path)
+    if found.digest != spec.digest:
+        asked = found.asked(spec)
+        remedy = f"to go on with it, ask for {asked}; or" if asked else "to have both,"
+        raise DataError(
+            f"{_unlike(found, spec, f'the store {path}')}; {remedy} name another folder"
+        )
     return path
 
 
@@ -99,10 +105,15 @@ def check_spec(found: FeatureSpec, wanted: FeatureSpec, where: str) -> None:
         Naming the settings that differ.
     """
     if found.digest != wanted.digest:
+        asked = wanted.asked(found) or "the wanted settings"
         raise DataError(
-            f"features of {where} do not fit; they differ in {'; '.join(found.differences(wanted))}"
-            " (found / wanted); extract them again with the wanted settings, into another folder"
+            f"{_unlike(found, wanted, where)}; extract them again with {asked}, into another folder"
         )
+
+
+def _unlike(found: FeatureSpec, wanted: FeatureSpec, where: str) -> str:
+    told = "; ".join(found.differences(wanted))
+    return f"features of {where} do not fit; they differ in {told} (found / wanted)"
 
 
 def committed(path: Path | str) -> list[tuple[int, int, str]]:
@@ -197,8 +208,8 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     return values
 
 
-def check_values(path: Path, values: NDArray[Any]) -> None:
-    """Refuse values of a block that are not those that were written; old blocks do not tell.
+def check_values(path: Path, values: NDArray[Any]) -> bool:
+    """Refuse values of a block that are not those that were written.
 
     Parameters
     ----------
@@ -207,6 +218,11 @@ def check_values(path: Path, values: NDArray[Any]) -> None:
     values : array, shape (rows, *spec.shape)
         As they lie in the file.
 
+    Returns
+    -------
+    bool
+        Whether there is a checksum to tell; blocks of before there were any have none.
+
     Raises
     ------
     DataError
@@ -214,24 +230,34 @@ def check_values(path: Path, values: NDArray[Any]) -> None:
     with intact(path):
         rows = path.with_suffix(".parquet")
         if not rows.exists():
-            return
+            return False
         wanted = read_parquet(rows, schema=ROWS_SCHEMA, columns=[])[1].get("crc32")
         if wanted is not None and crc32(_bytes(values)) != wanted:
             raise DataError("its values are not those that were written")
+        return wanted is not None
 
 
-def damaged_blocks(path: Path, spec: FeatureSpec) -> dict[str, str]:
-    """What is wrong with blocks of a store, by their names; every value is read."""
-    found = {}
+def verify_blocks(path: Path, spec: FeatureSpec) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read every value of a store.
+
+    Returns
+    -------
+    damaged : dict of str to str
+        What is wrong with blocks, by their names.
+    unchecked : tuple of str
+        Names of blocks without a checksum, whose values may be any.
+    """
+    damaged, unchecked = {}, []
     for _, _, name in committed(path):
         try:
             rows = read_rows(path / f"{name}.parquet")
             values = map_values(path / f"{name}.npy", spec)
             check_rows(len(values), int(rows["n_segments"].sum()))
-            check_values(path / f"{name}.npy", values)
+            if not check_values(path / f"{name}.npy", values):
+                unchecked.append(name)
         except DataError as error:
-            found[name] = str(error)
-    return found
+            damaged[name] = str(error)
+    return damaged, tuple(unchecked)
 
 
 def check_rows(n_rows: int, needed: int) -> None:

@@ -21,7 +21,7 @@ from ..errors import ConfigError, DataError, MattError, check_arguments
 from ..files import lock, locks, remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
-from .blocks import create, damaged_blocks, read_spec
+from .blocks import create, read_spec, verify_blocks
 from .plan import check_room, draw_up
 from .report import CommittedBlock, ExtractionReport, report
 from .spec import FeatureSpec
@@ -127,12 +127,12 @@ def extract_all(
     if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
     written: list[CommittedBlock] = []
-    damaged: dict[FeatureSpec, tuple[str, ...]] = {}
+    found: dict[FeatureSpec, tuple[tuple[str, ...], tuple[str, ...]]] = {}
     try:
         for spec, place in places.items():
             lock(create(place, spec))
         if options.get("verify", False):
-            damaged = {spec: _uncommitted(place, spec) for spec, place in places.items()}
+            found = {spec: _verified(place, spec) for spec, place in places.items()}
         _extract(tracks, places, written, options)
     except OSError as error:
         if isinstance(error, MattError) or error.errno is None:
@@ -147,18 +147,20 @@ def extract_all(
     return {
         spec: replace(
             report(tracks, place, [block for block in written if block.store == str(place)]),
-            damaged=damaged.get(spec, ()),
+            damaged=damaged,
+            unchecked=unchecked,
         )
         for spec, place in places.items()
+        for damaged, unchecked in [found.get(spec, ((), ()))]
     }
 
 
-def _uncommitted(place: Path, spec: FeatureSpec) -> tuple[str, ...]:
-    """Names of damaged blocks of a store, which are committed no more."""
-    found = tuple(damaged_blocks(place, spec))
-    for name in found:
+def _verified(place: Path, spec: FeatureSpec) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of damaged blocks of a store, which are committed no more, and of unchecked ones."""
+    damaged, unchecked = verify_blocks(place, spec)
+    for name in damaged:
         (place / f"{name}.parquet").unlink()
-    return found
+    return tuple(damaged), unchecked
 
 
 def _extract(

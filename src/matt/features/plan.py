@@ -21,7 +21,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -177,6 +177,17 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
                 kills = before + 1 if status == KILLED else 0
                 known[track_id] = TrackStatus(status, reason, stamp, seen, plan.salvage, kills)
     return known
+
+
+def paths_of(store: Path, track_ids: Collection[int]) -> list[str]:
+    """Where the files of tracks of a store were when it last saw them."""
+    found: dict[int, str] = {}
+    wanted = np.fromiter(track_ids, np.int64, len(track_ids))
+    for number in plan_numbers(store) if len(wanted) else ():
+        plan = Plan.load(store, number)
+        there = np.isin(plan.track_id, wanted)
+        found |= zip(plan.track_id[there].tolist(), plan.path[there].tolist(), strict=True)
+    return list(found.values())
 
 
 def stamp_of(path: str) -> Stamp:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..tracks import Tracks
 from .blocks import FAILED, KILLED, LOST, PARTIAL, SILENT
-from .plan import read_known
+from .plan import NO_FILE, paths_of, read_known, stamp_of
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,10 @@ class ExtractionReport:
     unchanged : int
         In the store before; nothing was done.
     deleted : int
-        Tracks in the store that were not asked for.
+        Tracks in the store that were not asked for and whose files are gone.
+    others : int
+        Tracks in the store that were not asked for and whose files are there: of another folder, or
+        left out.
     failures : tuple of TrackProblem
         Tracks without features, also those that failed earlier and were not tried again.
     partial : tuple of TrackProblem
@@ -49,6 +52,9 @@ class ExtractionReport:
         off (MP3 without a length header). Not remembered by the store.
     damaged : tuple of str
         Blocks that were there and damaged, by the names of their files; they were made again.
+    unchecked : tuple of str
+        Blocks that were read to be verified, but were written before there were checksums: whether
+        their values are those that were written nobody can tell.
     """
 
     total: int
@@ -56,12 +62,14 @@ class ExtractionReport:
     reused: int
     unchanged: int
     deleted: int
+    others: int = 0
     failures: tuple[TrackProblem, ...] = ()
     partial: tuple[TrackProblem, ...] = ()
     silent: tuple[TrackProblem, ...] = ()
     blocks: tuple[str, ...] = ()
     undetectable: int = 0
     damaged: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     @property
     def failed(self) -> int:
@@ -114,12 +122,14 @@ def report(tracks: Tracks, store: Path, written: Iterable[CommittedBlock]) -> Ex
     for track_id in asked:
         if known[track_id].status not in LOST:
             counts[how.get(track_id, "unchanged")] += 1
+    here = [stamp_of(path) != NO_FILE for path in paths_of(store, known.keys() - asked.keys())]
     return ExtractionReport(
         len(asked),
         counts["extracted"],
         counts["reused"],
         counts["unchanged"],
-        deleted=len(known.keys() - asked.keys()),
+        deleted=here.count(False),
+        others=here.count(True),
         failures=tuple(failures),
         partial=tuple(problems[PARTIAL]),
         silent=tuple(problems[SILENT]),

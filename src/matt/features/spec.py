@@ -289,11 +289,54 @@ class FeatureSpec:
         >>> FeatureSpec.logmel().differences(FeatureSpec.logmel(sr=16_000))
         ['shape: [96, 1360] / [96, 1813]', 'sr: 12000 / 16000']
         """
-        mine, theirs = self.to_json(), other.to_json()
-        if "embedding" not in (self.kind, other.kind):
-            mine.pop("name")
-            theirs.pop("name")
-        return [f"{key}: {mine[key]} / {theirs[key]}" for key in mine if mine[key] != theirs[key]]
+        mine, theirs = self._settings(), other._settings()
+        keys = [key for key in mine if key in theirs and mine[key] != theirs[key]]
+        return [f"{key}: {mine[key]} / {theirs[key]}" for key in keys]
+
+    def asked(self, other: FeatureSpec) -> str:
+        """Say by which options, and settings, this is asked for instead of another of its kind.
+
+        Returns
+        -------
+        str
+            ``""`` where nobody can ask so.
+
+        Examples
+        --------
+        >>> kept = SegmentPolicy("middle", duration=30, short="keep", silence="keep")
+        >>> FeatureSpec.summary(segments=kept).asked(FeatureSpec.summary())
+        "--silence keep (in settings features.silence = 'keep')"
+        >>> FeatureSpec.logmel(sr=16_000).asked(FeatureSpec.logmel())
+        'features.sr = 16000 in settings'
+        """
+        mine, theirs = self._settings(), other._settings()
+        differ = {key: mine[key] for key in mine if mine[key] != theirs.get(key)}
+        differ.pop("shape", None)  # follows from the others
+        if "duration" in differ and None in (mine["duration"], theirs["duration"]):
+            differ["policy"] = mine["policy"] if mine["duration"] else "whole"
+        if differ.get("policy") == "whole":
+            differ.pop("duration", None)
+        known = {field.name for field in fields(FeatureSettings)}
+        if self.kind != other.kind or not differ or not differ.keys() <= known:
+            return ""
+        settings = " and ".join(
+            f"features.{key} = {value!r}" if value else f"no features.{key}"
+            for key, value in differ.items()
+        )
+        if not differ.keys() <= set(OPTIONS):
+            return f"{settings} in settings"
+        options = " ".join(
+            f"--{key} {value}" if value else f"no --{key}" for key, value in differ.items()
+        )
+        return f"{options} (in settings {settings})"
+
+    def _settings(self) -> dict[str, Any]:
+        """Every setting by the name by which it is asked for; a name is one of embeddings only."""
+        found = self.to_json()
+        if self.kind != "embedding":
+            del found["name"]
+        segments = asdict(self.segments) if self.segments else {}
+        return {key: value for key, value in found.items() if key != "segments"} | segments
 
 
 def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
@@ -303,6 +346,8 @@ def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
     return 1 + round(policy.duration * sr) // hop_length
 
 
+OPTIONS = ("policy", "duration", "hop", "short", "silence", "precision", "frequencies")
+"""Settings of a feature that are options of ``matt extract``, too."""
 _KNOWN: dict[str, tuple[str, ...]] = {
     "summary": ("frequencies", "precision"),
     "logmel": ("sr", "n_fft", "hop_length", "n_mels", "precision"),
