@@ -182,6 +182,64 @@ def test_discs_of_an_album_are_one(title, way):
     assert same_album(way.format(title)) == same_album(title)
 
 
+EDITIONS = [
+    "{} {} ({})",
+    "{} {} [{}]",
+    "{} ({}, {})",
+    "{} [{}] [{}]",
+    "{} ({} {})",
+    "{} - {} ({})",
+    "{} {} {}",
+]
+
+
+@given(
+    st.sampled_from(["Hits", "Wall, The", "1984", "Compact Disc", "Disco Inferno", "CD Presents Vol. 2"]),
+    st.sampled_from(["Remastered", "Deluxe Edition", "2009 Remaster", "\u00c9dition limit\u00e9e", "Limited Edition"]),
+    st.sampled_from(["CD{}", "CD {}", "Disc {}", "disc {} of 3"]),
+    st.sampled_from(EDITIONS),
+)  # fmt: skip
+def test_discs_of_an_edition_are_one_and_another_album_than_the_first(title, edition, disc, way):
+    one, two = (same_album(way.format(title, disc.format(n), edition)) for n in (1, 2))
+    assert one == two
+    assert same_name(edition) in one
+    before = same_album(f"{title} ({edition} {disc.format(1)})")
+    assert before == same_album(f"{title} ({edition}, {disc.format(2)})")
+    assert before == same_album(f"{title} ({edition})") != same_album(title)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "Hits",
+                "CD",
+                "CD1",
+                "Disc",
+                "2",
+                "II",
+                "(",
+                ")",
+                "[",
+                "]",
+                "-",
+                ":",
+                ",",
+                "of",
+                "Disco",
+                "Compact",
+                "Remastered",
+                "Edition",
+                "Bonus",
+            ]
+        ),
+        max_size=9,
+    ).map(" ".join)
+)
+def test_what_is_left_of_a_title_has_no_further_disc(title):
+    assert same_album(same_album(title)) == same_album(title)
+
+
 @pytest.mark.parametrize(
     "title", ["Vol. 1", "Hits 2", "Part One", "1984", "Disco Inferno", "ABCD 1"]
 )
@@ -270,6 +328,16 @@ def test_the_library_is_partitioned_by_things_and_not_by_spellings(things, data)
         "Best of Disco 1": "best of disco 1",
         "Italo Disco 3": "italo disco 3",
         "Compact Disc 3": "compact disc 3",
+        "Compact Disc": "compact disc",
+        "Compact Disc 3 (Live)": "compact disc 3 (live)",
+        "Disco 2000": "disco 2000",
+        "Disco 2 (Remastered)": "disco 2 (remastered)",
+        "CD Presents Vol. 2": "cd presents vol. 2",
+        "CD 2 (Remastered)": "cd 2 (remastered)",
+        "Hits (CD one more time)": "hits (cd one more time)",
+        "Hits CD1 (Live)": "hits (live)",
+        "Hits CD1 - Dawn (Remastered)": "hits (remastered)",
+        "Hits (Limited Edition Bonus CD)": "hits (limited edition)",
         "Hits CD 2": "hits",
         "Hits Disc 2": "hits",
         "Hits - Disco 2": "hits",

@@ -120,20 +120,45 @@ _NUMBER = (
 )
 _OF = r"(?:\s*(?:of|von|de|di|av|/)\s*\d{1,2})?"
 _BETWEEN = r"[\s#.:_-]*(?:no\.?|nr\.?)?\s*"
+_EDITION = (
+    r"(?:\b(?:remaster|deluxe|luxe|[e\u00e9]dition|edici\u00f3n|edizione|edi\u00e7\u00e3o|expanded|limited|anniversary"
+    r"|collector|reissue|mono\b|stereo\b|\u0438\u0437\u0434\u0430\u043d\u0438)|ausgabe|auflage|\u7248|\u76e4)"
+)
+_WORDS = rf"\s(?=[^()\[\]]{{0,60}}?{_EDITION})[^()\[\]]{{1,60}}?"
+_BRACKETS = re.compile(r"\s*[(\[{<][^()\[\]{}<>]*[)\]}>]")
 _DISCS = (
-    # (CD1), [Disc 2 of 3], (Disc 1: Dawn to Dusk), (Bonus CD)
+    # (CD1), [Disc 2 of 3], (Disc 1: Dawn to Dusk), (CD1 Remastered), (Bonus CD)
     re.compile(
-        rf"\s*[-:,]?\s*[(\[{{<]\s*(?:(?:bonus\s+)?(?:{_DISC}|{_OTHER}){_BETWEEN}(?:{_NUMBER}|[ab])"
-        rf"{_OF}(?:\s*[-:,][^()\[\]]*)?|bonus\s+{_DISC}|\d{{1,2}}\.?\s*{_DISC})\s*[)\]}}>]"
+        rf"\s*[-:,]?\s*(?P<open>[(\[{{<])\s*(?:(?:bonus\s+)?(?:{_DISC}|{_OTHER}){_BETWEEN}(?:{_NUMBER}|[ab])"
+        rf"{_OF}(?P<title>\s*[-:,][^()\[\]]*)?(?P<words>{_WORDS})?|bonus\s+{_DISC}"
+        rf"|\d{{1,2}}\.?\s*{_DISC})\s*(?P<close>[)\]}}>])"
     ),
-    # - Disc 1, CD 2, Disc One: Dawn to Dusk
+    # (Limited Edition CD1), [Deluxe, Disc 2]
+    re.compile(
+        rf"(?P<open>\s*[(\[{{<])\s*(?P<before>[^()\[\]{{}}<>]{{1,60}}?)(?:\s*[-:,]\s*|(?<!compact)\s+(?!disco))"
+        rf"(?:bonus\s+{_DISC}|{_DISC}{_BETWEEN}{_NUMBER}{_OF})\s*(?P<close>[)\]}}>])"
+    ),
+    # - Disc 1, CD 2, Disc One: Dawn to Dusk, CD1 (Remastered)
     re.compile(
         rf"(?:\s*[-:,/_]\s*{_DISC}|(?<!compact)\s+(?!disco){_DISC}){_BETWEEN}{_NUMBER}{_OF}"
-        r"(?:\s*[-:]\s.*)?\s*$"
+        rf"(?:(?P<title>\s*[-:]\s.*?)|(?P<words>{_WORDS}))?"
+        rf"(?P<more>(?:{_BRACKETS.pattern}){{0,4}})\s*$"
     ),
     # CD 1 - Title
     re.compile(rf"^{_DISC}{_BETWEEN}{_NUMBER}{_OF}\s*[-:]\s+"),
 )
+
+
+def _but_the_disc(found: re.Match[str]) -> str:
+    """What a title says of the edition beside the number of a disc; the disc's own title goes."""
+    said = {name: text or "" for name, text in found.groupdict().items()}
+    title, words, more = (said.get(name, "") for name in ("title", "words", "more"))
+    if title and not re.search(_EDITION, title):
+        title, more = "", "".join(p for p in _BRACKETS.findall(more) if re.search(_EDITION, p))
+    kept = " ".join(f"{said.get('before', '')} {title.strip(' -:,')} {words}".split())
+    if kept and "open" in said:
+        kept = said["open"].strip() + kept + said["close"]
+    return f" {kept}{more}"
 
 
 @lru_cache(maxsize=2**17)
@@ -142,13 +167,15 @@ def same_album(title: str) -> str:
 
     >>> same_album("Mellon (Disc 1: Dawn)") == same_album("MELLON [CD2]") == same_album("Mellon")
     True
-    >>> same_album("CD 2"), same_album("Greatest Hits, Vol. 2")
-    ('cd 2', 'greatest hits, vol. 2')
+    >>> same_album("CD 2"), same_album("Greatest Hits, Vol. 2"), same_album("Hits CD1 (Remastered)")
+    ('cd 2', 'greatest hits, vol. 2', 'hits (remastered)')
     """
-    name = same_name(title)
-    for disc in _DISCS:
-        if rest := disc.sub("", name).strip(" -:,"):
-            name = rest if rest == name else same_name(rest)
+    name, before = same_name(title), ""
+    while name != before:
+        before = name
+        for disc in _DISCS:
+            if rest := disc.sub(_but_the_disc, name).strip(" -:,"):
+                name = rest if rest == name else same_name(rest)
     return name
 
 
