@@ -5,9 +5,11 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from matt import Bags
 from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
 from matt.grid.engine import find_result
@@ -29,6 +31,24 @@ def mfcc():
 @pytest.fixture(scope="module")
 def simulated():
     return open_data(SIMULATED, n_tracks=150, n_logmels=60)
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Ninety-six tracks of four genres, two an album, without a split."""
+    rng = np.random.default_rng(0)
+    lines = ["id,who,record,style,x1,x2,x3"]
+    for track in range(96):
+        genre = track // 4 % 4
+        x = ",".join(f"{value:.3f}" for value in rng.normal(size=3) + (genre == np.arange(3)))
+        lines.append(f"{track},a{track // 4},r{track // 2},{'FGHJ'[genre]},{x}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    toml = tmp_path / "mine.toml"
+    toml.write_text(
+        'table = "mine.csv"\ntrack = "id"\nartist = "who"\nalbum = "record"\ngenre = "style"\n'
+        'features = "x*"\n'
+    )
+    return open_data(str(toml))
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +125,37 @@ def test_failed_cells_are_told_and_the_others_kept(tmp_path, mfcc, monkeypatch):
     assert "PARTIAL" in " ".join(made.made["case study"].tables["case_study"].notes)
     monkeypatch.setattr(plan, "fit_cell", fit_cell)
     assert reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1).status == "finished"
+
+
+def test_a_fault_that_so_few_data_cannot_have_is_left_out_and_named(tmp_path, tiny):
+    request = replace(QUICK, epochs=1, protocol="released")
+    done = reproduce(tiny, ["faults"], tmp_path / "out", request=request, seeds=1)
+    assert (done.status, done.failures) == ("finished", ())
+    rows = done.made["faults"].tables["faults"].rows
+    assert rows
+    assert not any("dropped_batch" in str(row) for row in rows)
+    told = " ".join(done.made["faults"].tables["faults"].notes)
+    assert "This data cannot show: typed_tail, triple_chroma, dropped_batch." in told
+    assert "Fault dropped_batch is left out of MLP+MIL, MLP+MATT: their training bags" in told
+
+
+def test_a_batch_is_dropped_where_another_is_left(tiny):
+    request = Request(protocol="released")
+    tiny = tiny.divided(2)
+    counts = [
+        len(Bags.from_tracks(division.tracks, by="album", split="training"))
+        for division in tiny.splits
+    ]
+    assert tiny.fewest_bags(tiny.fullest) == min(counts)
+    for n_bags, has in ((None, True), (min(counts), False), (159, False), (160, True)):
+        row = plan.make_row("MLP+MATT", "released", n_bags=n_bags)
+        assert row.training.dropped_batch is has
+        assert replace(row, training=replace(row.training, dropped_batch=True)) == plan.make_row(
+            "MLP+MATT", "released"
+        )
+    rows = plan.rows_on(tiny, request, plan.MODELS)
+    assert not any(row.training.dropped_batch for row in rows)
+    assert plan.undropped(tiny, Request()) == ()
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, mfcc, simulated):

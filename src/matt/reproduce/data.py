@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bags import group
+from ..bags import Bags, group
+from ..comparison import with_features
 from ..config import SplitSettings
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
@@ -75,6 +76,8 @@ class Data:
         (feature set, faults) -> its features, see `features`.
     logmel : callable
         Log-mels of some or all of the tracks, if there are any.
+    splits : tuple of Division
+        Of these tracks, once they are `divided`.
     """
 
     key: str
@@ -91,6 +94,7 @@ class Data:
     logmel_notes: tuple[str, ...] = ()
     read: Reader = field(repr=False)
     logmel: Callable[[], FeatureStore | None] = field(default=lambda: None, repr=False)
+    splits: tuple[Division, ...] = field(default=(), repr=False)
 
     @cached_property
     def known(self) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -156,6 +160,22 @@ class Data:
             repeats=seeds, folds=folds, imbalance=self.imbalance, keep=self.thinned
         )
         return tuple(protocol.divide(tracks, SplitSettings(), seed=seed, by=self.bags))
+
+    def divided(self, seeds: int, *, folds: int = 0, seed: int = 0) -> Data:
+        """Return the same with its `divisions`."""
+        return replace(self, splits=self.divisions(seeds, folds=folds, seed=seed))
+
+    def fewest_bags(self, set_name: str) -> int | None:
+        """Bags with a known genre that the smallest training split has of a feature set.
+
+        None where the tracks are not divided yet.
+        """
+        counts = (
+            len(Bags.from_tracks(there, by=self.bags, split="training").labelled())
+            for division in self.splits
+            for there in [with_features(division.tracks, self.features(set_name))]
+        )
+        return min(counts, default=None)
 
 
 FOLDER = "MATT_SHARED_DATA"

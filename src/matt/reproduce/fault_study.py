@@ -14,7 +14,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bags import Bags
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
@@ -26,7 +25,7 @@ from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
 from ..models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .data import Data
 from .measures import Bench, difference, mean
-from .plan import Request, Results, make_row
+from .plan import DROPPED, Request, Results, make_row
 from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def steps_of(
     feature_set : str
         The tripled chroma needs ``"1-9"``.
     n_bags : int, optional
-        Of training, where it is known: a batch that is dropped must not be the only one.
+        Of training, at least, where it is known: a batch that is dropped must not be the only one.
 
     Examples
     --------
@@ -115,8 +114,11 @@ def steps_of(
         there.remove("typed_tail")
     if feature_set != ALL and "triple_chroma" in there:
         there.remove("triple_chroma")
-    if n_bags is not None and n_bags < parts.training.max_bags and "dropped_batch" in there:
-        there.remove("dropped_batch")
+    if (
+        parts.baseline is None
+        and not make_row(model, [DROPPED], n_bags=n_bags).training.dropped_batch
+    ):
+        there.remove(DROPPED)
     steps = [Step(model=model, how=CORRECTED)]
     steps += [Step(model=model, how=ALONE, faults=(name,), fault=name) for name in there]
     chain = [name for name in there if name in PROTOCOLS["released"]]
@@ -130,9 +132,8 @@ def steps_of(
 
 def study(data: Data) -> tuple[Step, ...]:
     """Rows of the network and of the baselines on some data."""
-    genres, feature_set, n_bags = data.tracks.genres, data.fullest, None
-    if data.official:
-        n_bags = len(Bags.from_tracks(data.tracks, by=data.bags, split="training"))
+    genres, feature_set = data.tracks.genres, data.fullest
+    n_bags = data.fewest_bags(feature_set)
     every = (
         steps_of(model, genres=genres, feature_set=feature_set, n_bags=n_bags)
         for model in (NETWORK, *BASELINES)
@@ -277,6 +278,7 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
 def needs(data: Data, request: Request) -> tuple[Row, ...]:
     """Every step of the study, whatever the protocol is."""
     rows: dict[str, Row] = {}
+    n_bags = data.fewest_bags(data.fullest)
     for step in study(data):
         rows[step.called] = make_row(
             step.model,
@@ -286,6 +288,7 @@ def needs(data: Data, request: Request) -> tuple[Row, ...]:
             released=step.how == RELEASE,
             epochs=request.epochs,
             called=step.called,
+            n_bags=n_bags,
         )
     return tuple(rows.values())
 

@@ -47,6 +47,7 @@ The other two are made from predictions: `evaluation.scores.majority`, and for a
 part ``"alone"`` of a bag model.
 """
 TRIPLED = "triple_chroma"  # a fault of the features themselves
+DROPPED = "dropped_batch"  # a fault that needs more bags than a batch holds
 
 # Cells that were made under another name of what they predict further are still good.
 _FORMERLY = {"matt.reproduce.degradation.degrade": "matt.reproduce.damage.degrade"}
@@ -118,6 +119,7 @@ def make_row(
     released: bool | None = None,
     epochs: int | None = None,
     called: str | None = None,
+    n_bags: int | None = None,
 ) -> Row:
     """Make a model of `MODELS` or `CONTROLS` under faults.
 
@@ -137,6 +139,8 @@ def make_row(
         Of networks, at most.
     called : str, optional
         Another name in tables.
+    n_bags : int, optional
+        Of training, at least. Without the fault of a dropped batch, if that would be the only one.
 
     Raises
     ------
@@ -169,6 +173,8 @@ def make_row(
     else:
         row = track_model(called, model, training, average=name == AVERAGED)
         row = replace(row, test_selection="test_selection" in wanted)
+    if n_bags is not None and n_bags < row.training.max_bags:
+        row = replace(row, training=replace(row.training, dropped_batch=False))
     return replace(row, bags=bags, features=features)
 
 
@@ -190,6 +196,7 @@ def rows_on(
     sets = [(set_, [n for n in names if n not in crnns]) for set_ in feature_sets or [data.fullest]]
     if crnns and data.logmel() is not None:
         sets.append((LOGMEL, crnns))
+    drops = DROPPED in PROTOCOLS[request.protocol]
     return tuple(
         make_row(
             name,
@@ -197,10 +204,24 @@ def rows_on(
             features=features,
             bags=data.bags,
             epochs=request.crnn_epochs if features == LOGMEL else request.epochs,
+            n_bags=n_bags,
         )
         for features, some in sets
+        for n_bags in [data.fewest_bags(features) if drops else None]
         for name in some
     )
+
+
+def undropped(data: Data, request: Request) -> tuple[str, ...]:
+    """Say which models lack the fault of a dropped batch although the protocol has it."""
+    if DROPPED not in PROTOCOLS[request.protocol]:
+        return ()
+    rows = rows_on(data, request, [name for name in MODELS if "+" in name])
+    names = [row.name for row in rows if not row.training.dropped_batch]
+    if not names:
+        return ()
+    few = "their training bags are fewer than one batch, and nothing would be left"
+    return (f"Fault {DROPPED} is left out of {', '.join(names)}: {few}.",)
 
 
 def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSettings]:

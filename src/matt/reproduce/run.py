@@ -21,7 +21,7 @@ from ..runs import Run, check_free
 from . import claims, degradation, fault_study, figures, recipes, tables
 from .data import MFCC, SMALL, TABLE, Data
 from .measures import bench_of
-from .plan import Request, Results, forecast, key_of
+from .plan import Request, Results, forecast, key_of, undropped
 from .targets import Made, Target
 
 KIND = "reproduce"
@@ -197,9 +197,10 @@ def reproduce(
         )
     chosen, skipped = _choose(data, wanted)
     path = check_out(out, data)
+    data = data.divided(seeds, folds=folds, seed=seed)
+    data = replace(data, notes=(*data.notes, *undropped(data, request)))
     rows = [row for name in chosen for row in TARGETS[name].needs(data, request)]
-    divisions = data.divisions(seeds, folds=folds, seed=seed)
-    planned = Results.planned(data, _unique(rows), divisions, protocol=request.protocol)
+    planned = Results.planned(data, _unique(rows), data.splits, protocol=request.protocol)
     run = Run.create(
         path,
         kind=KIND,
