@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -100,7 +101,7 @@ def test_what_was_found_is_told(tmp_path):
             "iso8859-2",
             r"do not tell in what.*\u0141\u00f3d\u017a in 'iso8859-2'",
         ),
-        ("\u97f3\u697d", "cp932", r"\u97f3\u697d in 'cp932'"),
+        ("\u97f3\u697d", "cp932", r"'cp932', in which it says \u97f3\u697d"),
     ],
 )
 def test_other_bytes_are_asked_for_with_what_they_may_say(tmp_path, name, encoding, expected):
@@ -110,6 +111,67 @@ def test_other_bytes_are_asked_for_with_what_they_may_say(tmp_path, name, encodi
     assert "encoding = " in str(caught.value)
     loaded = load(tmp_path, content, TOML + f'encoding = "{encoding}"\n')
     assert loaded.tracks.columns["artist"][0] == name
+
+
+# Names in some scripts, and the encodings that they are met in.
+SCRIPTS = {
+    ("cp1252",): ["K\u00fcnstler", "Beyonc\u00e9", "Sigur R\u00f3s", "Fran\u00e7ois", "Bj\u00f6rk", "Se\u00f1or", "MOT\u00d6RHEAD"],
+    ("cp1250", "iso8859-2"): ["\u0141\u00f3d\u017a", "Dvo\u0159\u00e1k", "\u0160koda", "Jan\u00e1\u010dek", "Bart\u00f3k B\u00e9la", "Przyby\u0142o"],
+    ("cp1251", "koi8-r"): ["\u041c\u0443\u0437\u044b\u043a\u0430", "\u0410\u043b\u043b\u0430 \u041f\u0443\u0433\u0430\u0447\u0451\u0432\u0430", "\u0417\u0435\u043c\u0444\u0438\u0440\u0430", "\u0426\u043e\u0439", "\u0411\u0440\u0430\u0432\u043e"],
+    ("cp1253",): ["\u039c\u03bf\u03c5\u03c3\u03b9\u03ba\u03ae", "\u0386\u03bd\u03bd\u03b1 \u0392\u03af\u03c3\u03c3\u03b7", "\u039d\u03b1\u03bd\u03ac"],
+    ("cp932", "euc-jp"): ["\u5b87\u591a\u7530\u30d2\u30ab\u30eb", "\u3055\u304f\u3089", "\u97f3\u697d\u306e\u6642\u9593", "\u4e2d\u5cf6\u307f\u3086\u304d", "\u30b5\u30ab\u30ca\u30af\u30b7\u30e7\u30f3"],
+    ("gb18030",): ["\u5468\u6770\u4f26", "\u738b\u83f2", "\u9093\u4e3d\u541b", "\u9648\u5955\u8fc5", "\u97f3\u4e50", "\u5218\u5fb7\u534e"],
+    ("cp949",): ["\ubc29\ud0c4\uc18c\ub144\ub2e8", "\uc544\uc774\uc720", "\uc870\uc6a9\ud544", "\uc74c\uc545", "\uc774\ubb38\uc138"],
+    ("big5",): ["\u5468\u6770\u502b", "\u738b\u83f2", "\u9127\u9e97\u541b", "\u9673\u5955\u8fc5", "\u5289\u5fb7\u83ef"],
+}  # fmt: skip
+FOUND = [(encoding, names) for encodings, names in SCRIPTS.items() for encoding in encodings]
+
+
+@settings(max_examples=40, **OPTIONS)
+@given(st.sampled_from(FOUND), st.randoms(use_true_random=False))
+def test_the_encoding_that_is_named_first_reads_right(tmp_path, found, random):
+    encoding, names = found
+    shown = random.sample(names, len(names))
+    content = text_of([(name, 0.25) for name in shown]).encode(encoding)
+    with pytest.raises(DataError, match="is not written in utf-8") as caught:
+        load(tmp_path, content)
+    named = re.search("say encoding = '([^']+)'", str(caught.value))[1]
+    assert content.decode(named) == content.decode(encoding)
+
+
+WRONG = {
+    "another delimiter": ("1;Ann;Rock;1.5", 'delimiter = ","', r"t\.csv: delimiter = ',' parts.*say delimiter = ';'"),
+    "no delimiter": ("1;Ann;Rock;1.5", 'delimiter = "x"', r"t\.csv: delimiter = 'x' parts.*say delimiter = ';'"),
+    "a quote": ("1;Ann;Rock;1.5", "delimiter = '\"'", r"t\.toml: delimiter is '\"'; use one character"),
+    "two decimal signs": ("1;Ann;Rock;1,5\n2;Bob;Jazz;2.5", "", r"line 3: f_a is '2\.5'.*write them alike"),
+    "a point": ("1;Ann;Rock;1.5\n2;Bob;Jazz;2.5", 'decimal = ","', r"line 2: f_a is '1\.5'.*say decimal = '\.'"),
+    "thousands": ("1;Ann;Rock;1.234,5\n2;Bob;Jazz;2,5", "", r"line 2: f_a is '1\.234,5'.*thousands"),
+    "skip": ("1;Ann;Rock;1.5", "skip = 2", r"t\.csv has 0 rows below the 2 lines.*say a smaller skip"),
+    "a large skip": ("1;Ann;Rock;1.5", "skip = 1000000000000", r"t\.csv has 0 rows.*say a smaller skip"),
+    "header_rows": ("1;Ann;Rock;1.5", "header_rows = 9", r"t\.csv has 2 rows.*check header_rows"),
+    "too large": ("1;Ann;Rock;1e300", "", r"first: 1; f_a is 1e\+300, and 32 bits hold no more than 3\.4e\+38"),
+    "infinite": ("1;Ann;Rock;inf", "", r"first: 1; f_a is inf\);"),
+    "missing": ("1;Ann;Rock;", "", r"first: 1; f_a is empty\);"),
+    "min_tracks": ("1;Ann;Rock;1\n2;Bob;Rock;1", "min_tracks = 3", r"t\.toml: min_tracks = 3, but.*'Rock', has 2 tracks"),
+    "digits": ("1;Ann;Rock;1", "min_tracks = " + "9" * 5000, r"t\.toml .*4,300 digits \(at line 4\)"),
+    "depth": ("1;Ann;Rock;1", "skip = [\n" + "[" * 5000 + "]" * 5000 + "]", r"t\.toml .*too deep.*line 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "toml", "message"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_told_with_place_and_remedy(tmp_path, rows, toml, message):
+    with pytest.raises((ConfigError, DataError), match=message) as caught:
+        load(tmp_path, f"track_id;artist;genre;f_a\n{rows}\n".encode(), f"{TOML}{toml}\n")
+    assert "\n" not in str(caught.value)
+    assert "sys." not in str(caught.value)
+
+
+@given(st.text("0123456789", min_size=17, max_size=5000))
+@settings(max_examples=20, **OPTIONS)
+def test_ids_of_any_number_of_digits_are_ids(tmp_path, digits):
+    rows = f"track_id,artist,genre,f_a\n{digits},{digits},Rock,1\nb{digits},2,Rock,1\n"
+    loaded = load(tmp_path, rows.encode())
+    assert len(set(loaded.tracks.track_id)) == len(set(loaded.tracks.artist_id)) == 2
 
 
 def test_thousands_are_not_taken_for_decimals(tmp_path):

@@ -150,7 +150,9 @@ def test_ids_of_several_rows_of_names(tmp_path):
                       f__csv=head + index + "2,,,\n5,1,2,3\n")  # fmt: skip
         assert loaded.tracks.track_id.tolist() == [5]
         assert loaded.features.read(np.array([5]))[0].tolist() == [[1, 2, 3]]
-        assert any("1 of 2 tracks with NaN" in note and "2)" in note for note in loaded.notes)
+        assert any(
+            "1 of 2 tracks with NaN" in note and "first: 2;" in note for note in loaded.notes
+        )
 
 
 def test_joined_columns_belong_to_their_rows(tmp_path):
@@ -240,7 +242,7 @@ def test_not_a_number_costs_its_track_only(tmp_path):
     loaded = load(tmp_path, tracks__csv=text)
     assert loaded.tracks.track_id.tolist() == [11, 12, 15]
     assert any(
-        "2 of 5 tracks with NaN or infinite features are left out (first: 13, 14)" in n
+        "2 of 5 tracks with NaN, infinite or too large features are left out (first: 13, 14;" in n
         for n in loaded.notes
     )
     with pytest.raises(DataError, match=r"2 of 5 tracks hold NaN.*13, 14.*not_finite = 'drop'"):
@@ -546,9 +548,9 @@ def test_tables_train_or_say_why_not(tmp_path):
 def test_dropped_tracks_are_named_as_the_table_names_them(tmp_path):
     rows = "id,artist,genre,f\nta,Ann,Folk,1\ntb,Bob,Rock,\ntc,Cy,Rock,3\n"
     path = write(tmp_path, 'table = "t.csv"\ntrack = "id"\nfeatures = "f"\n', t__csv=rows)
-    assert any("(first: tb)" in note for note in table.load(path).notes)
+    assert any("(first: tb; f is empty)" in note for note in table.load(path).notes)
     path.write_text(path.read_text() + 'not_finite = "error"\n')
-    with pytest.raises(DataError, match=r"1 of 3 tracks hold NaN .*first: tb\)"):
+    with pytest.raises(DataError, match=r"1 of 3 tracks hold NaN.*first: tb; f is empty\)"):
         table.load(path)
 
 

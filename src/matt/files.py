@@ -16,7 +16,7 @@ import sys
 import time
 import tomllib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -225,7 +225,7 @@ def read_json(path: Path | str, *, most: int = _MOST_JSON) -> Any:
         If it is missing, is larger, or is not JSON; the message names file and line.
     """
     with reading(path, "is not JSON ({})", "restore it or make it again"):
-        return json.loads(_text(path, most))
+        return _parsed(_text(path, most), json.loads)
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
@@ -241,7 +241,29 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         if found := _LONG_KEY.search(text):  # whose parser takes memory by the square of its parts
             line = text.count("\n", 0, found.start()) + 1
             raise ValueError(f"a key of more than 32 parts (at line {line})")
-        return tomllib.loads(text)
+        content: dict[str, Any] = _parsed(text, tomllib.loads)
+        return content
+
+
+def _parsed(text: str, parse: Callable[[str], Any]) -> Any:
+    """What a parser makes of a text; names the line where it does not, and gives no advice."""
+    try:
+        return parse(text)
+    except RecursionError:
+        signs = (char for char in text if char in "[]{}\n")
+        line, depth, deepest = 1, 0, (0, -1)
+        for sign in signs:
+            line += sign == "\n"
+            depth += (sign in "[{") - (sign in "]}")
+            deepest = max(deepest, (depth, -line))
+        raise ValueError(f"values lie too deep in each other (at line {-deepest[1]})") from None
+    except ValueError as error:
+        if "set_int_max_str_digits" not in str(error):
+            raise
+        most = sys.get_int_max_str_digits()
+        long = (found for found in re.finditer(r"[\d_]+", text) if len(found[0]) > most)
+        at = text.count("\n", 0, next(long).start()) + 1
+        raise ValueError(f"a number of more than {most:,} digits (at line {at})") from None
 
 
 def _text(path: Path | str, most: int) -> str:
@@ -264,7 +286,7 @@ def read_arrays(path: Path | str, *, remedy: str) -> tuple[dict[str, NDArray[Any
     from safetensors import safe_open
 
     with reading(path, "cannot be read ({})", remedy), safe_open(path, "numpy") as file:
-        note = json.loads((file.metadata() or {}).get(_META.decode(), "null"))
+        note = _parsed((file.metadata() or {}).get(_META.decode(), "null"), json.loads)
         return {name: file.get_tensor(name) for name in file.keys()}, note  # noqa: SIM118
 
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, did_you_mean, first_few
+from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..tracks import MAX_ID, SPLITS, stable_id
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_BYTES = 2**28
-_WHOLE = re.compile(r"-?\d+(\.0*)?")
+_WHOLE = re.compile(r"-?\d{1,999}(\.0*)?")  # of more digits Python makes no number
 _SEPARATORS = (";", "|", ",", "/")
 _OFTEN = 0.05  # share of genre cells with a separator from which on it is worth a note
 
@@ -224,13 +224,25 @@ class GenreCells:
         return GenreCells([[*dict.fromkeys(kept[g] for g in cell)] for cell in self.cells], notes)
 
     def frequent(self, least: int, *, several: bool) -> GenreCells:
-        """Genres of fewer tracks left out."""
+        """Genres of fewer tracks left out.
+
+        Raises
+        ------
+        ConfigError
+            If no genre is left.
+        """
         times = Counter(genre for cell in self.cells for genre in (cell if several else cell[:1]))
         rare = {
             genre: times[genre] for cell in self.cells for genre in cell if times[genre] < least
         }
         if not rare:
             return self
+        if len(rare) == len(times):
+            largest, n = _by_size(rare)[0]
+            raise ConfigError(
+                f"min_tracks = {least}, but the largest genre, {largest!r}, has {n:,} tracks; say "
+                "at most that many"
+            )
         told = first_few(f"{genre!r} {n:,}" for genre, n in _by_size(rare))
         note = (
             f"{len(rare):,} genres have fewer than {least:,} tracks and count as unknown, "

@@ -19,6 +19,7 @@ from ..files import open_parquet
 from .layout import (
     NO_NUMBER,
     Layout,
+    better_delimiter,
     decoding,
     is_number,
     kind_of,
@@ -58,11 +59,13 @@ def csv_heading(path: Path, layout: Layout) -> Heading:
     """
     with named_faults(path, layout), lines_of(path, layout) as reader:
         for _ in range(layout.skip):
-            next(reader, None)
-        return _heading(path, reader, layout.header_rows)
+            if next(reader, None) is None:
+                break
+        return _heading(path, reader, layout)
 
 
-def _heading(path: Path, reader: Any, header_rows: int) -> Heading:
+def _heading(path: Path, reader: Any, layout: Layout) -> Heading:
+    header_rows = layout.header_rows
     rows: list[list[str]] = []
     for row in reader:
         if row:
@@ -70,14 +73,21 @@ def _heading(path: Path, reader: Any, header_rows: int) -> Heading:
         if len(rows) == header_rows:
             break
     if len(rows) < header_rows:
+        where = f" below the {layout.skip:,} lines that skip leaves out" if layout.skip else ""
+        remedy = "say a smaller skip" if layout.skip else TO_READ_AGAIN
         raise DataError(
-            f"{path} has {len(rows)} rows, expected {header_rows} with the names of the columns "
-            f"and then the data; {TO_READ_AGAIN}"
+            f"{path} has {len(rows)} rows{where}, expected {header_rows} with the names of the "
+            f"columns and then the data; {remedy if header_rows == 1 else 'check header_rows'}"
         )
     if len({len(row) for row in rows}) > 1:
         raise DataError(
             f"{path}: its {header_rows} rows of names have {first_few(map(len, rows))} cells; "
             "check header_rows"
+        )
+    if better := better_delimiter(rows[0], layout.delimiter):
+        raise DataError(
+            f"{path}: delimiter = {layout.delimiter!r} parts its heading into "
+            f"{first_few(map(repr, rows[0]))}; say delimiter = {better!r}"
         )
     names = ["_".join(part for part in parts if part) for parts in zip(*rows, strict=True)]
     lines = int(reader.line_num)
@@ -150,7 +160,7 @@ def find_fault(
                 for i, name in checked:
                     cell = row[i].strip()
                     if cell not in gone and not is_number(cell, layout.decimal):
-                        remedy = what_it_may_be(cell) if layout.decimal == "." else ""
+                        remedy = what_it_may_be(cell, layout.decimal)
                         return (
                             f"line {reader.line_num}: {name} is {cell!r}, which is no number; "
                             f"{remedy or 'correct it, or leave that column out of the features'}"

@@ -26,6 +26,7 @@ NO_NUMBER = ("", "nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "#N/A", "#NA"
 """Cells that stand for no number, whatever else the settings name; a text may well be "NA"."""
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE = 2**16  # bytes looked at
+_PARTS = re.compile(r'[^\r\n"\0\x80-\U0010ffff]')  # what CSV and Arrow can part columns with
 _ROWS = 200
 _MOST = 0.9  # share of rows that a delimiter parts alike
 _MARKS = (
@@ -35,16 +36,32 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Of each script the usual ones; those of one script often differ in few signs.
+# Of each script the usual ones; those of one script often differ in few signs. Of those that two
+# bytes may be in, the one with fewer usual characters comes first.
 _POSSIBLE = (
     "cp1252", "cp1250", "iso8859-2", "cp1251", "koi8-r", "cp1253", "cp1254", "cp1255", "cp1256",
-    "cp1257", "cp932", "euc-jp", "gb18030", "big5", "cp949",
+    "cp1257", "cp932", "euc-jp", "cp949", "gb18030", "big5",
 )  # fmt: skip
+# Where the usual characters lie: their first byte in some encoding, and how surely they are meant.
+# Japanese is seldom without kana.
+_USUAL = {
+    "cp932": (
+        "euc-jp",
+        {**dict.fromkeys((0xA4, 0xA5), 1.0), **dict.fromkeys(range(0xB0, 0xD0), 0.9)},
+    ),
+    "cp949": ("euc-kr", dict.fromkeys(range(0xB0, 0xC9), 1.0)),
+    "gb18030": ("gb2312", dict.fromkeys(range(0xB0, 0xD8), 1.0)),
+    "big5": ("big5", dict.fromkeys(range(0xA4, 0xC7), 0.9)),
+}
+_USUAL["euc-jp"] = _USUAL["cp932"]
+_CYRILLIC = frozenset([*map(chr, range(0x430, 0x450)), *"\u0451\u0456\u0457\u0454\u0491\u045e"])
 _SIGNS = frozenset(
     "\u2018\u2019\u201a\u201c\u201d\u201e\u2013\u2014\u2026\u20ac\u00a0\u00b4\u00b7\u00ab\u00bb\u00b0\u00bf\u00a1\u3001\u3002\u30fb\u30fc"
 )
+_STRANGE = re.compile("[\x80-\U0010ffff]+")
 _SAID_DELIMITER = re.compile(r"sep=(.)\r?(?:\n|$)", re.IGNORECASE)  # Excel's first line
 _COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_GROUPED = re.compile(r"[+-]?\d{1,3}([., '\u00a0\u2019\u202f])\d{3}(?:\1\d{3})*(?:[.,]\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+")
 
 
@@ -72,8 +89,8 @@ class Layout(Checked):
         """See `Checked.problems`."""
         if self.header_rows < 1:
             yield f"header_rows is {self.header_rows}; columns need at least one row"
-        if len(self.delimiter) > 1:
-            yield f"delimiter is {self.delimiter!r}; use one character"
+        if self.delimiter and (len(self.delimiter) > 1 or not _PARTS.fullmatch(self.delimiter)):
+            yield f"delimiter is {self.delimiter!r}; use one character such as ',' or ';'"
         if self.decimal and self.decimal == self.delimiter:
             yield f"delimiter and decimal are both {self.decimal!r}; they have to differ"
         try:
@@ -192,6 +209,17 @@ def _delimiter(text: str, usual: str) -> str:
     return best if parted[best][0] >= _MOST else usual
 
 
+def better_delimiter(names: Sequence[str], delimiter: str) -> str:
+    """The usual delimiter that stands inside of names as often as they are many; else nothing.
+
+    >>> better_delimiter(["track;genre;f_1"], ","), better_delimiter(["a, b", "c"], ";")
+    (';', '')
+    """
+    times = {sign: "".join(names).count(sign) for sign in _DELIMITERS if sign != delimiter}
+    best = max(times, key=lambda sign: times[sign])
+    return best if times[best] >= len(names) else ""
+
+
 def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
     """A comma if there are columns of numbers with commas, and none with points."""
     if delimiter == ",":
@@ -210,23 +238,32 @@ def _decimal(rows: Sequence[Sequence[str]], delimiter: str) -> str:
     return "," if commas else "."
 
 
+_SWAPPED = str.maketrans(",.", ".,")
+
+
 def is_number(text: str, decimal: str = ".") -> bool:
     """Whether a cell reads as a number."""
     try:
-        float(text.replace(",", ".") if decimal == "," and "." not in text else text)
+        float(text.translate(_SWAPPED) if decimal == "," else text)
     except ValueError:
         return False
     return True
 
 
-def what_it_may_be(text: str) -> str:
+def what_it_may_be(text: str, decimal: str = ".") -> str:
     """How to mend a cell that is no number; nothing where there is no way.
 
     >>> what_it_may_be("0,143")
-    "if that is a decimal comma, say decimal = ','"
+    "if all have a decimal comma, say decimal = ','; else write them alike"
+    >>> what_it_may_be("1.234,5", ",")
+    'take out the signs between its thousands'
     """
-    if _COMMA.fullmatch(text):
-        return "if that is a decimal comma, say decimal = ','"
+    other = "," if decimal == "." else "."
+    if is_number(text, other):
+        sign = "comma" if other == "," else "point"
+        return f"if all have a decimal {sign}, say decimal = {other!r}; else write them alike"
+    if _GROUPED.fullmatch(text):
+        return "take out the signs between its thousands"
     return ""
 
 
@@ -238,16 +275,19 @@ def decoding(encoding: str) -> str:
 def not_written_in(path: Path, encoding: str) -> str:
     """End of a message about bytes that are no text: what they are in the encodings that fit."""
     wrong, sample = f"is not written in {encoding}", _foreign(path, encoding)
-    readings: dict[str, str] = {}
+    readings: dict[str, tuple[float, str]] = {}
     for name in _POSSIBLE:
-        if (read := _read_in(sample, name)) and read not in readings.values():
-            readings[name] = read
+        found = _read_in(sample, name)
+        if found is not None and found[1] not in (text for _, text in readings.values()):
+            readings[name] = found
     if not readings:
         return f"{wrong}; say encoding = '...' if you know it, or save the file as UTF-8"
-    name, first = next(iter(readings.items()))
-    if len(readings) == 1:
+    order = sorted(readings, key=lambda name: -readings[name][0])
+    name, (best, first) = order[0], readings[order[0]]
+    order = [name for name in order if readings[name][0] >= best / 2]
+    if len(order) == 1:
         return f"{wrong}; say encoding = {name!r}, in which it says {first}, or save it as UTF-8"
-    told = first_few((f"{read} in {name!r}" for name, read in readings.items()), most=4)
+    told = first_few((f"{readings[name][1]} in {name!r}" for name in order), most=4)
     return (
         f"{wrong}, and its bytes do not tell in what: they say {told}; say encoding = {name!r} or "
         "whichever reads right, or save the file as UTF-8"
@@ -278,23 +318,58 @@ def _fails(word: bytes, encoding: str) -> bool:
     return False
 
 
-def _read_in(words: Iterable[bytes], encoding: str) -> str:
-    """What some words are in an encoding; nothing if they would be no words."""
-    read = []
+def _read_in(words: Iterable[bytes], encoding: str) -> tuple[float, str] | None:
+    """How plausible some words are in an encoding, in [0, 1], and what they say.
+
+    None if they would be no words.
+    """
+    read: list[str] = []
+    plausible: list[float] = []
     for word in words:
         try:
             text = word.decode(encoding)
         except UnicodeError:
-            return ""
+            return None
         strange = [char for char in text if char > "\x7f"]
         if any(not char.isalpha() and char not in _SIGNS for char in strange):
-            return ""
-        scripts = {
-            unicodedata.name(char, " ").split()[0].split("-")[0] for char in text if char.isalpha()
-        }
+            return None
+        scripts = {_script(char) for char in text if char.isalpha()}
         if len(
             scripts - {"MODIFIER", "FULLWIDTH", "HALFWIDTH", "HIRAGANA", "KATAKANA", "CJK"}
         ) > 1 or ("LATIN" in scripts and scripts & {"CJK", "HIRAGANA", "KATAKANA"}):
-            return ""  # letters of two scripts in one word
+            return None  # letters of two scripts in one word
         read.append(text)
-    return ", ".join(read[:3])
+        plausible += _plausible(text, encoding)
+    return sum(plausible) / max(len(plausible), 1), ", ".join(read[:3])
+
+
+def _script(char: str) -> str:
+    return unicodedata.name(char, " ").split()[0].split("-")[0]
+
+
+def _plausible(text: str, encoding: str) -> Iterator[float]:
+    """How usual each letter of a word is that is not in ASCII, where it stands, in [0, 1]."""
+    for found in _STRANGE.finditer(text):
+        run, before = found[0], text[: found.start()][-1:]
+        # Of Latin letters most are in ASCII: a word is not made of the others.
+        odd = _script(run[0]) == "LATIN" and (len(run) > 2 or 1 < len(run) == len(text))
+        for char in run:
+            if encoding in _USUAL:
+                yield _usual(char, encoding)
+            elif odd or char in "\u00b7\u00b0\u00b4" or (char.isupper() and before.islower()):
+                yield 0.0
+            elif _script(char) == "CYRILLIC" and char.lower() not in _CYRILLIC:
+                yield 0.5
+            else:
+                yield 0.5 if char.isupper() and before.isupper() else 1.0
+            before = char
+
+
+def _usual(char: str, encoding: str) -> float:
+    if _script(char) in ("HALFWIDTH", "FULLWIDTH"):
+        return 0.5
+    standard, usual = _USUAL[encoding]
+    try:
+        return usual.get(char.encode(standard)[0], 1.0 if char in _SIGNS else 0.0)
+    except UnicodeError:
+        return 0.0

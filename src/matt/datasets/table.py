@@ -625,13 +625,14 @@ def _features(
     finite = values.finite()
     if not finite.all():
         bad = values.rows[~finite]
+        why = _first_bad(source, int(bad[0]), values.values[~finite][0]) if names else ""
         if settings.not_finite == "error" or not finite.any():
             raise DataError(
-                f"{len(bad)} of {len(finite)} tracks hold NaN or infinite features (first: "
-                f"{first_few(_names(tracks, bad))}); fill them in, or say not_finite = 'drop' if "
-                "others are sound"
+                f"{len(bad)} of {len(finite)} tracks hold NaN, infinite or too large features "
+                f"(first: {first_few(_names(tracks, bad))}{why}); correct them, or say not_finite "
+                "= 'drop' if others are sound"
             )
-        source.notes.append(_dropped(tracks, bad, "with NaN or infinite features"))
+        source.notes.append(_dropped(tracks, bad, "with NaN, infinite or too large features", why))
         values = values.take(finite)
     kept = tracks.take(values.rows)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:6]
@@ -642,9 +643,20 @@ def _features(
     return store, kept
 
 
-def _dropped(tracks: Tracks, rows: NDArray[np.int64], why: str) -> str:
-    first = first_few(_names(tracks, rows))
-    return f"{len(rows):,} of {len(tracks):,} tracks {why} are left out (first: {first})"
+def _first_bad(source: JoinedTable, row: int, values: NDArray[np.float32]) -> str:
+    """The first feature of a track that is no finite number, as the table has it."""
+    name = source.feature_names[int(np.flatnonzero(~np.isfinite(values))[0])]
+    cell = source.columns[name][row].as_py()
+    most = float(np.finfo(np.float32).max)
+    said = f"; {name} is {'empty' if cell is None else cell}"
+    if cell is None or not most < abs(cell) < np.inf:
+        return said
+    return f"{said}, and 32 bits hold no more than {most:.2g}"
+
+
+def _dropped(tracks: Tracks, rows: NDArray[np.int64], how: str, why: str = "") -> str:
+    first = first_few(_names(tracks, rows)) + why
+    return f"{len(rows):,} of {len(tracks):,} tracks {how} are left out (first: {first})"
 
 
 def _names(tracks: Tracks, rows: NDArray[np.int64]) -> NDArray[Any]:
