@@ -1,11 +1,12 @@
+import inspect
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matt import Bags, DataError, Tracks, splits
+from matt import Bags, ConfigError, DataError, Tracks, splits
 
 GENRES = ("Folk", "Jazz", "Rock")
 ROWS = st.lists(st.tuples(st.integers(-1, 9), st.integers(-1, 2)), min_size=2, max_size=40)
@@ -178,3 +179,66 @@ def test_a_guest_binds_a_track_whose_artist_is_unknown():
     for seed in range(20):
         split = splits.by_artist(tracks, seed=seed).split
         assert split[0] == split[1]
+
+
+NO_NUMBERS = [
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    True,
+    False,
+    None,
+    "1",
+    [1],
+    np.array([1, 2]),
+]
+NEGATIVE = st.integers(max_value=-1) | st.floats(max_value=-1e-300)
+NO_WHOLE = NEGATIVE | st.sampled_from(NO_NUMBERS) | st.floats()
+NO_SHARE = NEGATIVE | st.sampled_from(NO_NUMBERS) | st.floats(min_value=1)
+ARGUMENTS = [
+    (splits.by_artist, {"validation": NO_SHARE, "test": NO_SHARE, "seed": NO_WHOLE}),
+    (splits.folds, {"k": NO_WHOLE | st.integers(max_value=1), "seed": NO_WHOLE}),
+    (splits.thin, {"Jazz": NO_WHOLE, "by": st.sampled_from([1, None, True]), "seed": NO_WHOLE}),
+    (splits.long_tail, {"ratio": NO_SHARE.filter(lambda x: not is_ratio(x)), "seed": NO_WHOLE}),
+]  # fmt: skip
+
+
+def is_ratio(value):
+    return type(value) in (int, float) and 1 <= value < np.inf
+
+
+def call(function, **given):
+    """The function with what it needs beside some arguments, to its end."""
+    tracks = tracks_of([(a, a % 3) for a in range(12)]).with_split(["training"] * 12)
+    if function is splits.thin:
+        given["keep"] = {"Jazz": given.pop("Jazz", 2)}
+    if function is splits.long_tail:
+        given = {"ratio": 2, **given}
+    return (
+        list(function(tracks, **given)) if function is splits.folds else function(tracks, **given)
+    )
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "wrong"),
+    [(function, name, wrong) for function, some in ARGUMENTS for name, wrong in some.items()],
+)
+@settings(max_examples=40)
+@given(st.data())
+def test_wrong_numbers_are_refused_by_name(function, name, wrong, data):
+    value = data.draw(wrong)
+    with pytest.raises(ConfigError, match=rf"^(keep\[')?{name}('\])? must be ") as caught:
+        call(function, **{name: value})
+    assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize("function", [function for function, _ in ARGUMENTS])
+def test_every_function_of_splits_that_draws_is_asked(function):
+    asked = {function.__name__ for function, _ in ARGUMENTS}
+    drawing = {
+        name
+        for name, one in vars(splits).items()
+        if inspect.isfunction(one) and "seed" in inspect.signature(one).parameters
+    }
+    assert drawing == asked
+    call(function, seed=np.int64(3))

@@ -35,7 +35,9 @@ Fraction = Annotated[float, Bound(ge=0, lt=1)]
 NonNegative = Annotated[float, Bound(ge=0)]
 Positive = Annotated[float, Bound(gt=0)]
 Share = Annotated[float, Bound(gt=0, le=1)]
+Ratio = Annotated[float, Bound(ge=1)]
 AtLeastOne = Annotated[int, Bound(ge=1)]
+AtLeastTwo = Annotated[int, Bound(ge=2)]
 Whole = Annotated[int, Bound(ge=0)]
 Many = Bound(strict=False)
 """Beside the type of a tuple: a list will do."""
@@ -185,6 +187,43 @@ def read(
         return schema(**values), []
     except ConfigError as error:
         return None, [f"{prefix[:-1]}: {error}" if prefix else str(error)]
+
+
+def check_values(**given: tuple[object, Any]) -> None:
+    """Refuse arguments that are not what the type of a setting allows; scalars of numpy will do.
+
+    Parameters
+    ----------
+    **given : (value, type)
+        By name. The types are those of settings, such as `Whole`.
+
+    Raises
+    ------
+    ConfigError
+        Naming each that is wrong, its value and what would do.
+
+    Examples
+    --------
+    >>> check_values(seed=(3, Whole), share=(0.5, Fraction))
+    >>> check_values(seed=(3, Whole), share=(float("nan"), Fraction))
+    Traceback (most recent call last):
+    matt.errors.ConfigError: share must be in [0, 1), got nan; 0 switches it off
+    """
+    problems = []
+    for name, (value, kind) in given.items():
+        plain: Any = value.item() if getattr(value, "shape", None) == () else value  # type: ignore[attr-defined]
+        adapter = _adapter(kind)
+        try:
+            adapter.validate_python(plain)
+        except ValidationError:
+            problems.append(_wrong(name, adapter.json_schema(), plain, None))
+    if problems:
+        raise ConfigError("; ".join(problems))
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=Checked.__pydantic_config__)
 
 
 def made(schema: type[T], content: Mapping[str, Any], *, where: str = "") -> T:

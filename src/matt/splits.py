@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .bags import Bags
 from .errors import DataError, check_arguments, did_you_mean
+from .settings import AtLeastTwo, Fraction, Ratio, Whole, check_values
 from .tracks import SPLITS, Tracks
 
 
@@ -35,7 +36,7 @@ def by_artist(
     tracks : Tracks
     validation, test : float in [0, 1)
         Share of the artists of each genre.
-    seed : int
+    seed : int >= 0
 
     Returns
     -------
@@ -44,13 +45,16 @@ def by_artist(
 
     Raises
     ------
+    ConfigError
+        If a number is none of these.
     DataError
         If the shares leave nothing to train on.
     """
     check_arguments(tracks=(tracks, Tracks))
-    if min(validation, test) < 0 or validation + test >= 1:
+    check_values(validation=(validation, Fraction), test=(test, Fraction), seed=(seed, Whole))
+    if validation + test >= 1:
         raise DataError(
-            f"shares must be at least 0 and sum to less than 1, got validation={validation} and "
+            f"shares must sum to less than 1, got validation={validation} and "
             f"test={test}; the rest is for training"
         )
     company, stratum, size = _companies(tracks)
@@ -103,7 +107,7 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
     tracks : Tracks
     k : int >= 2
         Every track is in the test part exactly once.
-    seed : int
+    seed : int >= 0
 
     Yields
     ------
@@ -112,12 +116,15 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
 
     Raises
     ------
+    ConfigError
+        If a number is none of these.
     DataError
         If there are fewer artists than folds, where those who appear together count as one.
     """
     check_arguments(tracks=(tracks, Tracks))
+    check_values(k=(k, AtLeastTwo), seed=(seed, Whole))
     company, stratum, _ = _companies(tracks)
-    if not 2 <= k <= len(stratum):
+    if k > len(stratum):
         raise DataError(f"k={k} folds need 2 <= k <= {len(stratum)} artists; choose another k")
     rng = np.random.default_rng(seed)
     order = np.concatenate(
@@ -141,26 +148,28 @@ def thin(tracks: Tracks, keep: Mapping[str, int], *, by: str = "album", seed: in
     ----------
     tracks : Tracks
         Single-label, with splits.
-    keep : mapping of genre to int
+    keep : mapping of genre to int >= 0
         Training tracks to keep; a genre that is not named keeps all.
     by : str
         What a bag is, as in `Bags.from_tracks`.
-    seed : int
+    seed : int >= 0
 
     Raises
     ------
+    ConfigError
+        If a number is none of these.
     DataError
         If a genre is unknown.
     """
-    check_arguments(tracks=(tracks, Tracks))
+    check_arguments(tracks=(tracks, Tracks), keep=(keep, Mapping))
+    most_of = {f"keep[{genre!r}]": (most, Whole) for genre, most in keep.items()}
+    check_values(**most_of, by=(by, str), seed=(seed, Whole))
     training = np.flatnonzero((tracks.split == "training") & tracks.labelled)
     rng = np.random.default_rng(seed)
     dropped = []
     for genre, most in keep.items():
         if genre not in tracks.genres:
             raise DataError(f"cannot thin {genre!r}; {did_you_mean(genre, tracks.genres)}")
-        if most < 0:
-            raise DataError(f"cannot keep {most} tracks of {genre!r}; give 0 or more")
         rows = training[tracks.labels[training] == tracks.genres.index(genre)]
         if len(rows) > most:
             bags = Bags.from_tracks(tracks.take(rows), by=by)
@@ -174,11 +183,26 @@ def long_tail(tracks: Tracks, *, ratio: float, seed: int = 0) -> dict[str, int]:
 
     The order of the genres is drawn by ``seed``; give the result to `thin`.
 
+    Parameters
+    ----------
+    tracks : Tracks
+        With splits.
+    ratio : float >= 1
+    seed : int >= 0
+
+    Raises
+    ------
+    ConfigError
+        If a number is none of these.
+
+    Examples
+    --------
     >>> tracks = Tracks(range(90), [0, 1, 2] * 30, ("A", "B", "C"), split=["training"] * 90)
     >>> sorted(long_tail(tracks, ratio=9).values())
     [3, 10, 30]
     """
     check_arguments(tracks=(tracks, Tracks))
+    check_values(ratio=(ratio, Ratio), seed=(seed, Whole))
     largest, n_genres = int(tracks.train_counts.max()), len(tracks.genres)
     steps = np.arange(n_genres) / max(n_genres - 1, 1)
     sizes = np.maximum(1, np.round(largest * ratio**-steps)).astype(int)
