@@ -14,12 +14,14 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
+from struct import Struct
+from typing import NamedTuple
 
 from .structure import MOST_BREAKS, FileBytes, Structure, find_header
 
-_HEADER = 27  # bytes before the table of segments
+_FIELDS = Struct("<5x B 8x 3I B")  # flags, serial, sequence, checksum, number of segments
+_HEADER, _LACING = _FIELDS.size, 255  # bytes before the table of segments, and of that at most
 _CAPTURE = re.compile(rb"OggS\x00")
 _FIRST, _LAST = 2, 4  # flags of a page
 _FLAC = b"\x7fFLAC"
@@ -36,8 +38,7 @@ _MOST_LINKS = 10_000  # one after the other
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """One page, or what lies between pages (``body`` None)."""
 
     position: int  # byte in the file
@@ -55,7 +56,7 @@ def checksum(content: bytes) -> int:
     Reversing the bits of every byte turns one into the other, which is much faster than a loop.
     """
     crc = zlib.crc32(content.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{crc:032b}"[::-1], 2)
+    return int.from_bytes(crc.to_bytes(4, "big").translate(_REVERSED), "little")
 
 
 def pages(file: FileBytes, start: int, stop: int) -> Iterator[Page]:
@@ -234,19 +235,18 @@ class _Packets:
 
 def _length(file: FileBytes, position: int, stop: int) -> int:
     """Bytes of the page at ``position``; 0 if there is none, or not all of it."""
-    header = file.at(position, _HEADER)
-    if len(header) < _HEADER or header[:5] != b"OggS\0":
+    held, begin = file.piece(position, _HEADER + _LACING)
+    table = begin + _HEADER
+    if len(held) < table or not held.startswith(b"OggS\0", begin):
         return 0
-    lacing = file.at(position + _HEADER, header[26])
-    length = _HEADER + header[26] + sum(lacing)
-    return length if len(lacing) == header[26] and position + length <= stop else 0
+    n = held[table - 1]
+    length = _HEADER + n + sum(held[table : table + n])
+    return length if position + length <= stop else 0
 
 
 def _page(file: FileBytes, position: int, length: int) -> Page:
     content = file.at(position, length)
-    header, lacing = content[:_HEADER], content[_HEADER : _HEADER + content[26]]
-    stated = int.from_bytes(header[22:26], "little")
-    sound = checksum(header[:22] + bytes(4) + content[26:]) == stated
-    serial, sequence = (int.from_bytes(header[at : at + 4], "little") for at in (14, 18))
-    body = content[_HEADER + len(lacing) :]
-    return Page(position, header[5], serial, sequence, lacing, body, sound)
+    flags, serial, sequence, stated, n = _FIELDS.unpack_from(content)
+    sound = checksum(b"%b\0\0\0\0%b" % (content[:22], content[26:])) == stated
+    lacing, body = content[_HEADER : _HEADER + n], content[_HEADER + n :]
+    return Page(position, flags, serial, sequence, lacing, body, sound)
