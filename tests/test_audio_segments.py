@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import soundfile as sf
 from audio_files import ENCODINGS, SR, cut, flip, make, music, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -326,10 +327,45 @@ def test_what_cannot_be_heard_is_no_segment(tmp_path, silent, policy):
     assert len(segments(path, SegmentPolicy(policy, 1.0, silence="keep"))) > 0
 
 
-def test_dither_of_eight_bits_is_not_heard(tmp_path):
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [
+        ("wav", "PCM_U8"),
+        ("aiff", "PCM_S8"),
+        ("wav", "PCM_16"),
+        ("flac", "PCM_24"),
+        ("wav", "FLOAT"),
+    ],
+)
+def test_dither_of_eight_bits_is_not_heard_whatever_it_is_stored_as(
+    tmp_path, suffix, subtype, channels
+):
+    dither = np.random.default_rng(0).integers(-1, 2, (300, channels)) / 2**7
+    path = write(tmp_path / f"a.{suffix}", dither, sr=NATIVE, subtype=subtype)
+    for sr in (None, NATIVE // 2):
+        assert segments(path, SegmentPolicy("first", 1.0), sr=sr) == []
+    finer = dither + (subtype == "PCM_16") / 2**10  # steps between those of 8 bits: it is noise
+    path = write(tmp_path / f"b.{suffix}", finer, sr=NATIVE, subtype=subtype)
+    assert len(segments(path, SegmentPolicy("first", 1.0))) == (subtype == "PCM_16")
+
+
+def test_music_behind_dither_of_eight_bits_is_found(tmp_path):
     dither = np.random.default_rng(0).integers(-1, 2, 300) / 2**7
-    path = write(tmp_path / "a.wav", dither, sr=NATIVE, subtype="PCM_U8")
+    music = np.random.default_rng(1).normal(scale=0.1, size=300)
+    path = write(tmp_path / "a.wav", np.concatenate([dither, music]), sr=NATIVE, subtype="PCM_16")
+    (found,) = segments(path, SegmentPolicy("first", 1.0))
+    assert found.start == 300 / NATIVE
+
+
+@pytest.mark.parametrize("subtype", ["ALAW", "ULAW", "IMA_ADPCM", "MS_ADPCM", "G721_32"])
+def test_zeros_are_silence_in_codecs_of_speech(tmp_path, subtype):
+    path = tmp_path / "a.wav"
+    sf.write(path, np.zeros(9_000), 8_000, subtype=subtype)
     assert segments(path, SegmentPolicy("first", 1.0)) == []
+
+
+def test_music_of_eight_bits_is_heard(tmp_path):
     loud = np.random.default_rng(0).integers(-90, 90, 300) / 2**7
     path = write(tmp_path / "a.wav", loud, sr=NATIVE, subtype="PCM_U8")
     assert len(segments(path, SegmentPolicy("first", 1.0))) == 1

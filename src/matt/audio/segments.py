@@ -38,7 +38,7 @@ _POLICIES = ("first", "middle", "all")
 _SHORT = ("pad", "tile", "keep")
 _SILENCE = ("skip", "keep")
 _MOMENT = 0.1  # seconds that are heard or not
-_EIGHT_BITS = ("PCM_U8", "PCM_S8")
+_EIGHT_BITS, _COARSEST = ("PCM_U8", "PCM_S8"), 1 / 128  # whose steps are coarser than others
 _RINGING = 0.02  # seconds: longer than the filter that resamples
 _MOST_CHANNELS = 32  # tried where their mean is silence
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
@@ -291,6 +291,8 @@ class _Reader:
         What was known to be lost when this reader last read.
     seconds : float
         How far it has read.
+    coarse : bool
+        Whether all samples so far are of 8 bits, whatever the file calls them.
     """
 
     def __init__(self, decoder: Decoder, cut: Cut) -> None:
@@ -298,6 +300,7 @@ class _Reader:
         self.ahead: deque[_Watched] | None = deque()
         self.damage = decoder.damage
         self.seconds = 0.0
+        self.coarse = True
 
     def segments(self, stream: Iterator[_Watched]) -> Iterator[Segment]:
         """Cut as the policy says."""
@@ -306,7 +309,7 @@ class _Reader:
         blocks = resampled(decoder, self._read(stream), sr=self.cut.sr)
         if policy.duration is None:
             whole = _whole(decoder, blocks, rate)
-            heard = audible(whole, rate, quietest=_quietest(decoder))
+            heard = audible(whole, rate, quietest=self._quietest)
             if policy.silence == "keep" or heard.any():
                 yield Segment(0.0, whole, rate)
             return
@@ -332,10 +335,10 @@ class _Reader:
         own, edge = samples, round(_RINGING * rate)
         if rate != self.decoder.sr and len(samples) > 4 * edge:
             own = samples[edge:-edge]  # resampled, a neighbour's sound rings across the edges
-        here = audible(own, rate, quietest=_quietest(self.decoder))
+        here = audible(own, rate, quietest=self._quietest)
         if self.cut.policy.policy != "all" and 2 * here.sum() < len(here):
             with self.decoder.again() as decoder:
-                heard = _moments_heard(decoder)
+                heard = _moments_heard(decoder, quietest=self._quietest)
             better = _most_heard(heard, len(here), earliest=self.cut.policy.policy == "first")
             moment = _moment(self.decoder.sr) / self.decoder.sr * rate
             usual = round(start / moment) if here.any() else len(heard)
@@ -348,10 +351,16 @@ class _Reader:
                     return next(cut, (start, samples[:0]))
         return start, samples if here.any() else samples[:0]
 
+    @property
+    def _quietest(self) -> float:
+        return _COARSEST if self.coarse else QUIETEST
+
     def _read(self, stream: Iterator[_Watched]) -> Iterator[NDArray[np.float32]]:
+        eight = self.decoder.format.endswith(_EIGHT_BITS)
         for block, damage in stream:
             self.damage = damage
             if block is not None:
+                self.coarse = self.coarse and (eight or _of_eight_bits(block))
                 self.seconds += len(block) / self.decoder.sr
                 yield block
 
@@ -395,18 +404,17 @@ def _moment(sr: int) -> int:
     return max(sr // 10, 2)  # of one sample nothing varies
 
 
-def _quietest(decoder: Decoder) -> float:
-    """What is just heard in a file: the steps of 8 bits are coarser than that of others."""
-    return 1 / 128 if decoder.format.endswith(_EIGHT_BITS) else QUIETEST
+def _of_eight_bits(block: NDArray[np.float32]) -> bool:
+    """Whether no sample, nor the mean of two channels, lies between the steps of 8 bits."""
+    return not np.fmod(block, np.float32(1 / 256)).any()
 
 
-def _moments_heard(decoder: Decoder) -> NDArray[np.bool_]:
+def _moments_heard(decoder: Decoder, *, quietest: float) -> NDArray[np.bool_]:
     """What `audible` says of a whole file, at its own rate."""
     n = _moment(decoder.sr)
     moments = _cut(
         decoder.blocks(seconds=_BLOCK_SECONDS), n=10 * n, hop=10 * n, begin=0, short=True
     )
-    quietest = _quietest(decoder)
     found = [audible(samples, decoder.sr, quietest=quietest) for _, samples in moments]
     return np.concatenate(found)
 
