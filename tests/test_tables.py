@@ -3,11 +3,13 @@ import html
 import io
 import json
 import statistics
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 from scipy.stats import ttest_1samp
 
@@ -163,6 +165,39 @@ def test_long_names_share_what_a_narrow_terminal_has():
     lines = console_text(Table("T", columns, ((LONG, "Rock", LONG),)), width=20).splitlines()
     assert max(map(len, lines)) <= 12 + 1 + 5 + 1 + 12  # what names keep, and space
     assert sum("Rock" in line for line in lines) == 1
+
+
+@given(st.data(), st.integers(34, 120), st.integers(0, 3))
+def test_no_line_is_wider_than_the_terminal_and_every_cell_is_there(data, width, n_rows):
+    kinds = data.draw(st.lists(st.sampled_from(list(EVERY_KIND)), min_size=1, max_size=14))
+    columns = tuple(Column(f"{kind} {place}", kind) for place, kind in enumerate(kinds))
+    texts = st.text("ab ", min_size=1, max_size=30).map(str.strip) | st.just("\u97f3" * 9)
+    rows = tuple(
+        tuple(data.draw(texts) if kind == "text" else EVERY_KIND[kind][0] for kind in kinds)
+        for _ in range(n_rows)
+    )
+    table = Table("T", columns, rows)
+    lines = console_text(table, width).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    printed = Counter("".join("".join(lines).split()))
+    numbers = [
+        cell
+        for row in table.shown()
+        for column, cell in zip(columns, row, strict=True)
+        if column.numeric
+    ]
+    assert all("".join(lines).count(cell) >= numbers.count(cell) for cell in numbers)
+    shown = "".join("".join([column.name for column in columns] + sum(table.shown(), [])).split())
+    assert not Counter(shown) - printed
+
+
+def test_what_does_not_fit_stands_below_the_columns_that_tell_rows_apart():
+    columns = Column("unit"), Column("model"), *(Column(f"m{i}", "share") for i in range(12))
+    rows = tuple((u, m, *[0.5] * 12) for u in ("track", "bag") for m in ("a", "b"))
+    lines = console_text(Table("T", columns, rows), 30).splitlines()
+    for unit, model, *_ in rows:
+        assert sum(line.split()[:2] == [unit, model] for line in lines) > 1
+    assert sum(line.split()[:2] == ["unit", "model"] for line in lines) > 1
 
 
 def test_a_terminal_cannot_be_steered():

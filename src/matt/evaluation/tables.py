@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -265,38 +265,17 @@ class Table:
     def to_rich(self) -> Group:
         """Title, table and notes for a terminal; square brackets in names are shown, not obeyed.
 
-        Where it is narrow, names are folded. No number is broken: where even folding is not enough,
-        the table is wider than the terminal, whose lines then go on in the next. Print it with
-        ``crop=False``: nothing is then cut, however narrow the terminal is.
+        Where it is narrow, names are folded. What does not fit even then stands below, beside the
+        columns that tell the rows apart. No number is broken, so only a single one may be wider
+        than the terminal, whose line then goes on in the next. Print it with ``crop=False``:
+        nothing is then cut.
         """
-        from rich.box import SIMPLE_HEAD
-        from rich.cells import cell_len
         from rich.console import Group
-        from rich.table import Table as RichTable
         from rich.text import Text
 
-        table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-        rows, least = self.shown(), -2
-        for place, column in enumerate(self.columns):
-            heading, cells = plain(column.name), [row[place] for row in rows]
-            if column.numeric:  # the heading is broken rather than make numbers stand apart
-                width = max(map(cell_len, ("-", *heading.split(), *cells)))
-                heading = textwrap.fill(heading, width)
-            else:
-                width = min(_NARROW, max(map(cell_len, ("-", heading, *cells))))
-            table.add_column(
-                Text(heading),
-                justify="right" if column.numeric else "left",
-                no_wrap=column.numeric,
-                overflow="fold",
-                min_width=width,
-            )
-            least += width + 2  # and the space between columns
-        for row in rows:
-            table.add_row(*map(Text, row))
         told = [Text(plain(note), style="dim") for note in self.notes]
         space = [Text()] if told else []
-        return Group(Text(plain(self.title), style="bold"), _AtLeast(table, least), *space, *told)
+        return Group(Text(plain(self.title), style="bold"), _Fitting(self), *space, *told)
 
 
 def _share(value: float, digits: int = 3, sign: str = "-") -> str:
@@ -345,21 +324,130 @@ def _line(cells: Iterable[str]) -> str:
 
 
 _NARROW = 12  # columns that names keep; numbers keep what they need
+_LEAST = 4  # and beside a number that leaves no more
 
 
 @dataclass(frozen=True)
-class _AtLeast:
-    """A table that is given some width even where there is less: columns would else vanish.
+class _Fitting:
+    """A table as wide as a terminal at most: columns that have no room beside others lie below.
 
-    Before that happens its columns stand one space apart instead of two.
+    Before that happens columns stand one space apart instead of two.
     """
 
-    table: RichTable
-    width: int
+    table: Table
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = self.width
-        if options.max_width < width:
-            self.table.padding = (0, 0, 0, 0)
-            width -= len(self.table.columns) - 1
-        yield from console.render(self.table, options.update(width=max(options.max_width, width)))
+        from rich.cells import cell_len
+        from rich.text import Text
+
+        rows, room = self.table.shown(), options.max_width
+        headings, widths, least = [], [], []
+        for place, column in enumerate(self.table.columns):
+            heading, cells = plain(column.name), [row[place] for row in rows]
+            if column.numeric:  # the heading is broken rather than make numbers stand apart
+                width = max(map(cell_len, ("-", *heading.split(), *cells)))
+                heading = textwrap.fill(heading, width)
+            else:
+                width = max(map(cell_len, ("-", heading, *cells)))
+            headings.append(heading)
+            widths.append(width)
+            least.append(width if column.numeric else min(width, _LEAST))
+        numeric = [column.numeric for column in self.table.columns]
+        narrow = [w if n else min(w, _NARROW) for w, n in zip(widths, numeric, strict=True)]
+        for number, places in enumerate(_blocks(narrow, least, _n_telling(rows), room)):
+            if number:
+                yield Text()
+            apart = int(_wide(narrow[place] for place in places) + len(places) - 1 <= room)
+            left = room - apart * (len(places) - 1)
+            fitted = _fitted([widths[i] for i in places], [least[i] for i in places], left)
+            made = self._block(places, headings, fitted, rows, apart)
+            yield from console.render(made, options.update(width=max(room, _wide(fitted) + 1)))
+
+    def _block(
+        self,
+        places: Sequence[int],
+        headings: Sequence[str],
+        widths: Sequence[int],
+        rows: Sequence[Sequence[str]],
+        apart: int,
+    ) -> RichTable:
+        """Some of the columns, one space apart and so many more."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        made = RichTable(box=SIMPLE_HEAD, padding=(0, apart, 0, 0), pad_edge=False, show_edge=False)
+        for place, width in zip(places, widths, strict=True):
+            numeric = self.table.columns[place].numeric
+            made.add_column(
+                Text(headings[place]),
+                justify="right" if numeric else "left",
+                no_wrap=numeric,
+                overflow="fold",
+                width=width,
+            )
+        for row in rows:
+            made.add_row(*(Text(row[place]) for place in places))
+        return made
+
+
+def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths of columns side by side: the widest give way, as far as they can.
+
+    >>> _fitted([30, 8, 20], [4, 8, 4], 40)
+    [15, 8, 15]
+    """
+    fitted = [max(low, min(width, room)) for width, low in zip(widths, least, strict=True)]
+    while _wide(fitted) > room:
+        spare = [i for i, low in enumerate(least) if fitted[i] > low]
+        if not spare:
+            break
+        fitted[max(spare, key=lambda i: fitted[i])] -= 1
+    return fitted
+
+
+def _wide(widths: Iterable[int]) -> int:
+    """Width of columns that stand one space apart."""
+    return sum(width + 1 for width in widths) - 1
+
+
+def _n_telling(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first columns tell the rows apart; one if none do."""
+    for n in range(1, len(rows[0]) if rows else 1):
+        if len({tuple(row[:n]) for row in rows}) == len(rows):
+            return n
+    return 1
+
+
+def _blocks(
+    widths: Sequence[int], least: Sequence[int], n_first: int, room: int
+) -> list[list[int]]:
+    """Columns that fit side by side: all, or several lots that share the first ones.
+
+    Parameters
+    ----------
+    widths, least : sequences of int
+        Of the columns, and where need be.
+    n_first : int
+        How many columns tell the rows apart.
+    room : int
+
+    Examples
+    --------
+    >>> widths = [9, 5, 5, 5]
+    >>> _blocks(widths, widths, 1, 22), _blocks(widths, widths, 1, 27)
+    ([[0, 1, 2], [0, 3]], [[0, 1, 2, 3]])
+    """
+    if _wide(widths) <= room:
+        return [[*range(len(widths))]]
+    first = [*range(n_first if 2 * _wide(widths[:n_first]) <= room else 1)]
+    blocks = [first]
+    for place in range(len(first), len(widths)):
+        if _wide(widths[i] for i in (*blocks[-1], place)) <= room:
+            blocks[-1] = [*blocks[-1], place]
+            continue
+        alone = _wide(least[i] for i in (*first, place)) > room
+        if blocks == [first] and not alone:
+            blocks = []
+        blocks.append([place] if alone else [*first, place])
+    return blocks
