@@ -1,11 +1,15 @@
 """Bytes over headers: what can be read exactly is, and the rest is refused with the true reason."""
 
+import sys
+import zlib
+
 import numpy as np
 import pytest
 import soundfile as sf
 from audio_files import SR, make, music, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mutagen.ogg import OggPage
 
 from matt.audio import (
     EXTRA_SUFFIXES,
@@ -16,6 +20,7 @@ from matt.audio import (
     read_blocks,
     read_segments,
 )
+from matt.audio.containers import examine
 from matt.audio.segments import SegmentPolicy
 from matt.cli import doctor
 from matt.errors import AudioError
@@ -254,6 +259,98 @@ def test_who_looks_for_files_and_who_tries_formats_go_by_one_list():
     assert not [check for check in checks if check.reads not in ("yes", "not tried: no encoder")]
     assert {suffix for known in FORMATS for suffix in known.suffixes} == SUFFIXES | EXTRA_SUFFIXES
     assert not SUFFIXES & EXTRA_SUFFIXES
+
+
+def speex(n_frames):
+    """Frames of random noise at 8 kHz, 160 samples each, and the comment that has to be there."""
+    rng = np.random.default_rng(0)
+    about = [1, 80, 8_000, 0, 4, 1, 2**32 - 1, 160, 0, 1, 0, 0, 0]
+    head = b"Speex   1.2".ljust(28, b"\0") + b"".join(map(little, about))
+    noise = [bytes([0x08]) + rng.bytes(5) for _ in range(n_frames)]
+    content = b""
+    for number, packets in enumerate(([head], [little(4) + b"made" + little(0)], noise)):
+        page = OggPage()
+        page.serial, page.sequence, page.packets = 7, number, packets
+        page.first, page.last = number == 0, number == 2
+        page.position = 160 * n_frames if page.last else 0
+        content += page.write()
+    return content
+
+
+def musepack(n_frames):
+    """Stream version 8: frames of 1,152 samples of silence in two channels."""
+
+    def packet(key, body):
+        return key + bytes([len(body) + 3]) + body
+
+    header = bytes([8, 0x80 | 1152 * n_frames >> 7, 1152 * n_frames & 0x7F, 0, 0, 0x10])
+    header = zlib.crc32(header).to_bytes(4, "big") + header
+    gain = packet(b"RG", bytes([1]) + bytes(8))
+    sounds = packet(b"AP", bytes(40)) * n_frames
+    return b"MPCK" + packet(b"SH", header) + gain + sounds + packet(b"SE", b"")
+
+
+def wav(samples):
+    about = little(1, 2) + little(2, 2) + little(SR) + little(4 * SR) + little(4, 2) + little(16, 2)
+    body = b"WAVEfmt " + little(16) + about + b"data" + little(len(samples)) + samples
+    return b"RIFF" + little(len(body)) + body
+
+
+DTS = [bytes.fromhex(sync) for sync in ("7ffe8001", "fe7f0180", "1fffe80007f1", "ff1f00e8f107")]
+DISC = b"".join(DTS[1] + bytes(2044) for _ in range(20))  # frames as they lie in a WAV
+NAMED = {
+    **{f"DTS {number}": (sync + bytes(2000), "DTS") for number, sync in enumerate(DTS)},
+    "DTS as a WAV": (wav(DISC), "DTS in WAV"),
+    "DTS of 14 bits as a WAV": (wav((DTS[3] + bytes(2042)) * 20), "DTS in WAV"),
+    "Musepack": (b"MPCK" + bytes(2000), "Musepack"),
+    "Musepack 7": (b"MP+\x07" + bytes(2000), "Musepack 7"),
+    "Speex": (speex(3)[:150], "Speex in Ogg"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_format_is_named_by_its_first_bytes_whoever_can_decode_it(tmp_path, monkeypatch, name):
+    content, container = NAMED[name]
+    path = tmp_path / "music.mp3"
+    path.write_bytes(content)
+    assert examine(path).format == container
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=rf"holds {container}, which needs PyAV; pip install"):
+        decode(path)
+
+
+@pytest.mark.parametrize("name", ["DTS 0", "DTS 1", "DTS 2", "DTS 3", "Musepack", "Speex"])
+def test_what_only_begins_like_a_format_is_refused_by_the_name_of_that_format(tmp_path, name):
+    pytest.importorskip("av")
+    content, container = NAMED[name]
+    path = tmp_path / "music.mp3"
+    path.write_bytes(content)
+    for on_damage in ("fail", "salvage"):
+        with pytest.raises(AudioError, match=container):
+            decode(path, on_damage=on_damage)
+
+
+def test_a_wav_that_holds_the_start_of_dts_by_chance_is_samples(tmp_path):
+    path, rng = tmp_path / "a.wav", np.random.default_rng(0)
+    for places in ([0], [0, 2048, 4096], [0, 2048, 4096, 6148, 8192]):
+        samples = bytearray(rng.bytes(40_000))
+        for place in places:
+            samples[place : place + 4] = DTS[1]
+        path.write_bytes(wav(bytes(samples)))
+        assert (inspect(path).format, len(decode(path))) == ("WAV PCM_16", 10_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "sr", "n"),
+    [(speex(50), "Ogg SPEEX", 8_000, 50 * 160), (musepack(3), "Musepack MPC8", 44_100, 3 * 1152)],
+)
+def test_formats_that_nobody_writes_here_are_decoded(tmp_path, content, name, sr, n):
+    pytest.importorskip("av")
+    path = tmp_path / "music.mp3"
+    path.write_bytes(content)
+    file = inspect(path)
+    assert (file.format, file.sr, file.duration) == (name, sr, pytest.approx(n / sr))
+    assert len(decode(path)) == n
 
 
 def dsf(n_blocks=20, tag=b""):

@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Literal
 
 from .structure import (
@@ -47,6 +48,8 @@ _USUAL = (  # names of chunks
 )
 _HOLE = 5  # what one between blocks costs, in false starts
 _FOLLOWERS = 3  # chunks after the audio that are believed without looking further
+_DTS = re.compile(rb"\xfe\x7f\x01\x80|\xff\x1f\x00\xe8[\xf0-\xff]\x07")  # of 16 bits, of 14
+_DTS_FRAMES, _LOOKED_AT = 4, 1 << 16  # so many, equally far apart, in the first bytes of a WAV
 _CAPTURE = re.compile(rb"wvpk(?s:.{5})\x04")
 _WAVPACK = 32  # bytes of the header of a block
 _LONGEST = 1 << 24  # bytes of one block; more are not credible
@@ -243,23 +246,32 @@ def examine(file: FileBytes, start: int, stop: int) -> Structure:
     for chunk in chunks(file, kind, start, stop):
         if chunk.name != grammar.data:
             continue
-        parts = _sound_header(file, kind, chunk, start, stop)
+        parts, called = _sound_header(file, kind, chunk, start, stop), grammar.format
+        if called == "WAV" and _holds_dts(file.at(chunk.start, _LOOKED_AT)):
+            called = "DTS in WAV"
         if chunk.unfinished:
             reason = (
                 f"unfinished: its {name} chunk was never given its size, "
                 f"{max(stop - chunk.start, 0)} bytes go on to the end of the file"
             )
-            return Structure(grammar.format, "undetectable", reason, parts=parts, unfinished=True)
+            return Structure(called, "undetectable", reason, parts=parts, unfinished=True)
         if chunk.size is None or chunk.size >= _STREAMED > stop - chunk.start:
             reason = f"its {name} chunk does not state its size"
-            return Structure(grammar.format, "undetectable", reason, parts=parts)
+            return Structure(called, "undetectable", reason, parts=parts)
         present = max(chunk.stop(stop) - chunk.start, 0)
         reason = f"{present} of the {chunk.size} bytes that its {name} chunk states are there"
         if present == chunk.size:
-            return Structure(grammar.format, "complete", reason, parts=parts)
+            return Structure(called, "complete", reason, parts=parts)
         share = present / chunk.size
-        return Structure(grammar.format, "truncated", reason, parts=parts, share=share)
+        return Structure(called, "truncated", reason, parts=parts, share=share)
     return Structure(grammar.format, "truncated", f"it has no {name} chunk")
+
+
+def _holds_dts(samples: bytes) -> bool:
+    """Whether the samples of a WAV are frames of DTS, as on CDs; played, they would be noise."""
+    found = [match.start() for match in _DTS.finditer(samples)]
+    apart = {after - before for before, after in pairwise(found)}
+    return len(found) >= _DTS_FRAMES and len(apart) == 1
 
 
 def _sound_header(

@@ -23,6 +23,9 @@ _MAGIC = {
     b"\x1a\x45\xdf\xa3": "Matroska",
     b"TTA1": "True Audio",
     b"\x7f\xfe\x80\x01": "DTS",
+    b"\xfe\x7f\x01\x80": "DTS",  # of the other byte order
+    b"\x1f\xff\xe8\x00": "DTS",  # of 14 bits in 16, as on CDs
+    b"\xff\x1f\x00\xe8": "DTS",
     b"MPCK": "Musepack",
     b"MP+\x07": "Musepack 7",
     b"MP+\x17": "Musepack 7",
@@ -47,7 +50,7 @@ def examine(path: Path | str) -> Structure:
     """Compare what a file states about its own length with what is there; nothing is decoded.
 
     Reads all of an MP3, ADTS or WavPack file (headers of frames or blocks) and of an Ogg file
-    (checksums), and a few kilobytes of any other. What can be seen, by format:
+    (checksums), and some dozen kilobytes of any other. What can be seen, by format:
 
     ======== ================================== ====================================
     format   cut short                          damaged in the middle

@@ -57,6 +57,7 @@ FORMATS = (
     Format("AC-3", (".ac3",), "AC-3", "ac3"),
     Format("E-AC-3", (".eac3", ".ec3"), "E-AC-3", "eac3"),
     Format("DTS", (".dts",), "DTS", "dts"),
+    Format("DTS in WAV", (".wav", ".dts"), "DTS in WAV", "wav"),
     Format("Musepack", (".mpc",), "Musepack", "mpc8"),
     Format("Musepack 7", (".mpc",), "Musepack 7", "mpc"),
 )
