@@ -34,14 +34,17 @@ imports: $(INSTALLED) ## the layers of docs/architecture.md
 	$(say) "imports"
 	@$(BIN)/lint-imports
 
+# Files of tests are dealt to processes whole, so that what a file prepares is made once.
+SHARED_OUT = -n auto --maxprocesses 4 --dist loadfile
+
 test: $(INSTALLED) ## tests and doctests, without the slow ones
 	$(say) "tests"
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q $(SHARED_OUT)
 
 # pytest exits with 5 where no test is marked slow.
 test-slow: $(INSTALLED) ## the tests that take minutes
 	$(say) "slow tests"
-	@$(BIN)/pytest -q -m "slow and not gpu" || [ $$? -eq 5 ]
+	@$(BIN)/pytest -q $(SHARED_OUT) -m "slow and not gpu" || [ $$? -eq 5 ]
 
 # In an environment of its own, with each dependency at the lower end of its range.
 test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are allowed
