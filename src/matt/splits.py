@@ -125,7 +125,9 @@ def folds(tracks: Tracks, *, k: int = 5, seed: int = 0) -> Iterator[tuple[Tracks
     check_values(k=(k, AtLeastTwo), seed=(seed, Whole))
     company, stratum, _ = _companies(tracks)
     if k > len(stratum):
-        raise DataError(f"k={k} folds need 2 <= k <= {len(stratum)} artists; choose another k")
+        raise DataError(
+            f"k={k} folds need as many artists, and there are {len(stratum)}; choose another k"
+        )
     rng = np.random.default_rng(seed)
     order = np.concatenate(
         [rng.permutation(np.flatnonzero(stratum == g)) for g in np.unique(stratum)]
