@@ -172,8 +172,13 @@ def read_rows(path: Path) -> dict[str, NDArray[Any]]:
     DataError
         If the table is missing, damaged, or contradicts itself.
     """
+    return read_row_table(path)[0]
+
+
+def read_row_table(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
+    """`read_rows`, and the checksum of the values; blocks of before there were any have none."""
     with intact(path):
-        table, _ = read_parquet(path, schema=ROWS_SCHEMA)
+        table, meta = read_parquet(path, schema=ROWS_SCHEMA)
         rows = {name: as_array(table[name]) for name in ROWS}
         n = rows["n_segments"]
         if any(rows[name].dtype.kind != "i" for name in ("track_id", "start", "n_segments")):
@@ -182,7 +187,7 @@ def read_rows(path: Path) -> dict[str, NDArray[Any]]:
             raise DataError("its rows do not lie one behind the other")
         if ((n == 0) != np.isin(rows["status"], (SILENT, *LOST))).any():
             raise DataError("its rows contradict their status")
-    return rows
+    return rows, meta.get("crc32")
 
 
 def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
@@ -208,33 +213,25 @@ def map_values(path: Path, spec: FeatureSpec) -> np.memmap[Any, Any]:
     return values
 
 
-def check_values(path: Path, values: NDArray[Any]) -> bool:
+def check_values(path: Path, values: NDArray[Any], checksum: int | None) -> None:
     """Refuse values of a block that are not those that were written.
 
     Parameters
     ----------
     path : Path
-        Of the values; the row table beside them has their checksum, if it is a block of a store.
+        Of the values.
     values : array, shape (rows, *spec.shape)
         As they lie in the file.
-
-    Returns
-    -------
-    bool
-        Whether there is a checksum to tell; blocks of before there were any have none.
+    checksum : int or None
+        That of the row table; None tells nothing.
 
     Raises
     ------
     DataError
     """
     with intact(path):
-        rows = path.with_suffix(".parquet")
-        if not rows.exists():
-            return False
-        wanted = read_parquet(rows, schema=ROWS_SCHEMA, columns=[])[1].get("crc32")
-        if wanted is not None and crc32(_bytes(values)) != wanted:
+        if checksum is not None and crc32(_bytes(values)) != checksum:
             raise DataError("its values are not those that were written")
-        return wanted is not None
 
 
 def verify_blocks(path: Path, spec: FeatureSpec) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -250,10 +247,11 @@ def verify_blocks(path: Path, spec: FeatureSpec) -> tuple[dict[str, str], tuple[
     damaged, unchecked = {}, []
     for _, _, name in committed(path):
         try:
-            rows = read_rows(path / f"{name}.parquet")
+            rows, checksum = read_row_table(path / f"{name}.parquet")
             values = map_values(path / f"{name}.npy", spec)
             check_rows(len(values), int(rows["n_segments"].sum()))
-            if not check_values(path / f"{name}.npy", values):
+            check_values(path / f"{name}.npy", values, checksum)
+            if checksum is None:
                 unchecked.append(name)
         except DataError as error:
             damaged[name] = str(error)
@@ -469,14 +467,17 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 @lru_cache(maxsize=MAPS)
 def _map(path: Path, spec: FeatureSpec, *stamp: int) -> MappedBlock:
+    _layout(path, spec, *stamp)  # checks the values, through a map that is given back
     values = np.asarray(map_values(path, spec))  # a slice of a memmap takes longer to make
-    check_values(path, values)
     return MappedBlock(values, np.zeros(len(values), np.bool_))
 
 
 @lru_cache(maxsize=2**14)
 def _layout(path: Path, spec: FeatureSpec, *stamp: int) -> tuple[int, int]:
-    """First byte of the values of a file, and how many rows there are."""
-    values = map_values(path, spec)
-    check_values(path, values)
+    """First byte of the values of a file, and how many rows there are; the values are checked."""
+    values, rows, checksum = map_values(path, spec), path.with_suffix(".parquet"), None
+    if rows.exists():  # else it is no block of a store, but an array that processes share
+        with intact(path):
+            checksum = read_parquet(rows, schema=ROWS_SCHEMA, columns=[])[1].get("crc32")
+    check_values(path, values, checksum)
     return int(values.offset), len(values)

@@ -21,7 +21,7 @@ from .blocks import (
     copy_tracks,
     intact,
     map_values,
-    read_rows,
+    read_row_table,
     read_spec,
 )
 from .spec import FeatureSpec
@@ -154,13 +154,14 @@ class FeatureStore:
         found = [entry for entry in committed(path) if before is None or entry[0] < before]
         if not found:
             raise DataError(f"{path} holds no extracted features; run 'matt extract' first")
-        tables = [read_rows(path / f"{name}.parquet") for _, _, name in found]
+        read = [read_row_table(path / f"{name}.parquet") for _, _, name in found]
+        tables, checksums = [table for table, _ in read], [checksum for _, checksum in read]
         columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
         columns["block"] = np.repeat(np.arange(len(found)), [len(t["track_id"]) for t in tables])
         paths = [path / f"{name}.npy" for _, _, name in found]
         rows = [int(table["n_segments"].sum()) for table in tables]
         blocks: Sequence[Path | NDArray[Any]] = paths
-        values = _load_if_small(paths, rows, spec, in_memory)
+        values = _load_if_small(paths, rows, checksums, spec, in_memory)
         if values is not None:  # one block behind the other is one block
             columns["start"] = columns["start"] + (np.cumsum(rows) - rows)[columns["block"]]
             columns["block"] = np.zeros_like(columns["block"])
@@ -262,7 +263,11 @@ def _reasons(track_ids: Any, reasons: Any) -> dict[str, NDArray[Any]]:
 
 
 def _load_if_small(
-    paths: list[Path], rows: list[int], spec: FeatureSpec, in_memory: int
+    paths: list[Path],
+    rows: list[int],
+    checksums: list[int | None],
+    spec: FeatureSpec,
+    in_memory: int,
 ) -> NDArray[Any] | None:
     """Values of all blocks as one array, the rows of their tables only."""
     total = 0
@@ -278,11 +283,11 @@ def _load_if_small(
                 check_rows(len(block), n)
     values = np.empty((sum(rows), *spec.shape), spec.dtype)
     done = 0
-    for path, n in zip(paths, rows, strict=True):
+    for path, n, checksum in zip(paths, rows, checksums, strict=True):
         block = map_values(path, spec)
         with intact(path):
             check_rows(len(block), n)
-        check_values(path, block)
+        check_values(path, block, checksum)
         values[done : done + n] = block[:n]
         done += n
     return values
