@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bags import Bags
-from .errors import DataError, check_arguments, did_you_mean, first_few
+from .errors import DataError, check_arguments, did_you_mean, first_few, in_a_line
 from .files import as_array, read_parquet, reading, write_parquet
 from .tracks import Tracks, genres_in_words, named, pandas
 
@@ -32,6 +32,44 @@ _SCORES = "matt.scores/1"  # anyone's CSV, see docs/evaluation.md
 _KEYS = ("track_id", "path")
 _LABEL = "genre"
 _LEAST = 1e-12  # probability: a logit is finite
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What probabilities assume of genres, and how one is decided that gives rare ones a chance.
+
+    The *likely* genre has the highest probability. The *balanced* one has the highest of
+    ``logits - tau * log(shares)``, with the shares of the unit that is decided: with tau = 1 as if
+    all genres were equally frequent.
+
+    Attributes
+    ----------
+    bags : array, shape (G,)
+        Share of each genre among bags, which the logits of bags assume.
+    tracks : array, shape (G,)
+        Among tracks, which the logits of `Predictions.per_track` assume.
+    tau : float >= 0
+    """
+
+    bags: NDArray[np.float64]
+    tracks: NDArray[np.float64]
+    tau: float = 1.0
+
+    __repr__ = in_a_line
+
+    def __post_init__(self) -> None:
+        for name in ("bags", "tracks"):
+            shares = getattr(self, name)
+            if not (shares.shape == self.bags.shape and ((shares >= 0) & (shares <= 1)).all()):
+                raise DataError(
+                    f"the shares of {name} are {first_few(shares)}; give one in [0, 1] a genre"
+                )
+        if not 0 <= self.tau < math.inf:
+            raise DataError(f"tau must be finite and at least 0, got {self.tau}; 1 is usual")
+
+    def take(self, genres: Sequence[int]) -> Decision:
+        """Return the same with genres in another order."""
+        return Decision(self.bags[genres], self.tracks[genres], self.tau)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +93,8 @@ class Predictions:
         Logits of each segment in its bag: attention times them sums to the bag's logits, unless
         the model's head is not linear. They are what the segment says alone, plus what the bag's
         spread adds, which its segments share.
+    decision : Decision, optional
+        What the logits assume, if that is known.
 
     Raises
     ------
@@ -69,6 +109,7 @@ class Predictions:
     segment_offsets: NDArray[np.int64] | None = None
     attention: NDArray[np.float32] | None = None
     segment_logits: NDArray[np.float32] | None = None
+    decision: Decision | None = None
 
     def __repr__(self) -> str:
         known = genres_in_words(self.genres, int((~self.bags.known).sum()))
@@ -109,6 +150,13 @@ class Predictions:
                 f"tracks know the genres {first_few(self.tracks.genres)}, bags "
                 f"{first_few(self.genres)}; use tracks.with_genres(bags.genres)"
             )
+        if self.decision is not None and (
+            self.link != "softmax" or len(self.decision.bags) != len(self.genres)
+        ):
+            raise DataError(
+                f"the decision is about {len(self.decision.bags)} genres that exclude each other; "
+                f"these are {len(self.genres)}, link {self.link!r}: leave it out"
+            )
 
     def __len__(self) -> int:
         return len(self.bags)
@@ -143,6 +191,17 @@ class Predictions:
     def best(self) -> NDArray[np.int64]:
         """Most likely genre of each bag, shape (b,)."""
         return np.asarray(self.logits.argmax(axis=1))
+
+    @property
+    def balanced(self) -> NDArray[np.int64]:
+        """Genre of each bag where rare ones are given a chance, shape (b,); see `Decision`.
+
+        Where no decision is known it is the most likely one.
+        """
+        if self.decision is None:
+            return self.best
+        taken = self.decision.tau * _log(self.decision.bags)
+        return np.asarray((self.logits - taken).argmax(axis=1))
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a bag: ``bag`` (its number), ``n_tracks``, ``bag_label``, ``best``, then numbers.
@@ -195,21 +254,36 @@ class Predictions:
                 f"{first_few(self.genres)}; make the bags from tracks.with_genres(...)"
             )
         rows = self.tracks.rows(bags.track_ids)
-        sums = np.add.reduceat(self.probabilities[rows], bags.offsets[:-1], axis=0)
-        logits = logits_of(sums / bags.sizes[:, None], self.link)
+        decision = self.decision
+        assumed = 0.0 if decision is None else _log(decision.bags)
+        alone = probabilities_of(self.logits[rows] - assumed, self.link)
+        sums = np.add.reduceat(alone, bags.offsets[:-1], axis=0)
+        logits = logits_of(sums / bags.sizes[:, None], self.link) + assumed
         bags = replace(bags, train_counts=self.train_counts)
-        return Predictions(bags, self.tracks.take(rows), logits, self.link)
+        return Predictions(
+            bags, self.tracks.take(rows), logits.astype(np.float32), self.link, decision=decision
+        )
 
     def per_track(self) -> Predictions:
-        """One row a track, with its bag's logits, scored under the *track's own* label."""
-        logits = np.repeat(self.logits, self.bags.sizes, axis=0)
-        return Predictions(singletons(self.tracks, self.bags), self.tracks, logits, self.link)
+        """One row a track, with its bag's logits, scored under the *track's own* label.
+
+        A genre whose bags are large has more tracks than bags: where that is known, logits assume
+        the shares of tracks.
+        """
+        logits, decision = np.repeat(self.logits, self.bags.sizes, axis=0), self.decision
+        if decision is not None:
+            shift = _log(decision.tracks) - _log(decision.bags)
+            logits = (logits + shift).astype(np.float32)
+            decision = replace(decision, bags=decision.tracks)
+        bags = singletons(self.tracks, self.bags)
+        return Predictions(bags, self.tracks, logits, self.link, decision=decision)
 
     def take(self, which: NDArray[np.int64] | Sequence[int]) -> Predictions:
         """Return the chosen bags, in the given order, without segment arrays."""
         bags = self.bags.take(which)
         rows = self.tracks.rows(bags.track_ids)
-        return Predictions(bags, self.tracks.take(rows), self.logits[np.asarray(which)], self.link)
+        logits = self.logits[np.asarray(which)]
+        return Predictions(bags, self.tracks.take(rows), logits, self.link, decision=self.decision)
 
     def save(self, path: Path | str) -> None:
         """Write one Parquet file, one row a track in bag order, logits of its bag repeated."""
@@ -226,6 +300,10 @@ class Predictions:
             if array is not None and self.segment_offsets is not None:
                 parts = np.split(array.astype(np.float32), self.segment_offsets[1:-1])
                 columns[name] = [part.ravel() for part in parts]
+        decided: dict[str, Any] = {}
+        if self.decision is not None:
+            shares = {name: getattr(self.decision, name).tolist() for name in ("bags", "tracks")}
+            decided = {"decision": {**shares, "tau": self.decision.tau}}
         write_parquet(
             path,
             columns,
@@ -233,6 +311,7 @@ class Predictions:
             genres=self.genres,
             link=self.link,
             train_counts=self.train_counts.tolist(),
+            **decided,
         )
 
     @classmethod
@@ -274,8 +353,12 @@ class Predictions:
             if "attention" in segments and "segment_logits" in segments:
                 n_segments = len(segments["segment_logits"])
                 segments["attention"] = segments["attention"].reshape(n_segments, -1)
-            tracks = Tracks.from_columns(columns, genres)
-            return cls(bags, tracks, as_array(table["logits"])[first], meta["link"], **segments)
+            tracks, decision = Tracks.from_columns(columns, genres), None
+            if told := meta.get("decision"):
+                shares = {name: np.array(told[name], np.float64) for name in ("bags", "tracks")}
+                decision = Decision(**shares, tau=float(told["tau"]))
+            logits = as_array(table["logits"])[first]
+            return cls(bags, tracks, logits, meta["link"], **segments, decision=decision)
 
     @classmethod
     def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str | None = None) -> Predictions:
@@ -307,6 +390,11 @@ class Predictions:
             raise DataError(f"{path}: {error}") from error
         chosen = tracks.take(rows)
         return cls(singletons(chosen, tracks), chosen, read.logits, read.link)
+
+
+def _log(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logs that are finite: a genre that cannot be is one that hardly can."""
+    return np.asarray(np.log(shares.clip(_LEAST)))
 
 
 def probabilities_of(logits: NDArray[Any], link: str) -> NDArray[np.float64]:

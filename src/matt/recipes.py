@@ -36,6 +36,7 @@ PLAIN = Recipe(
         DEFAULT.training,
         lr=1e-3,
         logit_adjustment=0.0,
+        decision="argmax",
         sub_bags=False,
         segment_loss=0.0,
         agreement=0.0,

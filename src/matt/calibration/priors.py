@@ -29,10 +29,11 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
 from ..files import reading
-from ..predictions import Predictions, probabilities_of
+from ..predictions import Decision, Predictions, probabilities_of
 
 NAMES = ("training", "uniform", "estimate")
 SMALLEST = 1e-12  # a share below it would be certainty, which no album could change
+_SHARES = ("bags", "segments", "assumed", "tracks")
 _ROUNDED = 0.01  # how far from 1 rounded shares may sum
 Prior = str | Mapping[str, float]
 
@@ -51,18 +52,30 @@ class TrainedPrior:
         What the outputs take for the share of each genre. After plain cross-entropy it is ``bags``;
         with logit adjustment tau it goes like its power 1 - tau, so that with tau = 1 all genres
         are alike. None if it cannot be known.
+    tracks : array, shape (G,), or None
+        Among the training tracks. None where probability and decision are not apart: the largest
+        output is taken as it is, of models of before and where a bag may have several genres, too.
+    tau : float >= 0
+        Of the decision, see `matt.predictions.Decision`; chosen on validation.
     """
 
     bags: NDArray[np.float64]
     segments: NDArray[np.float64]
     assumed: NDArray[np.float64] | None
+    tracks: NDArray[np.float64] | None = None
+    tau: float = 1.0
 
     __repr__ = in_a_line
 
+    @property
+    def decision(self) -> Decision | None:
+        """How a genre is decided where these are the shares, if that is apart from probability."""
+        return None if self.tracks is None else Decision(self.bags, self.tracks, self.tau)
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists."""
-        assumed = None if self.assumed is None else self.assumed.tolist()
-        return {"bags": self.bags.tolist(), "segments": self.segments.tolist(), "assumed": assumed}
+        lists = {name: getattr(self, name) for name in _SHARES}
+        return {n: None if v is None else v.tolist() for n, v in lists.items()} | {"tau": self.tau}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], *, n_genres: int) -> Self:
@@ -73,7 +86,7 @@ class TrainedPrior:
         ValueError
             If a share is missing or not in [0, 1].
         """
-        lists = {name: content[name] for name in ("bags", "segments", "assumed")}
+        lists = {name: content.get(name) for name in _SHARES}
         arrays = {n: None if v is None else np.array(v, np.float64) for n, v in lists.items()}
         if arrays["bags"] is None or arrays["segments"] is None:
             raise ValueError("the prior has no shares of bags and segments")
@@ -82,7 +95,9 @@ class TrainedPrior:
                 continue
             if shares.shape != (n_genres,) or not ((shares >= 0) & (shares <= 1)).all():
                 raise ValueError(f"the prior {name!r} holds no {n_genres} shares in [0, 1]")
-        return cls(arrays["bags"], arrays["segments"], arrays["assumed"])
+        found = cls(**arrays, tau=float(content.get("tau", 1.0)))  # type: ignore[arg-type]
+        _ = found.decision  # checks tau
+        return found
 
 
 def shares_of(
@@ -215,7 +230,7 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
     Returns
     -------
     Predictions
-        The same bags with other logits, of segments too.
+        The same bags with other logits, of segments too. What they assume is in their decision.
 
     Raises
     ------
@@ -239,18 +254,34 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
     check_arguments(predictions=(predictions, Predictions))
     link = predictions.link
     trained, assumed = check_prior(prior, predictions.genres, link=link, trained=trained)
+    if predictions.decision is not None:
+        assumed = predictions.decision.bags
     if prior == "estimate":
         wanted = estimate_prior(predictions, assumed, start=trained.bags)
     else:
         wanted = shares_of(prior, predictions.genres, link=link, trained=trained)
     shift = (as_logits(wanted, link) - as_logits(assumed, link)).astype(np.float32)
-    alone = predictions.segment_logits
+    alone, decision = predictions.segment_logits, trained.decision
+    if decision is not None and prior != "training":
+        decision = replace(decision, bags=wanted, tracks=wanted)
     return replace(
         predictions,
+        decision=decision,
         logits=predictions.logits + shift,
         # Attention sums to 1 over a bag, so what is added to each segment is added to the bag.
         segment_logits=None if alone is None else alone + shift,
     )
+
+
+def natural(predictions: Predictions, trained: TrainedPrior | None) -> Predictions:
+    """Predictions as if genres were as frequent as in training, with the decision that goes by it.
+
+    Where decision and probability are not apart, or no prior can be given, they stay as they are.
+    """
+    apart = trained is not None and trained.decision is not None and trained.assumed is not None
+    if not apart or predictions.link != "softmax":
+        return predictions
+    return reprior(predictions, "training", trained=trained)
 
 
 def check_prior(

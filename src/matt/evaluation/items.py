@@ -19,7 +19,7 @@ from ..tracks import relabel
 from .metrics import truth_of
 
 UNITS = ("bag", "track_of_bag", "track")
-_EACH = ("track_id", "truth", "best", "values", "sizes")  # what is there of every item
+_EACH = ("track_id", "truth", "best", "balanced", "values", "sizes")  # what is there of every item
 _EARLIER = {"spread": "track_of_bag"}  # read for one version
 
 
@@ -39,6 +39,8 @@ class Items:
         None where an item may have several genres.
     best : int array, shape (n,)
         Most likely genre.
+    balanced : int array, shape (n,)
+        Genre that is decided where rare ones are given a chance, see `Predictions.balanced`.
     values : float array, shape (n, G)
         What is ranked: probabilities, or scores that are none.
     link : str
@@ -60,6 +62,7 @@ class Items:
     truth: NDArray[np.bool_]
     labels: NDArray[np.int64] | None
     best: NDArray[np.int64]
+    balanced: NDArray[np.int64]
     values: NDArray[np.floating]
     link: str
     sizes: NDArray[np.int64]
@@ -151,6 +154,7 @@ def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
         truth=truth_of(scored.labels[known], len(scored.genres)),
         labels=None if scored.bags.multi_label else scored.labels[known],
         best=scored.best[known],
+        balanced=scored.balanced[known],
         values=values[known],
         link=scored.link,
         sizes=np.repeat(predictions.bags.sizes, repeats)[known],
@@ -261,9 +265,9 @@ def _with_genres(predictions: Predictions, genres: tuple[str, ...]) -> Predictio
         genres=genres,
         train_counts=predictions.train_counts[order],
     )
-    return Predictions(
-        bags, predictions.tracks.with_genres(genres), predictions.logits[:, order], predictions.link
-    )
+    decision = None if predictions.decision is None else predictions.decision.take(order)
+    logits, tracks = predictions.logits[:, order], predictions.tracks.with_genres(genres)
+    return Predictions(bags, tracks, logits, predictions.link, decision=decision)
 
 
 def _same_bags(first: Predictions, second: Predictions) -> NDArray[np.int64]:

@@ -69,15 +69,18 @@ class Scores:
         Items that were scored, and items left out because their genre is unknown.
     n_tail : int
         Scored items of rare genres.
-    accuracy, balanced_accuracy, macro_f1, tail_recall : float
-        In [0, 1]. Multi-label predictions have none of them.
+    accuracy : float
+        Of the likely genre, in [0, 1]; NaN of multi-label predictions, like the next three.
+    balanced_accuracy, macro_f1, tail_recall : float
+        Of the balanced decision, see `matt.predictions.Decision`, in [0, 1].
     micro_ap, macro_ap : float
         Average precision over all pairs of item and genre, and its mean over genres.
     tail_rule : str
         Which genres count as rare.
     genres : tuple of GenreScores, length G
     confusion : array, shape (G, G), or None
-        Rows are true genres; None for multi-label predictions.
+        Rows are true genres, columns those of the balanced decision, like the predicted ones of
+        ``genres``; None for multi-label predictions.
     reasons : dict of str to str
         Why a score is NaN, by the name of the score.
     top_2, top_3, top_5 : float
@@ -222,7 +225,7 @@ def score_with_intervals(
     n_tail = int(items.truth[:, rare].any(axis=1).sum())
     confusion = None
     if items.labels is not None:
-        confusion = metrics.confusion_matrix(items.labels, items.best, len(items.genres))
+        confusion = metrics.confusion_matrix(items.labels, items.balanced, len(items.genres))
     made: dict[str, Any] = {name: tally.scores[name] for name in HEADLINE}
     scores = Scores(
         unit=items.unit,

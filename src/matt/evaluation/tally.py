@@ -82,10 +82,12 @@ class Tally:
         sums = {"n_true": by_genre(rows, genres)}
         if items.labels is not None:
             every = np.arange(len(items))
-            hits = np.flatnonzero(items.best == items.labels)
+            hits = np.flatnonzero(items.balanced == items.labels)
             place = ranks(items.values, items.labels)
+            likely = np.bincount(items.artist, items.best == items.labels, minlength=n_artists)
+            sums["likely_hits"] = likely.astype(np.float64)
             sums["hits"] = by_genre(hits, items.labels[hits])
-            sums["n_predicted"] = by_genre(every, items.best)
+            sums["n_predicted"] = by_genre(every, items.balanced)
             for k in (k for k in KS if ranked and k < n_genres):
                 found = np.flatnonzero(place <= k)
                 sums[f"top_{k}"] = by_genre(found, items.labels[found])
@@ -161,7 +163,7 @@ class Tally:
         recall = ratio(hits, n_true)
         n = n_true.sum(axis=-1)
         found = {
-            "accuracy": ratio(hits.sum(axis=-1), n),
+            "accuracy": ratio(made["likely_hits"], n),
             "balanced_accuracy": mean_defined(recall),
             "macro_f1": mean_defined(metrics.f1_of(hits, n_true, made["n_predicted"])),
         }

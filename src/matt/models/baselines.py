@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import Prior, TrainedPrior, reprior
+from ..calibration.priors import Prior, TrainedPrior, natural, reprior
 from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -238,7 +238,9 @@ class BaselineClassifier:
         """
         rows, known = readied(self, self._arrays, features, tracks, bags)
         predictions = Predictions(known, rows, self._logits(features, bags), self.link)
-        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
+        if prior is None:
+            return natural(predictions, self.prior)
+        return reprior(predictions, prior, trained=self.prior)
 
     def _logits(self, features: FeatureStore, bags: Bags) -> NDArray[np.float32]:
         """Logits of bags, shape (b, G)."""

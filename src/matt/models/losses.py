@@ -336,7 +336,10 @@ def trained_prior(
     weights = genre_weights(bags, one_each, settings)
     if weights is not None:
         assumed = assumed + np.log(weights)
-    return TrainedPrior(*(_shares(logits, several) for logits in (of_bags, of_segments, assumed)))
+    of_bags, of_segments, assumed = (
+        _shares(logits, several) for logits in (of_bags, of_segments, assumed)
+    )
+    return TrainedPrior(of_bags, of_segments, assumed, tracks=track_shares(bags, settings.decision))
 
 
 def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
@@ -355,6 +358,13 @@ def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
         for weights in (np.ones(len(labels)), counts)
     )
     return TrainedPrior(of_tracks, of_segments, of_tracks)
+
+
+def track_shares(bags: Bags, decision: str) -> NDArray[np.float64] | None:
+    """Share of each genre among the tracks of bags, (G,), where a decision stands apart."""
+    if bags.multi_label or decision == "argmax":
+        return None
+    return _shares(log_prior(bags.labels, bags.sizes, n_genres=len(bags.genres)), several=False)
 
 
 def _shares(logits: NDArray[np.float64], several: bool) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage
-from ..calibration.priors import Prior, TrainedPrior, reprior
+from ..calibration.priors import Prior, TrainedPrior, natural, reprior
 from ..errors import ConfigError, DataError, check_arguments, in_a_line
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -410,7 +410,9 @@ class NeuralClassifier:
                 attention=said.attention.cpu().numpy(),
                 segment_logits=self._said(said.segment_logits),
             )
-        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
+        if prior is None:
+            return natural(predictions, self.prior)
+        return reprior(predictions, prior, trained=self.prior)
 
     def embed(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0

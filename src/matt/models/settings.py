@@ -34,6 +34,7 @@ OptimizerName = Literal["adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "step"]
 Sampler = Literal["natural", "sqrt", "balanced"]
 HeadTuning = Literal["none", "crt", "tau_norm"]
+DecisionName = Literal["balanced", "argmax"]
 Precision = Literal["float32", "bfloat16", "float16"]
 BaselineName = Literal["lr", "knn", "svm", "mlp_sklearn"]
 Device = Annotated[
@@ -240,6 +241,12 @@ class TrainingSettings(Choosing):
     logit_adjustment: NonNegative = 1.0
     """Factor tau of the log prior that the loss adds to the logits: 0 is plain cross-entropy, 1
     makes predictions as if every genre were equally frequent (the balanced softmax).
+    """
+    decision: DecisionName = "balanced"
+    """``"balanced"`` keeps probability and decision apart: probabilities assume the shares of the
+    genres in training, whatever the loss did about them, and beside the likely genre stands the one
+    that is decided where rare genres are to be found, see `matt.predictions.Decision`.
+    ``"argmax"`` is the paper's way: the largest output, as it was trained.
     """
     class_balanced_beta: Fraction = 0.999
     """Of ``"class_balanced"``: 0 weighs all bags alike, towards 1 each genre counts alike."""

@@ -1,0 +1,160 @@
+"""Probability and decision apart: what logits assume, and the genre that is decided beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import softmax
+from scored import GENRES, catalogue, predictions
+
+from matt import Bags, DataError, Predictions, Tracks
+from matt.calibration.priors import TrainedPrior, natural, reprior
+from matt.evaluation.scores import score, score_with_intervals
+from matt.models.finishing import DECIDED, balanced_tau
+from matt.predictions import Decision
+
+G = len(GENRES)
+SHARES = st.lists(st.floats(0.01, 1), min_size=G, max_size=G).map(
+    lambda found: np.array(found) / sum(found)
+)
+
+
+def said(seed, *, by="album", decision=None):
+    return replace(predictions(catalogue(seed), seed, by=by), decision=decision)
+
+
+@given(seed=st.integers(0, 99), bags=SHARES, tracks=SHARES, tau=st.floats(0, 2))
+def test_in_either_unit_the_balanced_genre_takes_back_tau_of_its_shares(seed, bags, tracks, tau):
+    found = said(seed, decision=Decision(bags, tracks, tau))
+    alike = found.logits - np.log(bags)  # as if all genres were equally frequent
+    each = found.per_track()
+    for some, shares, rows in (
+        (found, bags, alike),
+        (each, tracks, np.repeat(alike, found.bags.sizes, axis=0)),
+    ):
+        np.testing.assert_allclose(
+            some.probabilities, softmax(rows + np.log(shares), axis=1), rtol=1e-3, atol=1e-6
+        )
+        wanted = rows + (1 - tau) * np.log(shares)
+        decided = np.take_along_axis(wanted, some.balanced[:, None], axis=1)[:, 0]
+        assert (decided >= wanted.max(axis=1) - 1e-4).all()
+    if tau == 0:
+        np.testing.assert_array_equal(found.balanced, found.best)
+
+
+@given(seed=st.integers(0, 99), bags=SHARES, tracks=SHARES)
+def test_tracks_are_averaged_as_if_all_genres_were_equally_frequent(seed, bags, tracks):
+    alone = said(seed, by="track", decision=Decision(bags, tracks))
+    albums = Bags.from_tracks(catalogue(seed), by="album")
+    mean = alone.average_over(albums)
+    even = softmax(alone.logits - np.log(bags), axis=1)
+    rows = alone.tracks.rows(albums.track_ids)
+    wanted = np.add.reduceat(even[rows], albums.offsets[:-1], axis=0) / albums.sizes[:, None]
+    np.testing.assert_allclose(softmax(mean.logits - np.log(bags), axis=1), wanted, atol=1e-4)
+    assert mean.decision is alone.decision
+
+
+@given(seed=st.integers(0, 99), bags=SHARES, tracks=SHARES, assumed=SHARES)
+def test_the_prior_of_training_is_put_back_once(seed, bags, tracks, assumed):
+    trained = TrainedPrior(bags, bags, assumed, tracks, 0.7)
+    raw = said(seed)
+    once = natural(raw, trained)
+    np.testing.assert_allclose(
+        once.logits, raw.logits + np.log(bags) - np.log(assumed), rtol=1e-4, atol=1e-4
+    )
+    assert (once.decision.bags is bags, once.decision.tau) == (True, 0.7)
+    np.testing.assert_allclose(reprior(once, "training", trained=trained).logits, once.logits)
+    even = reprior(once, "uniform", trained=trained)
+    np.testing.assert_allclose(
+        even.probabilities, softmax(raw.logits - np.log(assumed), axis=1), rtol=1e-3, atol=1e-6
+    )
+    np.testing.assert_array_equal(even.balanced, even.best)  # nothing to take back
+
+
+def test_what_has_no_decision_is_left_as_it_is():
+    raw, even = said(0), np.full(G, 1 / G)
+    for trained in (None, TrainedPrior(even, even, even), TrainedPrior(even, even, None, even)):
+        assert natural(raw, trained) is raw
+    np.testing.assert_array_equal(raw.balanced, raw.best)
+    scores = replace(raw, link="none")
+    assert natural(scores, TrainedPrior(even, even, even, even)) is scores
+
+
+@given(seed=st.integers(0, 30), bags=SHARES, tracks=SHARES, tau=st.floats(0, 2))
+def test_accuracy_is_of_the_likely_genre_and_macro_f1_of_the_balanced_one(seed, bags, tracks, tau):
+    from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+
+    each = said(seed, decision=Decision(bags, tracks, tau)).per_track()
+    known = each.bags.known
+    truth, there = each.labels[known], np.unique(each.labels[known])
+    found = score(each)
+    assert found.accuracy == pytest.approx(accuracy_score(truth, each.best[known]))
+    decided = each.balanced[known]
+    told = {"labels": there, "average": "macro", "zero_division": 0}
+    assert found.macro_f1 == pytest.approx(f1_score(truth, decided, **told))
+    assert found.balanced_accuracy == pytest.approx(recall_score(truth, decided, **told))
+    assert found.log_loss == pytest.approx(
+        log_loss(truth, each.probabilities[known], labels=np.arange(G)), rel=1e-4
+    )
+    assert found.macro_f1 == pytest.approx(
+        np.nanmean([genre.f1 for genre in found.genres if genre.n])
+    )
+    whole = score_with_intervals(each, rounds=30)
+    assert whole.accuracy == found.accuracy
+    low, high = whole.intervals["accuracy"]
+    assert low <= high
+
+
+def test_a_decision_is_kept_with_predictions_and_models(tmp_path):
+    found = said(3, decision=Decision(np.full(G, 1 / G), np.arange(1, G + 1) / 28, 0.4))
+    found.save(tmp_path / "p.parquet")
+    again = Predictions.load(tmp_path / "p.parquet")
+    np.testing.assert_array_equal(again.balanced, found.balanced)
+    assert again.decision.tau == 0.4
+    few = found.take([2, 0])
+    np.testing.assert_array_equal(few.balanced, found.balanced[[2, 0]])
+    prior = TrainedPrior(found.decision.bags, found.decision.bags, None, found.decision.tracks, 0.4)
+    back = TrainedPrior.from_json(prior.to_json(), n_genres=G)
+    np.testing.assert_array_equal(back.decision.tracks, found.decision.tracks)
+    before = {
+        name: value for name, value in prior.to_json().items() if name not in ("tracks", "tau")
+    }
+    assert TrainedPrior.from_json(before, n_genres=G).decision is None
+
+
+@pytest.mark.parametrize("wrong", [-0.1, np.nan, np.inf])
+def test_a_tau_that_is_none_is_refused(wrong):
+    even = np.full(G, 1 / G)
+    with pytest.raises(DataError, match="tau must be finite and at least 0"):
+        Decision(even, even, wrong)
+    content = TrainedPrior(even, even, even, even).to_json() | {"tau": wrong}
+    with pytest.raises(DataError, match="tau"):
+        TrainedPrior.from_json(content, n_genres=G)
+
+
+def test_shares_that_are_none_and_a_decision_about_others_are_refused():
+    even = np.full(G, 1 / G)
+    with pytest.raises(DataError, match="the shares of tracks are"):
+        Decision(even, even[1:])
+    with pytest.raises(DataError, match="the shares of bags are"):
+        Decision(even - 0.5, even)
+    with pytest.raises(DataError, match="the decision is about 2 genres"):
+        said(0, decision=Decision(even[:2], even[:2]))
+    with pytest.raises(DataError, match="exclude each other"):
+        replace(said(0, decision=Decision(even, even)), link="sigmoid")
+
+
+def test_tau_is_what_finds_rare_genres_on_validation():
+    """Bayes' rule, under shares that are not those of the decision, wants all of them back."""
+    rng = np.random.default_rng(0)
+    shares = np.array([0.8, 0.15, 0.05])
+    labels = rng.choice(3, 4000, p=shares)
+    tracks = Tracks(np.arange(4000), labels, ("a", "b", "c"))
+    valid = Bags.from_tracks(tracks, by="track")
+    x = np.eye(3)[labels] + rng.standard_normal((4000, 3))
+    tau = balanced_tau(x, shares, valid)
+    assert tau in DECIDED
+    assert tau < 1  # all back would answer with rare genres too often for their precision
+    assert balanced_tau(x, np.full(3, 1 / 3), valid) == 1  # nothing to take back: as usual
