@@ -19,6 +19,7 @@ import numpy as np
 
 from . import __version__
 from .bags import Bags
+from .calibration.temperature import fit_temperature
 from .config import Settings
 from .errors import ConfigError, DataError, MattError, first_few
 from .features.store import FeatureStore
@@ -26,10 +27,12 @@ from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
 from .models.classifier import GenreClassifier
 from .models.device import find_device
+from .models.finishing import balanced_tau
+from .models.losses import decision_of
 from .models.network import build_network
 from .models.neural import NeuralClassifier
 from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
-from .predictions import Predictions
+from .predictions import Decision, Predictions
 from .provenance import digest
 from .runs import Run
 from .tracks import Tracks
@@ -95,6 +98,8 @@ class Row:
         model, training = self.model.to_json(), self.training.to_json()
         for settings in (model, training):
             settings.pop("seed", None)  # each cell has its own
+            if settings.get("decision") == "argmax":  # as it was before there was a choice
+                del settings["decision"]
         return {
             "model": model,
             "training": None if isinstance(self.model, BaselineSettings) else training,
@@ -371,12 +376,38 @@ class FittedRow:
         Whole bags come with attention and the logits of segments, if these are to ``explain``.
         """
         if self.row.lone:
-            rows = self.tracks.rows(bags.track_ids)
-            alone = self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
-            return alone.average_over(bags) if self.row.average else alone
+            alone = self._alone(bags)
+            return self.average(alone, bags) if self.row.average else alone
         if explain:
             return predict_explained(self.model, self.features, self.tracks, bags)
         return self.predict(bags)
+
+    def average(self, alone: Predictions, bags: Bags) -> Predictions:
+        """Average predictions of lone tracks over bags: as sure, and decided, as bags need it."""
+        averaged = alone.average_over(bags)
+        if averaged.decision is None:
+            return averaged
+        temperature, decision = self._of_bags
+        logits = averaged.likelihoods / temperature + np.log(decision.bags)
+        return replace(averaged, logits=logits.astype(np.float32), decision=decision)
+
+    def _alone(self, bags: Bags) -> Predictions:
+        rows = self.tracks.rows(bags.track_ids)
+        return self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
+
+    @cached_property
+    def _of_bags(self) -> tuple[float, Decision]:
+        """Temperature and decision of averages over bags, by those of validation if there are."""
+        train = self.bags("training").labelled()
+        decision = decision_of(train)
+        if not (self.tracks.labelled & (self.tracks.split == "validation")).any():
+            return 1.0, decision
+        valid = self.bags("validation").labelled()
+        said = self._alone(valid).average_over(valid).likelihoods
+        even = np.full(len(valid.genres), 1 / len(valid.genres))
+        temperature = fit_temperature(said, valid.labels, "softmax", assumed=even)
+        tau = balanced_tau(said / temperature, decision.tracks, valid)
+        return temperature, replace(decision, tau=tau)
 
 
 def data_digest(tracks: Tracks, by: str) -> str:

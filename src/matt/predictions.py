@@ -200,8 +200,14 @@ class Predictions:
         """
         if self.decision is None:
             return self.best
-        taken = self.decision.tau * _log(self.decision.bags)
-        return np.asarray((self.logits - taken).argmax(axis=1))
+        kept = (1 - self.decision.tau) * _log(self.decision.bags)
+        return np.asarray((self.likelihoods + kept).argmax(axis=1))
+
+    @property
+    def likelihoods(self) -> NDArray[np.float64]:
+        """Logits as if all genres were equally frequent, shape (b, G), where that is known."""
+        assumed = 0.0 if self.decision is None else _log(self.decision.bags)
+        return np.asarray(self.logits.astype(np.float64) - assumed)
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a bag: ``bag`` (its number), ``n_tracks``, ``bag_label``, ``best``, then numbers.
@@ -254,15 +260,14 @@ class Predictions:
                 f"{first_few(self.genres)}; make the bags from tracks.with_genres(...)"
             )
         rows = self.tracks.rows(bags.track_ids)
-        decision = self.decision
-        assumed = 0.0 if decision is None else _log(decision.bags)
-        alone = probabilities_of(self.logits[rows] - assumed, self.link)
+        alone = probabilities_of(self.likelihoods[rows], self.link)
         sums = np.add.reduceat(alone, bags.offsets[:-1], axis=0)
-        logits = logits_of(sums / bags.sizes[:, None], self.link) + assumed
+        logits = logits_of(sums / bags.sizes[:, None], self.link)
+        if self.decision is not None:
+            logits = (logits + _log(self.decision.bags)).astype(np.float32)
         bags = replace(bags, train_counts=self.train_counts)
-        return Predictions(
-            bags, self.tracks.take(rows), logits.astype(np.float32), self.link, decision=decision
-        )
+        tracks = self.tracks.take(rows)
+        return Predictions(bags, tracks, logits, self.link, decision=self.decision)
 
     def per_track(self) -> Predictions:
         """One row a track, with its bag's logits, scored under the *track's own* label.

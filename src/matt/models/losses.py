@@ -35,6 +35,7 @@ from torch.nn import functional
 
 from ..bags import Bags
 from ..calibration.priors import TrainedPrior, log_prior
+from ..predictions import Decision
 from .augmentation import expected_draws
 from .network import BagOutput
 from .pooling import segment_sum
@@ -339,7 +340,9 @@ def trained_prior(
     of_bags, of_segments, assumed = (
         _shares(logits, several) for logits in (of_bags, of_segments, assumed)
     )
-    return TrainedPrior(of_bags, of_segments, assumed, tracks=track_shares(bags, settings.decision))
+    apart = settings.decision == "balanced" and not several
+    tracks = decision_of(bags).tracks if apart else None
+    return TrainedPrior(of_bags, of_segments, assumed, tracks)
 
 
 def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
@@ -360,11 +363,11 @@ def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
     return TrainedPrior(of_tracks, of_segments, of_tracks)
 
 
-def track_shares(bags: Bags, decision: str) -> NDArray[np.float64] | None:
-    """Share of each genre among the tracks of bags, (G,), where a decision stands apart."""
-    if bags.multi_label or decision == "argmax":
-        return None
-    return _shares(log_prior(bags.labels, bags.sizes, n_genres=len(bags.genres)), several=False)
+def decision_of(bags: Bags) -> Decision:
+    """Shares of genres among training bags, of one genre each, and among their tracks."""
+    each, n_genres = (np.ones(len(bags)), bags.sizes), len(bags.genres)
+    of_bags, of_tracks = (log_prior(bags.labels, weights, n_genres=n_genres) for weights in each)
+    return Decision(_shares(of_bags, several=False), _shares(of_tracks, several=False))
 
 
 def _shares(logits: NDArray[np.float64], several: bool) -> NDArray[np.float64]:

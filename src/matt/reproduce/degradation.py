@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def degrade(fitted: FittedRow) -> dict[str, Predictions]:
     test = fitted.bags("test")
     predict: Predict = fitted.predict
     if fitted.row.lone:
-        predict = fitted.predict(fitted.bags("test", by="track")).average_over
+        predict = partial(fitted.average, fitted.predict(fitted.bags("test", by="track")))
     made = damaged(predict, fitted.tracks, test, seed=fitted.seed)
     return {WHOLE: predict(test)} | dict(made)
 
@@ -117,7 +118,7 @@ def damaged(
         if condition.kind == "cut":
             made = predict(cut(test, condition.level, rng=rng))  # in the order of the whole bags
             there = tracks.take(tracks.rows(test.track_ids))
-            yield condition.part, Predictions(test, there, made.logits, made.link)
+            yield condition.part, replace(made, bags=test, tracks=there)
         else:
             change = {"missing": without_tags, "wrong": mixed_up}[condition.kind]
             place = change(test, condition.level / 100, rng=rng)

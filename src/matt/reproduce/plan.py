@@ -263,7 +263,10 @@ def fit_cell(material: Material, cell: Cell) -> dict[str, Predictions]:
     row, test = fitted.row, fitted.bags("test")
     alone = fitted.predict(fitted.bags("test", by="track"))
     averaged = row.lone and alone.link != "none"
-    made = {"alone": alone, "test": alone.average_over(test) if averaged else fitted.predict(test)}
+    made = {
+        "alone": alone,
+        "test": fitted.average(alone, test) if averaged else fitted.predict(test),
+    }
     if (fitted.tracks.split == "validation").any():
         unit = "track" if row.lone and not row.average else row.bags
         made["valid"] = fitted.predict_row(fitted.bags("validation", by=unit), explain=True)
