@@ -11,6 +11,8 @@ OURS = {
     "knn": {"n_neighbors": 7},
     "svm": {},
     "mlp_sklearn": {"hidden": (6, 3), "max_iter": 30},
+    "svm_stacked": {},
+    "hgb": {"trees": 9, "leaves": 4},
 }
 
 

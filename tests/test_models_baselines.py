@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from baseline_data import OURS, F, make_data
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import HistGradientBoostingClassifier, StackingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,8 +21,8 @@ import matt
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
-from matt.models.baselines import BaselineClassifier
-from matt.models.estimators import ESTIMATORS
+from matt.models.baselines import BaselineClassifier, faults
+from matt.models.estimators import ESTIMATORS, HELD, RIDGE, SEARCHED, SHRINKAGE
 from matt.models.settings import BaselineName, BaselineSettings
 from matt.settings import made
 from matt.tracks import Tracks
@@ -32,6 +33,19 @@ THEIRS = {
     "knn": lambda: KNeighborsClassifier(7),
     "svm": lambda: CalibratedClassifierCV(SVC(), ensemble=False),
     "mlp_sklearn": lambda: MLPClassifier((6, 3), max_iter=30, random_state=0),
+    "svm_stacked": lambda: StackingClassifier(
+        [("pairs", SVC(decision_function_shape="ovo"))],
+        LogisticRegression(C=HELD, max_iter=2000),
+        stack_method="decision_function",
+    ),
+    "hgb": lambda: HistGradientBoostingClassifier(
+        learning_rate=SHRINKAGE,
+        max_iter=9,
+        max_leaf_nodes=4,
+        l2_regularization=RIDGE,
+        early_stopping=False,
+        random_state=0,
+    ),
 }
 RELEASE = {
     "lr": lambda: LogisticRegression(),
@@ -39,6 +53,7 @@ RELEASE = {
     "svm": lambda: CalibratedClassifierCV(SVC(), ensemble=False),
     "mlp_sklearn": lambda: MLPClassifier(max_iter=200, random_state=0),
 }
+SINGLE = ("svm", "svm_stacked", "hgb")  # give a bag one genre
 NOT_CONVERGED = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning"  # of scikit-learn's own, the oracle
 )
@@ -76,7 +91,7 @@ def test_arrays_give_what_scikit_learn_gives_in_double_precision(name):
 
 
 @NOT_CONVERGED
-@pytest.mark.parametrize("name", [name for name in get_args(BaselineName) if name != "svm"])
+@pytest.mark.parametrize("name", [name for name in get_args(BaselineName) if name not in SINGLE])
 def test_several_genres_are_one_against_the_rest(name):
     ours = BaselineSettings(classifier=name, **OURS[name])
     single = THEIRS[name]()
@@ -90,7 +105,7 @@ def test_several_genres_are_one_against_the_rest(name):
 
 
 @NOT_CONVERGED
-@NAMES
+@pytest.mark.parametrize("name", RELEASE)
 def test_unscaled_is_the_release(name):
     """Raw features, and scikit-learn's defaults instead of the settings that were given."""
     ours = BaselineSettings(classifier=name, **OURS[name], unscaled=True)
@@ -243,3 +258,83 @@ def test_settings_survive_json_and_the_table_of_estimators_is_complete():
     assert made(BaselineSettings, json.loads(json.dumps(asdict(settings)))) == settings
     assert tuple(ESTIMATORS) == get_args(BaselineName)
     assert matt.BaselineClassifier is BaselineClassifier
+
+
+@pytest.mark.parametrize("name", ["lr", "svm_stacked", "hgb"])
+def test_balanced_tracks_are_averaged_as_if_all_genres_were_alike(name):
+    tracks, store, _ = make_data(3)
+    settings = BaselineSettings(
+        classifier=name, **OURS[name], inputs="quantile", decision="balanced"
+    )
+    train = Bags.from_tracks(tracks, by="track", split="training")
+    model = BaselineClassifier(settings).fit(store, train)
+    whole = Bags([51, 64, 53, 69, 60, 55], [0, 1, 4, 6], tracks.labels[[51, 53, 60]], tracks.genres)
+    alone = model.predict(store, tracks, Bags.from_tracks(tracks, by="track"))
+    said = model.predict(store, tracks, whole)
+    np.testing.assert_allclose(
+        said.probabilities, alone.average_over(whole).probabilities, rtol=1e-4, atol=1e-6
+    )
+    shares = np.bincount(train.labels, minlength=3) + 0.5
+    np.testing.assert_allclose(said.decision.bags, shares / shares.sum())
+    plain = BaselineClassifier(replace(settings, decision="argmax")).fit(store, train)
+    one = Bags.from_tracks(tracks, by="track")
+    np.testing.assert_allclose(  # of lone tracks nothing but the decision is added
+        plain.predict(store, tracks, one).probabilities, alone.probabilities, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_ranks_do_not_change_where_values_are_bent():
+    """Whatever rises with a value has its ranks."""
+    tracks, _, x = make_data(3)
+    bags = Bags.from_tracks(tracks, by="track", split="training")
+    settings = BaselineSettings(inputs="quantile")
+    said = []
+    for values in (x, np.sinh(x / np.abs(x).max(axis=0))):
+        store = FeatureStore.from_arrays("toy", tracks.track_id, values)
+        model = BaselineClassifier(settings).fit(store, bags)
+        said.append(model.predict(store, tracks, bags).probabilities)
+    np.testing.assert_allclose(*said, atol=0.05)
+
+
+@pytest.mark.parametrize("name", ["lr", "svm_stacked", "hgb"])
+def test_a_search_takes_what_finds_most_on_validation(name):
+    from matt.evaluation.metrics import confusion_matrix, macro_f1
+
+    tracks, store, _ = make_data(3, n=90)
+    train = Bags.from_tracks(tracks, by="track", split="training")
+    valid = Bags.from_tracks(tracks, by="track", split="test")
+    given = BaselineSettings(classifier=name, **OURS[name], decision="balanced", search=True)
+    model = BaselineClassifier(given).fit(store, train, valid=valid)
+    found = {}
+    for changed in SEARCHED[name]:
+        tried = replace(given, search=False, **changed)
+        one = BaselineClassifier(tried).fit(store, train, valid=valid)
+        best = one.predict(store, tracks, valid, prior="uniform").best
+        found[tried] = macro_f1(confusion_matrix(valid.labels, best, 3))
+    assert found[model.settings] == max(found.values())
+    assert any("was chosen by macro-F1 on validation" in note for note in model.notes)
+    # Without validation bags there is nothing to choose by.
+    assert BaselineClassifier(given).fit(store, train).settings == given
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("left", 10**6, "a node of a tree leads nowhere"),
+        ("right", 0, "a node of a tree leads nowhere"),
+        ("start", -1, "a tree starts nowhere"),
+        ("feature", F, f"a feature that is none of {F}"),
+    ],
+)
+def test_trees_of_a_file_lead_somewhere(name, value, message):
+    tracks, store, _ = make_data(3)
+    settings = BaselineSettings(classifier="hgb", **OURS["hgb"])
+    model = BaselineClassifier(settings).fit(
+        store, Bags.from_tracks(tracks, by="track", split="training")
+    )
+    arrays = {key: array.copy() for key, array in model._arrays.items()}
+    assert not list(faults(settings, arrays, store.spec, tracks.genres, "softmax"))
+    arrays[name][1 if name == "right" else 0] = value
+    assert any(
+        message in wrong for wrong in faults(settings, arrays, store.spec, tracks.genres, "softmax")
+    )

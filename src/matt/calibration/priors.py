@@ -86,7 +86,7 @@ class TrainedPrior:
         ValueError
             If a share is missing or not in [0, 1].
         """
-        lists = {name: content.get(name) for name in _SHARES}
+        lists = {name: content[name] for name in _SHARES[:-1]} | {"tracks": content.get("tracks")}
         arrays = {n: None if v is None else np.array(v, np.float64) for n, v in lists.items()}
         if arrays["bags"] is None or arrays["segments"] is None:
             raise ValueError("the prior has no shares of bags and segments")

@@ -1,9 +1,10 @@
-"""The four scikit-learn baselines as arrays: fitted by scikit-learn, applied by a few lines here.
+"""The scikit-learn baselines as arrays: fitted by scikit-learn, applied by a few lines here.
 
 A fitted object of scikit-learn can be kept only as a pickle. Arrays can be kept anywhere, and a
 model predicts from them in the same way before it is saved and after. The result is that of
-scikit-learn's own ``predict_proba``, which the tests compare. The support vector machine is one a
-pair of genres, calibrated.
+scikit-learn's own ``predict_proba``, which the tests compare. A support vector machine is one for
+each pair of genres: of what they say, ``"svm"`` makes one score a genre, as scikit-learn does, and
+calibrates it; ``"svm_stacked"`` gives it to a logistic regression, which tells more genres apart.
 """
 
 from __future__ import annotations
@@ -33,26 +34,61 @@ def fit_svm(
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import SVC
 
+    x, labels, folds, notes = _in_folds(x, y)
+    model = CalibratedClassifierCV(SVC(C=settings.c), ensemble=False, cv=folds).fit(x, labels)
+    (fitted,) = model.calibrated_classifiers_
+    calibration = np.array([(c.a_, c.b_) for c in fitted.calibrators])
+    return {**_machine(fitted.estimator, x), "calibration": calibration}, notes
+
+
+def fit_stacked(
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    """Support vector machine, and a logistic regression of what its pairs say of held-out folds.
+
+    Folds are those of `fit_svm`. The regression is held down strongly, as pairs are many and alike.
+    """
+    from sklearn.ensemble import StackingClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    x, labels, folds, notes = _in_folds(x, y)
+    pairs = SVC(C=settings.c, decision_function_shape="ovo")
+    told = LogisticRegression(C=HELD, max_iter=settings.max_iter)
+    model = StackingClassifier([("pairs", pairs)], told, cv=folds, stack_method="decision_function")
+    with _quiet():
+        model.fit(x, labels)
+    told = model.final_estimator_
+    coef, shift = _two_columns(told.coef_.T, told.intercept_)
+    if len(told.classes_) == 2:  # where scikit-learn turns the sign
+        coef = -coef
+    return {**_machine(model.estimators_[0], x), "coef": coef, "shift": shift}, notes
+
+
+def _in_folds(
+    x: NDArray[np.float64], y: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], int, tuple[str, ...]]:
+    """Tracks and labels that can be held out in folds, how many, and what is to be known of it."""
     labels = y.argmax(axis=1)
     counts = np.bincount(labels)
     rows = np.append(np.arange(len(x)), np.flatnonzero(counts[labels] == 1))
     x, labels = x[rows], labels[rows]
     folds = int(min(FOLDS, np.bincount(labels).min()))
-    model = CalibratedClassifierCV(SVC(), ensemble=False, cv=folds).fit(x, labels)
-    (fitted,) = model.calibrated_classifiers_
-    svc = fitted.estimator
+    few = int((counts < FOLDS).sum())
+    note = f"{few} genres have fewer than {FOLDS} training tracks: calibrated in {folds} folds"
+    return x, labels, folds, (note,) if few else ()
+
+
+def _machine(svc: Any, x: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Arrays of a fitted support vector machine."""
     variance = float(x.var())
-    arrays = {
+    return {
         "support": svc.support_vectors_,
         "dual": svc.dual_coef_,
         "n_support": svc.n_support_.astype(np.int64),
         "intercept": svc.intercept_,
         "gamma": np.array([1 / (x.shape[1] * variance) if variance else 1.0]),
-        "calibration": np.array([(c.a_, c.b_) for c in fitted.calibrators]),
     }
-    few = int((counts < FOLDS).sum())
-    note = f"{few} genres have fewer than {FOLDS} training tracks: calibrated in {folds} folds"
-    return arrays, (note,) if few else ()
 
 
 def apply_svm(
@@ -63,33 +99,51 @@ def apply_svm(
 ) -> NDArray[np.float64]:
     """Scores of `fit_svm`: decisions between pairs, one score a genre, then the calibration."""
     from scipy.special import expit
-    from sklearn.metrics.pairwise import rbf_kernel
 
-    kernel = rbf_kernel(x, arrays["support"], gamma=float(arrays["gamma"][0]))  # (n, S)
     slope, shift = arrays["calibration"].T
+    pairs = _of_pairs(arrays, x)
     if len(arrays["n_support"]) == 2:
-        decision = kernel @ arrays["dual"][0] + arrays["intercept"][0]
-        second = expit(-(slope[0] * decision + shift[0]))
+        second = expit(-(slope[0] * -pairs[:, 0] + shift[0]))
         p = np.stack([1 - second, second], axis=1)
     else:
-        p = expit(-(slope * _of_pairs(kernel, arrays) + shift))
+        p = expit(-(slope * _votes(pairs, len(arrays["n_support"])) + shift))
         total = p.sum(axis=1, keepdims=True)
         p = np.divide(p, total, out=np.full_like(p, 1 / p.shape[1]), where=total != 0)
     with np.errstate(divide="ignore"):
         return np.asarray(np.log(p))
 
 
-def _of_pairs(
-    kernel: NDArray[np.float64], arrays: Mapping[str, NDArray[Any]]
+def apply_stacked(
+    settings: BaselineSettings,
+    arrays: Mapping[str, NDArray[Any]],
+    x: NDArray[np.float64],
+    one_genre: bool,
 ) -> NDArray[np.float64]:
-    """One score a genre: its pairs won, and by how much as a fraction below 1/3 (n, P)."""
+    """Scores of `fit_stacked`."""
+    return _log_softmax(_of_pairs(arrays, x) @ arrays["coef"] + arrays["shift"])
+
+
+def _of_pairs(arrays: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far each pair of genres leans towards its first, (n, P (P - 1) / 2)."""
+    from sklearn.metrics.pairwise import rbf_kernel
+
+    kernel = rbf_kernel(x, arrays["support"], gamma=float(arrays["gamma"][0]))  # (n, S)
     dual, ends = arrays["dual"], np.cumsum(arrays["n_support"])
     of = [slice(stop - n, stop) for stop, n in zip(ends, arrays["n_support"], strict=True)]
-    won, sure = np.zeros((2, len(kernel), len(of)))
-    for pair, (i, j) in enumerate(combinations(range(len(of)), 2)):
-        value = arrays["intercept"][pair] + (
-            kernel[:, of[i]] @ dual[j - 1, of[i]] + kernel[:, of[j]] @ dual[i, of[j]]
-        )
+    if len(of) == 2:  # of which libsvm's sign is turned
+        return np.asarray(-(kernel @ dual[0] + arrays["intercept"][0])[:, None])
+    values = [
+        kernel[:, of[i]] @ dual[j - 1, of[i]] + kernel[:, of[j]] @ dual[i, of[j]]
+        for i, j in combinations(range(len(of)), 2)
+    ]
+    return np.asarray(np.stack(values, axis=1) + arrays["intercept"])
+
+
+def _votes(pairs: NDArray[np.float64], n_genres: int) -> NDArray[np.float64]:
+    """One score a genre: its pairs won, and by how much as a fraction below 1/3 (n, P)."""
+    won, sure = np.zeros((2, len(pairs), n_genres))
+    for pair, (i, j) in enumerate(combinations(range(n_genres), 2)):
+        value = pairs[:, pair]
         sure[:, i] += value
         sure[:, j] -= value
         won[:, i] += value >= 0
@@ -100,16 +154,18 @@ def _of_pairs(
 def svm_shapes(
     settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
 ) -> dict[str, tuple[int, ...]]:
-    """Shapes of the arrays of `fit_svm`, for f features and p genres."""
+    """Shapes of the arrays of `fit_svm` or `fit_stacked`, for f features and p genres."""
     s, pairs = int(arrays["n_support"].sum()), p * (p - 1) // 2
+    calibration: dict[str, tuple[int, ...]] = {"calibration": (p if p > 2 else 1, 2)}
+    if settings.classifier == "svm_stacked":
+        calibration = {"coef": (pairs, p), "shift": (p,)}
     return {
         "support": (s, f),
         "dual": (p - 1, s),
         "n_support": (p,),
         "intercept": (pairs,),
         "gamma": (1,),
-        "calibration": (p if p > 2 else 1, 2),
-    }
+    } | calibration
 
 
 Arrays = dict[str, NDArray[Any]]
@@ -133,6 +189,8 @@ class Estimator:
         (settings, arrays, F, P) to the shapes that the arrays must have.
     several : bool
         Whether a bag may have several genres.
+    wrong : callable, optional
+        (arrays, F) to what else may be wrong with arrays from a file.
     """
 
     fit: Callable[
@@ -145,6 +203,7 @@ class Estimator:
     ]
     shapes: Callable[[BaselineSettings, Mapping[str, NDArray[Any]], int, int], Shapes]
     several: bool = True
+    wrong: Callable[[Mapping[str, NDArray[Any]], int], Iterator[str]] | None = None
 
 
 def fit_lr(
@@ -153,7 +212,7 @@ def fit_lr(
     """Multinomial logistic regression, or one binary one a genre."""
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(max_iter=settings.max_iter)
+    model = LogisticRegression(C=settings.c, max_iter=settings.max_iter)
     with _quiet():
         if one_genre:
             model.fit(x, y.argmax(axis=1))
@@ -240,6 +299,89 @@ def apply_mlp(
     return _log_softmax(logits) if one_genre else logits
 
 
+def fit_trees(
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+) -> tuple[Arrays, tuple[str, ...]]:
+    """Boosted trees of binned features, one a round and genre (of two genres, one)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    model = HistGradientBoostingClassifier(
+        learning_rate=SHRINKAGE,
+        max_iter=settings.trees,
+        max_leaf_nodes=settings.leaves,
+        l2_regularization=RIDGE,
+        early_stopping=False,
+        random_state=settings.seed,
+    )
+    model.fit(x, y.argmax(axis=1))
+    # Its trees have no public name; the tests compare what is made of them with predict_proba.
+    trees = [tree.nodes for found in model._predictors for tree in found]
+    nodes, sizes = np.concatenate(trees), np.array([len(tree) for tree in trees])
+    starts = np.cumsum(sizes) - sizes
+    leaf, first = nodes["is_leaf"] == 1, np.repeat(starts, sizes)
+    here = np.arange(len(nodes))
+    # A leaf is its own child, so that every way through a tree may be as long as the longest.
+    sides = (np.where(leaf, here, first + nodes[name].astype(np.int64)) for name in _SIDES)
+    return {
+        "start": starts.astype(np.int64),
+        "feature": np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        "threshold": np.where(leaf, 0.0, nodes["num_threshold"]),
+        "value": np.where(leaf, nodes["value"], 0.0),
+        **dict(zip(_SIDES, sides, strict=True)),
+        "baseline": np.asarray(model._baseline_prediction[0], np.float64),
+    }, ()
+
+
+def apply_trees(
+    settings: BaselineSettings,
+    arrays: Mapping[str, NDArray[Any]],
+    x: NDArray[np.float64],
+    one_genre: bool,
+) -> NDArray[np.float64]:
+    """Scores of `fit_trees`: the sum of the leaves that a track falls into."""
+    n_columns, left, right = len(arrays["baseline"]), arrays["left"], arrays["right"]
+    logits = np.tile(arrays["baseline"], (len(x), 1))
+    rows = np.arange(len(x))
+    for number, start in enumerate(arrays["start"]):
+        at = np.full(len(x), start)
+        while True:
+            below = x[rows, arrays["feature"][at]] <= arrays["threshold"][at]
+            new = np.where(below, left[at], right[at])
+            if (new == at).all():
+                break
+            at = new
+        logits[:, number % n_columns] += arrays["value"][at]
+    if n_columns == 1:
+        logits = np.hstack([np.zeros_like(logits), logits])
+    return _log_softmax(logits)
+
+
+def _tree_shapes(
+    settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
+) -> Shapes:
+    n, columns = len(arrays["value"]), 1 if p == 2 else p
+    shapes: Shapes = dict.fromkeys(("feature", "threshold", "value", *_SIDES), (n,))
+    return shapes | {"start": (settings.trees * columns,), "baseline": (columns,)}
+
+
+def _wrong_trees(arrays: Mapping[str, NDArray[Any]], f: int) -> Iterator[str]:
+    """Ways that lead out of the arrays, or round in circles: children come behind their parent."""
+    here = np.arange(len(arrays["value"]))
+    sides = [arrays[name] for name in _SIDES]
+    leaf = (sides[0] == here) & (sides[1] == here)
+    if any(((side <= here) & ~leaf).any() or (side >= len(here)).any() for side in sides):
+        yield "a node of a tree leads nowhere"
+    if ((arrays["start"] < 0) | (arrays["start"] >= len(here))).any():
+        yield "a tree starts nowhere"
+    if ((arrays["feature"] < 0) | (arrays["feature"] >= f)).any():
+        yield f"a tree asks for a feature that is none of {f}"
+
+
+_SIDES = ("left", "right")
+SHRINKAGE, RIDGE = 0.06, 5.0  # of boosting: what a tree counts, and the penalty of its leaves
+HELD = 0.01  # how little the weights of pairs are held down
+
+
 def _lr_shapes(
     settings: BaselineSettings, arrays: Mapping[str, NDArray[Any]], f: int, p: int
 ) -> Shapes:
@@ -299,4 +441,19 @@ ESTIMATORS = {
     "knn": Estimator(fit=fit_knn, scores=apply_knn, shapes=_knn_shapes),
     "svm": Estimator(fit=fit_svm, scores=apply_svm, shapes=svm_shapes, several=False),
     "mlp_sklearn": Estimator(fit=fit_mlp, scores=apply_mlp, shapes=_mlp_shapes),
+    "svm_stacked": Estimator(
+        fit=fit_stacked, scores=apply_stacked, shapes=svm_shapes, several=False
+    ),
+    "hgb": Estimator(
+        fit=fit_trees, scores=apply_trees, shapes=_tree_shapes, several=False, wrong=_wrong_trees
+    ),
 }
+WHOLE = {"seen", "n_support", "start", "feature", *_SIDES}
+"""Arrays of whole numbers."""
+SEARCHED: dict[str, tuple[dict[str, Any], ...]] = {
+    "lr": ({"c": 0.03}, {"c": 0.3}, {"c": 3.0}),
+    "svm": ({"c": 1.0}, {"c": 2.0}, {"c": 4.0}),
+    "svm_stacked": ({"c": 1.0}, {"c": 2.0}, {"c": 4.0}),
+    "hgb": ({"leaves": 6}, {"leaves": 12}, {"leaves": 24}),
+}
+"""What a search chooses from."""
