@@ -38,7 +38,6 @@ Share = Annotated[float, Bound(gt=0, le=1)]
 Ratio = Annotated[float, Bound(ge=1)]
 AtLeastOne = Annotated[int, Bound(ge=1)]
 AtLeastTwo = Annotated[int, Bound(ge=2)]
-AtLeastTwo = Annotated[int, Bound(ge=2)]
 Whole = Annotated[int, Bound(ge=0)]
 Many = Bound(strict=False)
 """Beside the type of a tuple: a list will do."""
