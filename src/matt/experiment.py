@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import splits
-from .comparison import FittedRow, Row, fitted_rows, with_features
+from .comparison import FittedRow, Row, fitted_rows, strong_controls, with_features
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -157,6 +157,14 @@ def run(
         noted += [f"{row.name}: {note}" for note in own]
         made["control"] = control.predict_row(test)
         made["control-alone"] = replace(control, row=replace(row, average=False)).predict_row(test)
+    strong, left_out = {}, []
+    if controls:
+        strong, left_out = strong_controls(tracks, features.spec.shape, bags=settings.bags)
+    for name, row in strong.items():
+        control = fitted(row)
+        made[name] = control.predict_row(test)
+        noted += [f"{row.name}: {note}" for note in control.model.notes if note not in model.notes]
+    noted += left_out
     for name, some in made.items():
         out.save_predictions(name, some)
     tables = tables_of(made, model=main.name, faults=faults)

@@ -62,7 +62,10 @@ def compare(
     unit: Annotated[
         str, Option(help="Of runs: track_of_bag (track by track), bag or track.")
     ] = "track_of_bag",
-    controls: Annotated[bool, Option(help="Of runs: rank their controls, too.")] = True,
+    controls: Annotated[
+        bool,
+        Option(help="Rank controls, too: those of runs; of a grid SVM, boosted trees and such."),
+    ] = True,
     tracks: TracksOf = None,
     link: Link = None,
     rounds: Rounds = 1_000,
@@ -136,6 +139,7 @@ def compare(
         },
         jobs=jobs,
         test=test,
+        controls=controls,
         reading=reading,
         how=how,
     )
@@ -159,6 +163,7 @@ def compare_grid(
     protocol: Mapping[str, Any],
     jobs: int,
     test: bool,
+    controls: bool,
     reading: Reading,
     how: Extraction,
 ) -> None:
@@ -187,6 +192,7 @@ def compare_grid(
             protocol=splits,
             jobs=jobs,
             test=test,
+            controls=controls,
             notes=found.notes,
             progress=watching(output, bars, jobs),
             file=str(grid),

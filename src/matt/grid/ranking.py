@@ -126,7 +126,7 @@ def ranking_table(
         Said after those of the table itself.
     """
     by_name = {row.name: row for row in standings}
-    others = {row.against for row in standings if row.name != MAJORITY}
+    others = {row.against for row in standings if not row.control}
     own = reference is not None and len(others) > 1
 
     def columns_of(part: str) -> list[ColumnOf[RankedRow]]:
@@ -182,8 +182,9 @@ def _notes(
         notes.append(f"{n_splits} splits, {items} validation tracks. {capital(rule)}.")
     if reference is not None:
         notes.append(
-            f"Best control: the row {reference.name!r}. A control is the track model of the same "
-            "inputs, encoder and loss, averaged over the bag; the best of them had the same choice."
+            f"Best control: the row {reference.name!r}. A control knows no bags in training and is "
+            "averaged over them: the track model of the same inputs, encoder and loss, an SVM, "
+            "logistic regression, boosted trees. The best of them had the same choice."
             + (" A row's own control has its own settings." if own else "")
         )
         notes.append(

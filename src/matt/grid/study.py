@@ -19,6 +19,7 @@ from ..comparison import (
     check_rows,
     data_digest,
     features_digest,
+    strong_controls,
     with_features,
 )
 from ..config import SplitSettings
@@ -306,6 +307,7 @@ def compare(
     protocol: RepeatedSplits,
     jobs: int = 1,
     test: bool = False,
+    controls: bool = True,
     notes: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
     **facts: Any,
@@ -327,6 +329,8 @@ def compare(
         Processes.
     test : bool
         Also score the test splits. Rows are ranked by validation all the same.
+    controls : bool
+        Also fit the `strong_controls` of each feature, once a split for all rows.
     notes : sequence of str
         What is to be known of the data.
     progress : callable, optional
@@ -343,16 +347,24 @@ def compare(
     """
     check_free(out, kind=KIND)
     usable = with_features(tracks, *features.values())
-    settings = grid.settings
+    settings, rows, its_own = grid.settings, grid.rows, dict(grid.controls)
     divisions = protocol.divide(usable, settings.splits, seed=settings.seed, by=grid.rows[0].bags)
     material = Material(tuple(divisions), features)
     shapes = {name: store.spec.shape for name, store in features.items()}
-    check_rows(grid.rows, shapes, n_genres=len(usable.genres))
+    if controls:
+        tracks, by = divisions[0].tracks, rows[0].bags
+        for key, store in features.items():
+            strong, left_out = strong_controls(tracks, store.spec.shape, bags=by, features=key)
+            of = f" of {store.spec.name} {key[:4]}" if len(features) > 1 else ""
+            rows = (*rows, *(replace(row, name=row.name + of) for row in strong.values()))
+            notes = [*notes, *left_out]
+        its_own = {row.name: row.name for row in rows} | its_own
+    check_rows(rows, shapes, n_genres=len(usable.genres))
     run = Run.create(
         out,
         kind=KIND,
         settings={
-            "rows": {row.name: row_facts(row) for row in grid.rows},
+            "rows": {row.name: row_facts(row) for row in rows},
             "splits": asdict(settings.splits),
             "protocol": asdict(protocol),
         },
@@ -364,7 +376,7 @@ def compare(
     if (usable.split != "").any():
         notes = [GIVEN, *notes]
     notes = [*notes, *grid.notes]
-    cells = make_cells(grid.rows, material, lambda row, read: {"setup": row_facts(row), **read})
+    cells = make_cells(rows, material, lambda row, read: {"setup": row_facts(row), **read})
     with shared_arrays(material, run.path, jobs) as given:
         report = run_cells(cells, fit_cell, run.path, shared=given, jobs=jobs, progress=progress)
     parts = PARTS if test else PARTS[:1]
@@ -373,8 +385,8 @@ def compare(
     parted = [division.tracks for division in divisions]
     ratios = {part: overlap(usable, parted, part) for part in PARTS}
     ratios[ALONE] = ratios["test"]
-    made = _scores(grid.rows, cells, report, scored)
-    standings, reference = stand(grid.controls, made, ratios)
+    made = _scores(rows, cells, report, scored)
+    standings, reference = stand(its_own, made, ratios)
     ranking = ranking_table(standings, reference, parts=parts, notes=notes)
     table = _cell_table(cells, report)
     study = Study(run, ranking, table, report.failures, tuple(standings))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..bags import Bags, vote, vote_many
-from ..comparison import BAG_MODEL
+from ..comparison import BAG_MODEL, STRONG
 from ..errors import DataError, MattError, did_you_mean, first_few
 from ..evaluation.intervals import ROUNDS
 from ..evaluation.summaries import overview
@@ -29,6 +29,7 @@ NAMES = {
     "test-alone": f"{BAG_MODEL}, each track alone",
     "control": "control: track model averaged over the bag",
     "control-alone": "control: track model, each track alone",
+    **{key: f"control: {called}, averaged over the bag" for key, (called, _) in STRONG.items()},
 }
 
 
