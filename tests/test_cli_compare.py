@@ -51,7 +51,9 @@ def matt(source, *more, out="out"):
         "--out",
         source / out,
     ]
-    return CliRunner().invoke(app, [str(word) for word in (*command, "--repeats", 2, *more)])
+    return CliRunner().invoke(
+        app, [str(word) for word in (*command, "--repeats", 2, "--no-controls", *more)]
+    )
 
 
 def test_a_grid_is_run_ranked_and_written(source):

@@ -50,13 +50,13 @@ def read(tmp_path, text=GRID):
     return read_grid(path)
 
 
-def compared(tmp_path, text=GRID, out="out", *, tracks=None, repeats=2, **options):
+def compared(tmp_path, text=GRID, out="out", *, tracks=None, repeats=2, controls=False, **options):
     here, store = data()
     grid = read(tmp_path, text)
     features = dict.fromkeys(grid.specs, store)
     return compare(
         here if tracks is None else tracks, features, grid, tmp_path / out,
-        protocol=RepeatedSplits(repeats=repeats), **options,
+        protocol=RepeatedSplits(repeats=repeats), controls=controls, **options,
     )  # fmt: skip
 
 
@@ -79,6 +79,22 @@ def test_a_table_has_every_row_its_control_and_the_majority_class(tmp_path):
     assert {path.name for path in run.path.glob("[!.]*")} == {
         "cells", "cells.csv", "plots", "ranking.csv", "ranking.md", "run.json", "scores.json",
     }  # fmt: skip
+
+
+def test_strong_controls_stand_in_a_table_once_for_all_rows(tmp_path):
+    table = ranking(compared(tmp_path, controls=True))
+    strong = {
+        f"control: {name}, averaged over the bag"
+        for name in ("SVM", "logistic regression", "boosted trees")
+    }
+    assert set(table) == {
+        *strong, "pooling=mean", "pooling=dot", "control", "control: majority class",
+    }  # fmt: skip
+    assert all(table[name]["control"] for name in strong)
+    ranked = [name for name, row in table.items() if row["control"] and row["rank"]]
+    best = next(name for name in ranked if name != "control: majority class")
+    assert table[best]["macro-F1 less best control"] is None
+    assert "macro-F1 less own control" not in table["pooling=dot"]  # they share one
 
 
 def test_scores_are_those_of_the_row_fitted_by_hand(tmp_path):

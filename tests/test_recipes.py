@@ -23,7 +23,7 @@ def test_plain_is_the_cross_entropy_of_bags_alone_on_standardised_features():
     assert (training.agreement, training.weight_average, training.sub_bags) == (0, 0, False)
     same = replace(
         TrainingSettings(), lr=1e-3, logit_adjustment=0.0, sub_bags=False, segment_loss=0.0,
-        agreement=0.0, weight_average=0.0,
+        agreement=0.0, weight_average=0.0, decision="argmax",
     )  # fmt: skip
     assert training == same
 

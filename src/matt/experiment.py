@@ -157,14 +157,14 @@ def run(
         noted += [f"{row.name}: {note}" for note in own]
         made["control"] = control.predict_row(test)
         made["control-alone"] = replace(control, row=replace(row, average=False)).predict_row(test)
-    strong, left_out = {}, []
     if controls:
         strong, left_out = strong_controls(tracks, features.spec.shape, bags=settings.bags)
-    for name, row in strong.items():
-        control = fitted(row)
-        made[name] = control.predict_row(test)
-        noted += [f"{row.name}: {note}" for note in control.model.notes if note not in model.notes]
-    noted += left_out
+        for name, row in strong.items():
+            control = fitted(row)
+            made[name] = control.predict_row(test)
+            own = [note for note in control.model.notes if note not in model.notes]
+            noted += [f"{row.name}: {note}" for note in own]
+        noted += left_out
     for name, some in made.items():
         out.save_predictions(name, some)
     tables = tables_of(made, model=main.name, faults=faults)
