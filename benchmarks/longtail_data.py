@@ -134,6 +134,7 @@ def run(setting: Setting, out: Path, jobs: int) -> Study:
             protocol=protocol,
             jobs=jobs,
             test=True,
+            controls=False,
             notes=data.notes,
             progress=lambda now: bars.update(bar, total=now.total, completed=now.done),
         )

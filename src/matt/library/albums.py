@@ -28,7 +28,7 @@ _HOW_TO_READ = (
 )
 _NAMES = (
     *("artist", "album", "title", "path", "n_tracks"),
-    *("tagged", "genre", "probability", "unsure"),
+    *("tagged", "genre", "probability", "unsure", "if_rare"),
 )
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
@@ -51,7 +51,7 @@ def album_rows(
         what it might be is named in ``top`` alone.
     """
     told = None if predictions.attention is None else explain(predictions)
-    probabilities = predictions.probabilities
+    probabilities, balanced = predictions.probabilities, predictions.balanced
     rows = []
     for bag in range(len(predictions)):
         here = slice(int(predictions.bags.offsets[bag]), int(predictions.bags.offsets[bag + 1]))
@@ -71,6 +71,7 @@ def album_rows(
                 "genre": None if unsure else predictions.genres[best],
                 "probability": round(float(probabilities[bag, best]), 4),
                 "unsure": unsure,
+                "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
                 "top": [
                     {"genre": predictions.genres[g], "probability": round(float(p), 4)}
                     for g, p in zip(order, probabilities[bag, order], strict=True)
@@ -133,6 +134,7 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         rest = row["top"][0 if row["unsure"] else 1 :]
         return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
 
+    any_rare = any(row["if_rare"] for row in rows)
     return Table.of(
         "Albums",
         rows,
@@ -142,6 +144,7 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ("tagged", "text", itemgetter("tagged")),
         ("genre", "text", lambda row: row["genre"] or UNSURE),
         ("probability", "share", itemgetter("probability")),
+        *([("if rare", "text", lambda row: row["if_rare"] or "")] if any_rare else []),
         ("next", "text", following),
     )
 
