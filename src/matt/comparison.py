@@ -19,6 +19,7 @@ import numpy as np
 
 from . import __version__
 from .bags import Bags
+from .calibration.thresholds import choose_thresholds
 from .config import Settings
 from .errors import ConfigError, DataError, MattError, first_few
 from .features.store import FeatureStore
@@ -89,6 +90,11 @@ class Row:
         return not (
             isinstance(self.model, BaselineSettings) and self.model.classifier in _DETERMINISTIC
         )
+
+    @property
+    def chosen_on(self) -> str:
+        """The split on which its best epoch and all else is chosen."""
+        return "test" if self.test_selection else "validation"
 
     def facts(self) -> dict[str, Any]:
         """All that decides its result besides bags, features and seed; not what it is called."""
@@ -289,7 +295,7 @@ def fit_row(
         train = genre_keyed(tracks, by=unit).labelled()
     else:
         train = Bags.from_tracks(tracks, by=unit, split="training").labelled()
-    valid, split = None, "test" if row.test_selection else "validation"
+    valid, split = None, row.chosen_on
     if (tracks.labelled & (tracks.split == split)).any():
         unit = "track" if row.lone and not row.average else row.bags
         valid = Bags.from_tracks(tracks, by=unit, split=split).labelled()
@@ -369,14 +375,26 @@ class FittedRow:
         """Predict bags as the row says: whole, lone, or lone and averaged over the bags.
 
         Whole bags come with attention and the logits of segments, if these are to ``explain``.
+        Averages have thresholds of their own, chosen on the averages of the validation bags.
         """
         if self.row.lone:
-            rows = self.tracks.rows(bags.track_ids)
-            alone = self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
-            return alone.average_over(bags) if self.row.average else alone
+            alone = self._alone(bags)
+            if not self.row.average:
+                return alone
+            made = alone.average_over(bags)
+            if made.thresholds is None:
+                return made
+            valid = self.bags(self.row.chosen_on).labelled()
+            said = self._alone(valid).average_over(valid)
+            limits = choose_thresholds(said.probabilities, said.labels)
+            return replace(made, thresholds=limits.values)
         if explain:
             return predict_explained(self.model, self.features, self.tracks, bags)
         return self.predict(bags)
+
+    def _alone(self, bags: Bags) -> Predictions:
+        rows = self.tracks.rows(bags.track_ids)
+        return self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
 
 
 def data_digest(tracks: Tracks, by: str) -> str:

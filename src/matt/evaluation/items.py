@@ -261,8 +261,13 @@ def _with_genres(predictions: Predictions, genres: tuple[str, ...]) -> Predictio
         genres=genres,
         train_counts=predictions.train_counts[order],
     )
+    thresholds = None if predictions.thresholds is None else predictions.thresholds[order]
     return Predictions(
-        bags, predictions.tracks.with_genres(genres), predictions.logits[:, order], predictions.link
+        bags,
+        predictions.tracks.with_genres(genres),
+        predictions.logits[:, order],
+        predictions.link,
+        thresholds=thresholds,
     )
 
 

@@ -10,6 +10,11 @@ genres [1]_. Both remedies keep encoder and attention as they are:
 - **tau-normalisation** takes from each genre's weights their length, ``M_g / |M_g|^tau``, and the
   biases; tau is chosen on the validation bags, 0 leaving all as it was.
 
+Where a bag may have several genres each is a question of its own, and no genre gains from another's
+being rare: logit adjustment moves its logits by a constant there and nothing else. So the prior is
+put back into the biases, the probabilities are those of the training bags, the order of bags by a
+genre stays as it is, and thresholds say from which probability on a genre is given.
+
 References
 ----------
 .. [1] Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR
@@ -26,12 +31,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import TrainedPrior
+from ..calibration.priors import TrainedPrior, as_logits
 from ..calibration.temperature import fit_temperature
+from ..calibration.thresholds import Thresholds, choose_thresholds
 from ..predictions import probabilities_of
 from .distributed import current
 from .losses import BagLoss, cross_entropy, trained_prior
@@ -281,6 +288,7 @@ class Finished(NamedTuple):
     prior: TrainedPrior
     temperature: float
     coverage: Coverage | None
+    thresholds: NDArray[np.float64] | None
     notes: tuple[str, ...]
 
 
@@ -315,14 +323,20 @@ def finish(
         prior = tuned[0][0]
         if any(one.assumed is None for one, _ in tuned):
             prior = replace(prior, assumed=None)
-        temperature, found = 1.0, None
+        temperature, found, limits = 1.0, None, None
         if valid is not None and link != "none":
             temperature, found = calibrate(networks, reader, valid, prior, settings, link=link)
+        if link == "sigmoid":
+            prior = put_back(networks, prior, temperature)
+            if valid is not None:
+                limits = thresholds_of(networks, reader, valid, temperature, settings)
+        notes = [note for _, notes in tuned for note in notes]
         return {
             "prior": prior.to_json(),
             "temperature": temperature,
             "coverage": None if found is None else found.to_json(),
-            "notes": [note for _, notes in tuned for note in notes],
+            "thresholds": None if limits is None else limits.values.tolist(),
+            "notes": notes if limits is None else [*notes, *limits.notes(bags.genres)],
             "heads": [[value.tolist() for value in head.parameters()] for head in heads],
         }
 
@@ -331,11 +345,12 @@ def finish(
         for head, weights in zip(heads, told["heads"], strict=True):
             for value, new in zip(head.parameters(), weights, strict=True):
                 value.copy_(torch.tensor(new, dtype=value.dtype))
-    curve = told["coverage"]
+    curve, limits = told["coverage"], told["thresholds"]
     return Finished(
         TrainedPrior.from_json(told["prior"], n_genres=len(bags.genres)),
         told["temperature"],
         None if curve is None else Coverage.from_json(curve),
+        None if limits is None else np.array(limits),
         tuple(told["notes"]),
     )
 
@@ -376,3 +391,51 @@ def calibrate(
         return temperature, None
     probabilities = probabilities_of((logits / temperature).astype(np.float32), link)
     return temperature, coverage_of(probabilities, valid.labels)
+
+
+@torch.no_grad()
+def put_back(
+    networks: Sequence[BagNetwork], prior: TrainedPrior, temperature: float
+) -> TrainedPrior:
+    """Let the outputs of networks of several genres a bag assume the shares of the training bags.
+
+    Their biases get the difference, times the temperature, by which logits are divided. Attention
+    sums to 1 over a bag, so what each segment gets the bag gets, too.
+
+    Returns
+    -------
+    TrainedPrior
+        What the outputs assume now.
+    """
+    if prior.assumed is None:
+        return prior
+    shift = as_logits(prior.bags, "sigmoid") - as_logits(prior.assumed, "sigmoid")
+    for network in networks:
+        bias = _last(network.classifier).bias
+        bias.add_(torch.from_numpy(temperature * shift).to(bias))
+    return replace(prior, assumed=prior.bags)
+
+
+def thresholds_of(
+    networks: Sequence[BagNetwork],
+    reader: Reader,
+    valid: Bags,
+    temperature: float,
+    settings: TrainingSettings,
+) -> Thresholds:
+    """From which probability on each genre is given to a bag that may have several.
+
+    Parameters
+    ----------
+    networks : sequence of BagNetwork
+        As they predict together.
+    reader : Reader
+    valid : Bags
+        All labelled.
+    temperature : float > 0
+    settings : TrainingSettings
+    """
+    most = most_segments(settings, networks[0])
+    said = say(networks, reader, valid, link="sigmoid", max_segments=most)
+    logits = (said.logits / temperature).cpu().numpy().astype(np.float32)
+    return choose_thresholds(probabilities_of(logits, "sigmoid"), valid.labels)

@@ -117,7 +117,7 @@ def damaged(
         if condition.kind == "cut":
             made = predict(cut(test, condition.level, rng=rng))  # in the order of the whole bags
             there = tracks.take(tracks.rows(test.track_ids))
-            yield condition.part, Predictions(test, there, made.logits, made.link)
+            yield condition.part, replace(made, bags=test, tracks=there)
         else:
             change = {"missing": without_tags, "wrong": mixed_up}[condition.kind]
             place = change(test, condition.level / 100, rng=rng)
