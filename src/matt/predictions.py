@@ -165,7 +165,12 @@ class Predictions:
             raise DataError(
                 f"several genres are given by the link 'sigmoid', not by {self.link!r}; use best"
             )
-        return self.probabilities >= (_HALF if self.thresholds is None else self.thresholds)
+        return self.probabilities >= self.limits
+
+    @property
+    def limits(self) -> NDArray[np.float64]:
+        """Thresholds, or one half for each genre where there are none, shape (G,)."""
+        return np.full(len(self.genres), _HALF) if self.thresholds is None else self.thresholds
 
     def to_pandas(self) -> pd.DataFrame:
         """One row a bag: ``bag`` (its number), ``n_tracks``, ``bag_label``, ``best``, then numbers.
