@@ -126,6 +126,9 @@ def agreement(
 ) -> tuple[float, float]:
     """Macro-F1 and tail recall of bags, each bag weighted by its tracks.
 
+    With several genres a bag each genre is given from the threshold of its best F1 on, because a
+    probability of one half is one that a rare genre may never reach.
+
     Parameters
     ----------
     bags : Bags
@@ -138,11 +141,18 @@ def agreement(
         best = probabilities.argmax(axis=1)
         confusion = metrics.confusion_matrix(bags.labels, best, len(bags.genres), sizes)
         return metrics.macro_f1(confusion), metrics.tail_recall(confusion, rare)
-    said = probabilities > 0.5  # (b, G)
-    hits, true, guessed = (sizes @ part for part in (said & bags.labels, bags.labels, said))
+    truth = bags.labels
+    order = np.argsort(-probabilities, axis=0, kind="stable")  # (b, G)
+    falling = np.take_along_axis(probabilities, order, axis=0)
+    last = np.append(falling[1:] != falling[:-1], np.ones_like(truth[:1]), axis=0)
+    weights = sizes[order]
+    hits = np.cumsum(weights * np.take_along_axis(truth, order, axis=0), axis=0)
+    given, true = np.cumsum(weights, axis=0), sizes @ truth
+    each = np.where(last, 2 * hits / (given + true), 0)  # at every threshold
+    best = each.argmax(axis=0)[None]
     there = true > 0
-    f1 = (2 * hits / (true + guessed).clip(1))[there]
-    recall = (hits / true.clip(1))[there & rare]
+    f1, found = (np.take_along_axis(values, best, axis=0)[0] for values in (each, hits))
+    f1, recall = f1[there], (found / true.clip(1))[there & rare]
     return float(metrics.mean_defined(f1)), float(metrics.mean_defined(recall))
 
 
