@@ -276,6 +276,7 @@ def _with_genres(predictions: Predictions, genres: tuple[str, ...]) -> Predictio
         labels=relabel(predictions.labels, predictions.genres, genres),
         genres=genres,
         train_counts=predictions.train_counts[order],
+        track_labels=None,
     )
     thresholds = None if predictions.thresholds is None else predictions.thresholds[order]
     return Predictions(

@@ -150,6 +150,7 @@ class BagLoss:
         *,
         share: tuple[float, float] = (1.0, 1.0),
         mix: Mix | None = None,
+        own: Tensor | None = None,
     ) -> Tensor:
         """Loss of a batch.
 
@@ -164,6 +165,8 @@ class BagLoss:
             this is. The losses of all shares sum to the loss of the batch.
         mix : Mix, optional
             Mix the bags; segments stay as they are.
+        own : bool Tensor, shape (N, G), optional
+            Labels of each segment, by default those of its bag.
 
         Returns
         -------
@@ -174,7 +177,7 @@ class BagLoss:
             return output.logits.sum() + output.segment_logits.sum()
         total = share[0] * self.bags(output.logits, labels, mix)
         if self.segment_weight:
-            alone = self.segments(output.segment_logits, labels[bag])
+            alone = self.segments(output.segment_logits, labels[bag] if own is None else own)
             total = total + self.segment_weight * share[1] * alone
         return total
 

@@ -430,4 +430,4 @@ def align(bags: Bags, genres: tuple[str, ...], train_counts: NDArray[np.int64]) 
     array([-1,  0, -1])
     """
     labels = relabel(bags.labels, bags.genres, genres)
-    return replace(bags, labels=labels, genres=genres, train_counts=train_counts)
+    return replace(bags, labels=labels, genres=genres, train_counts=train_counts, track_labels=None)

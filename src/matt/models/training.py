@@ -397,7 +397,8 @@ def _epoch(
         with autocast(settings, reader.device):
             output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         shared = share.of_bags, share.of_segments
-        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix)
+        of_each = _own_labels(share.bags, track_offsets, reader.device)
+        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix, own=of_each)
         if settings.attention_entropy and len(labels):
             apart = attention_divergence(output.attention, log_sizes, offsets)
             loss = loss + settings.attention_entropy * share.of_bags * apart
@@ -409,6 +410,17 @@ def _epoch(
         average.update(network)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
+
+
+def _own_labels(
+    bags: Bags, track_offsets: NDArray[np.int64], device: torch.device
+) -> Tensor | None:
+    """Labels of each segment's track, (N, G), where they are known apart from those of its bag."""
+    if bags.track_labels is None:
+        return None
+    known = bags.track_labels.any(axis=1, keepdims=True)
+    labels = np.where(known, bags.track_labels, np.repeat(bags.labels, bags.sizes, axis=0))
+    return torch.from_numpy(np.repeat(labels, np.diff(track_offsets), axis=0)).to(device)
 
 
 def _scale(network: BagNetwork) -> float:
