@@ -1,4 +1,4 @@
-"""``python -m benchmarks.several TABLE [--seeds N]``: several genres an album, on simulated features.
+"""``python -m benchmarks.several TABLE``: several genres an album, on simulated features.
 
 The tracks, artists, albums, genres and splits are those of MTG-Jamendo's table, of a part of its
 artists. Its features are **simulated**: what a track's genres sound like in the mean, and what its
@@ -13,16 +13,18 @@ the model of bags ranks at least as well as its control.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from matt.bags import group
+from matt.calibration.thresholds import choose_thresholds
 from matt.comparison import BAG_MODEL, FittedRow, bag_model, track_model
 from matt.config import Settings
 from matt.datasets.jamendo import load_tracks
+from matt.evaluation.intervals import paired_bootstrap
 from matt.evaluation.scores import Scores, score
 from matt.evaluation.tables import Cell, Table
 from matt.features.store import FeatureStore
@@ -32,6 +34,7 @@ from matt.tracks import Tracks
 DIMENSIONS = 60
 GENRE, ARTIST, ALBUM, TRACK = 0.55, 0.7, 0.4, 1.0  # standard deviations, by what they belong to
 SHARE = 0.25  # of the artists
+CONTROL, LOUDER = "control", "bag model, segment_loss = 2"
 
 
 def main() -> None:
@@ -44,9 +47,11 @@ def main() -> None:
     every = load_tracks(options.table)
     for seed in range(options.seeds):
         tracks = part_of(every, options.share, seed)
-        rows = list(measured(tracks, simulated(tracks, seed), seed))
+        made = measured(tracks, simulated(tracks, seed), seed)
         n = f"{len(tracks):,} tracks, {len(tracks.genres)} genres"
-        print(table(rows, f"Simulated features on MTG-Jamendo's tracks ({n}), seed {seed}"))
+        title = f"Simulated features on MTG-Jamendo's tracks ({n}), seed {seed}"
+        print(table(made, title))
+        print(differences(made))
 
 
 def part_of(tracks: Tracks, share: float, seed: int) -> Tracks:
@@ -72,70 +77,65 @@ def simulated(tracks: Tracks, seed: int) -> FeatureStore:
     return FeatureStore.from_arrays("simulated", tracks.track_id, values.astype(np.float32))
 
 
-def measured(tracks: Tracks, features: FeatureStore, seed: int) -> Iterator[tuple[str, Scores]]:
-    """Each row's name and scores on the test albums."""
+def measured(tracks: Tracks, features: FeatureStore, seed: int) -> dict[str, Predictions]:
+    """Predictions of the test albums, by the row's name; the control is the last."""
     known = Settings()
     training = replace(known.training, threads=1)
     ours = bag_model(BAG_MODEL, known.model, training)
     rows = (
         ours,
-        replace(
-            ours, name="without logit adjustment", training=replace(training, logit_adjustment=0.0)
-        ),
-        track_model("control", known.model, training, average=True),
+        replace(ours, name=LOUDER, training=replace(training, segment_loss=2.0)),
+        track_model(CONTROL, known.model, training, average=True),
     )
+    made: dict[str, Predictions] = {}
     for row in rows:
         fitted = FittedRow.of(row, features, tracks, seed=seed)
         test = fitted.bags("test").labelled()
-        said = fitted.predict_row(test)
-        yield row.name, score(said)
-        yield f"{row.name}, from one half on", score(replace(said, thresholds=None))
+        made[row.name] = said = fitted.predict_row(test)
         if row is ours:
             even = fitted.model.predict(features, tracks, test, prior="uniform")
-            yield f"{row.name}, prior not put back", score(replace(even, thresholds=None))
-            yield f"{row.name}, thresholds of best F1 alone", score(_freely(fitted, said))
+            made["  from one half on"] = replace(said, thresholds=None)
+            made["  prior not put back, from one half on"] = replace(even, thresholds=None)
+            made["  thresholds of the best F1, unbounded"] = _freely(fitted, said)
+    return made
 
 
 def _freely(fitted: FittedRow, said: Predictions) -> Predictions:
     """The same with thresholds that may give a genre as often as they like."""
-    from matt.calibration.thresholds import choose_thresholds
-
     valid = fitted.predict_row(fitted.bags("validation").labelled())
     free = choose_thresholds(valid.probabilities, valid.labels, within=(0, np.inf))
     return replace(said, thresholds=free.values)
 
 
-def table(rows: list[tuple[str, Scores]], title: str) -> str:
+def table(made: Mapping[str, Predictions], title: str) -> str:
     """What is asked, and what else tells the rows apart."""
 
-    def value(name: str) -> object:
-        def of(row: tuple[str, Scores]) -> Cell:
-            found: float = getattr(row[1], name)
-            return found
+    def of(name: str) -> Callable[[tuple[str, Scores]], Cell]:
+        return lambda row: getattr(row[1], name)
 
-        return of
-
-    made = Table.of(
+    rows = [(name, score(said)) for name, said in made.items()]
+    counted = ("genres_given", "genres_true")
+    shares = ("calibration_error", "macro_ap", "micro_ap", "macro_roc_auc", "macro_f1", "micro_f1")
+    return Table.of(
         title,
         rows,
         ("model", "text", lambda row: row[0]),
-        ("albums", "int", value("n")),
-        ("genres given", "number", value("genres_given")),
-        ("genres true", "number", value("genres_true")),
-        ("calibration error", "share", value("calibration_error")),
-        *(
-            (name.replace("_", " "), "share", value(name))
-            for name in (
-                "macro_ap",
-                "micro_ap",
-                "macro_roc_auc",
-                "macro_f1",
-                "micro_f1",
-                "sample_f1",
-            )
-        ),
-    )
-    return made.to_markdown()
+        ("albums", "int", of("n")),
+        *((name.replace("_", " "), "number", of(name)) for name in counted),
+        *((name.replace("_", " "), "share", of(name)) for name in shares),
+    ).to_markdown()
+
+
+def differences(made: Mapping[str, Predictions]) -> str:
+    """Macro and micro AP less those of the control, on the same resamples of the test artists."""
+    told = []
+    for name in (BAG_MODEL, LOUDER):
+        found = paired_bootstrap(made[name], made[CONTROL], unit="bag")
+        for metric in ("macro_ap", "micro_ap"):
+            low, high = found.interval(metric)
+            value = found.estimates[metric]
+            told.append(f"{name} less control, {metric}: {value:+.4f} ({low:+.4f} to {high:+.4f})")
+    return "\n".join(told)
 
 
 if __name__ == "__main__":
