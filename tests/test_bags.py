@@ -180,3 +180,17 @@ def test_a_frame_of_pandas_loses_nothing(rows):
     for name in ("labels", "offsets", "train_counts"):
         np.testing.assert_array_equal(getattr(back, name), getattr(bags, name))
     assert repr(bags).startswith(f"Bags({len(bags)} bags of {len(rows)} tracks; ")
+
+
+def test_tracks_of_several_genres_keep_their_own_labels():
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 1]], bool)
+    tracks = Tracks([5, 7, 2, 9, 4], labels, ("a", "b", "c"), [1] * 5, album_id=[1, 2, 1, 2, 1])
+    bags = Bags.from_tracks(tracks)
+    np.testing.assert_array_equal(bags.track_labels, tracks.labels[tracks.rows(bags.track_ids)])
+    some = bags.take([1])
+    np.testing.assert_array_equal(some.track_labels, tracks.labels[tracks.rows(some.track_ids)])
+    single = Tracks([5, 7], [0, 1], ("a", "b"))
+    assert Bags.from_tracks(single).track_labels is None
+    for given_ in ({"labels": [[True, False]]}, {"labels": [0], "genres": ("a", "b")}):
+        with pytest.raises(DataError, match=r"track_labels have shape \(3, 2\)"):
+            Bags([1, 2], [0, 2], track_labels=np.zeros((3, 2), bool), **given_)

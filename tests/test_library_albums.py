@@ -111,3 +111,45 @@ def test_below_the_bar_no_genre_is_given_but_what_it_might_be(tmp_path):
         ("Folk", "False"), ("Rock", "False"), ("", "True"),
     ]  # fmt: skip
     assert not any(row["unsure"] for row in album_rows(said))
+
+
+def several(logits, thresholds):
+    """The same albums by a model of several genres."""
+    single = predictions(logits)
+    return Predictions(
+        single.bags, single.tracks, single.logits, "sigmoid", thresholds=np.array(thresholds)
+    )
+
+
+def test_an_album_is_given_every_genre_that_reaches_its_threshold(tmp_path):
+    said = several([[2, 0, -1], [-3, -3, -3], [-1, 3, 1]], [0.5, 0.6, 0.7])
+    rows = album_rows(said)
+    assert [row["genres"] for row in rows] == [["Folk"], [], ["Jazz", "Rock"]]
+    assert [row["genre"] for row in rows] == ["Folk", None, "Jazz"]
+    assert [row["unsure"] for row in rows] == [False, True, False]
+    rare = several([[1, -2, -1]] * 3, [0.9, 0.1, 0.9])  # Jazz alone reaches what is asked of it
+    (row, *_) = album_rows(rare)
+    assert (row["genre"], row["probability"]) == ("Jazz", pytest.approx(0.1192, abs=1e-4))
+    assert row["top"][0]["genre"] == "Folk"
+    assert [row["genres"] for row in album_rows(said, bar=0.8)] == [["Folk"], [], ["Jazz"]]
+    text = albums_table(rows).to_markdown()
+    assert "Jazz; Rock" in text
+    assert "(unsure)" in text
+    for name in ("a.json", "a.csv", "a.parquet"):
+        write_albums(tmp_path / name, rows)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        assert [row["genres"] for row in csv.DictReader(file)] == ["Folk", "", "Jazz; Rock"]
+    assert json.loads((tmp_path / "a.json").read_text())["albums"][2]["genres"] == ["Jazz", "Rock"]
+    assert "genres" not in album_rows(predictions(RIGHT))[0]
+
+
+def test_tags_of_several_genres_are_all_named():
+    single = several([[2, 0, -1], [-3, -3, -3], [-1, 3, 1]], [0.5, 0.6, 0.7])
+    labels = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], bool)
+    tracks = Tracks(
+        single.tracks.track_id, np.repeat(labels, [3, 3, 1], axis=0), GENRES,
+        artist_id=single.tracks.artist_id, album_id=single.tracks.album_id,
+    )  # fmt: skip
+    bags = Bags.from_tracks(tracks)
+    rows = album_rows(Predictions(bags, tracks, single.logits, "sigmoid"))
+    assert [row["tagged"] for row in rows] == ["Folk; Rock", None, "Jazz"]

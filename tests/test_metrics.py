@@ -316,7 +316,7 @@ def test_average_precision_ranks_probabilities_and_other_scores(mixed):
     )
 
 
-def test_several_genres_have_average_precision_only():
+def test_several_genres_have_no_accuracy():
     labels = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1], [1, 0, 0]], bool)
     tracks = Tracks(np.arange(4), labels, GENRES)
     logits = np.array([[2, 1, -1], [0, 3, 1], [1, -2, 0], [0, 1, -3]], np.float32)
@@ -331,8 +331,10 @@ def test_several_genres_have_average_precision_only():
         sk.average_precision_score(labels[known], logits[known], average="macro")
     )
     assert [row.n for row in scores.genres] == [2, 1, 1]
-    assert scores.genres[0].n_predicted is None
-    for name in ("accuracy", "balanced_accuracy", "macro_f1", "tail_recall"):
+    assert [row.n_predicted for row in scores.genres] == [3, 2, 1]  # from one half on
+    assert [row.hits for row in scores.genres] == [2, 1, 1]
+    assert scores.macro_f1 == pytest.approx((4 / 5 + 2 / 3 + 1) / 3)
+    for name in ("accuracy", "balanced_accuracy"):
         assert np.isnan(getattr(scores, name))
         assert "several genres" in scores.reasons[name]
     assert "micro_ap" not in scores.reasons

@@ -216,12 +216,12 @@ def test_disagreement_is_worked_by_hand():
     torch.testing.assert_close(segments.grad[2], torch.zeros(2))
 
 
-def test_of_several_genres_every_logit_counts_as_it_is():
+def test_of_several_genres_every_logit_counts_as_it_is_in_proportion_to_their_loss():
     logits = torch.tensor([[1.0, 2.0, 3.0]])
     segments = torch.tensor([[3.0, 1.0, 2.0], [2.0, 6.0, 7.0]])
     term = Term("sigmoid", torch.tensor([-1.0, -2.0, 0.5]))
     found = disagreement(logits, segments, torch.tensor([0, 0]), term)
-    assert found.item() == pytest.approx((4 + 1 + 1 + 1 + 16 + 16) / 6)
+    assert found.item() == pytest.approx((4 + 1 + 1 + 1 + 16 + 16) / 6 / 3)
 
 
 def test_what_all_genres_have_in_common_is_no_disagreement():

@@ -45,18 +45,52 @@ MANY = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 1]], bool)
 
 
 @pytest.mark.parametrize("labels", [(0, 2, -1, 2, 0), MANY], ids=["single", "multi"])
-@pytest.mark.parametrize("more", [{}, segments()], ids=["bags", "segments"])
+@pytest.mark.parametrize(
+    "more",
+    [{}, segments(), {"thresholds": np.array([0.1, 0.75, 0.5])}],
+    ids=["bags", "segments", "thresholds"],
+)
 def test_saved_predictions_come_back_equal(tmp_path, labels, more):
     before = make(labels=labels, link="sigmoid", **more)
     before.save(tmp_path / "p.parquet")
     after = Predictions.load(tmp_path / "p.parquet")
     assert (after.link, after.genres) == (before.link, before.genres)
-    for name in ("logits", "attention", "segment_logits", "segment_offsets", "labels"):
+    names = ("logits", "attention", "segment_logits", "segment_offsets", "labels", "thresholds")
+    for name in names:
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name))
     np.testing.assert_array_equal(after.bags.offsets, before.bags.offsets)
     np.testing.assert_array_equal(after.train_counts, before.train_counts)
     np.testing.assert_array_equal(after.tracks.columns["title"], before.tracks.columns["title"])
     np.testing.assert_array_equal(after.tracks.labels, before.tracks.labels)
+
+
+def test_genres_are_given_from_their_thresholds_on_or_one_half():
+    some = make(labels=MANY, link="sigmoid", by="track")
+    np.testing.assert_array_equal(some.given, some.probabilities >= 0.5)
+    limits = some.probabilities[2]
+    some = make(labels=MANY, link="sigmoid", by="track", thresholds=limits)
+    np.testing.assert_array_equal(some.given, some.probabilities >= limits)
+    assert some.given[2].all()
+    frame = some.to_pandas()
+    assert frame["given"][2] == GENRES
+    for moved in (some.take([2, 0]), some.per_track(), some.average_over(some.bags)):
+        np.testing.assert_array_equal(moved.thresholds, limits)
+    with pytest.raises(DataError, match="given by the link 'sigmoid', not by 'softmax'; use best"):
+        _ = make().given
+
+
+@pytest.mark.parametrize(
+    ("link", "limits", "message"),
+    [
+        ("softmax", [0.5, 0.5, 0.5], "but the link is 'softmax'; leave them out"),
+        ("sigmoid", [0.5, 0.5], r"shape \(2,\).* one in \[0, 1\] for each of 3 genres"),
+        ("sigmoid", [0.5, 1.5, 0.5], "from 0.5 to 1.5; give one in"),
+        ("sigmoid", [0.5, np.nan, 0.5], "give one in"),
+    ],
+)
+def test_thresholds_that_are_none_are_refused(link, limits, message):
+    with pytest.raises(DataError, match=message):
+        make(labels=MANY, link=link, thresholds=np.array(limits))
 
 
 @pytest.mark.parametrize("link", ["softmax", "sigmoid", "none"])

@@ -37,6 +37,9 @@ class Bags:
     train_counts : int array, shape (G,)
         Labelled training *tracks* of each genre in the table that the bags were made from: what
         makes a genre rare. By default counted from the bags themselves.
+    track_labels : bool array, shape (n, G), optional
+        With several genres a bag, those of each of its tracks in bag order, an all-false row where
+        none is known: a genre of few tracks of a bag is none of the bag's, and yet theirs.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class Bags:
     labels: NDArray[Any]
     genres: tuple[str, ...] = ()
     train_counts: NDArray[np.int64] = field(default_factory=lambda: np.array([], np.int64))
+    track_labels: NDArray[np.bool_] | None = None
 
     if TYPE_CHECKING:  # what may be given; the attributes above are what is kept
 
@@ -67,6 +71,7 @@ class Bags:
             labels: ArrayLike,
             genres: Iterable[str] = ...,
             train_counts: ArrayLike = ...,
+            track_labels: NDArray[np.bool_] | None = ...,
         ) -> None: ...
 
     def __repr__(self) -> str:
@@ -111,6 +116,15 @@ class Bags:
         if _width(self.labels) > len(self.genres):
             raise DataError(
                 f"labels need at least {_width(self.labels)} genres, got {len(self.genres)}"
+            )
+
+        wanted = (len(self.track_ids), len(self.genres))
+        if self.track_labels is not None and (
+            not self.multi_label or self.track_labels.shape != wanted
+        ):
+            raise DataError(
+                f"track_labels have shape {self.track_labels.shape}; give them to bags of several "
+                f"genres alone, with shape {wanted}, or leave them out"
             )
 
     def _tracks_per_genre(self) -> NDArray[np.int64]:
@@ -166,6 +180,7 @@ class Bags:
             majority(bag, chosen.labels, counts),
             chosen.genres,
             counts,
+            chosen.labels[order] if chosen.multi_label else None,
         )
 
     def __len__(self) -> int:
@@ -227,9 +242,15 @@ class Bags:
         """Return the chosen bags, in the given order."""
         which = np.asarray(which, np.int64)
         rows, offsets = gather(self.offsets, which)
-        return replace(
-            self, track_ids=self.track_ids[rows], offsets=offsets, labels=self.labels[which]
-        )
+        return self.with_tracks(rows, offsets, self.labels[which])
+
+    def with_tracks(
+        self, rows: NDArray[Any], offsets: NDArray[np.int64], labels: NDArray[Any]
+    ) -> Bags:
+        """Return bags of the chosen rows of `track_ids`, with other offsets and labels."""
+        own = None if self.track_labels is None else self.track_labels[rows]
+        ids = self.track_ids[rows]
+        return replace(self, track_ids=ids, offsets=offsets, labels=labels, track_labels=own)
 
     def batches(
         self,

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import __version__
 from .bags import Bags
 from .calibration.temperature import fit_temperature
+from .calibration.thresholds import choose_thresholds
 from .config import Settings
 from .errors import ConfigError, DataError, MattError, first_few
 from .features.store import FeatureStore
@@ -102,6 +104,11 @@ class Row:
         return not (
             isinstance(self.model, BaselineSettings) and self.model.classifier in _DETERMINISTIC
         )
+
+    @property
+    def chosen_on(self) -> str:
+        """The split on which its best epoch and all else is chosen."""
+        return "test" if self.test_selection else "validation"
 
     def facts(self) -> dict[str, Any]:
         """All that decides its result besides bags, features and seed; not what it is called."""
@@ -362,7 +369,7 @@ def fit_row(
         train = genre_keyed(tracks, by=unit).labelled()
     else:
         train = Bags.from_tracks(tracks, by=unit, split="training").labelled()
-    valid, split = None, "test" if row.test_selection else "validation"
+    valid, split = None, row.chosen_on
     if (tracks.labelled & (tracks.split == split)).any():
         unit = "track" if row.lone and not row.average else row.bags
         valid = Bags.from_tracks(tracks, by=unit, split=split).labelled()
@@ -442,6 +449,7 @@ class FittedRow:
         """Predict bags as the row says: whole, lone, or lone and averaged over the bags.
 
         Whole bags come with attention and the logits of segments, if these are to ``explain``.
+        Averages have thresholds of their own, chosen on the averages of the validation bags.
         """
         if self.row.lone:
             alone = self._alone(bags)
@@ -453,9 +461,11 @@ class FittedRow:
     def average(self, alone: Predictions, bags: Bags) -> Predictions:
         """Average predictions of lone tracks over bags: as sure, and decided, as bags need it."""
         averaged = alone.average_over(bags)
+        if averaged.thresholds is not None:
+            return replace(averaged, thresholds=self._thresholds_of_bags)
         if averaged.decision is None:
             return averaged
-        temperature, decision = self._of_bags
+        temperature, decision = self._decision_of_bags
         logits = averaged.likelihoods / temperature + np.log(decision.bags)
         return replace(averaged, logits=logits.astype(np.float32), decision=decision)
 
@@ -464,17 +474,27 @@ class FittedRow:
         return self.predict(Bags.from_tracks(self.tracks.take(rows), by="track"))
 
     @cached_property
-    def _of_bags(self) -> tuple[float, Decision]:
-        """Temperature and decision of averages over bags, by those of validation if there are."""
-        train = self.bags("training").labelled()
-        decision = decision_of(train)
-        if not (self.tracks.labelled & (self.tracks.split == "validation")).any():
+    def _averaged_on(self) -> Predictions | None:
+        """Averages over the bags by which all is chosen, if there are any."""
+        if not (self.tracks.labelled & (self.tracks.split == self.row.chosen_on)).any():
+            return None
+        valid = self.bags(self.row.chosen_on).labelled()
+        return self._alone(valid).average_over(valid)
+
+    @cached_property
+    def _thresholds_of_bags(self) -> NDArray[np.float64] | None:
+        said = self._averaged_on
+        return None if said is None else choose_thresholds(said.probabilities, said.labels).values
+
+    @cached_property
+    def _decision_of_bags(self) -> tuple[float, Decision]:
+        """Temperature and decision of averages over bags."""
+        decision, said = decision_of(self.bags("training").labelled()), self._averaged_on
+        if said is None:
             return 1.0, decision
-        valid = self.bags("validation").labelled()
-        said = self._alone(valid).average_over(valid).likelihoods
-        even = np.full(len(valid.genres), 1 / len(valid.genres))
-        temperature = fit_temperature(said, valid.labels, "softmax", assumed=even)
-        tau = balanced_tau(said / temperature, decision.tracks, valid)
+        even = np.full(len(said.genres), 1 / len(said.genres))
+        temperature = fit_temperature(said.likelihoods, said.labels, "softmax", assumed=even)
+        tau = balanced_tau(said.likelihoods / temperature, decision.tracks, said.bags)
         return temperature, replace(decision, tau=tau)
 
 

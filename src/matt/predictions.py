@@ -32,6 +32,7 @@ _SCORES = "matt.scores/1"  # anyone's CSV, see docs/evaluation.md
 _KEYS = ("track_id", "path")
 _LABEL = "genre"
 _LEAST = 1e-12  # probability: a logit is finite
+_HALF = 0.5  # a genre that is more likely than not is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,13 +94,17 @@ class Predictions:
         Logits of each segment in its bag: attention times them sums to the bag's logits, unless
         the model's head is not linear. They are what the segment says alone, plus what the bag's
         spread adds, which its segments share.
+    thresholds : float array, shape (G,), optional
+        From which probability on each genre is given, where a bag may have several; one half by
+        default.
     decision : Decision, optional
-        What the logits assume, if that is known.
+        What the logits assume and how a genre is decided, where a bag has one and that is known.
 
     Raises
     ------
     DataError
-        If shapes disagree, the link is unknown, or a logit is not finite.
+        If shapes disagree, the link is unknown, a logit is not finite, or there are thresholds of
+        what is no probability of several genres.
     """
 
     bags: Bags
@@ -109,6 +114,7 @@ class Predictions:
     segment_offsets: NDArray[np.int64] | None = None
     attention: NDArray[np.float32] | None = None
     segment_logits: NDArray[np.float32] | None = None
+    thresholds: NDArray[np.float64] | None = None
     decision: Decision | None = None
 
     def __repr__(self) -> str:
@@ -145,6 +151,8 @@ class Predictions:
             raise DataError(
                 "segment_offsets, attention and segment_logits belong together; give all or none"
             )
+        if self.thresholds is not None:
+            check_thresholds(self.thresholds, self.link, len(self.genres))
         if self.tracks.genres != self.genres:
             raise DataError(
                 f"tracks know the genres {first_few(self.tracks.genres)}, bags "
@@ -209,10 +217,31 @@ class Predictions:
         assumed = 0.0 if self.decision is None else _log(self.decision.bags)
         return np.asarray(self.logits.astype(np.float64) - assumed)
 
+    @property
+    def given(self) -> NDArray[np.bool_]:
+        """Which genres are given to each bag, shape (b, G): those that reach their threshold.
+
+        Raises
+        ------
+        DataError
+            If the link is not ``"sigmoid"``: a bag has one genre then, see `best`.
+        """
+        if self.link != "sigmoid":
+            raise DataError(
+                f"several genres are given by the link 'sigmoid', not by {self.link!r}; use best"
+            )
+        return self.probabilities >= self.limits
+
+    @property
+    def limits(self) -> NDArray[np.float64]:
+        """Thresholds, or one half for each genre where there are none, shape (G,)."""
+        return np.full(len(self.genres), _HALF) if self.thresholds is None else self.thresholds
+
     def to_pandas(self) -> pd.DataFrame:
         """One row a bag: ``bag`` (its number), ``n_tracks``, ``bag_label``, ``best``, then numbers.
 
-        These are ``probability.GENRE`` for every genre, unless the link is ``"none"``, and
+        Where there are thresholds, the genres that are ``given`` stand behind ``best``, as tuples.
+        The numbers are ``probability.GENRE`` for every genre, unless the link is ``"none"``, and
         ``logit.GENRE``. Labels are genre names, as in `Tracks.to_pandas`, and ``attrs`` holds
         ``genres``, ``train_counts`` and ``link``. ``bags.to_pandas()`` says by ``bag`` which tracks
         are in it, and ``tracks.to_pandas()`` whose they are. Needs pandas.
@@ -228,6 +257,8 @@ class Predictions:
             "bag_label": named(self.labels, self.genres),
             "best": named(self.best, self.genres),
         }
+        if self.thresholds is not None:
+            columns["given"] = named(self.given, self.genres)
         if self.link != "none":
             columns |= _by_genre("probability", self.probabilities, self.genres)
         columns |= _by_genre("logit", self.logits, self.genres)
@@ -267,7 +298,9 @@ class Predictions:
             logits = (logits + _log(self.decision.bags)).astype(np.float32)
         bags = replace(bags, train_counts=self.train_counts)
         tracks = self.tracks.take(rows)
-        return Predictions(bags, tracks, logits, self.link, decision=self.decision)
+        return Predictions(
+            bags, tracks, logits, self.link, thresholds=self.thresholds, decision=self.decision
+        )
 
     def per_track(self) -> Predictions:
         """One row a track, with its bag's logits, scored under the *track's own* label.
@@ -280,15 +313,23 @@ class Predictions:
             shift = _log(decision.tracks) - _log(decision.bags)
             logits = (logits + shift).astype(np.float32)
             decision = replace(decision, bags=decision.tracks)
-        bags = singletons(self.tracks, self.bags)
-        return Predictions(bags, self.tracks, logits, self.link, decision=decision)
+        return Predictions(
+            singletons(self.tracks, self.bags),
+            self.tracks,
+            logits,
+            self.link,
+            thresholds=self.thresholds,
+            decision=decision,
+        )
 
     def take(self, which: NDArray[np.int64] | Sequence[int]) -> Predictions:
         """Return the chosen bags, in the given order, without segment arrays."""
         bags = self.bags.take(which)
-        rows = self.tracks.rows(bags.track_ids)
-        logits = self.logits[np.asarray(which)]
-        return Predictions(bags, self.tracks.take(rows), logits, self.link, decision=self.decision)
+        tracks, logits = self.tracks.take(self.tracks.rows(bags.track_ids)), self.logits
+        logits = logits[np.asarray(which)]
+        return Predictions(
+            bags, tracks, logits, self.link, thresholds=self.thresholds, decision=self.decision
+        )
 
     def save(self, path: Path | str) -> None:
         """Write one Parquet file, one row a track in bag order, logits of its bag repeated."""
@@ -305,10 +346,12 @@ class Predictions:
             if array is not None and self.segment_offsets is not None:
                 parts = np.split(array.astype(np.float32), self.segment_offsets[1:-1])
                 columns[name] = [part.ravel() for part in parts]
-        decided: dict[str, Any] = {}
+        told: dict[str, Any] = {}
+        if self.thresholds is not None:
+            told["thresholds"] = self.thresholds.tolist()
         if self.decision is not None:
             shares = {name: getattr(self.decision, name).tolist() for name in ("bags", "tracks")}
-            decided = {"decision": {**shares, "tau": self.decision.tau}}
+            told["decision"] = {**shares, "tau": self.decision.tau}
         write_parquet(
             path,
             columns,
@@ -316,7 +359,7 @@ class Predictions:
             genres=self.genres,
             link=self.link,
             train_counts=self.train_counts.tolist(),
-            **decided,
+            **told,
         )
 
     @classmethod
@@ -358,12 +401,15 @@ class Predictions:
             if "attention" in segments and "segment_logits" in segments:
                 n_segments = len(segments["segment_logits"])
                 segments["attention"] = segments["attention"].reshape(n_segments, -1)
-            tracks, decision = Tracks.from_columns(columns, genres), None
-            if told := meta.get("decision"):
+            tracks = Tracks.from_columns(columns, genres)
+            made: dict[str, Any] = dict(segments)
+            if (given := meta.get("thresholds")) is not None:
+                made["thresholds"] = np.array(given, np.float64)
+            if (told := meta.get("decision")) is not None:
                 shares = {name: np.array(told[name], np.float64) for name in ("bags", "tracks")}
-                decision = Decision(**shares, tau=float(told["tau"]))
+                made["decision"] = Decision(**shares, tau=float(told["tau"]))
             logits = as_array(table["logits"])[first]
-            return cls(bags, tracks, logits, meta["link"], **segments, decision=decision)
+            return cls(bags, tracks, logits, meta["link"], **made)
 
     @classmethod
     def from_csv(cls, path: Path | str, tracks: Tracks, *, link: str | None = None) -> Predictions:
@@ -438,6 +484,25 @@ def _by_genre(name: str, values: NDArray[Any], genres: Sequence[str]) -> dict[st
 def _check_link(link: str) -> None:
     if link not in LINKS:
         raise DataError(f"unknown link {link!r}; {did_you_mean(link, LINKS)}")
+
+
+def check_thresholds(thresholds: NDArray[np.float64], link: str, n_genres: int) -> None:
+    """Refuse thresholds that are none of ``n_genres`` probabilities.
+
+    Raises
+    ------
+    DataError
+    """
+    if link != "sigmoid":
+        raise DataError(
+            f"thresholds are of probabilities of several genres, but the link is {link!r}; leave "
+            "them out"
+        )
+    if thresholds.shape != (n_genres,) or not ((thresholds >= 0) & (thresholds <= 1)).all():
+        raise DataError(
+            f"thresholds of shape {thresholds.shape}, from {thresholds.min(initial=1):g} to "
+            f"{thresholds.max(initial=0):g}; give one in [0, 1] for each of {n_genres} genres"
+        )
 
 
 def singletons(tracks: Tracks, like: Bags | Tracks) -> Bags:

@@ -31,7 +31,8 @@ SourcePath = Annotated[
     Path,
     Argument(
         metavar="SOURCE",
-        help="Folder of tagged music, TOML of a table, or tracks.parquet of 'matt scan' or a run.",
+        help="Folder of tagged music, TOML of a table, tables of MTG-Jamendo, or tracks.parquet of "
+        "'matt scan' or a run.",
         show_default=False,
     ),
 ]
@@ -118,7 +119,7 @@ class Source:
 def open_source(
     path: Path, output: Output, reading: Reading | None = None, *, files: bool = True
 ) -> Source:
-    """Scan a folder, or load a table.
+    """Scan a folder, or load a table, or those of MTG-Jamendo.
 
     Parameters
     ----------
@@ -132,13 +133,14 @@ def open_source(
     Raises
     ------
     DataError, ConfigError
-        If it is neither, or cannot be read.
+        If it is none of them, or cannot be read.
     """
-    from ..datasets import table
+    from ..datasets import jamendo, table
     from ..tracks import Tracks
 
     suffix = path.suffix.lower()
-    if reading not in (None, Reading()) and suffix in (".toml", ".parquet"):
+    tables = jamendo.is_jamendo(path)
+    if reading not in (None, Reading()) and (tables or suffix in (".toml", ".parquet")):
         raise ConfigError(
             "--artist, --no-merge, --words and --genre-separator say how to read a folder, but "
             f"{path} is none; in the TOML of a table say artist, merge, words or genre_separator"
@@ -150,6 +152,11 @@ def open_source(
         return Source(path, loaded.tracks, loaded.features, notes=loaded.notes)
     if suffix == ".parquet":
         return Source(path, Tracks.load(path))
+    if tables:
+        found_tracks = jamendo.load_tracks(path)
+        note = f"{path} has tables of MTG-Jamendo: {len(found_tracks):,} tracks"
+        output.note(note)
+        return Source(path, found_tracks, notes=(note,))
     if path.is_file():
         raise DataError(
             f"{path} is a file; describe a table by a small TOML (table = {path.name!r}, and what "

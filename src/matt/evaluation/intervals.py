@@ -39,7 +39,7 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .items import Items, items_of, joined, matched
 from .metrics import range_of
-from .tally import PROBABLE, Tally, rounds_at_once
+from .tally import GUESSED, PROBABLE, RANKED, Tally, rounds_at_once
 
 ROUNDS = 1_000
 CONFIDENCE = 0.95
@@ -320,7 +320,8 @@ def bootstrap(
     Returns
     -------
     Resampled
-        The metrics of `tally.HEADLINE`, and recall and top k of many-, medium- and few-shot genres.
+        The metrics of `tally.HEADLINE`, and recall and top k of many-, medium- and few-shot genres;
+        those of `tally.SETS` where an item may have several genres.
 
     References
     ----------
@@ -467,10 +468,10 @@ def sign_flip(
 
 def _apart(name: str, one: Items, two: Items) -> bool:
     """Whether a metric judges two models by what they do not share: a link, or any ranking."""
-    ranked = name in ("micro_ap", "macro_ap")
-    if (one.no_ranking or two.no_ranking) and (ranked or "top_" in name):
+    guessed = name in GUESSED or "top_" in name
+    if (one.no_ranking or two.no_ranking) and (name in RANKED or guessed):
         return True
-    return one.link != two.link and (ranked or name in PROBABLE)
+    return one.link != two.link and name in (*RANKED, *PROBABLE)
 
 
 @dataclass(frozen=True, eq=False)

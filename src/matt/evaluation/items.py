@@ -53,6 +53,11 @@ class Items:
         Numbered by their lowest track id, so that resamples do not depend on the order of items.
     n_unknown : int
         Items left out because their genre is unknown.
+    given : bool array, shape (n, G), or None
+        Which genres are given to each item, where it may have several; None where it has one, and
+        where scores are no probabilities of several.
+    thresholds : float array, shape (G,), or None
+        From which probability on they are given.
     """
 
     unit: str
@@ -68,6 +73,8 @@ class Items:
     sizes: NDArray[np.int64]
     artist: NDArray[np.int64]
     n_unknown: int = 0
+    given: NDArray[np.bool_] | None = None
+    thresholds: NDArray[np.float64] | None = None
 
     __repr__ = in_a_line
 
@@ -105,8 +112,9 @@ class Items:
         """Return the chosen items; the artists that are left are numbered anew."""
         some: dict[str, Any] = {name: getattr(self, name)[which] for name in _EACH}
         labels = None if self.labels is None else self.labels[which]
+        given = None if self.given is None else self.given[which]
         artist = _numbered(self.artist[which], self.track_id[which])
-        return replace(self, **some, labels=labels, artist=artist, n_unknown=0)
+        return replace(self, **some, labels=labels, given=given, artist=artist, n_unknown=0)
 
 
 def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
@@ -146,6 +154,9 @@ def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
     known = np.flatnonzero(scored.bags.known)
     track_id = scored.bags.track_ids[scored.bags.offsets[:-1]][known]
     values = scored.logits if scored.link == "none" else scored.probabilities
+    given = thresholds = None
+    if scored.bags.multi_label and scored.link == "sigmoid":
+        given, thresholds = scored.given[known], scored.limits
     return Items(
         unit="track" if lone else "bag over tracks" if each else "bag",
         genres=scored.genres,
@@ -160,6 +171,8 @@ def items_of(predictions: Predictions | Items, *, unit: str = "bag") -> Items:
         sizes=np.repeat(predictions.bags.sizes, repeats)[known],
         artist=_numbered(np.repeat(_artist_of_bags(predictions), repeats)[known], track_id),
         n_unknown=len(scored) - len(known),
+        given=given,
+        thresholds=thresholds,
     )
 
 
@@ -223,8 +236,11 @@ def joined(first: Items, second: Items) -> Items:
     labels = None
     if first.labels is not None and second.labels is not None:
         labels = np.concatenate([first.labels, second.labels])
+    given = None
+    if first.given is not None and second.given is not None:
+        given = np.concatenate([first.given, second.given])
     artist = np.concatenate([first.artist, first.n_artists + second.artist])
-    return replace(first, **both, labels=labels, artist=artist)
+    return replace(first, **both, labels=labels, given=given, artist=artist)
 
 
 def _artist_of_bags(predictions: Predictions) -> NDArray[np.int64]:
@@ -264,10 +280,17 @@ def _with_genres(predictions: Predictions, genres: tuple[str, ...]) -> Predictio
         labels=relabel(predictions.labels, predictions.genres, genres),
         genres=genres,
         train_counts=predictions.train_counts[order],
+        track_labels=None,
     )
-    decision = None if predictions.decision is None else predictions.decision.take(order)
-    logits, tracks = predictions.logits[:, order], predictions.tracks.with_genres(genres)
-    return Predictions(bags, tracks, logits, predictions.link, decision=decision)
+    decision, thresholds = predictions.decision, predictions.thresholds
+    return Predictions(
+        bags,
+        predictions.tracks.with_genres(genres),
+        predictions.logits[:, order],
+        predictions.link,
+        thresholds=None if thresholds is None else thresholds[order],
+        decision=None if decision is None else decision.take(order),
+    )
 
 
 def _same_bags(first: Predictions, second: Predictions) -> NDArray[np.int64]:

@@ -23,7 +23,11 @@ FEW = 100  # training tracks; the lower of the paper's two thresholds
 BALANCED = 1.5  # largest genre against the smallest: below, rare would be a matter of luck
 BINS = 15  # of confidence
 _LEAST = float(np.finfo(np.float64).eps)  # as in scikit-learn: what is impossible costs 36, not inf
-_RANGES = {"log_loss": (0.0, np.inf), "brier": (0.0, 2.0)}
+_RANGES = {
+    "log_loss": (0.0, np.inf),
+    "brier": (0.0, 2.0),
+    **dict.fromkeys(("coverage_error", "genres_given", "genres_true"), (0.0, np.inf)),
+}
 
 
 def range_of(name: str, *, difference: bool = False) -> tuple[float, float]:
@@ -261,6 +265,56 @@ def average_precision(scores: NDArray[np.floating], labels: NDArray[Any]) -> flo
             f"{labels.size} labels for {scores.size} scores; give each score whether it is true"
         )
     return step_sum(*precision_recall(scores, labels.astype(bool)))
+
+
+def roc_auc(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often what is true is above what is not, ties counting half.
+
+    Parameters
+    ----------
+    scores : array, shape (m,)
+    truth : bool array, shape (m,)
+
+    Returns
+    -------
+    float
+        In [0, 1]; .5 for a random order, NaN where all or nothing is true.
+
+    Examples
+    --------
+    >>> roc_auc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
+    0.875
+    """
+    _, place = np.unique(scores, return_inverse=True)  # from the lowest
+    n_true, n_false = (np.bincount(place[which], minlength=1) for which in (truth, ~truth))
+    size = max(len(n_true), len(n_false))
+    n_true, n_false = (np.pad(n, (0, size - len(n))) for n in (n_true, n_false))
+    below = np.cumsum(n_false) - n_false / 2
+    return float(ratio(n_true @ below, n_true.sum() * float(n_false.sum())))
+
+
+def found_among(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many of an item's genres are among its first k guesses, shape (n, G): k from 1 to G.
+
+    Of equal scores those that are not true come first.
+
+    >>> found_among(np.array([[0.9, 0.5, 0.5]]), np.array([[True, True, False]]))
+    array([[1, 1, 2]])
+    """
+    order = np.lexsort((truth, -scores), axis=1)
+    return np.cumsum(np.take_along_axis(truth, order, axis=1), axis=1)
+
+
+def guesses_needed(scores: NDArray[np.floating], truth: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """How many guesses it takes to have all genres of an item, shape (n,); ties count against it.
+
+    Their mean is the coverage error. Each item has a genre.
+
+    >>> guesses_needed(np.array([[0.9, 0.5, 0.5]]), np.array([[True, True, False]]))
+    array([3])
+    """
+    lowest = np.where(truth, scores, np.inf).min(axis=1, keepdims=True)
+    return np.asarray((scores >= lowest).sum(axis=1))
 
 
 def truth_of(labels: NDArray[Any], n_genres: int) -> NDArray[np.bool_]:

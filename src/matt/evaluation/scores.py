@@ -20,7 +20,7 @@ from . import metrics
 from .intervals import CONFIDENCE, ROUNDS, resample
 from .items import Items, items_of
 from .metrics import BINS, Reliability
-from .tally import HEADLINE, KS, PROBABLE, SHOTS, Tally, shots
+from .tally import GUESSED, HEADLINE, KS, PROBABLE, RANKED, SETS, SHOTS, Tally, shots
 
 SIZES: tuple[tuple[int, int | None], ...] = ((1, 1), (2, 3), (4, 9), (10, None))
 
@@ -39,10 +39,13 @@ class GenreScores:
     n : int
         Items that have the genre.
     n_predicted, hits : int, or None
-        Items for which it was predicted, and those of them that have it; None for multi-label
-        predictions, like the three shares below.
+        Items for which it was predicted, and those of them that have it; None, like the three
+        shares below, where items may have several genres and nothing says which are given.
     precision, recall, f1 : float
     average_precision : float
+    roc_auc, threshold : float
+        Where items may have several genres: area under the ROC curve, and from which probability on
+        it is given.
     """
 
     genre: str
@@ -55,6 +58,8 @@ class GenreScores:
     recall: float = nan
     f1: float = nan
     average_precision: float = nan
+    roc_auc: float = nan
+    threshold: float = nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +75,10 @@ class Scores:
     n_tail : int
         Scored items of rare genres.
     accuracy : float
-        Of the likely genre, in [0, 1]; NaN of multi-label predictions, like the next three.
+        Of the likely genre, in [0, 1]; NaN of multi-label predictions, like the next one.
     balanced_accuracy, macro_f1, tail_recall : float
-        Of the balanced decision, see `matt.predictions.Decision`, in [0, 1].
+        Of the balanced decision, see `matt.predictions.Decision`, in [0, 1]; of multi-label
+        predictions the last two are of the genres that are given.
     micro_ap, macro_ap : float
         Average precision over all pairs of item and genre, and its mean over genres.
     tail_rule : str
@@ -87,6 +93,15 @@ class Scores:
         Share of items whose genre is among the first guesses; ties count against it.
     tail_top_2, tail_top_3, tail_top_5 : float
         The same over the items of rare genres.
+    micro_f1, sample_f1, genres_given, genres_true : float
+        Where items may have several genres: F1 of all pairs of item and genre, its mean over items,
+        and how many genres an item is given and has in the mean. NaN else, like the next ones.
+    macro_roc_auc, micro_roc_auc : float
+        Area under the ROC curve: its mean over genres, and of all pairs of item and genre.
+    precision_at_2, recall_at_2, precision_at_3, recall_at_3, precision_at_5, recall_at_5 : float
+        How many of the first guesses an item has, and how many of its genres are among them.
+    coverage_error : float
+        Guesses that it takes to have all genres of an item.
     log_loss, brier, calibration_error : float
         Of probabilities, see `matt.evaluation.metrics`; NaN where the link is none.
     n_artists : int
@@ -121,6 +136,19 @@ class Scores:
     log_loss: float = nan
     brier: float = nan
     calibration_error: float = nan
+    micro_f1: float = nan
+    sample_f1: float = nan
+    macro_roc_auc: float = nan
+    micro_roc_auc: float = nan
+    precision_at_2: float = nan
+    precision_at_3: float = nan
+    precision_at_5: float = nan
+    recall_at_2: float = nan
+    recall_at_3: float = nan
+    recall_at_5: float = nan
+    coverage_error: float = nan
+    genres_given: float = nan
+    genres_true: float = nan
     n_artists: int = 0
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     confidence: float = CONFIDENCE
@@ -148,8 +176,7 @@ class ShotScores:
     n_genres, n : int
         Its genres, and items that have one of them.
     recall, macro_ap : float
-        Means over its genres that have items; NaN where there is none. Multi-label predictions have
-        no recall.
+        Means over its genres that have items; NaN where there is none.
     top_2, top_3, top_5 : float
         Share of its items whose genre is among the first guesses of all genres.
     intervals : dict of str to (low, high)
@@ -226,7 +253,8 @@ def score_with_intervals(
     confusion = None
     if items.labels is not None:
         confusion = metrics.confusion_matrix(items.labels, items.balanced, len(items.genres))
-    made: dict[str, Any] = {name: tally.scores[name] for name in HEADLINE}
+    names = (*HEADLINE, *(SETS if tally.several else ()))
+    made: dict[str, Any] = {name: tally.scores[name] for name in names}
     scores = Scores(
         unit=items.unit,
         n=len(items),
@@ -389,10 +417,19 @@ def _genre_scores(
     items: Items, tally: Tally, confusion: metrics.Confusion | None
 ) -> tuple[GenreScores, ...]:
     undefined = np.full(len(items.genres), nan)
-    precision = recall = f1 = undefined
+    precision = recall = f1 = roc = limits = undefined
+    n_predicted = hits = None
     if confusion is not None:
-        precision, recall = metrics.precisions(confusion), metrics.recalls(confusion)
-        f1 = metrics.f1_scores(confusion)
+        n_predicted, hits = confusion.sum(axis=0), np.diagonal(confusion)
+    elif items.given is not None and items.thresholds is not None:
+        n_predicted, hits = items.given.sum(axis=0), (items.given & items.truth).sum(axis=0)
+        limits = items.thresholds
+    if n_predicted is not None and hits is not None:
+        n_true = items.truth.sum(axis=0)
+        precision, recall = metrics.ratio(hits, n_predicted), metrics.ratio(hits, n_true)
+        f1 = metrics.f1_of(hits, n_true, n_predicted)
+    if tally.several:
+        roc = tally.roc_areas
     n, n_train, rare = items.truth.sum(axis=0), items.train_counts, tally.groups["tail"]
     areas = tally.average_precisions
     return tuple(
@@ -401,12 +438,14 @@ def _genre_scores(
             int(n_train[g]),
             bool(rare[g]),
             int(n[g]),
-            n_predicted=None if confusion is None else int(confusion[:, g].sum()),
-            hits=None if confusion is None else int(confusion[g, g]),
+            n_predicted=None if n_predicted is None else int(n_predicted[g]),
+            hits=None if hits is None else int(hits[g]),
             precision=float(precision[g]),
             recall=float(recall[g]),
             f1=float(f1[g]),
             average_precision=float(areas[g]),
+            roc_auc=float(roc[g]),
+            threshold=float(limits[g]),
         )
         for g, genre in enumerate(items.genres)
     )
@@ -414,25 +453,29 @@ def _genre_scores(
 
 def _reasons(items: Items, n_tail: int, rare: NDArray[np.bool_]) -> dict[str, str]:
     """Why a score is undefined, by its name."""
+    known = (*HEADLINE, *(SETS if items.labels is None else ()))
     if not len(items):
-        return dict.fromkeys(HEADLINE, "no item has a known genre")
+        return dict.fromkeys(known, "no item has a known genre")
     reasons: dict[str, str] = {}
     if items.no_probabilities:
         reasons |= dict.fromkeys(PROBABLE, items.no_probabilities)
     if items.no_ranking:
-        ranking = [name for name in HEADLINE if name.endswith("_ap") or "top_" in name]
-        reasons |= dict.fromkeys(ranking, items.no_ranking)
-    if items.labels is None:
-        ranked = {"micro_ap", "macro_ap", *PROBABLE}
-        single = [name for name in HEADLINE if name not in ranked]
-        reason = "an item may have several genres; average precision ranks them"
-        return reasons | dict.fromkeys(single, reason)
+        reasons |= dict.fromkeys((*RANKED, *GUESSED), items.no_ranking)
     if not n_tail:
         names = ("tail_recall", *(f"tail_top_{k}" for k in KS))
         reason = "no item has a rare genre" if rare.any() else "no genre is rare"
         reasons |= dict.fromkeys(names, reason)
+    if items.labels is None:
+        single = [name for name in HEADLINE if "accuracy" in name or "top_" in name]
+        reasons |= dict.fromkeys(single, "an item may have several genres")
+        if items.given is None:
+            names = ("macro_f1", "tail_recall", "micro_f1", "sample_f1", "genres_given")
+            reasons |= dict.fromkeys(names, "nothing says which genres are given")
+        if not (items.truth.any(axis=0) & ~items.truth.all(axis=0)).any():
+            reasons["macro_roc_auc"] = "no genre parts the items"
     for k in () if items.no_ranking else KS:
         if k >= len(items.genres):
             reason = f"{k} guesses leave none of {len(items.genres)} genres out"
-            reasons |= dict.fromkeys((f"top_{k}", f"tail_top_{k}"), reason)
-    return reasons
+            those = ("precision_at", "recall_at") if items.labels is None else ("top", "tail_top")
+            reasons |= dict.fromkeys((f"{name}_{k}" for name in those), reason)
+    return {name: reason for name, reason in reasons.items() if name in known}

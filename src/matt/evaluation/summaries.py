@@ -29,11 +29,18 @@ from .scores import (
     score_with_intervals,
 )
 from .tables import Cell, ColumnOf, Table, capital
-from .tally import HEADINGS, KS, SHOTS
+from .tally import HEADINGS, KS, SETS, SHOTS
 
 # Scores of every table, in this order; and those of the table of details.
 _SHOWN = ("accuracy", "macro_f1", "tail_recall", "micro_ap")
 _DETAIL = tuple(name for name in HEADINGS if name not in _SHOWN)
+_NAMED = HEADINGS | SETS
+# Of items that may have several genres: those with intervals, and the others.
+_OF_SETS = (
+    *("macro_f1", "micro_f1", "sample_f1", "macro_ap", "micro_ap"),
+    *("macro_roc_auc", "micro_roc_auc"),
+)
+_NUMBERS = ("log_loss", "brier", "coverage_error", "genres_given", "genres_true")
 _Item = TypeVar("_Item")
 _UNITS = {
     "track": "track: each track alone",
@@ -76,8 +83,10 @@ def _of(name: str) -> Callable[[tuple[str, Any]], Cell]:
     return lambda row: getattr(row[1], name)
 
 
-def score_columns(scores: Sequence[Scores], of: Callable[[_Item], Scores]) -> list[ColumnOf[_Item]]:
-    """Columns of n and of the four scores of every table, with intervals where any row has them.
+def score_columns(
+    scores: Sequence[Scores], of: Callable[[_Item], Scores], keys: Sequence[str] = _SHOWN
+) -> list[ColumnOf[_Item]]:
+    """Columns of n and of scores, with intervals where any row has them.
 
     Parameters
     ----------
@@ -85,6 +94,8 @@ def score_columns(scores: Sequence[Scores], of: Callable[[_Item], Scores]) -> li
         Of all rows.
     of : callable
         Item of the table -> its scores.
+    keys : sequence of str
+        Which scores; by default the four of every table.
     """
     intervals = min({f"{100 * s.confidence:g} % of " for s in scores if s.rounds}, default="")
 
@@ -95,10 +106,10 @@ def score_columns(scores: Sequence[Scores], of: Callable[[_Item], Scores]) -> li
         return lambda item: of(item).intervals.get(key)
 
     columns: list[ColumnOf[_Item]] = [("n", "int", value("n"))]
-    for key in _SHOWN:
-        columns.append((HEADINGS[key], "share", value(key)))
+    for key in keys:
+        columns.append((_NAMED[key], "share", value(key)))
         if intervals:
-            columns.append((f"{intervals}{HEADINGS[key]}", "interval", ends(key)))
+            columns.append((f"{intervals}{_NAMED[key]}", "interval", ends(key)))
     return [*columns, ("artists", "int", value("n_artists"))] if intervals else columns
 
 
@@ -177,11 +188,18 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
         Recall with its 95 % Wilson interval; the tail is marked.
     """
     notes = [*notes_of([scores], intervals=False)]
-    if scores.unit == "bag over tracks" and scores.confusion is not None:
+    given = any(genre.hits is not None for genre in scores.genres)
+    if scores.unit == "bag over tracks" and given:
         notes.append(
             "The intervals take tracks for independent. Those of one bag are not, so the true "
             "intervals are wider."
         )
+    several: list[ColumnOf[GenreScores]] = []
+    if scores.confusion is None:
+        several = [
+            ("ROC-AUC", "share", attrgetter("roc_auc")),
+            ("threshold", "share", attrgetter("threshold")),
+        ]
     return Table.of(
         f"{title} ({scores.n:,} items, unit: {scores.unit})",
         sorted(scores.genres, key=lambda genre: -genre.train_tracks),
@@ -195,6 +213,7 @@ def genre_table(scores: Scores, *, title: str = "By genre") -> Table:
         ("95 % of recall", "interval", lambda g: None if g.hits is None else wilson(g.hits, g.n)),
         ("F1", "share", attrgetter("f1")),
         ("AP", "share", attrgetter("average_precision")),
+        *several,
         notes=notes,
     )
 
@@ -236,7 +255,7 @@ def notes_of(
     for s in scores:
         for key, reason in s.reasons.items():
             if key in names:
-                reasons.setdefault(reason, {})[HEADINGS[key]] = None
+                reasons.setdefault(reason, {})[_NAMED[key]] = None
     notes = [f"Unit. {'; '.join(units)}." if units else ""]
     if len(rules) > 1:  # by split, each by its own training counts
         notes.append(f"{capital(next(iter(rules)))}; in other splits by their own counts.")
@@ -289,11 +308,41 @@ def detail_table(rows: Iterable[tuple[str, Scores]], *, title: str = "More metri
         ("model", "text", lambda row: row[0]),
         ("unit", "text", _of("unit")),
         ("n", "int", _of("n")),
-        *(
-            (HEADINGS[key], "number" if key in ("log_loss", "brier") else "share", _of(key))
-            for key in _DETAIL
-        ),
+        *((HEADINGS[key], "number" if key in _NUMBERS else "share", _of(key)) for key in _DETAIL),
         notes=notes_of([s for _, s in rows], _DETAIL, intervals=False),
+    )
+
+
+def set_table(
+    rows: Iterable[tuple[str, Scores]], *, title: str = "Several genres an item"
+) -> Table:
+    """One row a model of what there is where an item may have several genres.
+
+    Its notes say over how many genres the means are.
+    """
+    rows = list(rows)
+    scores = [s for _, s in rows]
+    further = [name for name in (*SETS, "calibration_error") if name not in _OF_SETS]
+    defined: dict[str, None] = {}
+    for s in scores:
+        there = [genre.n for genre in s.genres if genre.n]
+        parting = sum(n < s.n for n in there)
+        told = f"{len(there)} of {len(s.genres)} genres that an item has ({s.unit})"
+        apart = "" if parting == len(there) else f", ROC-AUC over the {parting} that not all have"
+        defined[told + apart] = None
+    notes = [f"Means over genres are over the {'; '.join(defined)}."] if defined else []
+    notes.append(
+        "Genres are given from their thresholds on. precision@K and recall@K are of the first K "
+        "guesses; ties count against an item."
+    )
+    return Table.of(
+        title,
+        rows,
+        ("model", "text", lambda row: row[0]),
+        ("unit", "text", _of("unit")),
+        *score_columns(scores, itemgetter(1), _OF_SETS),
+        *((_NAMED[key], "number" if key in _NUMBERS else "share", _of(key)) for key in further),
+        notes=(*notes_of(scores, (*_OF_SETS, *further)), *notes),
     )
 
 
@@ -451,9 +500,10 @@ def overview(
     Returns
     -------
     dict of str to Table
-        ``scores`` (with intervals, and a note where one split is too small), ``detail``,
-        ``genres``, ``sizes``, ``shots`` and ``calibration``, in this order. Names and columns are
-        kept from version to version; further ones may be added.
+        ``scores`` (with intervals, and a note where one split is too small), ``sets`` where an item
+        may have several genres, ``detail``, ``genres``, ``sizes``, ``shots`` and ``calibration``,
+        in this order. Names and columns are kept from version to version; further ones may be
+        added.
     """
     first = next(iter(made.values()))
     rows = [
@@ -467,8 +517,12 @@ def overview(
         (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
         for name, predictions in made.items()
     ]
+    several = {}
+    if first.bags.multi_label:
+        several["sets"] = set_table(rows, title=f"{title}: several genres an item")
     return {
         "scores": with_protocol(score_table(rows, title=title), first),
+        **several,
         "detail": detail_table(rows, title=f"{title}: more metrics"),
         "genres": genre_table(by_track, title=f"{capital(model)} by genre"),
         "sizes": size_table(sizes),

@@ -49,17 +49,32 @@ def album_rows(
     bar : float, optional
         An album whose most likely genre has less probability is unsure: its genre is None, and
         what it might be is named in ``top`` alone.
+
+    Returns
+    -------
+    list of dict
+        Where predictions have thresholds, an album may have several genres: ``genres`` names those
+        that reach theirs (and the bar), most likely first. ``genre`` is the first of them, and an
+        album without any is unsure.
     """
     told = None if predictions.attention is None else explain(predictions)
     probabilities, balanced = predictions.probabilities, predictions.balanced
+    given = None
+    if predictions.thresholds is not None:
+        given = predictions.given & (probabilities >= (bar or 0))
     rows = []
     for bag in range(len(predictions)):
         here = slice(int(predictions.bags.offsets[bag]), int(predictions.bags.offsets[bag + 1]))
         tracks = predictions.tracks.take(np.arange(here.start, here.stop))
-        order = np.argsort(-probabilities[bag], kind="stable")[:top]
+        order = np.argsort(-probabilities[bag], kind="stable")
         best = int(order[0])
         unsure = bar is not None and bool(probabilities[bag, best] < bar)
-        label = -1 if predictions.bags.multi_label else int(predictions.labels[bag])
+        several: dict[str, list[str]] = {}
+        if given is not None:
+            chosen = order[given[bag][order]]
+            unsure = not chosen.size
+            best = best if unsure else int(chosen[0])
+            several["genres"] = [predictions.genres[g] for g in chosen]
         rows.append(
             {
                 "artist": _common(tracks.columns.get("artist")),
@@ -67,14 +82,15 @@ def album_rows(
                 "title": _common(tracks.columns.get("title")),
                 "path": _place(tracks),
                 "n_tracks": len(tracks),
-                "tagged": predictions.genres[label] if label >= 0 else _tags(tracks),
+                "tagged": _known(predictions, bag) or _tags(tracks),
                 "genre": None if unsure else predictions.genres[best],
+                **several,
                 "probability": round(float(probabilities[bag, best]), 4),
                 "unsure": unsure,
                 "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
                 "top": [
                     {"genre": predictions.genres[g], "probability": round(float(p), 4)}
-                    for g, p in zip(order, probabilities[bag, order], strict=True)
+                    for g, p in zip(order[:top], probabilities[bag, order[:top]], strict=True)
                 ],
                 "tracks": [
                     {
@@ -104,13 +120,14 @@ def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() == ".json":
         write_json(path, {"schema": SCHEMA, "albums": list(rows)})
         return
-    flat = [{name: _visible(row[name]) for name in _NAMES} for row in rows]
+    names = (*_NAMES, *("genres" for row in rows[:1] if "genres" in row))
+    flat = [{name: _visible(_joined(row[name])) for name in names} for row in rows]
     if path.suffix.lower() == ".parquet":
-        columns = {name: [row[name] for row in flat] for name in _NAMES}
+        columns = {name: [row[name] for row in flat] for name in names}
         write_parquet(path, columns, schema=SCHEMA)
         return
     text = io.StringIO()
-    writer = csv.DictWriter(text, _NAMES, lineterminator="\n")
+    writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: _inert(value) for key, value in row.items()} for row in flat)
     write_text(path, text.getvalue())
@@ -131,7 +148,8 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Table of album rows: one line an album."""
 
     def following(row: Mapping[str, Any]) -> str:
-        rest = row["top"][0 if row["unsure"] else 1 :]
+        said = row.get("genres", [row["genre"]])
+        rest = [g for g in row["top"] if row["unsure"] or g["genre"] not in said]
         return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
 
     any_rare = any(row["if_rare"] for row in rows)
@@ -142,7 +160,7 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ("album", "text", _title),
         ("tracks", "int", itemgetter("n_tracks")),
         ("tagged", "text", itemgetter("tagged")),
-        ("genre", "text", lambda row: row["genre"] or UNSURE),
+        ("genre", "text", _said),
         ("probability", "share", itemgetter("probability")),
         *([("if rare", "text", lambda row: row["if_rare"] or "")] if any_rare else []),
         ("next", "text", following),
@@ -153,7 +171,7 @@ def decided_table(row: Mapping[str, Any]) -> Table:
     """Table of the tracks of one album: who spoke for its genre, and who could not be missed."""
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
     return Table.of(
-        f"{_title(row)}: {row['genre'] or UNSURE}, probability {row['probability']:.2f}{tagged}",
+        f"{_title(row)}: {_said(row)}, probability {row['probability']:.2f}{tagged}",
         sorted(row["tracks"], key=lambda track: -(track["margin"] or 0)),
         ("track", "text", name_of),
         ("attention", "share", itemgetter("attention")),
@@ -200,6 +218,23 @@ def telling_bags(predictions: Predictions, *, sure_mistake: bool = False) -> dic
 def name_of(track: Mapping[str, Any]) -> str:
     """Title of a track, or where it has none the name of its file, or else its id."""
     return str(track["title"] or Path(track["path"]).name or f"track {track['track_id']}")
+
+
+def _said(row: Mapping[str, Any]) -> str:
+    """The genre of an album, or all that it is given."""
+    return _joined(row.get("genres")) or row["genre"] or UNSURE
+
+
+def _joined(value: Any) -> Any:
+    """Several names as one text."""
+    return "; ".join(value) if isinstance(value, list) else value
+
+
+def _known(predictions: Predictions, bag: int) -> str:
+    """Genres that the tags name and the model knows."""
+    label = predictions.labels[bag]
+    those = np.flatnonzero(label) if predictions.bags.multi_label else [label][: int(label >= 0)]
+    return "; ".join(predictions.genres[g] for g in those)
 
 
 def _title(row: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bags import Bags, gather
+from ..bags import Bags, gather, vote_many
 
 POWERS = {"natural": 1.0, "sqrt": 0.5, "balanced": 0.0}  # of the bags of a genre
 
@@ -75,7 +75,8 @@ def sub_bags(bags: Bags, rng: np.random.Generator) -> Bags:
     Returns
     -------
     Bags
-        As many bags, in the same order, with the same labels. A bag of n tracks keeps 1 to n of
+        As many bags, in the same order, with the same labels; with several genres a track, those of
+        at least half of the known tracks that are left. A bag of n tracks keeps 1 to n of
         them, each number equally likely, and each subset of that size; tracks stay in their order.
 
     Examples
@@ -209,4 +210,10 @@ def _random_places(bags: Bags, rng: np.random.Generator) -> NDArray[np.int64]:
 def _keep(bags: Bags, keep: NDArray[np.bool_]) -> Bags:
     sizes = np.add.reduceat(keep, bags.offsets[:-1], dtype=np.int64)
     offsets = np.concatenate([[0], np.cumsum(sizes)])
-    return replace(bags, track_ids=bags.track_ids[keep], offsets=offsets)
+    shown = bags.with_tracks(keep, offsets, bags.labels)
+    if shown.track_labels is None:
+        return shown
+    bag = np.repeat(np.arange(len(shown)), shown.sizes)
+    voted = vote_many(bag, shown.track_labels, bags.train_counts)
+    known = voted.any(axis=1, keepdims=True)
+    return replace(shown, labels=np.where(known, voted, bags.labels))

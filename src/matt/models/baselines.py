@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
 from ..calibration.priors import Prior, TrainedPrior, as_logits, natural, reprior
+from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..evaluation.metrics import confusion_matrix, macro_f1
 from ..features.spec import FeatureSpec
@@ -133,6 +134,8 @@ class BaselineClassifier:
         a probability of 0 has the logit -1000.
     prior : TrainedPrior or None
         How frequent genres were among the training tracks, which its outputs assume.
+    thresholds : array, shape (G,), or None
+        As in `NeuralClassifier`.
     history : list of dict
         Empty: there are no epochs.
 
@@ -158,6 +161,7 @@ class BaselineClassifier:
         self.link = "softmax"
         self.prior: TrainedPrior | None = None
         self.coverage: Coverage | None = None
+        self.thresholds: NDArray[np.float64] | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._arrays: dict[str, NDArray[Any]] = {}
@@ -181,7 +185,7 @@ class BaselineClassifier:
         bags : Bags
             All labelled, of two genres or more; a genre without a bag has probability 0.
         valid : Bags, optional
-            Nothing is chosen by them; they give the coverage.
+            They give the coverage, or with several genres a bag the thresholds.
         progress : callable, optional
             Not called: there are no epochs.
 
@@ -242,10 +246,15 @@ class BaselineClassifier:
         if chosen_from:
             self.settings = replace(settings, search=False)
         self.notes = (*fit_notes(bags, [], 0), *told)
-        self.coverage = None
-        if valid is not None and not bags.multi_label:
+        self.coverage, self.thresholds = None, None
+        if valid is not None:
             said = probabilities_of(self._logits(features, valid), self.link)
-            self.coverage = coverage_of(said, valid.labels)
+            if bags.multi_label:
+                limits = choose_thresholds(said, valid.labels)
+                self.thresholds = limits.values
+                self.notes += limits.notes(self.genres)
+            else:
+                self.coverage = coverage_of(said, valid.labels)
         return self
 
     def _judged(self, features: FeatureStore, valid: Bags) -> float:
@@ -267,7 +276,8 @@ class BaselineClassifier:
             As in `GenreClassifier.predict`.
         """
         rows, known = readied(self, self._arrays, features, tracks, bags)
-        predictions = Predictions(known, rows, self._logits(features, bags), self.link)
+        logits = self._logits(features, bags)
+        predictions = Predictions(known, rows, logits, self.link, thresholds=self.thresholds)
         if prior is None:
             return natural(predictions, self.prior)
         return reprior(predictions, prior, trained=self.prior)

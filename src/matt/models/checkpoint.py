@@ -205,7 +205,8 @@ class Checkpoint:
 
 def _digest(bags: Bags) -> str:
     content = hashlib.sha256("\0".join(bags.genres).encode())
-    for array in (bags.track_ids, bags.offsets, bags.labels):
+    own = [] if bags.track_labels is None else [bags.track_labels]
+    for array in (bags.track_ids, bags.offsets, bags.labels, *own):
         content.update(np.asarray(array, order="C").tobytes())
     return content.hexdigest()[:12]
 

@@ -10,6 +10,11 @@ genres [1]_. Both remedies keep encoder and attention as they are:
 - **tau-normalisation** takes from each genre's weights their length, ``M_g / |M_g|^tau``, and the
   biases; tau is chosen on the validation bags, 0 leaving all as it was.
 
+Where a bag may have several genres each is a question of its own, and no genre gains from another's
+being rare: logit adjustment moves its logits by a constant there and nothing else. So the prior is
+put back into the biases, the probabilities are those of the training bags, the order of bags by a
+genre stays as it is, and thresholds say from which probability on a genre is given.
+
 References
 ----------
 .. [1] Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR
@@ -33,6 +38,7 @@ from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
 from ..calibration.priors import TrainedPrior, as_logits
 from ..calibration.temperature import fit_temperature
+from ..calibration.thresholds import choose_thresholds
 from ..evaluation.metrics import confusion_matrix, macro_f1
 from ..predictions import probabilities_of
 from .distributed import current
@@ -285,6 +291,7 @@ class Finished(NamedTuple):
     prior: TrainedPrior
     temperature: float
     coverage: Coverage | None
+    thresholds: NDArray[np.float64] | None
     notes: tuple[str, ...]
 
 
@@ -319,16 +326,30 @@ def finish(
         prior = tuned[0][0]
         if any(one.assumed is None for one, _ in tuned):
             prior = replace(prior, assumed=None)
-        temperature, found = 1.0, None
+        notes = [note for _, notes in tuned for note in notes]
+        temperature, found, limits = 1.0, None, None
         if valid is not None and link != "none":
-            prior, temperature, found = calibrate(
-                networks, reader, valid, prior, settings, link=link
-            )
+            raw = _logits(networks, reader, valid, settings, link=link)
+            temperature = fit_temperature(raw, valid.labels, link, assumed=prior.assumed)
+        if link == "sigmoid" or (link == "softmax" and prior.decision is not None):
+            prior = put_back(networks, prior, temperature, link=link)
+        if valid is not None and link != "none":
+            logits = _logits(networks, reader, valid, settings, link=link) / temperature
+            probabilities = probabilities_of(logits, link)
+            if link == "sigmoid":
+                limits = choose_thresholds(probabilities, valid.labels)
+                notes += limits.notes(bags.genres)
+            else:
+                found = coverage_of(probabilities, valid.labels)
+            if prior.decision is not None and prior.assumed is not None:
+                alike = logits - as_logits(prior.assumed, link)
+                prior = replace(prior, tau=balanced_tau(alike, prior.decision.tracks, valid))
         return {
             "prior": prior.to_json(),
             "temperature": temperature,
             "coverage": None if found is None else found.to_json(),
-            "notes": [note for _, notes in tuned for note in notes],
+            "thresholds": None if limits is None else limits.values.tolist(),
+            "notes": notes,
             "heads": [[value.tolist() for value in head.parameters()] for head in heads],
         }
 
@@ -337,58 +358,28 @@ def finish(
         for head, weights in zip(heads, told["heads"], strict=True):
             for value, new in zip(head.parameters(), weights, strict=True):
                 value.copy_(torch.tensor(new, dtype=value.dtype))
-    curve = told["coverage"]
+    curve, limits = told["coverage"], told["thresholds"]
     return Finished(
         TrainedPrior.from_json(told["prior"], n_genres=len(bags.genres)),
         told["temperature"],
         None if curve is None else Coverage.from_json(curve),
+        None if limits is None else np.array(limits),
         tuple(told["notes"]),
     )
 
 
-def calibrate(
+def _logits(
     networks: Sequence[BagNetwork],
     reader: Reader,
-    valid: Bags,
-    prior: TrainedPrior,
+    bags: Bags,
     settings: TrainingSettings,
     *,
     link: str,
-) -> tuple[TrainedPrior, float, Coverage | None]:
-    """Decision, temperature and coverage of networks that predict together.
-
-    Parameters
-    ----------
-    networks : sequence of BagNetwork
-    reader : Reader
-    valid : Bags
-        All labelled.
-    prior : TrainedPrior
-        That their logits assume.
-    settings : TrainingSettings
-    link : {"softmax", "sigmoid"}
-
-    Returns
-    -------
-    prior : TrainedPrior
-        With the tau of the decision, if it stands apart.
-    temperature : float > 0
-    coverage : Coverage or None
-        None where a bag may have several genres.
-    """
+) -> NDArray[np.float32]:
+    """What networks say together of bags, (b, G), as they are."""
     most = most_segments(settings, networks[0])
-    said = say(networks, reader, valid, link=link, max_segments=most)
-    logits = said.logits.cpu().numpy()
-    temperature = fit_temperature(logits, valid.labels, link, assumed=prior.assumed)
-    if valid.multi_label:
-        return prior, temperature, None
-    logits = logits / temperature
-    if prior.decision is not None and prior.assumed is not None:
-        logits = logits - as_logits(prior.assumed, link)
-        prior = replace(prior, tau=balanced_tau(logits, prior.decision.tracks, valid))
-        logits = logits + as_logits(prior.bags, link)
-    probabilities = probabilities_of(logits.astype(np.float32), link)
-    return prior, temperature, coverage_of(probabilities, valid.labels)
+    said = say(networks, reader, bags, link=link, max_segments=most)
+    return np.asarray(said.logits.cpu().numpy(), np.float32)
 
 
 def balanced_tau(
@@ -416,3 +407,26 @@ def balanced_tau(
     smooth = np.convolve(beside, np.full(2 * _BESIDE + 1, 1 / (2 * _BESIDE + 1)), "valid")
     close = smooth >= smooth.max() - 1e-9
     return float(min(np.array(DECIDED)[close], key=lambda tau: abs(tau - 1)))
+
+
+@torch.no_grad()
+def put_back(
+    networks: Sequence[BagNetwork], prior: TrainedPrior, temperature: float, *, link: str
+) -> TrainedPrior:
+    """Let the outputs of networks assume the shares of the training bags.
+
+    Their biases get the difference, times the temperature, by which logits are divided. Attention
+    sums to 1 over a bag, so what each segment gets the bag gets, too.
+
+    Returns
+    -------
+    TrainedPrior
+        What the outputs assume now.
+    """
+    if prior.assumed is None:
+        return prior
+    shift = as_logits(prior.bags, link) - as_logits(prior.assumed, link)
+    for network in networks:
+        bias = _last(network.classifier).bias
+        bias.add_(torch.from_numpy(temperature * shift).to(bias))
+    return replace(prior, assumed=prior.bags)

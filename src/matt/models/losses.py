@@ -151,6 +151,7 @@ class BagLoss:
         *,
         share: tuple[float, float] = (1.0, 1.0),
         mix: Mix | None = None,
+        own: Tensor | None = None,
     ) -> Tensor:
         """Loss of a batch.
 
@@ -165,6 +166,8 @@ class BagLoss:
             this is. The losses of all shares sum to the loss of the batch.
         mix : Mix, optional
             Mix the bags; segments stay as they are.
+        own : bool Tensor, shape (N, G), optional
+            Labels of each segment, by default those of its bag.
 
         Returns
         -------
@@ -175,7 +178,7 @@ class BagLoss:
             return output.logits.sum() + output.segment_logits.sum()
         total = share[0] * self.bags(output.logits, labels, mix)
         if self.segment_weight:
-            alone = self.segments(output.segment_logits, labels[bag])
+            alone = self.segments(output.segment_logits, labels[bag] if own is None else own)
             total = total + self.segment_weight * share[1] * alone
         return total
 
@@ -252,7 +255,8 @@ def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor, term: Term
 
     l' and o' are what the loss compares with labels: the logs of the probabilities of a segment and
     of its bag, both with the prior of segments in them; with several genres a bag the logits
-    themselves. The gradient goes through both.
+    themselves. Their loss is a mean over genres, the G-th part of the log loss of a bag, so that
+    the G-th part of the mean is taken there, too. The gradient goes through both.
 
     Parameters
     ----------
@@ -266,18 +270,19 @@ def disagreement(logits: Tensor, segment_logits: Tensor, bag: Tensor, term: Term
     Returns
     -------
     Tensor, shape ()
-        Mean over segments and genres; 0 where each bag has one segment.
+        Mean over segments and genres, as said; 0 where each bag has one segment.
 
     Examples
     --------
     >>> two, none = torch.tensor([[2.0, 0.0], [0.0, 0.0]]), Term("sigmoid", torch.zeros(2))
     >>> float(disagreement(two.mean(0, keepdim=True), two, torch.tensor([0, 0]), none))
-    0.5
+    0.25
     """
     said = [one + term.shift for one in (segment_logits, logits)]
     if term.link == "softmax":
         said = [one.log_softmax(1) for one in said]
-    return (said[0] - said[1][bag]).square().mean()
+    apart = (said[0] - said[1][bag]).square().mean()
+    return apart if term.link == "softmax" else apart / logits.shape[1]
 
 
 def genre_weights(

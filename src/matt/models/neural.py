@@ -272,6 +272,9 @@ class NeuralClassifier:
         ``"sigmoid"`` if a bag may have several genres, ``"none"`` under `tanh_pooled`.
     temperature : float > 0
         Logits are divided by it; fitted on the validation bags, 1 where there are none.
+    thresholds : array, shape (G,), or None
+        Where a bag may have several genres: from which probability on each is given, chosen on the
+        validation bags. None without any.
     history : list of dict
         One row an epoch, see `training.train`; not saved with the model. Of several networks one
         after another, with the number of each in ``network``.
@@ -304,6 +307,7 @@ class NeuralClassifier:
         self.temperature = 1.0
         self.prior: TrainedPrior | None = None
         self.coverage: Coverage | None = None
+        self.thresholds: NDArray[np.float64] | None = None
         self.history: list[dict[str, float]] = []
         self.notes: tuple[str, ...] = ()
         self._networks: list[BagNetwork] = []
@@ -361,12 +365,12 @@ class NeuralClassifier:
             check_bags(bags, valid, self.model)
             check_training(bags, valid, self.model, self.training, n_processes=ranks.size)
         self.history, self._networks = [], []
-        self.temperature, self.prior, self.coverage = 1.0, None, None
+        self.temperature, self.prior, self.coverage, self.thresholds = 1.0, None, None, None
         self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
         self.spec, self.link = features.spec, link_of(bags, self.model)
         told: tuple[str, ...] = ()
         try:
-            self.prior, self.temperature, self.coverage, told = fit_networks(
+            done = fit_networks(
                 features,
                 bags,
                 valid,
@@ -378,6 +382,7 @@ class NeuralClassifier:
                 progress=progress,
                 checkpoint=checkpoint,
             )
+            self.prior, self.temperature, self.coverage, self.thresholds, told = done
         finally:
             self.notes = told + fit_notes(bags, self.history, self._most_segments())
         return self
@@ -402,7 +407,8 @@ class NeuralClassifier:
         """
         rows, known = readied(self, self._networks, features, tracks, bags)
         said = self._say(features, bags)
-        predictions = Predictions(known, rows, self._said(said.logits), self.link)
+        logits = self._said(said.logits)
+        predictions = Predictions(known, rows, logits, self.link, thresholds=self.thresholds)
         if explain:
             predictions = replace(
                 predictions,

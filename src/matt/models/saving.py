@@ -28,6 +28,7 @@ from ..features.blocks import check_spec
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..files import read_arrays, read_json, replacing, write_json
+from ..predictions import check_thresholds
 from ..tracks import Tracks, genres_in_words, relabel
 from .registry import POOLINGS
 from .settings import ModelSettings, TrainingSettings
@@ -136,6 +137,7 @@ class Fitted(Protocol):
     link: str
     prior: TrainedPrior | None
     coverage: Coverage | None
+    thresholds: NDArray[np.float64] | None
     notes: tuple[str, ...]
 
 
@@ -201,12 +203,14 @@ def described(model: Fitted, spec: FeatureSpec, versions: Mapping[str, str]) -> 
     versions : mapping of str to str
         Of the library that fitted it; those of matt and NumPy are added.
     """
+    limits = model.thresholds
     return {
         "genres": list(model.genres),
         "train_counts": model.train_counts.tolist(),
         "link": model.link,
         "prior": None if model.prior is None else model.prior.to_json(),
         "coverage": None if model.coverage is None else model.coverage.to_json(),
+        **({} if limits is None else {"thresholds": limits.tolist()}),
         "spec_digest": spec.digest,
         "spec": spec.to_json(),
         "notes": list(model.notes),
@@ -245,6 +249,10 @@ def restore(model: Fitted, content: Mapping[str, Any], *, links: Sequence[str]) 
     n_genres = len(model.genres)
     model.prior = None if prior is None else TrainedPrior.from_json(prior, n_genres=n_genres)
     model.coverage = None if coverage is None else Coverage.from_json(coverage)
+    limits = content.get("thresholds")
+    model.thresholds = None if limits is None else np.array(limits, np.float64)
+    if model.thresholds is not None:
+        check_thresholds(model.thresholds, model.link, n_genres)
     return spec
 
 
@@ -422,4 +430,4 @@ def align(bags: Bags, genres: tuple[str, ...], train_counts: NDArray[np.int64]) 
     array([-1,  0, -1])
     """
     labels = relabel(bags.labels, bags.genres, genres)
-    return replace(bags, labels=labels, genres=genres, train_counts=train_counts)
+    return replace(bags, labels=labels, genres=genres, train_counts=train_counts, track_labels=None)

@@ -126,6 +126,9 @@ def agreement(
 ) -> tuple[float, float]:
     """Macro-F1 and tail recall of bags, each bag weighted by its tracks.
 
+    With several genres a bag each genre is given from the threshold of its best F1 on, because a
+    probability of one half is one that a rare genre may never reach.
+
     Parameters
     ----------
     bags : Bags
@@ -138,11 +141,18 @@ def agreement(
         best = probabilities.argmax(axis=1)
         confusion = metrics.confusion_matrix(bags.labels, best, len(bags.genres), sizes)
         return metrics.macro_f1(confusion), metrics.tail_recall(confusion, rare)
-    said = probabilities > 0.5  # (b, G)
-    hits, true, guessed = (sizes @ part for part in (said & bags.labels, bags.labels, said))
+    truth = bags.labels
+    order = np.argsort(-probabilities, axis=0, kind="stable")  # (b, G)
+    falling = np.take_along_axis(probabilities, order, axis=0)
+    last = np.append(falling[1:] != falling[:-1], np.ones_like(truth[:1]), axis=0)
+    weights = sizes[order]
+    hits = np.cumsum(weights * np.take_along_axis(truth, order, axis=0), axis=0)
+    given, true = np.cumsum(weights, axis=0), sizes @ truth
+    each = np.where(last, 2 * hits / (given + true), 0)  # at every threshold
+    best = each.argmax(axis=0)[None]
     there = true > 0
-    f1 = (2 * hits / (true + guessed).clip(1))[there]
-    recall = (hits / true.clip(1))[there & rare]
+    f1, found = (np.take_along_axis(values, best, axis=0)[0] for values in (each, hits))
+    f1, recall = f1[there], (found / true.clip(1))[there & rare]
     return float(metrics.mean_defined(f1)), float(metrics.mean_defined(recall))
 
 
@@ -387,7 +397,8 @@ def _epoch(
         with autocast(settings, reader.device):
             output = network(x, offsets, log_sizes, genre=labels if true_query else None)
         shared = share.of_bags, share.of_segments
-        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix)
+        of_each = _own_labels(share.bags, track_offsets, reader.device)
+        loss = objective(output, labels, bag_index(offsets), share=shared, mix=mix, own=of_each)
         if settings.attention_entropy and len(labels):
             apart = attention_divergence(output.attention, log_sizes, offsets)
             loss = loss + settings.attention_entropy * share.of_bags * apart
@@ -399,6 +410,17 @@ def _epoch(
         average.update(network)
         total += loss.detach().cpu().double() * len(batch)
     return ranks.total(total) / sum(len(batch) for batch in batches), n_capped
+
+
+def _own_labels(
+    bags: Bags, track_offsets: NDArray[np.int64], device: torch.device
+) -> Tensor | None:
+    """Labels of each segment's track, (N, G), where they are known apart from those of its bag."""
+    if bags.track_labels is None:
+        return None
+    known = bags.track_labels.any(axis=1, keepdims=True)
+    labels = np.where(known, bags.track_labels, np.repeat(bags.labels, bags.sizes, axis=0))
+    return torch.from_numpy(np.repeat(labels, np.diff(track_offsets), axis=0)).to(device)
 
 
 def _scale(network: BagNetwork) -> float:

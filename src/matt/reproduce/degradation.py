@@ -139,7 +139,7 @@ def cut(bags: Bags, size: int, *, rng: np.random.Generator) -> Bags:
     rank = np.arange(len(bag)) - np.repeat(bags.offsets[:-1], bags.sizes)
     kept = np.sort(order[rank < size])  # in the order of the bag
     offsets = np.append(0, np.cumsum(np.minimum(bags.sizes, size)))
-    return replace(bags, track_ids=bags.track_ids[kept], offsets=offsets)
+    return bags.with_tracks(kept, offsets, bags.labels)
 
 
 def without_tags(bags: Bags, share: float, *, rng: np.random.Generator) -> NDArray[np.int64]:
