@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..config import Settings, named_faults
 from ..datasets.fma.loading import ALL
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
-from ..grid.engine import CellsReport, find_result, run_cells
+from ..grid.engine import CellsReport, run_cells
 from ..grid.study import Division, Material, make_cells, shared_arrays
 from ..models.settings import (
     BaselineName,
@@ -31,7 +32,7 @@ from ..models.settings import (
     TrainingSettings,
 )
 from ..predictions import Predictions
-from ..processes import Estimate, Progress
+from ..processes import Progress
 from ..recipes import PLAIN
 from .data import LOGMEL, Data
 
@@ -343,9 +344,10 @@ class Results:
         progress : callable, optional
             See `run_cells`.
         """
+        given: dict[str, Any] = {"jobs": n_jobs, "guess": partial(_guess, self.material)}
         with shared_arrays(self.material, Path(out), n_jobs) as shared:
             report = run_cells(
-                self.every(), fit_cell, out, shared=shared, jobs=n_jobs, progress=progress
+                self.every(), fit_cell, out, shared=shared, progress=progress, **given
             )
         return replace(self, report=report)
 
@@ -358,11 +360,6 @@ class Results:
         """Each cell once: all models on the first split, then on the next."""
         rounds = zip(*self.cells.values(), strict=True)
         return list({cell.digest: cell for some in rounds for cell in some}.values())
-
-    def finished(self, out: Path) -> dict[str, float]:
-        """Seconds of the cells that are finished in a folder, by digest."""
-        found = ((cell, find_result(out, cell)) for cell in self.every())
-        return {cell.digest: result.seconds for cell, result in found if result is not None}
 
     def by_split(self, feature_set: str, model: str, part: str = "test") -> dict[str, Predictions]:
         """Predictions of the finished cells of a model, by the name of the division.
@@ -428,30 +425,8 @@ def _check(predictions: Predictions, data: Data, path: Path) -> None:
         raise DataError(f"{path} holds predictions of other data: {wrong}; move it away")
 
 
-def forecast(
-    cells: Sequence[Cell], kept: Mapping[str, float], material: Material, *, n_jobs: int = 1
-) -> float:
-    """Seconds until all cells are finished.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        See `Results.every`.
-    kept : mapping of str to float
-        Seconds of those that are finished, by digest: what is like them takes as long.
-    material : Material
-    n_jobs : int >= 1
-    """
-    estimate = Estimate(jobs=n_jobs)
-    for cell in cells:
-        if cell.digest in kept:
-            estimate.learn(cell.group, kept[cell.digest])
-        else:
-            estimate.expect(cell.group, _guess(cell, material))
-    return estimate.left or 0.0
-
-
-def _guess(cell: Cell, material: Material) -> float:
+def _guess(material: Material, cell: Cell) -> float:
+    """Seconds that a cell may take, until cells that are finished know better."""
     row = cell.row
     if row is None:
         return _AT_LEAST
