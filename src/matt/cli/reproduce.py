@@ -71,6 +71,12 @@ def reproduce(
     crnn_epochs: Annotated[
         int | None, Option(help="At most so many epochs of a CRNN.", min=1)
     ] = None,
+    crnn_scores: Annotated[
+        bool,
+        Option(
+            help="CRNNs with eq. (1) as it may be read, too, or with the score of the release only."
+        ),
+    ] = True,
 ) -> None:
     """Make the paper's tables and figures, with controls, seeds and intervals, beside its own.
 
@@ -97,7 +103,12 @@ def reproduce(
             found,
             [] if everything else wanted,
             out,
-            request=Request(protocol=protocol, epochs=epochs, crnn_epochs=crnn_epochs),
+            request=Request(
+                protocol=protocol,
+                epochs=epochs,
+                crnn_epochs=crnn_epochs,
+                crnn_scores=crnn_scores,
+            ),
             seeds=seeds or found.usual_seeds,
             folds=folds,
             seed=seed,

@@ -53,6 +53,7 @@ MARGIN = 0.02
 Two items of a hundred: what a test set of about 2,500 tracks can just tell from nothing.
 """
 AGREES, DIFFERS, OPEN = "agrees", "differs", "undecided"
+EQUAL = f"equal within {MARGIN:.2f}".replace("0.", ".")
 VERDICTS = (
     f"{AGREES}: the whole 95 % interval of the difference lies within ± {MARGIN:.2f}, as two "
     f"one-sided tests at 2.5 % have it; {DIFFERS}: it lies on one side of 0, and not within; else "

@@ -39,6 +39,9 @@ CAPTIONS = {
     "figure_4a": "Micro-flattened precision and recall, the mean over repeats at equal recall; the "
     "paper's own curves dotted, with hollow marks. Each track under its own label.",
     "figure_4b": "The same of the models that read log-mels.",
+    "figure_4a_scores": "The scores of MLP+MATT: that of the release, dot, and eq. (1) read with a "
+    "weight matrix, additive, or to the letter, scalar.",
+    "figure_4b_scores": "The same of the models that read log-mels.",
     "figure_4c": "Accuracy with its 95 % interval; diamonds are the paper's.",
     "damage_cut": "Accuracy as test bags are cut to a few random tracks.",
     "damage_missing": "Accuracy as tracks lose their album or artist, and are alone.",
