@@ -14,7 +14,7 @@ from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
 from matt.reproduce import plan
 from matt.reproduce.data import MFCC, SIMULATED, open_data
-from matt.reproduce.plan import Request, Results, fit_cell
+from matt.reproduce.plan import SCORES, Request, Results, fit_cell
 from matt.reproduce.run import TARGETS, reproduce
 from matt.runs import Run
 
@@ -76,7 +76,10 @@ def test_everything_is_made_of_simulated_data(whole):
         assert (out / "corrected" / f"{name}.csv").read_text("utf-8").count("\n") > 12
         assert "Simulated data" in " ".join(table["notes"])
     rows = document["tables"]["table_2"]["rows"]
-    assert {row["model"] for row in rows} >= {"CRNN", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MATT"}
+    scored = {f"{base}+MATT ({score})" for base in ("CRNN", "CRNN-TF") for score in SCORES}
+    assert {row["model"] for row in rows} >= {"CRNN", "CRNN-TF"} | scored
+    answered = {row["score"]: row["verdict"] for row in document["tables"]["claims"]["rows"]}
+    assert {*SCORES} < answered.keys()
     assert "simulated log-mels" in " ".join(document["tables"]["table_2"]["notes"])
     assert Run.open(out).manifest["status"] == "finished"
 
@@ -115,14 +118,14 @@ def test_a_finished_cell_is_not_run_again(tmp_path, mfcc, monkeypatch):
 
 def test_failed_cells_are_told_and_the_others_kept(tmp_path, mfcc, monkeypatch):
     def broken(material, cell):
-        if cell.name.startswith("MLP+MATT"):
+        if cell.name.startswith("MLP+MATT (dot)"):
             raise DataError("no luck; try again")
         return fit_cell(material, cell)
 
     monkeypatch.setattr(plan, "fit_cell", broken)
     made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
     assert made.status == Run.open(tmp_path).manifest["status"] == "partial"
-    assert made.failures == ("MLP+MATT, mfcc (split 0): no luck; try again",)
+    assert made.failures == ("MLP+MATT (dot), mfcc (split 0): no luck; try again",)
     assert "PARTIAL" in " ".join(made.made["case study"].tables["case_study"].notes)
     monkeypatch.setattr(plan, "fit_cell", fit_cell)
     assert reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1).status == "finished"
