@@ -9,7 +9,9 @@ import torch
 from typer.testing import CliRunner
 
 from matt.cli.app import app
+from matt.cli.compare import watching
 from matt.grid import study
+from matt.processes import Progress
 from matt.runs import Run
 
 N_ARTISTS, N_FEATURES = 30, 5
@@ -136,3 +138,32 @@ def test_a_wrong_grid_is_refused_as_a_whole(source):
     assert "did you mean 'mlp'?" in result.stderr
     assert "lr must be finite and above 0" in result.stderr
     assert not (source / "out").exists()
+
+
+class Told(list):
+    """Notes; a bar that nobody draws."""
+
+    note = list.append
+
+    def follow(self, name, progress, detail):
+        pass
+
+
+def test_time_that_is_left_is_said_again_only_where_it_was_far_off(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("matt.cli.compare.time.monotonic", lambda: clock[0])
+    notes = Told()
+    tell = watching(notes, notes, jobs=2)
+    for clock[0], done, left in (
+        (0, 0, 600.0),
+        (100, 1, 520.0),  # as was said, nearly
+        (200, 2, 1500.0),  # no: it takes far longer
+        (300, 3, 1400.0),
+        (1690, 8, 50.0),  # a minute is no news
+        (1700, 9, 0.0),
+    ):
+        tell(Progress("fitting", done, 9, left=left))
+    assert notes == [
+        "9 cells to go, 2 at once: about 0:10:00",
+        "7 cells to go, 2 at once: about 0:25:00",
+    ]

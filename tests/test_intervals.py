@@ -17,9 +17,13 @@ from matt.errors import ConfigError, DataError
 from matt.evaluation import intervals
 from matt.evaluation import tally as tally_module
 from matt.evaluation.intervals import (
+    AGREES,
     ARTISTS,
+    DIFFERS,
     NOTHING,
+    OPEN,
     SPLITS,
+    MeanScore,
     Repeated,
     bootstrap,
     draws,
@@ -28,6 +32,7 @@ from matt.evaluation.intervals import (
     paired_bootstrap,
     protocol_for,
     sign_flip,
+    verdict_of,
     wilson,
     with_tail,
 )
@@ -660,6 +665,79 @@ def test_what_is_undefined_has_no_interval():
     assert mean.interval is None
     with pytest.raises(DataError, match="no repeat was predicted"):
         Repeated.of({})
+
+
+def missing_the_tail(seed, hit=None):
+    """Predictions of Rock for every bag, as probable as they may be; ``hit`` is found as well."""
+    some = predictions(TRACKS, seed)
+    logits = some.logits.copy()
+    logits[:, 0] = 99
+    if hit is not None:
+        logits[some.bags.labels == hit, hit] = 999
+    return replace(some, logits=logits)
+
+
+RARE = len(GENRES) - 1
+
+
+def test_a_tail_that_nobody_hits_compares_nothing():
+    nobody = {f"{seed}": missing_the_tail(seed) for seed in range(3)}
+    row, other = (Repeated.of(nobody, rounds=50) for _ in range(2))
+    assert row.mean("tail_recall").value == 0
+    less = row.less(other)
+    for name in ("tail_recall", "few_recall"):
+        assert np.isnan(less.mean(name).value)
+        assert less.mean(name).interval is None
+    assert less.mean("accuracy").effect == (0, 0, 0)  # Rock is found
+    one = paired_bootstrap(missing_the_tail(0), missing_the_tail(1), rounds=50)
+    p = sign_flip(missing_the_tail(0), missing_the_tail(1), rounds=50)
+    assert np.isnan(one.estimates["tail_recall"])
+    assert np.isnan(p["tail_recall"])
+    assert (one.estimates["accuracy"], p["accuracy"]) == (0, 1)
+
+
+def test_a_repeat_in_which_nobody_hits_the_tail_counts_where_another_does():
+    ours = {"0": missing_the_tail(0), "1": missing_the_tail(1, hit=RARE)}
+    theirs = {name: missing_the_tail(5) for name in ours}
+    less = Repeated.of(ours, rounds=50).less(Repeated.of(theirs, rounds=50)).mean("tail_recall")
+    assert less.each[0] == 0
+    assert less.each[1] > 0
+    assert less.value == less.each[1] / 2
+
+
+ends = st.floats(-1, 1)
+
+
+@given(ends, ends, st.floats(0.001, 0.5))
+def test_to_agree_takes_an_interval_within_the_margin(one, two, margin):
+    low, high = sorted((one, two))
+    verdict = verdict_of(MeanScore((low + high) / 2, low, high), margin=margin)
+    agrees = -margin < low and high < margin
+    assert (verdict == AGREES) == agrees
+    assert (verdict == DIFFERS) == (not agrees and (low > 0 or high < 0))
+    assert (verdict == OPEN) == (not agrees and low <= 0 <= high)
+
+
+def test_two_one_sided_tests_say_the_same():
+    """Of the t interval: agreement is that both one-sided p values are below 2.5 %."""
+    rng = np.random.default_rng(8)
+    seen = set()
+    for sd in (0.001, 0.01, 0.02, 0.05):
+        for mean in (0, 0.005, 0.015, 0.03):
+            values = rng.normal(mean, sd, 8)
+            above = stats.ttest_1samp(values, -0.02, alternative="greater").pvalue
+            below = stats.ttest_1samp(values, 0.02, alternative="less").pvalue
+            verdict = verdict_of(mean_of(values), margin=0.02)
+            assert (verdict == AGREES) == (max(above, below) < 0.025)
+            seen.add(verdict)
+    assert seen == {AGREES, DIFFERS, OPEN}
+
+
+def test_without_an_interval_nothing_is_decided():
+    assert verdict_of(MeanScore(0.0)) == verdict_of(MeanScore()) == OPEN
+    assert not MeanScore(0.5).within(-1, 1)
+    assert not MeanScore(0.5).outside(-1, 0)
+    assert verdict_of(MeanScore(0.51, 0.49, 0.53).shifted(0.4)) == DIFFERS
 
 
 @given(st.sets(st.sampled_from(GENRES)))

@@ -263,11 +263,37 @@ def test_an_estimate_is_by_group_and_shared_by_the_jobs():
     assert estimate.left == (4 * 2.0 + 1 * 10.0) / 2
 
 
-def test_a_guess_holds_until_one_of_its_group_is_done():
+def test_what_is_done_corrects_the_guesses():
     estimate = Estimate(jobs=1)
     for group, guess in (("fast", 2.0), ("fast", 4.0), ("slow", 50.0)):
         estimate.expect(group, guess)
     assert estimate.left == 56
-    estimate.learn("fast", 1.0)
+    estimate.learn("fast", 1.0)  # a third of what is guessed of its group
     estimate.drop("fast")
-    assert estimate.left == 51
+    assert estimate.left == pytest.approx(1 + 50 / 3)
+    estimate.learn("slow", 40.0)
+    estimate.drop("slow")
+    assert estimate.left == 1
+
+
+def test_what_was_done_before_is_known_until_the_pace_of_now_is():
+    estimate = Estimate(jobs=1)
+    estimate.remember("fast", 2.0, 1.0)
+    estimate.remember("slow", 20.0, 10.0)
+    for group, guess in (("fast", 1.0), ("fast", 1.0), ("slow", 10.0), ("other", 30.0)):
+        estimate.expect(group, guess)
+    assert estimate.left == 2 + 2 + 20 + 2 * 30  # guesses are half of what it takes
+    estimate.learn("fast", 6.0)  # three times as long as before
+    estimate.drop("fast")
+    known = 6 + 3 * 20
+    off = (6 + 3 * 20) / (1 + 10)
+    assert estimate.left == pytest.approx(known + off * 30)
+
+
+def test_without_guesses_unknown_pieces_take_as_long_as_others():
+    estimate = Estimate(jobs=3)
+    estimate.remember("a", 4.0)
+    estimate.expect("b")
+    assert estimate.left == 4
+    estimate.expect("b")
+    assert estimate.left == 4  # both at once

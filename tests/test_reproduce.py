@@ -12,10 +12,9 @@ from typer.testing import CliRunner
 from matt import Bags
 from matt.cli.app import app
 from matt.errors import ConfigError, DataError, MattError
-from matt.grid.engine import find_result
 from matt.reproduce import plan
 from matt.reproduce.data import MFCC, SIMULATED, open_data
-from matt.reproduce.plan import Request, Results, fit_cell, forecast
+from matt.reproduce.plan import SCORES, Request, Results, fit_cell
 from matt.reproduce.run import TARGETS, reproduce
 from matt.runs import Run
 
@@ -77,7 +76,10 @@ def test_everything_is_made_of_simulated_data(whole):
         assert (out / "corrected" / f"{name}.csv").read_text("utf-8").count("\n") > 12
         assert "Simulated data" in " ".join(table["notes"])
     rows = document["tables"]["table_2"]["rows"]
-    assert {row["model"] for row in rows} >= {"CRNN", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MATT"}
+    scored = {f"{base}+MATT ({score})" for base in ("CRNN", "CRNN-TF") for score in SCORES}
+    assert {row["model"] for row in rows} >= {"CRNN", "CRNN-TF"} | scored
+    answered = {row["score"]: row["verdict"] for row in document["tables"]["claims"]["rows"]}
+    assert {*SCORES} < answered.keys()
     assert "simulated log-mels" in " ".join(document["tables"]["table_2"]["notes"])
     assert Run.open(out).manifest["status"] == "finished"
 
@@ -103,25 +105,27 @@ def test_a_finished_cell_is_not_run_again(tmp_path, mfcc, monkeypatch):
         return fit_cell(material, cell)
 
     monkeypatch.setattr(plan, "fit_cell", counted)
-    forecasts = []
+    starts = []
     for seeds in (1, 2, 2):
-        reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=seeds, told=forecasts.append)
-    assert len(done) == len(set(done)) == 6
-    assert [(f.cells, f.kept) for f in forecasts] == [(3, 0), (6, 3), (6, 6)]
-    assert forecasts[0].seconds > 0
-    assert forecasts[2].seconds == 0
+        seen = []
+        reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=seeds, progress=seen.append)
+        starts.append(seen[0])
+    assert len(done) == len(set(done)) == 10
+    assert [(start.total, start.kept) for start in starts] == [(5, 0), (10, 5), (10, 10)]
+    assert starts[0].left > 0  # by guesses
+    assert starts[2].left == 0
 
 
 def test_failed_cells_are_told_and_the_others_kept(tmp_path, mfcc, monkeypatch):
     def broken(material, cell):
-        if cell.name.startswith("MLP+MATT"):
+        if cell.name.startswith("MLP+MATT (dot)"):
             raise DataError("no luck; try again")
         return fit_cell(material, cell)
 
     monkeypatch.setattr(plan, "fit_cell", broken)
     made = reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
     assert made.status == Run.open(tmp_path).manifest["status"] == "partial"
-    assert made.failures == ("MLP+MATT, mfcc (split 0): no luck; try again",)
+    assert made.failures == ("MLP+MATT (dot), mfcc (split 0): no luck; try again",)
     assert "PARTIAL" in " ".join(made.made["case study"].tables["case_study"].notes)
     monkeypatch.setattr(plan, "fit_cell", fit_cell)
     assert reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1).status == "finished"
@@ -136,7 +140,8 @@ def test_a_fault_that_so_few_data_cannot_have_is_left_out_and_named(tmp_path, ti
     assert not any("dropped_batch" in str(row) for row in rows)
     told = " ".join(done.made["faults"].tables["faults"].notes)
     assert "This data cannot show: typed_tail, triple_chroma, dropped_batch." in told
-    assert "Fault dropped_batch is left out of MLP+MIL, MLP+MATT: their training bags" in told
+    names = ", ".join(name for name in plan.MODELS if name.startswith("MLP+"))
+    assert f"Fault dropped_batch is left out of {names}: their training bags" in told
 
 
 def test_a_batch_is_dropped_where_another_is_left(tiny):
@@ -148,10 +153,10 @@ def test_a_batch_is_dropped_where_another_is_left(tiny):
     ]
     assert tiny.fewest_bags(tiny.fullest) == min(counts)
     for n_bags, has in ((None, True), (min(counts), False), (159, False), (160, True)):
-        row = plan.make_row("MLP+MATT", "released", n_bags=n_bags)
+        row = plan.make_row("MLP+MATT (dot)", "released", n_bags=n_bags)
         assert row.training.dropped_batch is has
         assert replace(row, training=replace(row.training, dropped_batch=True)) == plan.make_row(
-            "MLP+MATT", "released"
+            "MLP+MATT (dot)", "released"
         )
     rows = plan.rows_on(tiny, request, plan.MODELS)
     assert not any(row.training.dropped_batch for row in rows)
@@ -203,16 +208,17 @@ def test_equal_seeds_of_a_model_without_randomness_are_one_cell(simulated):
     assert planned.cells["mfcc", "MLP"][0].digest == planned.cells["mfcc", "track model"][0].digest
 
 
-def test_a_forecast_knows_what_is_finished(tmp_path, mfcc):
-    rows = TARGETS["case study"].needs(mfcc, QUICK)
-    planned = Results.planned(mfcc, rows, mfcc.divisions(2))
-    cells = planned.every()
-    assert planned.finished(tmp_path) == {}
-    assert find_result(tmp_path, cells[0]) is None
-    kept = {cell.digest: 7.0 for cell in cells if "split 0" in cell.name}
-    assert forecast(cells, kept, planned.material) == pytest.approx(3 * 7.0)
-    assert forecast(cells, kept, planned.material, n_jobs=3) == pytest.approx(7.0)
-    assert forecast(cells, {}, planned.material) > 0
+def test_what_is_left_is_known_from_what_is_finished(tmp_path, mfcc, monkeypatch):
+    """Cells that are there took an hour each: those like them will, and the others in proportion."""
+    reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=1)
+    for path in tmp_path.glob("cells/*/cell.json"):
+        content = json.loads(path.read_text("utf-8")) | {"seconds": 3600.0}
+        path.write_text(json.dumps(content), "utf-8")
+    seen = []
+    reproduce(mfcc, ["case study"], tmp_path, request=QUICK, seeds=2, progress=seen.append)
+    assert seen[0].left == pytest.approx(5 * 3600)
+    assert seen[1].left < 3600  # one of them was done in seconds
+    assert seen[-1].left == 0
 
 
 def test_a_run_without_validation_is_refused(tmp_path, mfcc):

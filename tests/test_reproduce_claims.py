@@ -6,21 +6,26 @@ from reproduced import GENRES, data_of, results_of, said, tracks_of
 
 from matt import Tracks
 from matt.datasets.fma.checking import MEDIUM_GENRES
+from matt.evaluation.intervals import EQUAL, OPEN, MeanScore
 from matt.reproduce import claims, measures
 from matt.reproduce.claims import (
     FAILS,
+    HIGHER,
     HOLDS,
-    OPEN,
+    LITTLE_LOST,
+    NOT_HIGHER,
+    SLIGHTLY_LOWER,
     UNKNOWN,
     Side,
     answers,
     claim_table,
     compared,
+    judged,
     of_bags,
     of_genres,
 )
 from matt.reproduce.measures import Bench
-from matt.reproduce.plan import Request
+from matt.reproduce.plan import SCORES, Request
 
 FOLK, ROCK = GENRES.index("Folk"), GENRES.index("Rock")
 LABELS = [FOLK] * 12
@@ -47,9 +52,42 @@ def verdict(first, second, **more):
 def test_a_claim_holds_fails_or_is_open():
     assert verdict(right_on(12), right_on(0)).verdict == HOLDS
     assert verdict(right_on(0), right_on(12)).verdict == FAILS
-    assert verdict(right_on(0), right_on(12), higher=False).verdict == HOLDS
+    assert verdict(right_on(0), right_on(12), says=NOT_HIGHER).verdict == HOLDS
     assert verdict(right_on(6), right_on(5)).verdict == OPEN
-    assert verdict(right_on(6), right_on(6)).verdict == OPEN
+    assert verdict(right_on(6), right_on(6)).verdict == EQUAL
+    assert verdict(right_on(6), right_on(6), says=NOT_HIGHER).verdict == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        # higher, not higher, slightly lower, little lost
+        (0.01, 0.09, (HOLDS, FAILS, FAILS, HOLDS)),
+        (0.001, 0.009, (HOLDS, FAILS, FAILS, HOLDS)),
+        (-0.04, -0.01, (FAILS, HOLDS, HOLDS, HOLDS)),
+        (-0.09, -0.06, (FAILS, HOLDS, FAILS, FAILS)),
+        (-0.09, -0.01, (FAILS, HOLDS, OPEN, OPEN)),
+        (-0.01, 0.01, (EQUAL, HOLDS, EQUAL, HOLDS)),
+        (-0.01, 0.04, (OPEN, OPEN, OPEN, HOLDS)),
+        (0.0, 0.0, (EQUAL, HOLDS, EQUAL, HOLDS)),
+        (np.nan, np.nan, (OPEN,) * 4),
+    ],
+)
+def test_a_claim_is_judged_by_the_whole_interval(low, high, expected):
+    mean = MeanScore((low + high) / 2, low, high)
+    claims = (HIGHER, NOT_HIGHER, SLIGHTLY_LOWER, LITTLE_LOST)
+    assert tuple(judged(mean, says) for says in claims) == expected
+
+
+def test_a_tail_that_nobody_hits_answers_nothing():
+    rare = tracks_of([GENRES.index("Blues"), FOLK, FOLK], range(3))
+    missed = said(rare, [[ROCK], [FOLK], [ROCK]], by="album")
+    bench = bench_of({"a": {"0": missed}, "b": {"0": missed}})
+    sides = [Side(name, "1-9", name) for name in ("a", "b")]
+    answer = compared(bench, *sides, "tail_recall", claim="")
+    assert (answer.verdict, answer.mean.interval) == (UNKNOWN, None)
+    assert "0 for both, so there is nothing to compare" in answer.sentence
+    assert compared(bench, *sides, "accuracy", claim="").verdict == EQUAL
 
 
 def test_an_answer_has_a_number_an_interval_a_count_and_a_unit():
@@ -105,7 +143,9 @@ def test_mixed_bags_are_counted_without_the_genre_in_the_key():
     assert (answer.mean.value, answer.n, answer.verdict) == (1 / 3, 3, FAILS)
     assert answer.mean.low < 1 / 3 < answer.mean.high
     pure = tracks.take(tracks.album_id != 2)
-    assert of_bags(pure, "album").verdict == HOLDS
+    assert of_bags(pure, "album").verdict == OPEN  # two bags are no evidence of always
+    many = Tracks(range(600), [0] * 600, ("A",), artist_id=[5] * 600, album_id=np.arange(600) // 2)
+    assert of_bags(many, "album").verdict == HOLDS
     lone = tracks.take([0, 2, 4])
     assert of_bags(lone, "album").verdict == UNKNOWN
 
@@ -125,7 +165,9 @@ def test_every_claim_is_answered_with_and_without_the_control():
     made = {
         "MLP": {"0": right_on(4)},
         "MLP+MIL": {"0": right_on(12)},
-        "MLP+MATT": {"0": right_on(8)},
+        "MLP+MATT (dot)": {"0": right_on(8)},
+        "MLP+MATT (additive)": {"0": right_on(12)},
+        "MLP+MATT (scalar)": {"0": right_on(4)},
         "track model averaged over the bag": {"0": right_on(12)},
         "track model": {"0": right_on(4)},
     }
@@ -136,9 +178,14 @@ def test_every_claim_is_answered_with_and_without_the_control():
     control = next(
         a for a in found if a.claim == mil.claim and a.how == "control" and "accuracy" in a.sentence
     )
-    assert (control.verdict, control.mean.value) == (OPEN, 0)
-    below = next(a for a in found if "accuracy slightly below" in a.claim and a.how == "paper")
-    assert (below.verdict, below.mean.value) == (HOLDS, pytest.approx(-4 / 12))
+    assert (control.verdict, control.mean.value) == (EQUAL, 0)
+    below = {a.score: a for a in found if a.claim.startswith("MLP+MATT: accuracy slightly")}
+    assert list(below) == list(SCORES)
+    assert below["dot"].mean.value == pytest.approx(-4 / 12)
+    assert (below["additive"].verdict, below["additive"].mean.value) == (EQUAL, 0)
+    assert (below["scalar"].verdict, below["scalar"].mean.value) == (FAILS, pytest.approx(-8 / 12))
+    improves = {a.score: a.verdict for a in found if "improves on MLP" in a.claim}
+    assert improves["scalar"] in (FAILS, OPEN)
     crnn = [a for a in found if a.claim.startswith("CRNN")]
     assert len({a.claim for a in crnn}) == len(crnn) > 6  # each is said once
     assert all(a.verdict == UNKNOWN for a in crnn)
@@ -164,7 +211,7 @@ def test_claims_are_made_from_saved_cells(tmp_path):
     parts = {"every": {"test": right_on(9), "alone": right_on(6)}}
     results = results_of(tmp_path, data, rows, parts)
     made = claims.make(results, measures.bench_of(results, rounds=20), tmp_path)
-    verdicts = [row[2] for row in made.tables["claims"].rows]
+    verdicts = [row[3] for row in made.tables["claims"].rows]
     assert HOLDS in verdicts
     assert UNKNOWN in verdicts
     assert any("82 %" in note for note in made.notes)

@@ -28,7 +28,7 @@ from matt.reproduce.measures import Bench, difference
 from matt.reproduce.plan import Request, make_row
 
 ALL_GENRES = (*TYPED_TAIL, "Rock", "Country")
-STEPS = steps_of("MLP+MATT", genres=ALL_GENRES, feature_set="1-9")
+STEPS = steps_of("MLP+MATT (dot)", genres=ALL_GENRES, feature_set="1-9")
 
 
 def hand_made(*, seed=0):
@@ -59,13 +59,13 @@ def fitted(name, faults, *, seed=3):
 
 @pytest.fixture(scope="module")
 def corrected():
-    return {name: fitted(name, ()) for name in ("MLP+MATT", "LR")}
+    return {name: fitted(name, ()) for name in ("MLP+MATT (dot)", "LR")}
 
 
 @pytest.mark.parametrize("fault", ["frozen_queries", "true_query", "scalar_score", "tanh_pooled"])
 def test_a_fault_of_the_network_changes_its_predictions(fault, corrected):
-    faulty = fitted("MLP+MATT", (fault,))
-    assert np.abs(faulty.logits - corrected["MLP+MATT"].logits).max() > 1e-3
+    faulty = fitted("MLP+MATT (dot)", (fault,))
+    assert np.abs(faulty.logits - corrected["MLP+MATT (dot)"].logits).max() > 1e-3
 
 
 def test_raw_features_change_a_baseline(corrected):
@@ -77,7 +77,7 @@ def test_a_dropped_batch_is_not_learned_from():
     made = {}
     tracks, features = hand_made()
     for faults in ((), ("dropped_batch",)):
-        row = make_row("MLP+MATT", faults, epochs=3)
+        row = make_row("MLP+MATT (dot)", faults, epochs=3)
         row = replace(row, training=replace(row.training, max_bags=20))
         test = Bags.from_tracks(tracks, by="album", split="test")
         made[faults] = FittedRow.of(row, features, tracks, seed=3).predict_row(test).logits
@@ -118,7 +118,7 @@ def test_selection_by_the_test_split_looks_at_it():
     )
     changed = {}
     for fault in ((), ("test_selection",)):
-        row = make_row("MLP+MATT", fault, epochs=8)
+        row = make_row("MLP+MATT (dot)", fault, epochs=8)
         made = [
             FittedRow.of(row, features, some, seed=1).predict_row(
                 Bags.from_tracks(some, by="album", split="test")
@@ -167,17 +167,17 @@ def test_faults_are_added_one_by_one_until_they_are_those_of_the_release():
 
 
 def test_what_the_data_cannot_show_is_left_out():
-    found = steps_of("MLP+MATT", genres=("Rock", "Folk"), feature_set="mfcc")
+    found = steps_of("MLP+MATT (dot)", genres=("Rock", "Folk"), feature_set="mfcc")
     told = {name for step in found for name in step.faults}
     assert not told & {"typed_tail", "triple_chroma"}
     assert {"true_query", "dropped_batch"} < told
-    few = steps_of("MLP+MATT", genres=("Rock", "Folk"), feature_set="mfcc", n_bags=31)
+    few = steps_of("MLP+MATT (dot)", genres=("Rock", "Folk"), feature_set="mfcc", n_bags=31)
     assert not any("dropped_batch" in step.faults for step in few)
 
 
 def test_steps_that_are_fitted_alike_share_their_cells():
-    scored = Step(model="MLP+MATT", how=ALONE, faults=("typed_tail",), fault="typed_tail")
-    assert scored.called == STEPS[0].called == "MLP+MATT [corrected]"
+    scored = Step(model="MLP+MATT (dot)", how=ALONE, faults=("typed_tail",), fault="typed_tail")
+    assert scored.called == STEPS[0].called == "MLP+MATT (dot) [corrected]"
     names = [step.called for step in STEPS if step.fitted == step.faults and step.how == ALONE]
     assert len(set(names)) == len(names)
 
@@ -204,8 +204,8 @@ def made_by_hand():
 
 def test_effects_are_differences_to_the_corrected_model():
     plain, worse = made_by_hand()
-    steps = steps_of("MLP+MATT", genres=GENRES, feature_set="mfcc")
-    made = {"MLP+MATT [corrected]": plain, "MLP+MATT [true_query]": worse}
+    steps = steps_of("MLP+MATT (dot)", genres=GENRES, feature_set="mfcc")
+    made = {"MLP+MATT (dot) [corrected]": plain, "MLP+MATT (dot) [true_query]": worse}
     found = {
         (e.step.how, e.step.fault): e for e in effects(bench_of(made), steps, feature_set="mfcc")
     }
@@ -214,13 +214,13 @@ def test_effects_are_differences_to_the_corrected_model():
     assert effect.of("accuracy").low <= -0.5 <= effect.of("accuracy").high
     missing = found[ALONE, "frozen_queries"]
     assert missing.differences is None
-    assert "MLP+MATT [frozen_queries]" in missing.reason
+    assert "MLP+MATT (dot) [frozen_queries]" in missing.reason
     assert np.isnan(missing.of("accuracy").value)
 
 
 def test_the_table_marks_what_is_chosen_on_the_test_split():
     plain, worse = made_by_hand()
-    steps = steps_of("MLP+MATT", genres=GENRES, feature_set="mfcc")
+    steps = steps_of("MLP+MATT (dot)", genres=GENRES, feature_set="mfcc")
     made = {step.called: worse if step.faults else plain for step in steps}
     some = effects(bench_of(made), steps, feature_set="mfcc")
     table = effect_table(some)
@@ -229,7 +229,10 @@ def test_the_table_marks_what_is_chosen_on_the_test_split():
     assert red["test_selection", "alone"] is True
     assert red["true_query", "alone"] is False
     assert all(flag for (_, on), flag in red.items() if on.startswith("all"))
-    tail = [column.name for column in table.columns].index("tail recall")
+    names = [column.name for column in table.columns]
+    told = {row[:2]: row[names.index("accuracy is")] for row in table.rows}
+    assert told["true_query", "alone"] == "lower"
+    tail = names.index("tail recall")
     assert all(row[tail] is None for row in table.rows)  # no rare genre is tested
     assert "n = 8 tracks, repeats: 1" in table.title
     assert effect_picture(some).axes
@@ -242,11 +245,11 @@ def test_a_study_is_made_from_saved_cells_and_says_what_failed(tmp_path):
     rows = fault_study.needs(data, Request(epochs=1))
     bags = predicted(tracks, [True] * 6 + [False] * 2)
     parts = {"every": {"test": bags, "alone": bags}}  # every album holds one track
-    failing = [("mfcc", "MLP+MATT [true_query]")]
+    failing = [("mfcc", "MLP+MATT (dot) [true_query]")]
     results = results_of(tmp_path, data, rows, parts, failing=failing)
     made = fault_study.make(results, measures.bench_of(results, rounds=20), tmp_path)
     assert made.pictures["faults"].read_bytes()[:4] == b"\x89PNG"
     told = " ".join(made.tables["faults"].notes)
-    assert "no result of MLP+MATT [true_query]" in told
+    assert "no result of MLP+MATT (dot) [true_query]" in told
     assert "chosen on the test split" in told
     assert made.tables["faults_corrected"].rows[0][4] == 0.75

@@ -25,7 +25,7 @@ from matt.reproduce.figures import (
     precision_recall,
 )
 from matt.reproduce.measures import bench_of
-from matt.reproduce.plan import Request
+from matt.reproduce.plan import SCORES, Request
 from matt.reproduce.published import AVERAGE_PRECISION_4, FOLDER, read_curves
 from matt.reproduce.targets import save_picture
 from tools.draw_method import MOST, Album, bag_example, workflow
@@ -225,13 +225,17 @@ def test_figure_4_says_what_was_not_run(made):
     found = figures.make_figure_4(results, bench_of(results, rounds=20), folder)
     rows = {row[0]: row for row in found.tables["figure_4"].rows}
     accuracy = [column.name for column in found.tables["figure_4"].columns].index("accuracy")
-    assert rows["MLP+MATT"][accuracy] == 0.75
+    for score in SCORES:
+        assert rows[f"MLP+MATT ({score})"][accuracy] == 0.75
     assert rows["LR"][accuracy] == 0.5  # each track alone, as in the paper
     assert rows["KNN"][-1].endswith("ours was not run")
     assert np.isnan(rows["CRNN"][accuracy])
     assert rows["CRNN"][6] == AVERAGE_PRECISION_4["CRNN"]
     assert "not at hand" in " ".join(found.tables["figure_4"].notes)
-    assert set(found.pictures) == {"figure_4a", "figure_4c"}  # no curve of a CRNN, ours or theirs
+    assert rows["MLP+MATT (dot)"][6] == AVERAGE_PRECISION_4["MLP+MATT"]
+    assert rows["MLP+MATT (scalar)"][6] is None  # the paper has no other score
+    # no curve of a CRNN, ours or theirs
+    assert set(found.pictures) == {"figure_4a", "figure_4a_scores", "figure_4c"}
 
 
 def test_figure_4_has_the_papers_curves_where_they_are(made, monkeypatch):

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt import Bags, Predictions, Tracks
-from matt.evaluation.intervals import bootstrap, mean_of
+from matt.evaluation.intervals import AGREES, DIFFERS, OPEN, bootstrap, mean_of
 from matt.evaluation.scores import score
-from matt.reproduce.measures import Bench, only_of_one
+from matt.reproduce.measures import Bench, beside, only_of_one
 
 G = 6
 
@@ -78,6 +78,21 @@ def test_a_tail_may_differ_from_split_to_split():
         assert recall == score(run, unit="track_of_bag").genres[number].recall
     n = [score(run, unit="track_of_bag").genres[number].n for number, run in enumerate(runs)]
     assert row.n_of("tail") == round(np.mean(n))
+
+
+def test_a_published_number_agrees_where_the_interval_about_ours_is_near_it():
+    many, few = (made(3, n=n, n_artists=n // 2) for n in (4_000, 60))
+    row, small = (bench_of_runs([some], rounds=200).row("mfcc", "MLP") for some in (many, few))
+    found = row.mean("accuracy")
+    assert found.high - found.low < 0.04
+    assert beside(row, "accuracy", found.value) == AGREES
+    assert beside(row, "accuracy", found.high + 0.05) == DIFFERS
+    value = small.mean("accuracy").value
+    assert beside(small, "accuracy", value) == OPEN  # equal, but nobody knows how nearly
+    assert beside(row, "accuracy", None) == beside(None, "accuracy", 0.5) == ""
+    assert beside(row, "accuracy", float("nan")) == ""
+    sure = bench_of_runs([few], rounds=0).row("mfcc", "MLP")
+    assert beside(sure, "accuracy", value) == OPEN  # without an interval
 
 
 @given(st.integers(0, 1000))

@@ -60,17 +60,23 @@ def test_table_1_counts_tracks_and_tracks_of_bags(tmp_path, tracks, parts):
     assert (bags["n"], bags["unit"], bags["runs"]) == (10, "bag over tracks", "2")
     assert bags["paper"] == TABLE_1["mfcc"][4] / 100
     assert bags["why it may differ"] == "test selection, bag unit, single run"
+    assert bags["verdict"] == "undecided"  # .6 beside .6471, of five artists
+    other = rows_of(table, features="mfcc", model="MLP+MATT (additive)")[0]
+    assert (other["accuracy"], other["paper"], other["verdict"]) == (bags["accuracy"], None, "")
+    (equal,) = rows_of(table, features="mfcc", model="MLP+MATT (dot)")
+    assert equal["paper"] == TABLE_1["mfcc"][5] / 100
     (lone,) = rows_of(table, features="1-9", model="LR")
     assert lone["accuracy"][0] == pytest.approx(5 / 10)
     assert np.isnan(lone["accuracy"][1])
     assert (lone["unit"], lone["runs"]) == ("track", "1")
     controls = [row["model"] for row in rows_of(table, features="mfcc", control=True)]
-    assert controls == [TRACK, AVERAGED, tables.SINGLES, "majority genre"]
+    singles = [tables.singles(name) for name in tables.ATTENTION]
+    assert controls == [TRACK, AVERAGED, *singles, "majority genre"]
     (constant,) = rows_of(table, features="mfcc", model="majority genre")
     assert constant["accuracy"][0] == pytest.approx(5 / 10)  # Rock, of which the most were trained
     low, high = bags["95 %"]
     assert low <= 0.6 <= high
-    assert len(table.rows) == 2 * (6 + 4)
+    assert len(table.rows) == 2 * (8 + 6)
     wide = tables.make_table_1(results, bench_of(results, rounds=50), tmp_path).tables[
         "table_1_wide"
     ]
@@ -83,7 +89,7 @@ def test_table_2_scores_both_tails_per_track_and_per_bag(tmp_path, tracks, parts
     table = tables.make_table_2(results, bench_of(results, rounds=50), tmp_path).tables["table_2"]
     found = {
         (row["tail"], row["fewer than"], row["unit"]): row
-        for row in rows_of(table, model="MLP+MATT")
+        for row in rows_of(table, model="MLP+MATT (dot)")
     }
     # By counts below 100: Blues, Spoken; tracks 2 and 9. Bag 0 says Rock, Folk, Pop, Spoken;
     # bag 4 Rock, Folk, Pop, Spoken: the fourth guess finds track 9.
@@ -105,7 +111,19 @@ def test_table_2_scores_both_tails_per_track_and_per_bag(tmp_path, tracks, parts
     assert "International (814)" in " ".join(table.notes)
     assert "No rows of CRNNs" in " ".join(table.notes)
     assert {row["unit"] for row in rows_of(table, model="LR")} == {"track"}
-    assert len(rows_of(table, model=tables.SINGLES)) == len(tables.TAILS)
+    assert len(rows_of(table, model=tables.singles("MLP+MATT (scalar)"))) == len(tables.TAILS)
+
+
+def test_simulated_numbers_are_compared_with_none_of_the_papers(tmp_path, tracks, parts):
+    data = replace(data_of(tracks), real=False)
+    needed = [*tables.needs_table_1(data, REQUEST), *tables.needs_case_study(data, REQUEST)]
+    rows = list({key_of(row): row for row in needed}.values())
+    results = results_of(tmp_path, data, rows, parts)
+    bench = bench_of(results, rounds=50)
+    made = tables.make_table_1(results, bench, tmp_path).tables["table_1"]
+    study = tables.make_case_study(results, bench, tmp_path).tables["case_study"]
+    assert any(row["paper"] for row in rows_of(made))
+    assert {row["verdict"] for row in [*rows_of(made), *rows_of(study)]} == {""}
 
 
 def test_a_tail_without_test_items_says_so(tmp_path):
@@ -126,10 +144,10 @@ def test_the_case_study_tells_lone_tracks_from_bags_of_one(tmp_path, tracks, par
         "case_study"
     ]
     found = {row["model"]: row for row in rows_of(table, features="1-9")}
-    bags, alone = found["MLP+MATT, bags"], found["MLP+MATT, all tracks alone"]
+    bags, alone = (found[f"MLP+MATT (dot), {what}"] for what in ("bags", "all tracks alone"))
     assert (bags["accuracy"][0], bags["n"]) == (pytest.approx(0.6), 10)
     assert (alone["accuracy"][0], alone["n"]) == (pytest.approx(0.5), 10)
-    single = found["MLP+MATT, bags that hold one track"]  # albums 3 and 4: right, and wrong
+    single = found["MLP+MATT (dot), bags that hold one track"]  # albums 3 and 4: right, and wrong
     assert (single["accuracy"][0], single["n"]) == (pytest.approx(0.5), 2)
     assert single["paper"] == pytest.approx(CASE_STUDY["MLP+MATT, alone"] / 100)
     theirs = found["MLP, bags that hold one track"]  # alone: Pop for International, Spoken right
@@ -149,7 +167,7 @@ def test_no_bag_of_one_is_no_row_of_numbers(tmp_path):
     table = tables.make_case_study(results, bench_of(results, rounds=50), tmp_path).tables[
         "case_study"
     ]
-    (row,) = rows_of(table, features="1-9", model="MLP+MATT, bags that hold one track")
+    (row,) = rows_of(table, features="1-9", model="MLP+MATT (dot), bags that hold one track")
     assert row["n"] is None
     assert row["accuracy"] is None
 
@@ -265,9 +283,9 @@ def test_one_row_is_the_same_in_every_table_of_a_page(tmp_path, official):
                 for ours, its in zip(rows[key], theirs[key], strict=True):
                     assert None in (ours, its) or ours == its, (name, other, key)
     assert seen >= 15
-    low, high = shown["table_1"]["MLP+MATT", "bag over tracks"][0][2]
+    low, high = shown["table_1"]["MLP+MATT (dot)", "bag over tracks"][0][2]
     assert 0 <= low < high <= 1
     (row,) = [r for r in rows_of(made["table_1_wide"]) if r["features"] == "all"]
-    shown = shown["table_1"]["MLP+MATT", "bag over tracks"][0][1]
-    assert row["MLP+MATT"].startswith(f"{100 * shown:.1f}")
+    shown = shown["table_1"]["MLP+MATT (dot)", "bag over tracks"][0][1]
+    assert row["MLP+MATT (dot)"].startswith(f"{100 * shown:.1f}")
     assert not math.isnan(shown)

@@ -18,7 +18,7 @@ import threading
 import time
 import weakref
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
@@ -144,10 +144,12 @@ class Pace:
 
 
 class Estimate:
-    """Remaining time of few long pieces of work, by those of their group that are done.
+    """Remaining time of few long pieces of work, by those that are done.
 
-    A piece takes as long as those of its group on average. Where none of them is done it takes as
-    long as was guessed, or else as long as all on average.
+    A piece takes as long as those of its group that are done now, on average. Where there is none,
+    it takes as long as those that were done **before**, by the pace of now: another machine, or
+    more jobs on it, make all of them slower. Else it takes as long as was guessed, by how far the
+    guesses of those that are done were off; or, without a guess, as long as all on average.
 
     Parameters
     ----------
@@ -157,29 +159,37 @@ class Estimate:
     Examples
     --------
     >>> estimate = Estimate(jobs=1)
-    >>> for group in ("small", "small", "large"):
-    ...     estimate.expect(group)
-    >>> estimate.learn("small", 2.0)
+    >>> for group, guess in (("small", 1.0), ("small", 1.0), ("large", 30.0)):
+    ...     estimate.expect(group, guess)
+    >>> estimate.left
+    32.0
+    >>> estimate.learn("small", 2.0)  # twice as long as was guessed, and so will be the large one
     >>> estimate.drop("small")
-    >>> estimate.left  # two seconds for the small one; nothing else is known of the large one
-    4.0
+    >>> estimate.left
+    62.0
     """
 
     def __init__(self, *, jobs: int) -> None:
         self._jobs = jobs
         self._open: Counter[str] = Counter()
-        self._seconds: defaultdict[str, list[float]] = defaultdict(list)  # of those done, by group
+        # Seconds by group: of those done now, of those done before, and as they were guessed.
+        self._now: defaultdict[str, list[float]] = defaultdict(list)
+        self._before: defaultdict[str, list[float]] = defaultdict(list)
         self._guesses: defaultdict[str, list[float]] = defaultdict(list)
 
     def expect(self, group: str, guess: float | None = None) -> None:
         """Note that a piece is to be done, and how many seconds it may take."""
         self._open[group] += 1
-        if guess is not None:
-            self._guesses[group].append(guess)
+        self._guess(group, guess)
+
+    def remember(self, group: str, seconds: float, guess: float | None = None) -> None:
+        """Note how long a piece took that was done before, and what would have been guessed."""
+        self._before[group].append(seconds)
+        self._guess(group, guess)
 
     def learn(self, group: str, seconds: float) -> None:
         """Note how long a piece took."""
-        self._seconds[group].append(seconds)
+        self._now[group].append(seconds)
 
     def drop(self, group: str) -> None:
         """Note that a piece is done, or has failed."""
@@ -189,14 +199,30 @@ class Estimate:
     def left(self) -> float | None:
         """Seconds that are left; None while nothing is known."""
         open_ = +self._open
-        every = [seconds for group in self._seconds.values() for seconds in group]
+        pace = _ratio(self._now, self._before)
+        before = {group: [pace * each for each in some] for group, some in self._before.items()}
+        done = before | self._now
+        off = _ratio(done, self._guesses)
+        every = [seconds for some in done.values() for seconds in some]
         total = 0.0
         for group, n in open_.items():
-            like = self._seconds.get(group) or self._guesses.get(group) or every
+            guesses = [off * guess for guess in self._guesses.get(group, ())]
+            like = done.get(group) or guesses or every
             if not like:
                 return None
             total += n * fsum(like) / len(like)
         return total / max(1, min(self._jobs, open_.total()))
+
+    def _guess(self, group: str, guess: float | None) -> None:
+        if guess is not None:
+            self._guesses[group].append(guess)
+
+
+def _ratio(done: Mapping[str, list[float]], told: Mapping[str, list[float]]) -> float:
+    """Seconds of what is done, to those that were told of it; 1 where nothing was."""
+    both = [group for group in done if told.get(group)]
+    expected = fsum(len(done[group]) * fsum(told[group]) / len(told[group]) for group in both)
+    return fsum(sum(done[group]) for group in both) / expected if expected else 1.0
 
 
 # ---- one process ----

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from ..processes import Progress
     from .console import Bars
 
+_SOON = 60.0  # seconds: nobody has to know of a time that is off by less
 Jobs = Annotated[int, Option(help="Cells at once, a process each.", min=1)]
 
 
@@ -247,19 +250,24 @@ def _features(
 
 
 def watching(output: Output, bars: Bars, jobs: int) -> Callable[[Progress], None]:
-    """Somebody to tell of cells: what is there already, how long the rest takes, then a bar."""
-    name, said = "fitting cells", False
+    """Somebody to tell of cells: what is there already, how long the rest takes, then a bar.
+
+    How long is said again where finished cells show that it was far off.
+    """
+    name, end = "fitting cells", math.nan  # when all was said to be done
 
     def tell(progress: Progress) -> None:
-        nonlocal said
+        nonlocal end
         if name not in bars and progress.kept:
             output.note(f"{progress.kept:,} of {progress.total:,} cells are there already")
-        open_cells = progress.total - progress.done - progress.failed
-        if not said and progress.left is not None and open_cells:
-            said = True
-            cells = f"{open_cells:,} cell{'s' * (open_cells > 1)} to go"
-            at_once = f", {jobs} at once" if jobs > 1 else ""
-            output.note(f"{cells}{at_once}: about {clock(progress.left)}")
+        open_cells, left = progress.total - progress.done - progress.failed, progress.left
+        if open_cells and left is not None:
+            now = time.monotonic() + left
+            if not abs(now - end) <= max(_SOON, left / 2):  # of NaN, too: nothing was said yet
+                end = now
+                cells = f"{open_cells:,} cell{'s' * (open_cells > 1)} to go"
+                at_once = f", {jobs} at once" if jobs > 1 else ""
+                output.note(f"{cells}{at_once}: about {clock(left)}")
         bars.follow(name, progress, progress.last)
 
     return tell

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Option
 
 from ..errors import ConfigError
 from .compare import Jobs, watching
-from .console import Output, clock, command
+from .console import Output, command
 from .sources import Workers, exit_if_failed, tell_list
-
-if TYPE_CHECKING:
-    from ..reproduce.run import Forecast
 
 TableNumber = Annotated[
     list[int] | None, Option("--table", help="Table 1 or 2 of the paper.", min=1, max=2)
@@ -74,6 +71,12 @@ def reproduce(
     crnn_epochs: Annotated[
         int | None, Option(help="At most so many epochs of a CRNN.", min=1)
     ] = None,
+    crnn_scores: Annotated[
+        bool,
+        Option(
+            help="CRNNs with eq. (1) as it may be read, too, or with the score of the release only."
+        ),
+    ] = True,
 ) -> None:
     """Make the paper's tables and figures, with controls, seeds and intervals, beside its own.
 
@@ -100,12 +103,16 @@ def reproduce(
             found,
             [] if everything else wanted,
             out,
-            request=Request(protocol=protocol, epochs=epochs, crnn_epochs=crnn_epochs),
+            request=Request(
+                protocol=protocol,
+                epochs=epochs,
+                crnn_epochs=crnn_epochs,
+                crnn_scores=crnn_scores,
+            ),
             seeds=seeds or found.usual_seeds,
             folds=folds,
             seed=seed,
             n_jobs=jobs,
-            told=lambda forecast: _tell(forecast, jobs, output),
             progress=watching(output, bars, jobs),
         )
     for name, reason in done.skipped.items():
@@ -115,13 +122,6 @@ def reproduce(
     output.note(f"folder: {done.run.path / protocol}")
     output.document(done.to_json())
     exit_if_failed(len(done.failures))
-
-
-def _tell(forecast: Forecast, jobs: int, output: Output) -> None:
-    left = forecast.cells - forecast.kept
-    if left:
-        at_once = f", {jobs} at once" if jobs > 1 else ""
-        output.note(f"{left:,} cells to fit{at_once}: about {clock(forecast.seconds)}")
 
 
 @command

@@ -11,6 +11,9 @@
   would, and the variance is enlarged as Nadeau & Bengio propose.
 - **One proportion** of independent items: Wilson's interval (`wilson`).
 
+Not to differ surely is not to be equal: two scores **agree** where the whole interval of their
+difference lies within a margin (`verdict_of`), which is an equivalence test; else it is undecided.
+
 An interval never holds what cannot be. Percentiles of resamples and Wilson's interval cannot leave
 [0, 1] by themselves; a t interval is **cut off** at the ends of the scale (0 and 1; -1 and 1 for a
 difference). That costs no coverage, because the true mean is never outside, it leaves the interval
@@ -26,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -44,6 +47,19 @@ from .tally import GUESSED, PROBABLE, RANKED, Tally, rounds_at_once
 ROUNDS = 1_000
 CONFIDENCE = 0.95
 ARTISTS, SPLITS = "artists", "splits"
+MARGIN = 0.02
+"""Scores in [0, 1] that are closer than this are taken for equal.
+
+Two items of a hundred: what a test set of about 2,500 tracks can just tell from nothing.
+"""
+AGREES, DIFFERS, OPEN = "agrees", "differs", "undecided"
+EQUAL = f"equal within {MARGIN:.2f}".replace("0.", ".")
+VERDICTS = (
+    f"{AGREES}: the whole 95 % interval of the difference lies within ± {MARGIN:.2f}, as two "
+    f"one-sided tests at 2.5 % have it; {DIFFERS}: it lies on one side of 0, and not within; else "
+    f"it is {OPEN}."
+).replace("0.", ".")
+"""What a table with such verdicts says of them."""
 WIDENED = "widened for the tracks that splits share (Nadeau & Bengio)"
 FEW_ITEMS = 10  # test tracks of a genre: below, one of them is more than a tenth of its recall
 FEW_ARTISTS = 400  # of the test set: below, a 95 % interval of a share is wider than ± .05
@@ -116,8 +132,53 @@ class MeanScore:
         """1 or -1 where the interval lies on one side of 0, else 0."""
         return (self.low > 0) - (self.high < 0)
 
+    def within(self, least: float, most: float) -> bool:
+        """Whether the whole interval lies between two numbers; without an interval it does not."""
+        return least < self.low <= self.high < most
+
+    def outside(self, least: float, most: float) -> bool:
+        """Whether all of it lies elsewhere; without an interval it does not, either."""
+        return self.high < least or self.low > most
+
+    def shifted(self, by: float) -> MeanScore:
+        """Itself and its interval less a number that has none."""
+        each = tuple(value - by for value in self.each)
+        return MeanScore(self.value - by, self.low - by, self.high - by, each)
+
 
 NOTHING = MeanScore()
+
+
+def verdict_of(difference: MeanScore, *, margin: float = MARGIN) -> str:
+    """Say whether two scores agree, by the interval of their difference.
+
+    Parameters
+    ----------
+    difference : MeanScore
+    margin : float > 0
+        Up to which scores are taken for equal.
+
+    Returns
+    -------
+    {"agrees", "differs", "undecided"}
+        `AGREES` where the whole interval lies within ± the margin; `DIFFERS` where it lies on one
+        side of 0 and not within; `OPEN` else, and where there is no interval.
+
+    References
+    ----------
+    .. [1] Schuirmann, "A comparison of the two one-sided tests procedure and the power approach for
+       assessing the equivalence of average bioavailability", 1987.
+
+    Examples
+    --------
+    >>> verdict_of(MeanScore(0.004, -0.006, 0.014))
+    'agrees'
+    >>> verdict_of(MeanScore(0.004, -0.060, 0.068))
+    'undecided'
+    """
+    if difference.within(-margin, margin):
+        return AGREES
+    return DIFFERS if difference.sign else OPEN
 
 
 def mean_of(
@@ -273,10 +334,14 @@ class Resampled:
     def less(self, other: Resampled) -> Resampled:
         """Differences to another model on the same resamples.
 
-        Those of probabilities are undefined where the links differ, and there are no rounds where
-        one of the two was not resampled.
+        Those of probabilities are undefined where the links differ, those of a score that is 0 for
+        both because nobody hit anything, and there are no rounds where one of the two was not
+        resampled.
         """
-        apart = PROBABLE if self.link != other.link else ()
+        return self._less(other, unhit([(self, other)]))
+
+    def _less(self, other: Resampled, undefined: Collection[str]) -> Resampled:
+        apart = {*undefined, *(PROBABLE if self.link != other.link else ())}
         estimates = {
             name: math.nan if name in apart else value - other.estimates[name]
             for name, value in self.estimates.items()
@@ -293,6 +358,16 @@ class Resampled:
             return math.nan, math.nan
         low, high = np.quantile(made, ((1 - self.confidence) / 2, (1 + self.confidence) / 2))
         return float(low), float(high)
+
+
+def unhit(pairs: Sequence[tuple[Resampled, Resampled]]) -> frozenset[str]:
+    """Scores that are above 0 in none of the pairs: nobody hit anything, so nothing is compared.
+
+    Losses are no such scores: 0 is the best of them.
+    """
+    names = set(pairs[0][0].estimates) - set(PROBABLE) if pairs else set()
+    runs = [run for pair in pairs for run in pair]
+    return frozenset(name for name in names if not any(run.estimates[name] > 0 for run in runs))
 
 
 def bootstrap(
@@ -423,8 +498,8 @@ def sign_flip(
     -------
     dict of str to float
         Two-sided, in (0, 1], at least ``1 / (rounds + 1)``; 1 where the models predict the same.
-        NaN where a metric is undefined, and for average precision where the links differ, because
-        the scores of two links have no order among each other.
+        NaN where a metric is undefined or a score is 0 for both, and for average precision where
+        the links differ, because the scores of two links have no order among each other.
 
     Raises
     ------
@@ -441,13 +516,24 @@ def sign_flip(
     tally = Tally.of(joined(one, two))
     n_artists, rng = one.n_artists, np.random.default_rng(seed)
 
+    def sides(flips: NDArray[np.float64]) -> tuple[dict[str, NDArray[np.float64]], ...]:
+        """Metrics of both where the artists with flip 1 change models: (R, A) -> (R,)."""
+        return (
+            tally.metrics(np.hstack([1 - flips, flips])),
+            tally.metrics(np.hstack([flips, 1 - flips])),
+        )
+
     def swapped(flips: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        """Differences where the artists with flip 1 change models: (R, A) -> (R,)."""
-        ours = tally.metrics(np.hstack([1 - flips, flips]))
-        theirs = tally.metrics(np.hstack([flips, 1 - flips]))
+        ours, theirs = sides(flips)
         return {name: values - theirs[name] for name, values in ours.items()}
 
-    observed = swapped(np.zeros((1, n_artists)))
+    nobody = np.zeros((1, n_artists))
+    observed, both = swapped(nobody), sides(nobody)
+    missed = {
+        name
+        for name in tally.names
+        if name not in PROBABLE and not any(side[name][0] > 0 for side in both)
+    }
     extreme, defined = dict.fromkeys(tally.names, 0), dict.fromkeys(tally.names, 0)
     for wide in _blocks(rounds, 2 * n_artists):
         for name, values in swapped(
@@ -460,7 +546,7 @@ def sign_flip(
             defined[name] += int(seen.sum())
     return {
         name: math.nan
-        if np.isnan(observed[name][0]) or _apart(name, one, two)
+        if np.isnan(observed[name][0]) or name in missed or _apart(name, one, two)
         else (1 + extreme[name]) / (1 + defined[name])
         for name in tally.names
     }
@@ -602,7 +688,7 @@ class Repeated:
 
     def less(self, other: Repeated) -> Repeated:
         """Differences to another row, repeat by repeat; repeats that one of them lacks are left
-        out.
+        out. Of a score that is 0 for both in all repeats there is none.
 
         Raises
         ------
@@ -617,7 +703,8 @@ class Repeated:
                 "predictions of the same test tracks"
             )
         keys = {name: (id(self.parts[name]), id(other.parts[name])) for name in common}
-        made = _once(keys, lambda name: self.parts[name].less(other.parts[name]))
+        nothing = unhit([(self.parts[name], other.parts[name]) for name in common])
+        made = _once(keys, lambda name: self.parts[name]._less(other.parts[name], nothing))
         return replace(
             self,
             method=SPLITS if SPLITS in (self.method, other.method) else ARTISTS,

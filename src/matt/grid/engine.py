@@ -161,6 +161,7 @@ def run_cells(
     *,
     shared: Any = None,
     jobs: int = 1,
+    guess: Callable[[Cell], float | None] = lambda cell: None,
     progress: Callable[[Progress], None] | None = None,
 ) -> CellsReport:
     """Run every cell that is not finished, in the given order.
@@ -181,6 +182,8 @@ def run_cells(
         Given to each process once, when it starts.
     jobs : int >= 1
         Processes; with 1 everything is done in this one.
+    guess : callable, optional
+        Cell -> how many seconds it may take, for the time that is left; finished cells correct it.
     progress : callable, optional
         Called before the first cell and after each.
 
@@ -199,9 +202,9 @@ def run_cells(
     open_cells = [cell for digest, cell in unique.items() if digest not in results]
     estimate = Estimate(jobs=jobs)
     for cell in open_cells:
-        estimate.expect(cell.group)
+        estimate.expect(cell.group, guess(cell))
     for digest, result in results.items():
-        estimate.learn(unique[digest].group, result.seconds)
+        estimate.remember(unique[digest].group, result.seconds, guess(unique[digest]))
     kept, failures = len(results), list[Failure]()
     now = Progress("fitting", kept, len(unique), kept=kept, left=estimate.left)
     tell = progress or (lambda progress: None)

@@ -27,7 +27,7 @@ from ..predictions import Predictions
 from ..tracks import Tracks
 from .data import Data
 from .measures import Bench, difference, mean
-from .plan import AVERAGED, Request, Results, rows_on
+from .plan import AVERAGED, Request, Results, matt, rows_on
 from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _COLUMN = "damaged bag"
 
 # Bags of the test split -> their predictions
 Predict = Callable[[Bags], Predictions]
-MODELS = ("MLP+MIL", "MLP+MATT", AVERAGED)
+MODELS = ("MLP+MIL", matt("MLP+MATT", "dot"), AVERAGED)
 METRICS = ("accuracy", "macro_f1")
 _KINDS = {
     "cut": ("tracks left of each bag, at most", "{}"),

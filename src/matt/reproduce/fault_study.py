@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..comparison import Row
 from ..datasets.fma.checking import TYPED_TAIL
 from ..datasets.fma.loading import ALL
-from ..evaluation.intervals import ARTISTS, MeanScore, Repeated
+from ..evaluation.intervals import AGREES, ARTISTS, DIFFERS, EQUAL, MeanScore, Repeated, verdict_of
 from ..evaluation.plots import Interval, forest
 from ..evaluation.tables import Cell, Table
 from ..evaluation.tally import HEADINGS, KS
@@ -25,13 +25,13 @@ from ..faults import FAULTS, PROTOCOLS, Parts, check_names, fault_texts
 from ..models.settings import BaselineSettings, ModelSettings, TrainingSettings
 from .data import Data
 from .measures import Bench, difference, mean
-from .plan import DROPPED, Request, Results, make_row
+from .plan import DROPPED, Request, Results, make_row, matt
 from .targets import Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NETWORK, BASELINES = "MLP+MATT", ("LR", "SVM")
+NETWORK, BASELINES = matt("MLP+MATT", "dot"), ("LR", "SVM")
 CORRECTED, ALONE, ADDED, RELEASE = "corrected", "alone", "added", "release"
 _SCORING = ("typed_tail",)
 METRICS = ("accuracy", "macro_f1", "micro_ap", "tail_recall")
@@ -205,6 +205,7 @@ def effect_table(
     def effect_on(metric: str) -> Callable[[Effect], Cell]:
         return lambda effect: effect.of(metric).effect
 
+    first = metrics[0]
     reasons = dict.fromkeys(
         f"{_named(effect.step)} ({_HOW[effect.step.how]}): {effect.reason}."
         for effect in made
@@ -216,9 +217,17 @@ def effect_table(
         ("fault", "text", lambda effect: _named(effect.step)),
         ("on", "text", lambda effect: _HOW[effect.step.how]),
         *((HEADINGS[metric], "effect", effect_on(metric)) for metric in metrics),
+        (f"{HEADINGS[first]} is", "text", lambda effect: _verdict(effect.of(first))),
         ("on test", "alarm", lambda effect: effect.step.red),
         notes=(*reasons, *notes),
     )
+
+
+def _verdict(difference: MeanScore) -> str:
+    if math.isnan(difference.value):
+        return ""
+    found = verdict_of(difference)
+    return {AGREES: EQUAL, DIFFERS: "higher" if difference.sign > 0 else "lower"}.get(found, found)
 
 
 def effect_picture(made: Sequence[Effect]) -> Figure:
@@ -272,7 +281,12 @@ def _how_read(made: Sequence[Effect]) -> tuple[str, ...]:
         "compare two sets of tracks. Average precision of scores that are no probabilities mixes "
         "bags."
     )
-    return paired, on, mind
+    verdicts = (
+        f"{EQUAL}: the whole 95 % interval lies within ± that; higher, lower: it lies on one side "
+        "of 0, and not within; else it is undecided. Where neither model has any score above 0, "
+        "there is nothing to compare and no difference."
+    )
+    return paired, on, verdicts, mind
 
 
 def needs(data: Data, request: Request) -> tuple[Row, ...]:

@@ -24,8 +24,17 @@ from ..evaluation.tables import Table
 from ..predictions import Predictions
 from .data import FOLDER as SHARED
 from .data import Data
-from .measures import Bench, mean, part_of, set_of
-from .plan import AVERAGED, MODELS, Request, Results, rows_on
+from .measures import Bench, beside, mean, part_of, set_of
+from .plan import (
+    AVERAGED,
+    MODELS,
+    SCORES_NOTE,
+    Request,
+    Results,
+    published_as,
+    rows_on,
+    score_of,
+)
 from .published import (
     ACCURACY_4,
     AVERAGE_PRECISION_4,
@@ -39,7 +48,7 @@ from .published import (
     read_curves,
     why_4,
 )
-from .targets import Made, counted, measured, save_picture
+from .targets import BESIDE, Made, counted, measured, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -188,7 +197,7 @@ def accuracy_bars(bars: Sequence[Bar]) -> Figure:
                     ax.plot(bar.ours.interval, [place] * 2, color=INK, linewidth=1.2)
             if bar.paper is not None:
                 ax.plot(bar.paper, place, "D", color=TAIL, markersize=5, markeredgecolor="white")
-        style.names(ax.yaxis, [bar.name for bar in bars], most=20)
+        style.names(ax.yaxis, [bar.name for bar in bars], most=24)
         style.rows(ax, len(bars))
         ax.set_xlim(0, 1)
         ax.set_xlabel("accuracy")
@@ -251,6 +260,7 @@ def ap_table(
     *,
     feature_set: str,
     comparable: bool = True,
+    real: bool = True,
     notes: Sequence[str] = (),
 ) -> Table:
     """Average precision and accuracy of every model of figure 4 beside the paper's.
@@ -263,16 +273,24 @@ def ap_table(
     feature_set : str
     comparable : bool
         Whether the paper's numbers are of such data at all.
+    real : bool
+        Whether ours say anything of music, so that there are verdicts.
     notes : sequence of str
     """
 
     def theirs(model: str) -> float | None:
         if not comparable:
             return None
-        return step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
+        return ap_of(paper, published_as(model))
+
+    def accuracy(model: str) -> float | None:
+        return PAPER_ACCURACY.get(published_as(model)) if comparable else None
 
     def reasons(model: str) -> tuple[str, ...]:
-        return why_4(model) if comparable and model in MODELS else ()
+        return why_4(published_as(model)) if accuracy(model) is not None else ()
+
+    def verdict(row: Repeated | None, metric: str, published: float | None) -> str:
+        return beside(row, metric, published) if real else ""
 
     def told(line: tuple[str, Repeated | None]) -> str:
         lacking = ("; ours was not run",) if line[1] is None else ()
@@ -287,15 +305,22 @@ def ap_table(
         *counted(row, "unit", "repeats", "n"),
         *measured("micro_ap", "micro AP", row),
         ("the paper's AP", "share", lambda line: theirs(line[0])),
+        ("AP's verdict", "text", lambda line: verdict(line[1], "micro_ap", theirs(line[0]))),
         *measured("accuracy", "accuracy", row),
+        ("the paper's accuracy", "share", lambda line: accuracy(line[0])),
         (
-            "the paper's accuracy",
-            "share",
-            lambda line: PAPER_ACCURACY.get(line[0]) if comparable else None,
+            "accuracy's verdict",
+            "text",
+            lambda line: verdict(line[1], "accuracy", accuracy(line[0])),
         ),
         ("why it may differ", "text", told),
-        notes=(*(f"{name}: {WHY_NOT[name]}." for name in used), *notes),
+        notes=(SCORES_NOTE, BESIDE, *(f"{name}: {WHY_NOT[name]}." for name in used), *notes),
     )
+
+
+def ap_of(paper: Mapping[str, Curve], model: str) -> float | None:
+    """Area beneath a curve of the paper; the published one where the curve is not at hand."""
+    return step_sum(*paper[model]) if model in paper else AVERAGE_PRECISION_4.get(model)
 
 
 def _row(bench: Bench, model: str, feature_set: str) -> Repeated | None:
@@ -315,8 +340,12 @@ def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
     there = comparable and bool(os.environ.get(SHARED)) and place.is_dir()
     paper = read_curves(place) if there else {}
     pictures: dict[str, Path] = {}
-    panels = {"figure_4a": [m for m in MODELS if "CRNN" not in m]}
-    panels["figure_4b"] = [m for m in MODELS if "CRNN" in m]
+    # As the paper draws them, then all scores of its attention; six lines of a panel can be told.
+    panels: dict[str, Sequence[str]] = {}
+    for name, here in (("a", False), ("b", True)):
+        some = [m for m in MODELS if ("CRNN" in m) == here]
+        panels[f"figure_4{name}"] = [m for m in some if score_of(m) in ("", "dot")]
+        panels[f"figure_4{name}_scores"] = [m for m in some if score_of(m)]
     for name, models in panels.items():
         ours = {}
         for model in models:
@@ -324,16 +353,16 @@ def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
             row = _row(bench, model, feature_set)
             if row is not None:
                 ours[model] = curves_of(found), row.mean("micro_ap").value
-        theirs = {model: paper[model] for model in models if model in paper}
+        theirs = {m: paper[published_as(m)] for m in models if published_as(m) in paper}
         if ours or theirs:
-            kind = "log-mels" if name == "figure_4b" else f"features {feature_set}"
+            kind = "log-mels" if "4b" in name else f"features {feature_set}"
             pictures[name] = folder / f"{name}.png"
             figure = precision_recall(ours, theirs, title=kind)
             save_picture(figure, pictures[name], data)
     bars = []
     for model in _SHOWN:
         row = _row(bench, model, feature_set)
-        theirs_is = PAPER_ACCURACY.get(model) if comparable else None
+        theirs_is = PAPER_ACCURACY.get(published_as(model)) if comparable else None
         if row is not None or theirs_is is not None:
             bars.append(Bar(_SHORT.get(model, model), mean(row, "accuracy"), theirs_is))
     pictures["figure_4c"] = folder / "figure_4c.png"
@@ -343,5 +372,6 @@ def make_figure_4(results: Results, bench: Bench, folder: Path) -> Made:
         notes.append("The paper's numbers are of FMA-medium's genres and features: not these.")
     elif not paper:
         notes.append("The paper's own curves are not at hand: only the area beneath them is told.")
-    table = ap_table(bench, paper, feature_set=feature_set, comparable=comparable, notes=notes)
+    given: dict[str, Any] = {"comparable": comparable, "real": data.real, "notes": notes}
+    table = ap_table(bench, paper, feature_set=feature_set, **given)
     return Made(tables={"figure_4": table}, pictures=pictures)

@@ -6,6 +6,7 @@ page takes its means, intervals and counts from here, so that one row is the sam
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.intervals import NOTHING, ROUNDS, MeanScore, Repeated, Tail, overlap
+from ..evaluation.intervals import NOTHING, ROUNDS, MeanScore, Repeated, Tail, overlap, verdict_of
 from ..evaluation.scores import majority
 from ..predictions import Predictions
 from .data import LOGMEL
@@ -109,6 +110,20 @@ def difference(first: Repeated | None, second: Repeated | None) -> Repeated | No
         return None
     made = first.less(second)
     return made if len(made) else None
+
+
+def beside(row: Repeated | None, metric: str, published: float | None) -> str:
+    """Say whether a score agrees with a published one, which is a number without an interval.
+
+    Returns
+    -------
+    {"agrees", "differs", "undecided", ""}
+        Of `verdict_of`; nothing where one of the two is not there.
+    """
+    found = mean(row, metric)
+    if published is None or math.isnan(published) or math.isnan(found.value):
+        return ""
+    return verdict_of(found.shifted(published))
 
 
 def only_of_one(predictions: Predictions, grouped: Predictions) -> Predictions | None:

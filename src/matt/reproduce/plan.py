@@ -1,5 +1,8 @@
 """What is fitted: the twelve models of the paper and the controls, under any faults; and the cells.
 
+The paper's attention is fitted in three ways, as its equation (1) may be read, each a row of its
+own: see `SCORES`.
+
 A row is known by its feature set and its name. Its cells, one a split, predict bags and lone
 tracks of the test split; finished ones come back as predictions, and what is missing is told.
 """
@@ -7,8 +10,9 @@ tracks of the test split; finished ones come back as predictions, and what is mi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from ..config import Settings, named_faults
 from ..datasets.fma.loading import ALL
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..faults import PROTOCOLS
-from ..grid.engine import CellsReport, find_result, run_cells
+from ..grid.engine import CellsReport, run_cells
 from ..grid.study import Division, Material, make_cells, shared_arrays
 from ..models.settings import (
     BaselineName,
@@ -31,13 +35,65 @@ from ..models.settings import (
     TrainingSettings,
 )
 from ..predictions import Predictions
-from ..processes import Estimate, Progress
+from ..processes import Progress
 from ..recipes import PLAIN
 from .data import LOGMEL, Data
+from .published import MODELS_1
 
-MODELS = (
-    *("LR", "KNN", "SVM", "MLP", "MLP+MIL", "MLP+MATT"),
-    *("CRNN", "CRNN+MIL", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MIL", "CRNN-TF+MATT"),
+SCORES: dict[PoolingName, str] = {
+    "dot": "as released",
+    "additive": "eq. (1) with a weight matrix",
+    "scalar": "eq. (1) to the letter",
+}
+"""What +MATT scores segments by: the dot product of the release, and eq. (1) read in two ways."""
+
+
+def rows_of(models: Iterable[str]) -> tuple[str, ...]:
+    """Names of the rows of models of the paper: of +MATT one a score.
+
+    >>> rows_of(["MLP", "MLP+MATT"])
+    ('MLP', 'MLP+MATT (dot)', 'MLP+MATT (additive)', 'MLP+MATT (scalar)')
+    """
+    return tuple(
+        row
+        for model in models
+        for row in ([matt(model, s) for s in SCORES] if model.endswith("+MATT") else [model])
+    )
+
+
+def matt(model: str, score: str) -> str:
+    """Name of the row of a model with attention and a score."""
+    return f"{model} ({score})"
+
+
+def published_as(row: str) -> str:
+    """What the paper calls a row, as far as it has it: its +MATT is that of the release.
+
+    >>> published_as("CRNN+MATT (dot)"), published_as("CRNN+MATT (scalar)")
+    ('CRNN+MATT', 'CRNN+MATT (scalar)')
+    """
+    return row.removesuffix(" (dot)")
+
+
+def score_of(row: str) -> str:
+    """What a row with attention scores segments by; empty for the others.
+
+    >>> score_of("MLP+MATT (additive)"), score_of("MLP")
+    ('additive', '')
+    """
+    return row.partition(" (")[2].rstrip(")")
+
+
+SCORES_NOTE = (
+    "dot: the score of the released code, beside which the paper's numbers stand; additive: eq. "
+    "(1) read with a weight matrix; scalar: eq. (1) to the letter, by which every genre puts the "
+    "segments of a bag in one order."
+)
+MODELS = rows_of(
+    [
+        *MODELS_1,
+        *("CRNN", "CRNN+MIL", "CRNN+MATT", "CRNN-TF", "CRNN-TF+MIL", "CRNN-TF+MATT"),
+    ]
 )
 TRACK, AVERAGED = "track model", "track model averaged over the bag"
 CONTROLS = (TRACK, AVERAGED)
@@ -102,12 +158,15 @@ class Request:
         Of networks of features, and of log-mels, at most.
     rounds : int
         Of the bootstrap.
+    crnn_scores : bool
+        Whether CRNNs have all three scores, too, each hours of its own, or that of the release.
     """
 
     protocol: str = "corrected"
     epochs: int | None = None
     crnn_epochs: int | None = None
     rounds: int = 1_000
+    crnn_scores: bool = True
 
 
 def make_row(
@@ -128,6 +187,7 @@ def make_row(
     name : str
     faults : str or collection of str
         Names of faults, or of a protocol. A model that cannot have a fault is not changed by it.
+        The score is part of the name, so that of a protocol, ``"scalar_score"``, changes none.
     features : str
         The feature set that it reads; CRNNs read log-mels.
     bags : str
@@ -153,6 +213,8 @@ def make_row(
         released = faults == "released"
     sklearn_mlp = isinstance(faults, str) and faults in PROTOCOLS and faults != "corrected"
     wanted = () if name in CONTROLS else named_faults(faults)
+    if isinstance(faults, str) and faults in PROTOCOLS:
+        wanted = tuple(fault for fault in wanted if fault != "scalar_score")
     called = called or name
     if "CRNN" in name:
         features = LOGMEL
@@ -192,8 +254,13 @@ def rows_on(
     feature_sets : collection of str
         By default the fullest.
     """
-    crnns = [name for name in names if "CRNN" in name]
-    sets = [(set_, [n for n in names if n not in crnns]) for set_ in feature_sets or [data.fullest]]
+    crnns = [
+        name
+        for name in names
+        if "CRNN" in name and (request.crnn_scores or score_of(name) in ("", "dot"))
+    ]
+    others = [name for name in names if "CRNN" not in name]
+    sets = [(feature_set, others) for feature_set in feature_sets or [data.fullest]]
     if crnns and data.logmel() is not None:
         sets.append((LOGMEL, crnns))
     drops = DROPPED in PROTOCOLS[request.protocol]
@@ -225,14 +292,15 @@ def undropped(data: Data, request: Request) -> tuple[str, ...]:
 
 
 def _network(name: str, *, released: bool) -> tuple[ModelSettings, TrainingSettings]:
-    base, _, kind = name.partition("+")
+    base, _, kind = name.partition(" (")[0].partition("+")
     encoder = _ENCODERS.get(base, "mlp")
-    pooling: PoolingName = "dot" if kind == "MATT" else "mean"
+    pooling: PoolingName = next((s for s in SCORES if s == score_of(name)), "mean")
     model = replace(PLAIN.model, encoder=encoder, pooling=pooling, dropout=_DROPOUT[encoder])
     training = replace(PLAIN.training, **(_CRNN if encoder != "mlp" else {}))
-    if not released or name not in _RELEASED:
+    published = name.partition(" (")[0]
+    if not released or published not in _RELEASED:
         return model, training
-    lr, most = _RELEASED[name]
+    lr, most = _RELEASED[published]
     if kind:
         model = replace(
             model,
@@ -346,9 +414,10 @@ class Results:
         progress : callable, optional
             See `run_cells`.
         """
+        given: dict[str, Any] = {"jobs": n_jobs, "guess": partial(_guess, self.material)}
         with shared_arrays(self.material, Path(out), n_jobs) as shared:
             report = run_cells(
-                self.every(), fit_cell, out, shared=shared, jobs=n_jobs, progress=progress
+                self.every(), fit_cell, out, shared=shared, progress=progress, **given
             )
         return replace(self, report=report)
 
@@ -361,11 +430,6 @@ class Results:
         """Each cell once: all models on the first split, then on the next."""
         rounds = zip(*self.cells.values(), strict=True)
         return list({cell.digest: cell for some in rounds for cell in some}.values())
-
-    def finished(self, out: Path) -> dict[str, float]:
-        """Seconds of the cells that are finished in a folder, by digest."""
-        found = ((cell, find_result(out, cell)) for cell in self.every())
-        return {cell.digest: result.seconds for cell, result in found if result is not None}
 
     def by_split(self, feature_set: str, model: str, part: str = "test") -> dict[str, Predictions]:
         """Predictions of the finished cells of a model, by the name of the division.
@@ -431,30 +495,8 @@ def _check(predictions: Predictions, data: Data, path: Path) -> None:
         raise DataError(f"{path} holds predictions of other data: {wrong}; move it away")
 
 
-def forecast(
-    cells: Sequence[Cell], kept: Mapping[str, float], material: Material, *, n_jobs: int = 1
-) -> float:
-    """Seconds until all cells are finished.
-
-    Parameters
-    ----------
-    cells : sequence of Cell
-        See `Results.every`.
-    kept : mapping of str to float
-        Seconds of those that are finished, by digest: what is like them takes as long.
-    material : Material
-    n_jobs : int >= 1
-    """
-    estimate = Estimate(jobs=n_jobs)
-    for cell in cells:
-        if cell.digest in kept:
-            estimate.learn(cell.group, kept[cell.digest])
-        else:
-            estimate.expect(cell.group, _guess(cell, material))
-    return estimate.left or 0.0
-
-
-def _guess(cell: Cell, material: Material) -> float:
+def _guess(material: Material, cell: Cell) -> float:
+    """Seconds that a cell may take, until cells that are finished know better."""
     row = cell.row
     if row is None:
         return _AT_LEAST

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ..comparison import Row, bag_model, track_model
-from ..evaluation.intervals import WIDENED, MeanScore, Repeated
-from ..evaluation.tables import Cell, Table
+from ..evaluation.intervals import VERDICTS, WIDENED, MeanScore, Repeated, verdict_of
+from ..evaluation.tables import Cell, Table, capital
 from ..predictions import Predictions
 from ..recipes import PLAIN
 from .data import MFCC, SMALL, Data
@@ -231,7 +231,7 @@ def _found(bench: Bench, feature_set: str, row: Row) -> Repeated | None:
 def _verdict(
     data: Data, bench: Bench, found: Earlier, f1: MeanScore, paired: MeanScore, *, same: bool
 ) -> str:
-    """Whether what was found before is found again, by both intervals, widened alike."""
+    """Say whether what was found before is found again, by both intervals, widened alike."""
     if f1.n < 2:
         return "too few splits"
     n = SPLITS[data.key]
@@ -246,10 +246,10 @@ def _verdict(
             from scipy.stats import t
 
             before = wider * float(t.ppf(0.975, n - 1)) * sd / math.sqrt(n)
+    if math.isnan(apart):
+        return ""
     most = math.hypot(mine, before)
-    if abs(apart) <= most:
-        return f"agrees: {apart:+.3f}, within {most:.3f}"
-    return f"differs: {apart:+.3f}, more than {most:.3f}"
+    return f"{verdict_of(MeanScore(apart, apart - most, apart + most))}: {apart:+.3f} ± {most:.3f}"
 
 
 def _verdict_notes(data: Data) -> tuple[str, ...]:
@@ -262,7 +262,7 @@ def _verdict_notes(data: Data) -> tuple[str, ...]:
     )
     verdict = (
         "verdict: now less before, of the difference to the control where it was given, else of "
-        "macro-F1; and how much both 95 % intervals allow, widened alike (root of the sum of "
-        "squares of half their widths)."
+        "macro-F1; ± the root of the sum of squares of half both 95 % intervals, widened alike. "
+        f"{capital(VERDICTS)}"
     )
     return before, verdict

@@ -1,6 +1,7 @@
 """Tables I and II and the case study, with controls, beside the paper's numbers.
 
-Table I is twelve feature sets by six models; table II top-K accuracy on rare genres, by both
+Table I is twelve feature sets by six models, of which the one with attention has three scores;
+table II top-K accuracy on rare genres, by both
 definitions of rare, per track and per bag. The case study is what is lost where tracks come without
 their album: the paper's "segment level" is the accuracy on bags that happen to hold one track, and
 beside it stands what the words say, every test track alone.
@@ -20,8 +21,18 @@ from ..evaluation.intervals import MeanScore, Repeated
 from ..evaluation.items import items_of
 from ..evaluation.tables import Cell, ColumnOf, Table
 from .data import Data
-from .measures import ALONE, MAJORITY, TEST, Bench, mean, part_of, set_of
-from .plan import AVERAGED, CONTROLS, TRACK, Request, Results, rows_on
+from .measures import ALONE, MAJORITY, TEST, Bench, beside, mean, part_of, set_of
+from .plan import (
+    AVERAGED,
+    CONTROLS,
+    SCORES_NOTE,
+    TRACK,
+    Request,
+    Results,
+    published_as,
+    rows_of,
+    rows_on,
+)
 from .published import (
     AVERAGE_PRECISION_4,
     CASE_STUDY,
@@ -34,9 +45,15 @@ from .published import (
     why_1,
     why_2,
 )
-from .targets import Made, counted, measured, notes_of, runs_of, why, why_notes
+from .targets import BESIDE, Made, counted, measured, notes_of, runs_of, why, why_notes
 
-SINGLES = "MLP+MATT, all tracks alone"
+ROWS_1, ROWS_2 = rows_of(MODELS_1), rows_of(MODELS_2)
+ATTENTION = rows_of(["MLP+MATT"])
+
+
+def singles(model: str) -> str:
+    """Name of a model of bags where every track is alone."""
+    return f"{model}, all tracks alone"
 
 
 @dataclass(frozen=True)
@@ -81,10 +98,10 @@ class Entry:
 
 CONSTANT = Entry(MAJORITY, MAJORITY, ALONE, control=True, unit="track")
 ENTRIES_1 = (
-    *(Entry(name, name, part_of(name)) for name in MODELS_1),
+    *(Entry(name, name, part_of(name)) for name in ROWS_1),
     Entry(TRACK, TRACK, ALONE, control=True),
     Entry(AVERAGED, AVERAGED, control=True),
-    Entry(SINGLES, "MLP+MATT", ALONE, control=True),
+    *(Entry(singles(name), name, ALONE, control=True) for name in ATTENTION),
     CONSTANT,
 )
 # Feature set, entry, and its row of results.
@@ -92,8 +109,8 @@ _Line = tuple[str, Entry, Repeated | None]
 
 
 def needs_table_1(data: Data, request: Request) -> tuple[Row, ...]:
-    """Six models and the fitted controls on every feature set."""
-    return rows_on(data, request, (*MODELS_1, *CONTROLS), data.feature_sets)
+    """Six models, the last with each score, and the fitted controls on every feature set."""
+    return rows_on(data, request, (*ROWS_1, *CONTROLS), data.feature_sets)
 
 
 def make_table_1(results: Results, bench: Bench, folder: Path) -> Made:
@@ -114,9 +131,12 @@ def long_table(results: Results, bench: Bench) -> Table:
 
     def reasons(line: _Line) -> str:
         known = _paper(line[0], line[1].name) is not None
-        return why(results, why_1(line[0], line[1].name)) if known else ""
+        return why(results, why_1(line[0], published_as(line[1].name))) if known else ""
 
-    lines, of = _lines(results, bench, ENTRIES_1), itemgetter(2)
+    def verdict(line: _Line) -> str:
+        return beside(line[2], "accuracy", _paper(line[0], line[1].name)) if real else ""
+
+    lines, of, real = _lines(results, bench, ENTRIES_1), itemgetter(2), results.data.real
     table = Table.of(
         "Table I: accuracy by feature set",
         lines,
@@ -128,11 +148,14 @@ def long_table(results: Results, bench: Bench) -> Table:
         ("runs", "text", lambda line: line[1].runs(results, line[0], line[2])),
         *counted(of, "n", "unit"),
         ("paper", "share", lambda line: _paper(line[0], line[1].name)),
+        ("verdict", "text", verdict),
         ("why it may differ", "text", reasons),
     )
     notes = (
         *notes_of(results, list(dict.fromkeys((line[0], line[1].model) for line in lines))),
         "unit: a track is predicted alone; a bag over tracks counts once for each of its tracks.",
+        SCORES_NOTE,
+        BESIDE,
         *why_notes(table),
     )
     return replace(table, notes=notes)
@@ -157,15 +180,20 @@ def wide(results: Results, bench: Bench) -> Table:
         names,
         ("features", "text", str),
         *((entry.name, "text", both(entry)) for entry in shown),
-        notes=(*notes_of(results, keys), "Per cent: ours, and in brackets the paper's."),
+        notes=(
+            *notes_of(results, keys),
+            "Per cent: ours, and in brackets the paper's.",
+            SCORES_NOTE,
+        ),
     )
 
 
 def _paper(feature_set: str, model: str) -> float | None:
     """The paper's accuracy in [0, 1], where it has one."""
-    if feature_set not in TABLE_1 or model not in MODELS_1:
+    name = published_as(model)
+    if feature_set not in TABLE_1 or name not in MODELS_1:
         return None
-    return TABLE_1[feature_set][MODELS_1.index(model)] / 100
+    return TABLE_1[feature_set][MODELS_1.index(name)] / 100
 
 
 COUNTS, TYPED = "by counts", "typed in"
@@ -202,8 +230,8 @@ TAILS = tuple(Rare(definition, n) for n in THRESHOLDS for definition in DEFINITI
 
 
 def needs_table_2(data: Data, request: Request) -> tuple[Row, ...]:
-    """The nine models on all features and, where there are any, log-mels; and the control."""
-    return rows_on(data, request, (*MODELS_2, AVERAGED))
+    """The nine models, attention with each score, on all features and log-mels; and the control."""
+    return rows_on(data, request, (*ROWS_2, AVERAGED))
 
 
 def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
@@ -221,12 +249,20 @@ def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
     def told(place: int) -> Callable[[_Line2], Cell]:
         return lambda line: line[3][place]
 
+    def verdicts(line: _Line2) -> str:
+        if not results.data.real:
+            return ""
+        exact = [float(value) / 100 if value else None for value in line[3][len(KS) :]]
+        names = [f"{line[1].group}_top_{k}" for k in KS]
+        said = [beside(line[-1], *each) for each in zip(names, exact, strict=True)]
+        return ", ".join(f"{k} {what}" for k, what in zip(KS, said, strict=True) if what)
+
     theirs = [f"{where} {k}" for where in ("paper", "notebook") for k in KS]
     table = Table.of(
         "Table II: top-K accuracy on rare genres",
         _lines_2(results, bench),
         ("model", "text", itemgetter(0)),
-        ("control", "flag", lambda line: line[0] not in MODELS_2),
+        ("control", "flag", lambda line: line[0] not in ROWS_2),
         ("tail", "text", lambda line: line[1].definition),
         ("fewer than", "int", lambda line: line[1].fewer_than),
         *(column for k in KS for column in guesses(k)),
@@ -234,13 +270,14 @@ def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
         ("n", "int", lambda line: None if line[-1] is None else line[-1].n_of(line[1].group)),
         *counted(itemgetter(-1), "unit"),
         *((heading, "text", told(place)) for place, heading in enumerate(theirs)),
+        ("verdict", "text", verdicts),
         (
             "why it may differ",
             "text",
-            lambda line: why(results, why_2(line[0])) if any(line[3]) else "",
+            lambda line: why(results, why_2(published_as(line[0]))) if any(line[3]) else "",
         ),
     )
-    keys = [_key(results.data, name) for name in (*MODELS_2, AVERAGED)]
+    keys = [_key(results.data, name) for name in (*ROWS_2, AVERAGED)]
     notes = [*notes_of(results, keys), *_tail_notes(results)]
     if results.data.logmel() is None:
         notes.append(f"No rows of CRNNs: {results.data.no_logmels}.")
@@ -248,6 +285,7 @@ def make_table_2(results: Results, bench: Bench, folder: Path) -> Made:
         "Per cent in the columns of the paper and of its notebook. Their unit is a track of a bag "
         "and their tail is typed in; rows of other units and tails have none."
     )
+    notes += [SCORES_NOTE, f"{BESIDE} Of each K, with the number of the notebook."]
     notes += why_notes(table)
     return Made(tables={"table_2": replace(table, notes=tuple(notes))})
 
@@ -257,7 +295,7 @@ _Line2 = tuple[str, Rare, str, list[str], Repeated | None]
 
 
 def _lines_2(results: Results, bench: Bench) -> Iterator[_Line2]:
-    for name in (*MODELS_2, AVERAGED):
+    for name in (*ROWS_2, AVERAGED):
         key = _key(results.data, name)
         if key not in results.cells:
             continue
@@ -266,7 +304,8 @@ def _lines_2(results: Results, bench: Bench) -> Iterator[_Line2]:
                 part = ALONE if unit == "track" else TEST
                 row = bench.row(*key, part=part, unit=unit, tail=tail.names)
                 yield name, tail, runs_of(results, *key), _published(name, tail, unit), row
-    for name, model in ((SINGLES, "MLP+MATT"), (MAJORITY, MAJORITY)):
+    alone = [(singles(model), model) for model in ATTENTION]
+    for name, model in (*alone, (MAJORITY, MAJORITY)):
         for tail in TAILS:
             key = results.data.fullest, model
             row = bench.row(*key, part=ALONE, unit="track", tail=tail.names)
@@ -276,10 +315,11 @@ def _lines_2(results: Results, bench: Bench) -> Iterator[_Line2]:
 
 def _published(name: str, tail: Rare, unit: str) -> list[str]:
     """What the paper prints, then its notebook; nothing for other tails and units than theirs."""
-    if name not in TABLE_2 or tail.definition != TYPED or unit == "bag":
+    called = published_as(name)
+    if called not in TABLE_2 or tail.definition != TYPED or unit == "bag":
         return [""] * (2 * len(KS))
     start = len(KS) * THRESHOLDS.index(tail.fewer_than)
-    theirs, end = TABLE_2[name], start + len(KS)
+    theirs, end = TABLE_2[called], start + len(KS)
     paper = ["<5" if p is None else f"{p:.2f}" for p in theirs.paper[start:end]]
     return [*paper, *(f"{value:.2f}" for value in theirs.notebook[start:end])]
 
@@ -313,30 +353,28 @@ def _tail_notes(results: Results) -> Iterator[str]:
             yield f"{what}: {told}; {n:,} test tracks. In brackets: training tracks."
 
 
-_CASE_STUDY = ("MLP", "MLP+MATT", AVERAGED)
+_CASE_STUDY = ("MLP", *ATTENTION, AVERAGED)
 _OWN = ("triple chroma", "test selection", "single run")
 _SEGMENTS = (
     "The paper calls its 63.69 an accuracy of segments, but its notebook has it of bags that "
     "happen to hold one track: compare it with that row, and with MLP on the same tracks."
 )
+
+
+def _of_attention(model: str) -> tuple[Entry, ...]:
+    """Rows of a model in the case study; with the paper's numbers, where it is the paper's."""
+    bags = Entry(f"{model}, bags", model, TEST)
+    alone = Entry(f"{model}, bags that hold one track", model, TEST, of_one=True)
+    if published_as(model) == "MLP+MATT":
+        paper, paper_ap = CASE_STUDY["MLP+MATT, bags"] / 100, AVERAGE_PRECISION_4["MLP+MATT"]
+        bags = replace(bags, paper=paper, paper_ap=paper_ap, why=(*_OWN, "bag unit"))
+        paper = CASE_STUDY["MLP+MATT, alone"] / 100
+        alone = replace(alone, paper=paper, why=(*_OWN, "single bags"))
+    return bags, Entry(singles(model), model, ALONE), alone
+
+
 ENTRIES_CASE_STUDY = (
-    Entry(
-        "MLP+MATT, bags",
-        "MLP+MATT",
-        TEST,
-        paper=CASE_STUDY["MLP+MATT, bags"] / 100,
-        paper_ap=AVERAGE_PRECISION_4["MLP+MATT"],
-        why=(*_OWN, "bag unit"),
-    ),
-    Entry("MLP+MATT, all tracks alone", "MLP+MATT", ALONE),
-    Entry(
-        "MLP+MATT, bags that hold one track",
-        "MLP+MATT",
-        TEST,
-        of_one=True,
-        paper=CASE_STUDY["MLP+MATT, alone"] / 100,
-        why=(*_OWN, "single bags"),
-    ),
+    *(entry for model in ATTENTION for entry in _of_attention(model)),
     Entry("MLP", "MLP", ALONE, paper=CASE_STUDY["MLP"] / 100, why=("copied",)),
     Entry("MLP, bags that hold one track", "MLP", ALONE, of_one=True),
     Entry(AVERAGED, AVERAGED, TEST),
@@ -358,6 +396,10 @@ def make_case_study(results: Results, bench: Bench, folder: Path) -> Made:
     def ap(line: _Line) -> Cell:
         return None if line[1] is CONSTANT else mean(line[2], "micro_ap").mean_and_sd
 
+    def verdict(line: _Line) -> str:
+        comparable = line[0] == "1-9" and results.data.real
+        return beside(line[2], "accuracy", line[1].paper) if comparable else ""
+
     of = itemgetter(2)
     table = Table.of(
         "Case study: tracks without their album",
@@ -370,6 +412,7 @@ def make_case_study(results: Results, bench: Bench, folder: Path) -> Made:
         *counted(of, "n", "unit"),
         ("paper", "share", theirs(lambda entry: entry.paper)),
         ("paper's average precision", "share", theirs(lambda entry: entry.paper_ap)),
+        ("verdict", "text", verdict),
         (
             "why it may differ",
             "text",
@@ -381,6 +424,8 @@ def make_case_study(results: Results, bench: Bench, folder: Path) -> Made:
         *notes_of(results, keys),
         "Average precision: micro, over all pairs of track and genre, by step summation.",
         _SEGMENTS,
+        SCORES_NOTE,
+        f"{BESIDE} Of accuracy.",
         *why_notes(table),
     )
     return Made(tables={"case_study": replace(table, notes=notes)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..comparison import Row
 from ..errors import first_few
 from ..evaluation import style
-from ..evaluation.intervals import WIDENED, Repeated
+from ..evaluation.intervals import VERDICTS, WIDENED, Repeated
 from ..evaluation.tables import Cell, ColumnOf, Table
 from ..faults import PROTOCOLS, fault_texts
 from .data import LOGMEL, Data
@@ -81,6 +81,13 @@ def save_picture(figure: Figure, path: Path, data: Data) -> None:
     if not data.real:
         figure.text(1, 1, "simulated", ha="right", va="top", fontsize=7.5, color=style.FAINT)
     style.save(figure, path)
+
+
+BESIDE = (
+    f"Beside a number of the paper, which is of one run and has no interval: {VERDICTS} What is "
+    "simulated is compared with none."
+)
+"""Note of a table with verdicts on published numbers."""
 
 
 def why(results: Results, keys: Iterable[str]) -> str:
