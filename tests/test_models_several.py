@@ -94,7 +94,7 @@ def test_the_prior_put_back_is_the_shift_of_bayes_in_every_pooling(world, poolin
 
     ours = fitted(world, settings())
     monkeypatch.setattr(
-        "matt.models.finishing.put_back", lambda networks, prior, temperature: prior
+        "matt.models.finishing.put_back", lambda networks, prior, temperature, *, link: prior
     )
     theirs = fitted(world, settings())
     test = bags(tracks, "test")

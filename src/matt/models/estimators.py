@@ -54,7 +54,7 @@ def fit_stacked(
 
     x, labels, folds, notes = _in_folds(x, y)
     pairs = SVC(C=settings.c, decision_function_shape="ovo")
-    told = LogisticRegression(C=HELD, max_iter=settings.max_iter)
+    told = LogisticRegression(C=HELD / len(x), max_iter=settings.max_iter)
     model = StackingClassifier([("pairs", pairs)], told, cv=folds, stack_method="decision_function")
     with _quiet():
         model.fit(x, labels)
@@ -379,7 +379,7 @@ def _wrong_trees(arrays: Mapping[str, NDArray[Any]], f: int) -> Iterator[str]:
 
 _SIDES = ("left", "right")
 SHRINKAGE, RIDGE = 0.06, 5.0  # of boosting: what a tree counts, and the penalty of its leaves
-HELD = 0.01  # how little the weights of pairs are held down
+HELD = 50.0  # by how many tracks a loss outweighs the weights of pairs
 
 
 def _lr_shapes(
