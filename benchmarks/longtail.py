@@ -193,10 +193,11 @@ TEXT = f"""\
 Which recipe is best where some genres are rare? Every table is made from runs of
 `experiments/grid_longtail.toml` with `matt compare`: repeated artist-disjoint splits (70, 10, 20 %
 of the artists of each genre), the best epoch and the order of the rows chosen on validation, test
-scored once. All scores are of one answer a bag, the largest output (`training.decision = "argmax"`),
-and controls are networks of lone tracks. A number is the mean over splits ± its standard deviation; unit: each track under its
-own label, with the prediction of its bag, or its own in the column of tracks alone. Differences are
-paired by split, on test, ± half of the 95 % t interval, {WIDENED}.
+scored once. All scores are of one answer a bag, the largest output (`training.decision =
+"argmax"`), and controls are networks of lone tracks. A number is the mean over splits ± its
+standard deviation; unit: each track under its own label, with the prediction of its bag, or its own
+in the column of tracks alone. Differences are paired by split, on test, ± half of the 95 % t
+interval, {WIDENED}.
 
 """
 ABOUT = {
