@@ -479,6 +479,7 @@ def overview(
     seed: int = 0,
     bags: Bags | None = None,
     title: str = "Test split",
+    briefly: Collection[str] = (),
 ) -> dict[str, Table]:
     """Tables of predictions of the same test tracks.
 
@@ -496,6 +497,8 @@ def overview(
         Whose sizes tell items apart; by default those of the first.
     title : str
         Of the table of scores: which tracks these are.
+    briefly : collection of str
+        Names whose scores are told, and nothing by size or training tracks.
 
     Returns
     -------
@@ -512,10 +515,11 @@ def overview(
         for unit in (("bag", "track_of_bag") if (predictions.bags.sizes > 1).any() else ("bag",))
     ]
     by_track = next(scores for _, scores in rows if scores.unit != "bag")
-    shots = [(name, by_shot(some, rounds=rounds, seed=seed)) for name, some in made.items()]
+    closer = {name: some for name, some in made.items() if name not in briefly}
+    shots = [(name, by_shot(some, rounds=rounds, seed=seed)) for name, some in closer.items()]
     sizes = [
-        (name, by_size(predictions, bags=bags or first.bags, rounds=rounds, seed=seed))
-        for name, predictions in made.items()
+        (name, by_size(some, bags=bags or first.bags, rounds=rounds, seed=seed))
+        for name, some in closer.items()
     ]
     several = {}
     if first.bags.multi_label:

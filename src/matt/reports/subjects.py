@@ -31,6 +31,7 @@ NAMES = {
     "control-alone": "control: track model, each track alone",
     **{key: f"control: {called}, averaged over the bag" for key, (called, _) in STRONG.items()},
 }
+BRIEFLY = tuple(NAMES[key] for key in STRONG)
 
 
 def named(made: Mapping[str, Predictions], *, model: str = BAG_MODEL) -> dict[str, Predictions]:
@@ -69,7 +70,8 @@ def tables_of(
     rounds, seed : int
         Of the resamples for intervals; 0 rounds for none.
     """
-    tables = overview(named(made, model=model), model=model, rounds=rounds, seed=seed)
+    called = named(made, model=model)
+    tables = overview(called, model=model, rounds=rounds, seed=seed, briefly=BRIEFLY)
     return with_faults(tables, faults)
 
 
@@ -168,7 +170,13 @@ class Subject:
     def tables(self, *, rounds: int = ROUNDS, seed: int = 0) -> dict[str, Table]:
         """Tables of `matt.evaluation.summaries`."""
         made = overview(
-            self.made, model=self.model, rounds=rounds, seed=seed, bags=self.bags, title=self.title
+            self.made,
+            model=self.model,
+            rounds=rounds,
+            seed=seed,
+            bags=self.bags,
+            title=self.title,
+            briefly=BRIEFLY,
         )
         return with_faults(made, self.faults)
 
