@@ -104,6 +104,96 @@ def test_other_unfinished_files(tmp_path, suffix, name, skip, size):
     assert inspect(path).reason.startswith("unfinished")
 
 
+SIZES = {  # where the size of the audio lies behind its name, how long, in which order, what it adds
+    ".wav": (b"data", 4, 4, "little", 0), ".aiff": (b"SSND", 4, 4, "big", 8),
+    ".w64": (b"data", 16, 8, "little", 24), ".caf": (b"data", 4, 8, "big", 4),
+    ".au": (b".snd", 8, 4, "big", 0),
+}  # fmt: skip
+
+
+def state(path, n_bytes):
+    """Have a file say that its audio is so long."""
+    name, skip, size, order, more = SIZES[path.suffix]
+    content = bytearray(path.read_bytes())
+    at = content.find(name) + skip
+    content[at : at + size] = (n_bytes + more).to_bytes(size, order)
+    path.write_bytes(content)
+
+
+def chunk(suffix, name, body):
+    if suffix == ".w64":
+        tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        return name + tail + little(24 + len(body), 8) + body + bytes(-len(body) % 8)
+    size = len(body).to_bytes(8 if suffix == ".caf" else 4, "little" if suffix == ".wav" else "big")
+    return name + size + body + bytes(len(body) % 2 if suffix != ".caf" else 0)
+
+
+@given(
+    st.sampled_from(sorted(SIZES)),
+    st.integers(30, 94),
+    st.sampled_from([None, 0, UNKNOWN, "as the data says"]),
+)
+@settings(max_examples=60)
+def test_a_size_that_is_stale_is_no_size(tmp_path_factory, suffix, percent, riff):
+    """However much of the audio it states, and whatever the header says of the whole."""
+    path = make(tmp_path_factory.mktemp("stale"), suffix, 1.0)
+    whole = decode(path)
+    stated = 4 * (len(whole) * percent // 100)
+    state(path, stated)
+    if suffix == ".wav" and riff is not None:
+        told = stated + 36 if isinstance(riff, str) else riff
+        content = path.read_bytes()
+        path.write_bytes(content[:4] + little(told) + content[8:])
+    damages = []
+    np.testing.assert_array_equal(decode(path, damages=damages), whole)
+    assert inspect(path).reason.startswith("unfinished: its ")
+    assert [damage.stated for damage in damages] == [None]
+
+
+def test_ten_milliseconds_are_no_length(tmp_path):
+    path = make(tmp_path, ".wav", 12.0)
+    whole = decode(path)
+    state(path, 4 * SR // 100)
+    np.testing.assert_array_equal(decode(path), whole)
+
+
+@given(
+    st.sampled_from([".wav", ".aiff", ".w64", ".caf"]),
+    st.sampled_from([b"LIST", b"id3 ", b"bext", b"cue ", b"smpl", b"SAXL", b"free", b"what"]),
+    st.binary(max_size=9000),
+    st.integers(0, 3000),
+    st.integers(1, 600),
+)
+@settings(max_examples=60)
+def test_what_is_behind_the_audio_is_no_audio(tmp_path_factory, suffix, name, body, zeros, n):
+    """True chunks, fillings before and behind them, and a few bytes of anything."""
+    path = make(tmp_path_factory.mktemp("behind"), suffix, 0.2)
+    whole, before, content = decode(path), audio_hash(path), path.read_bytes()
+    found = chunk(suffix, name, body)
+    filled = (
+        b"" if name == b"what" else bytes(16 * zeros)
+    )  # what nobody knows is a chunk in its place
+    for behind in (found, found + found, filled + found, bytes(zeros), body[:n]):
+        path.write_bytes(content + behind)
+        np.testing.assert_array_equal(decode(path), whole)
+        assert audio_hash(path) == before
+        assert inspect(path).completeness == "complete"
+
+
+def test_rf64_with_sizes_of_minus_one_and_bw64(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, music(1.0), format="RF64")
+    whole, content = decode(path), path.read_bytes()
+    at = content.find(b"ds64")
+    for name in (b"RF64", b"BW64"):
+        path.write_bytes(name + content[4:])
+        np.testing.assert_array_equal(decode(path), whole)
+        assert inspect(path).completeness == "complete"
+        path.write_bytes(name + content[4 : at + 8] + b"\xff" * 24 + content[at + 32 :])
+        np.testing.assert_array_equal(decode(path), whole)
+        assert inspect(path).reason.startswith("unfinished")
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64", ".au"])
 def test_unfinished_files_of_other_audio_have_other_hashes(tmp_path, suffix):
     hashes = set()

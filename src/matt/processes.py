@@ -291,7 +291,7 @@ class _Spawn(SpawnContext):
 
     last: SpawnProcess | None = None
 
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override] # noqa: N802
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
         self.last = SpawnProcess(*args, **kwargs)
         return self.last
 
