@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import soundfile as sf
-from audio_files import SR, make, music, write
+from audio_files import SR, cut, make, music, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen.ogg import OggPage
@@ -242,6 +242,50 @@ def test_the_byte_after_an_odd_chunk_may_be_missing(tmp_path, name):
         np.testing.assert_array_equal(decode(path), whole)
         assert audio_hash(path) == before
         assert inspect(path).completeness == "complete"
+
+
+# ---- FLAC ----
+
+
+@given(
+    st.one_of(st.integers(1, 20_000).map(bytes), st.binary(min_size=1, max_size=6000)),
+    st.sampled_from(["music", "silence", "wide", "clicks", "odd"]),
+    st.sampled_from(["PCM_S8", "PCM_16", "PCM_24"]),
+    st.integers(1, 9000),
+)
+@settings(max_examples=60)
+def test_what_is_behind_the_last_flac_frame_is_no_audio(tmp_path_factory, behind, what, subtype, n):
+    path = tmp_path_factory.mktemp("flac") / "a.flac"
+    samples = music(1.0, channels=3 if what == "odd" else 2)[:n]
+    samples = {
+        "silence": 0 * samples, "wide": samples[:, :1] * [[1, 0.99]],
+        "clicks": np.where(np.arange(len(samples)) % 700 == 699, 0.9, 0)[:, None],
+    }.get(what, samples)  # fmt: skip
+    sf.write(path, samples, SR, subtype=subtype)
+    whole, content = decode(path), path.read_bytes()
+    path.write_bytes(content + behind)
+    np.testing.assert_array_equal(decode(path), whole)
+    found = inspect(path)
+    assert found.completeness == "complete"
+    assert f"; {len(behind)} bytes behind it are no audio" in found.reason
+
+
+@pytest.mark.parametrize("seconds", [(1.0, 2.0), (1.0, 1.0), (2.0, 1.0, 1.0), (0.2, 0.2, 0.2)])
+@pytest.mark.parametrize("between", [b"", bytes(999)])
+def test_flac_streams_one_after_the_other_are_all_read(tmp_path, seconds, between):
+    paths = [tmp_path / f"{number}.flac" for number in range(len(seconds))]
+    for number, path in enumerate(paths):
+        write(path, music(seconds[number], seed=number))
+    joined = tmp_path / "joined.flac"
+    joined.write_bytes(between.join(path.read_bytes() for path in paths))
+    np.testing.assert_array_equal(decode(joined), np.concatenate([decode(path) for path in paths]))
+    found = inspect(joined)
+    assert found.completeness == "complete"
+    assert found.reason.startswith(f"{len(seconds)} streams, one after the other: ")
+    assert found.duration == pytest.approx(sum(seconds))
+    cut(joined, -2000)
+    with pytest.raises(AudioError, match="one after the other: its last frame is not whole"):
+        decode(joined)
 
 
 # ---- MPEG ----
