@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import soundfile as sf
-from audio_files import SR, make, music, write
+from audio_files import SR, cut, make, music, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen.ogg import OggPage
@@ -104,6 +104,96 @@ def test_other_unfinished_files(tmp_path, suffix, name, skip, size):
     assert inspect(path).reason.startswith("unfinished")
 
 
+SIZES = {  # where the size of the audio lies behind its name, how long, in which order, what it adds
+    ".wav": (b"data", 4, 4, "little", 0), ".aiff": (b"SSND", 4, 4, "big", 8),
+    ".w64": (b"data", 16, 8, "little", 24), ".caf": (b"data", 4, 8, "big", 4),
+    ".au": (b".snd", 8, 4, "big", 0),
+}  # fmt: skip
+
+
+def state(path, n_bytes):
+    """Have a file say that its audio is so long."""
+    name, skip, size, order, more = SIZES[path.suffix]
+    content = bytearray(path.read_bytes())
+    at = content.find(name) + skip
+    content[at : at + size] = (n_bytes + more).to_bytes(size, order)
+    path.write_bytes(content)
+
+
+def chunk(suffix, name, body):
+    if suffix == ".w64":
+        tail = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+        return name + tail + little(24 + len(body), 8) + body + bytes(-len(body) % 8)
+    size = len(body).to_bytes(8 if suffix == ".caf" else 4, "little" if suffix == ".wav" else "big")
+    return name + size + body + bytes(len(body) % 2 if suffix != ".caf" else 0)
+
+
+@given(
+    st.sampled_from(sorted(SIZES)),
+    st.integers(30, 94),
+    st.sampled_from([None, 0, UNKNOWN, "as the data says"]),
+)
+@settings(max_examples=60)
+def test_a_size_that_is_stale_is_no_size(tmp_path_factory, suffix, percent, riff):
+    """However much of the audio it states, and whatever the header says of the whole."""
+    path = make(tmp_path_factory.mktemp("stale"), suffix, 1.0)
+    whole = decode(path)
+    stated = 4 * (len(whole) * percent // 100)
+    state(path, stated)
+    if suffix == ".wav" and riff is not None:
+        told = stated + 36 if isinstance(riff, str) else riff
+        content = path.read_bytes()
+        path.write_bytes(content[:4] + little(told) + content[8:])
+    damages = []
+    np.testing.assert_array_equal(decode(path, damages=damages), whole)
+    assert inspect(path).reason.startswith("unfinished: its ")
+    assert [damage.stated for damage in damages] == [None]
+
+
+def test_ten_milliseconds_are_no_length(tmp_path):
+    path = make(tmp_path, ".wav", 12.0)
+    whole = decode(path)
+    state(path, 4 * SR // 100)
+    np.testing.assert_array_equal(decode(path), whole)
+
+
+@given(
+    st.sampled_from([".wav", ".aiff", ".w64", ".caf"]),
+    st.sampled_from([b"LIST", b"id3 ", b"bext", b"cue ", b"smpl", b"SAXL", b"free", b"what"]),
+    st.binary(max_size=9000),
+    st.integers(0, 3000),
+    st.integers(1, 600),
+)
+@settings(max_examples=60)
+def test_what_is_behind_the_audio_is_no_audio(tmp_path_factory, suffix, name, body, zeros, n):
+    """True chunks, fillings before and behind them, and a few bytes of anything."""
+    path = make(tmp_path_factory.mktemp("behind"), suffix, 0.2)
+    whole, before, content = decode(path), audio_hash(path), path.read_bytes()
+    found = chunk(suffix, name, body)
+    filled = (
+        b"" if name == b"what" else bytes(16 * zeros)
+    )  # what nobody knows is a chunk in its place
+    for behind in (found, found + found, filled + found, bytes(zeros), body[:n]):
+        path.write_bytes(content + behind)
+        np.testing.assert_array_equal(decode(path), whole)
+        assert audio_hash(path) == before
+        assert inspect(path).completeness == "complete"
+
+
+def test_rf64_with_sizes_of_minus_one_and_bw64(tmp_path):
+    path = tmp_path / "a.wav"
+    write(path, music(1.0), format="RF64")
+    whole, content = decode(path), path.read_bytes()
+    at = content.find(b"ds64")
+    for name in (b"RF64", b"BW64"):
+        path.write_bytes(name + content[4:])
+        np.testing.assert_array_equal(decode(path), whole)
+        assert inspect(path).completeness == "complete"
+        path.write_bytes(name + content[4 : at + 8] + b"\xff" * 24 + content[at + 32 :])
+        np.testing.assert_array_equal(decode(path), whole)
+        assert inspect(path).reason.startswith("unfinished")
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".aiff", ".w64", ".au"])
 def test_unfinished_files_of_other_audio_have_other_hashes(tmp_path, suffix):
     hashes = set()
@@ -152,6 +242,50 @@ def test_the_byte_after_an_odd_chunk_may_be_missing(tmp_path, name):
         np.testing.assert_array_equal(decode(path), whole)
         assert audio_hash(path) == before
         assert inspect(path).completeness == "complete"
+
+
+# ---- FLAC ----
+
+
+@given(
+    st.one_of(st.integers(1, 20_000).map(bytes), st.binary(min_size=1, max_size=6000)),
+    st.sampled_from(["music", "silence", "wide", "clicks", "odd"]),
+    st.sampled_from(["PCM_S8", "PCM_16", "PCM_24"]),
+    st.integers(1, 9000),
+)
+@settings(max_examples=60)
+def test_what_is_behind_the_last_flac_frame_is_no_audio(tmp_path_factory, behind, what, subtype, n):
+    path = tmp_path_factory.mktemp("flac") / "a.flac"
+    samples = music(1.0, channels=3 if what == "odd" else 2)[:n]
+    samples = {
+        "silence": 0 * samples, "wide": samples[:, :1] * [[1, 0.99]],
+        "clicks": np.where(np.arange(len(samples)) % 700 == 699, 0.9, 0)[:, None],
+    }.get(what, samples)  # fmt: skip
+    sf.write(path, samples, SR, subtype=subtype)
+    whole, content = decode(path), path.read_bytes()
+    path.write_bytes(content + behind)
+    np.testing.assert_array_equal(decode(path), whole)
+    found = inspect(path)
+    assert found.completeness == "complete"
+    assert f"; {len(behind)} bytes behind it are no audio" in found.reason
+
+
+@pytest.mark.parametrize("seconds", [(1.0, 2.0), (1.0, 1.0), (2.0, 1.0, 1.0), (0.2, 0.2, 0.2)])
+@pytest.mark.parametrize("between", [b"", bytes(999)])
+def test_flac_streams_one_after_the_other_are_all_read(tmp_path, seconds, between):
+    paths = [tmp_path / f"{number}.flac" for number in range(len(seconds))]
+    for number, path in enumerate(paths):
+        write(path, music(seconds[number], seed=number))
+    joined = tmp_path / "joined.flac"
+    joined.write_bytes(between.join(path.read_bytes() for path in paths))
+    np.testing.assert_array_equal(decode(joined), np.concatenate([decode(path) for path in paths]))
+    found = inspect(joined)
+    assert found.completeness == "complete"
+    assert found.reason.startswith(f"{len(seconds)} streams, one after the other: ")
+    assert found.duration == pytest.approx(sum(seconds))
+    cut(joined, -2000)
+    with pytest.raises(AudioError, match="one after the other: its last frame is not whole"):
+        decode(joined)
 
 
 # ---- MPEG ----

@@ -1,6 +1,7 @@
 """Several ways to cut a file from one decode: each gets what it would get alone."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -306,6 +307,31 @@ def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, poli
         else:  # no place of its length has more sound in it
             most = max(sum(pieces[at : at + length]) for at in range(len(pieces)))
             assert sounding(segment) == pytest.approx(most * PIECE, abs=1)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    tenths=st.integers(1, 400),
+    heard=st.lists(st.integers(0, 399), max_size=9, unique=True),
+    policy=st.sampled_from(["first", "middle", "all", "whole"]),
+)
+def test_of_a_segment_half_a_second_or_one_in_twenty_is_heard(tmp_path, tenths, heard, policy):
+    heard = [at for at in heard if at < tenths]
+    samples = np.zeros((tenths, NATIVE // 10))
+    samples[heard, ::2] = 0.5
+    path = write(tmp_path / "a.wav", samples.ravel(), sr=NATIVE)
+    cut = SegmentPolicy("first", None) if policy == "whole" else SegmentPolicy(policy, tenths / 10)
+    enough = len(heard) >= 5 or 20 * len(heard) >= tenths
+    assert len(segments(path, cut)) == (heard != [] and enough)
+    assert len(segments(path, replace(cut, silence="keep"))) == 1
+
+
+def test_two_samples_in_a_minute_of_silence_are_no_segment_wherever_it_is_cut(tmp_path):
+    samples = np.zeros((60 * NATIVE, 2))
+    samples[1234:1236] = 0.9
+    path = write(tmp_path / "a.wav", samples, sr=NATIVE)
+    for policy in ("first", "middle", "all"):
+        assert segments(path, SegmentPolicy(policy, 30.0)) == []
 
 
 @pytest.mark.parametrize("policy", ["first", "middle", "all"])

@@ -12,6 +12,7 @@ import mutagen.oggvorbis
 import numpy as np
 import pytest
 import soundfile
+from audio_files import make, make_pyav
 from hypothesis import given
 from hypothesis import strategies as st
 from mutagen.id3 import TALB, TCON, TIT2, TPE1
@@ -273,3 +274,16 @@ def test_what_is_no_audio_is_counted_by_suffix(tmp_path):
     found = scan(tmp_path)
     assert list(found.left_out.items()) == [(".jpg", 3), (".cue", 1), (".txt", 1), ("no suffix", 1)]
     assert found.counts["not audio"] == sum(found.left_out.values())
+
+
+@pytest.mark.parametrize("kind", [".mp3", ".flac", ".ogg", ".wav", "adts", "wavpack", "aac", "wma"])
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".m4a", ".wma", ".ape", ".aac", ".wv"])
+@pytest.mark.parametrize("before", [b"", id3(SAID)])
+def test_a_wrong_suffix_does_not_outvote_the_content(tmp_path, kind, suffix, before):
+    made = make(tmp_path, kind) if kind[0] == "." else make_pyav(tmp_path, kind)
+    path = tmp_path / f"odd{suffix}"
+    path.write_bytes(before + made.read_bytes())
+    tags = read_tags(path)
+    assert tags.artist == (SAID["artist"] if before else "")
+    if kind not in ("adts", ".wav"):
+        assert tags.duration == pytest.approx(3, abs=0.2)

@@ -63,6 +63,14 @@ def die_at_start():
     os._exit(1)
 
 
+def killed_at_start(folder, times, by):
+    """Die by a signal, as often as this; each start leaves a file."""
+    starts = len(list(Path(folder).iterdir()))
+    (Path(folder) / str(starts)).touch()
+    if starts < times:
+        os.kill(os.getpid(), by)
+
+
 @pytest.fixture
 def child():
     with closing(Child()) as child:
@@ -122,6 +130,26 @@ def test_a_process_that_cannot_be_started_is_told_in_our_words():
         pytest.raises(CannotStart, match="no; call it again"),
     ):
         child.call(os.getpid)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+@pytest.mark.parametrize("by", ["SIGKILL", "SIGTERM"])
+def test_a_process_that_is_killed_while_it_starts_is_started_again(tmp_path, by):
+    args = (str(tmp_path), 2, getattr(signal, by))
+    with closing(Child(killed_at_start, args, unstartable="a false reason")) as child:
+        assert child.call(abs, -7) == 7
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+def test_processes_that_are_killed_again_and_again_are_given_up_with_the_reason(tmp_path):
+    args = (str(tmp_path), 100, signal.SIGKILL)
+    with (
+        closing(Child(killed_at_start, args, unstartable="a false reason")) as child,
+        pytest.raises(CannotStart, match=r"killed 6 times while it started \(SIGKILL\)"),
+    ):
+        child.call(os.getpid)
+    assert len(list(tmp_path.iterdir())) == 6
 
 
 def test_nothing_is_called_after_the_end(child):

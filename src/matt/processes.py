@@ -25,6 +25,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import fsum
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.util import Finalize
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
@@ -38,6 +39,7 @@ P = ParamSpec("P")
 Kind = TypeVar("Kind", bound="Child")
 
 STARTUP = 300.0  # seconds; compiling librosa's loops takes half a minute where nothing is cached
+_STARTS = 6  # of a process that is killed each time, as many as a killed file costs
 _LEAST_MEMORY = 2**26
 _WINDOW = 600.0  # seconds: what was longer ago says little of what comes
 _SURE = 5.0  # seconds of work before anything is said
@@ -276,11 +278,22 @@ class ProcessDied(Exception):
 
     def __init__(self, reason: str, code: int | None = None) -> None:
         super().__init__(reason)
-        self.code = code
+        # Pebble's processes answer this signal by ending with its number.
+        self.code = -code if code == signal.SIGTERM else code
 
 
 class CannotStart(MattError):
     """Processes cannot be started at all."""
+
+
+class _Spawn(SpawnContext):
+    """Starts processes, and keeps the last one: pebble does not say how one ended at its start."""
+
+    last: SpawnProcess | None = None
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        self.last = SpawnProcess(*args, **kwargs)
+        return self.last
 
 
 class Child:
@@ -298,7 +311,7 @@ class Child:
     limits : Limits, optional
         By default it may take what it wants.
     unstartable : str
-        What to say if it cannot be started.
+        What to say if it ends by itself while it starts. One that is killed then is started again.
     """
 
     def __init__(
@@ -318,7 +331,7 @@ class Child:
         # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble,
         # because the standard library's executor is broken by a process that crashes, and may wait
         # for ever when it is shut down while it starts.
-        self._context = multiprocessing.get_context("spawn")
+        self._context = _Spawn()
         self._pulse = self._context.Value("q", lock=False)  # counts the calls of `alive`
         self._begin = self._pulse, limits, start, args
         # A process that was itself started by multiprocessing waits for its children when it ends.
@@ -358,15 +371,25 @@ class Child:
             self.close()
 
     def _start(self) -> None:
-        self._stop()
-        self._pool = pebble.ProcessPool(
-            max_workers=1, initializer=_begin, initargs=self._begin, context=self._context
-        )
-        try:
-            self._called(os.getpid)
-        except (ProcessDied, TimeoutError) as error:
+        for left in reversed(range(_STARTS)):
             self._stop()
-            raise CannotStart(self._unstartable) from error
+            self._pool = pebble.ProcessPool(
+                max_workers=1, initializer=_begin, initargs=self._begin, context=self._context
+            )
+            try:
+                self._called(os.getpid)
+                return
+            except (ProcessDied, TimeoutError) as error:
+                self._stop()
+                code = error.code if isinstance(error, ProcessDied) else None
+                if code is None or code > 0:
+                    raise CannotStart(self._unstartable) from error
+                if not left:
+                    raise CannotStart(
+                        f"a process was killed {_STARTS} times while it started "
+                        f"({signal.Signals(-code).name}), perhaps for want of memory; "
+                        "use fewer workers, and run the same command again"
+                    ) from error
 
     def _called(self, function: Callable[[], Result]) -> Result:
         future: Future[Result] | None = None
@@ -386,10 +409,12 @@ class Child:
                 raise ProcessDied(str(error), error.exitcode) from error
             # It died before it said what it was at, or while it answered.
             broken = future is None or isinstance(error, BrokenProcessPool)
+            last = self._context.last
+            code = last.exitcode if broken and last is not None else None  # before it is stopped
             if broken or (future is not None and not future.done()):
                 self._stop()
             if broken:
-                raise ProcessDied(str(error)) from error
+                raise ProcessDied(str(error), code) from error
             raise
 
     def _awaited(self, future: Future[Result]) -> Result:

@@ -3,8 +3,10 @@
 One chunk holds the audio and states its size, which shows a cut file. The samples themselves
 carry no checksum: damage inside them cannot be seen. Streamed files state no size.
 
-A recorder writes sizes of nothing first, and the true ones when it is done. Where it never came to
-that, bytes follow the audio chunk that are no chunks: they are the audio, to the end of the file.
+A recorder writes sizes of nothing first, or of what it has so far, and the true ones when it is
+done. Where it never came to that, bytes follow the audio chunk that are no chunks: they are the
+audio, to the end of the file. Zeros may fill up the end of a sector, and a few bytes may be
+anything: these are no audio.
 Programs that forget the byte after a chunk of odd size are common, too. libsndfile gets such a WAV
 with a header that holds (`Structure.parts`).
 
@@ -44,8 +46,15 @@ _ASF_HEADER = 30  # bytes of the header object before the objects in it
 _WITH_DESCRIPTOR = 3980  # version of Monkey's Audio times 1000
 _USUAL = (  # names of chunks
     *(b"fmt ", b"data", b"LIST", b"fact", b"bext", b"id3 ", b"ID3 ", b"JUNK", b"iXML", b"cue "),
+    *(b"smpl", b"inst", b"acid", b"PEAK", b"DISP", b"cart", b"axml", b"chna", b"plst", b"afsp"),
+    *(b"_PMX", b"SAUR", b"umid", b"levl", b"PAD ", b"FLLR", b"junk", b"INFO", b"strc", b"list"),
     *(b"COMM", b"SSND", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"MARK", b"INST", b"APPL", b"FVER"),
+    *(b"COMT", b"MIDI", b"AESD", b"SAXL", b"CHAN", b"basc", b"trns", b"cate"),
+    *(b"info", b"free", b"uuid", b"strg", b"mark", b"regn", b"edct", b"midi", b"ovvw", b"peak"),
+    *(b"pakt", b"kuki", b"desc", b"chan"),
 )
+_NAMES = re.compile(rb"ID3[\2-\4]|APETAGEX|" + b"|".join(map(re.escape, _USUAL)))
+_FILLED, _JUNK = 1 << 16, 1 << 12  # bytes behind the audio that are no audio: zeros; anything
 _HOLE = 5  # what one between blocks costs, in false starts
 _FOLLOWERS = 3  # chunks after the audio that are believed without looking further
 _DTS = re.compile(rb"\xfe\x7f\x01\x80|\xff\x1f\x00\xe8[\xf0-\xff]\x07")  # of 16 bits, of 14
@@ -63,6 +72,7 @@ class Chunk:
     start: int
     size: int | None  # as stated; None = not known, it goes on to the end of the file
     unfinished: bool = False  # whether its size was to be stated later, and never was
+    placeholder: int = 0  # what is stated instead
 
     def stop(self, end: int) -> int:
         """Where its content ends, which is not after the end of the file."""
@@ -156,25 +166,23 @@ def chunks(file: FileBytes, kind: str, start: int, stop: int) -> Iterator[Chunk]
         offset, size = (int.from_bytes(file.at(start + at, 4), "big") for at in (4, 8))
         yield Chunk(b"head", start + 12, 12)  # encoding, sampling rate, channels; then a note
         data = Chunk(b"data", start + offset, None if size == _UNKNOWN else size)
-        yield _as_it_is(file, grammar, data, start, stop)
+        yield _as_it_is(file, grammar, data, stop)
         return
     long_size: int | None = None  # of the data chunk of RF64, stated elsewhere
     for found in _in_a_row(file, grammar, start + grammar.begin, stop):
         chunk = found
         if kind in ("RIFF", "RIFX"):
             if chunk.name == b"ds64":
-                long = file.at(chunk.start + 8, 8)
-                long_size = int.from_bytes(long, "little") or None
+                long = int.from_bytes(file.at(chunk.start + 8, 8), "little", signed=True)
+                long_size = long if long > 0 else None
             if chunk.name == b"data" and chunk.size == _UNKNOWN:
                 late = long_size is None and file.at(start, 4) in (b"RF64", b"BW64")
                 chunk = replace(chunk, size=long_size, unfinished=late)
-                yield chunk
-                return  # what follows a chunk of unknown size cannot be found
         if chunk.name == grammar.data and kind not in ("MP4", "ASF"):
-            chunk = _as_it_is(file, grammar, chunk, start, stop)
+            chunk = _as_it_is(file, grammar, chunk, stop)
         yield chunk
-        if chunk.size is None:
-            return
+        if chunk.size is None or found.size == _UNKNOWN:
+            return  # what follows a chunk of unknown size cannot be found
 
 
 def _in_a_row(file: FileBytes, grammar: _Grammar, position: int, stop: int) -> Iterator[Chunk]:
@@ -193,14 +201,22 @@ def _in_a_row(file: FileBytes, grammar: _Grammar, position: int, stop: int) -> I
             position += pad
 
 
-def _as_it_is(file: FileBytes, grammar: _Grammar, chunk: Chunk, start: int, stop: int) -> Chunk:
+def _as_it_is(file: FileBytes, grammar: _Grammar, chunk: Chunk, stop: int) -> Chunk:
     """The audio chunk, without a size if that was to be stated later and never was."""
     if chunk.size is None or chunk.start + chunk.size >= stop:
         return chunk
-    after = chunk.start + chunk.size + -chunk.size % grammar.align
+    end = chunk.start + chunk.size
+    after = end + -chunk.size % grammar.align
     nothing = chunk.size <= grammar.overhead
-    if not (nothing or _placeholder(file, grammar, chunk, start, stop)):
+    if after >= stop or _NAMES.search(file.at(end, 16)):
         return chunk
+    if not nothing:
+        # Zeros fill up a sector or a cluster, and a few bytes are no sound worth its while.
+        rest = file.at(end, min(_FILLED + 16, stop - end)).lstrip(b"\0")
+        if _NAMES.search(rest[:16]) or stop - end <= (0 if rest else _FILLED):
+            return chunk
+        if grammar.format == "DSF" or stop - end <= min(_JUNK, chunk.size):
+            return chunk
     for number, follower in enumerate(_in_a_row(file, grammar, after, stop)):
         # Audio in the place of a name and a size does not pass for a chunk.
         name = follower.name.removesuffix(_W64_TAIL)
@@ -209,20 +225,7 @@ def _as_it_is(file: FileBytes, grammar: _Grammar, chunk: Chunk, start: int, stop
             break
         if number == _FOLLOWERS or follower.stop(stop) + 1 >= stop:
             return chunk
-    return replace(chunk, size=None, unfinished=True) if after < stop else chunk
-
-
-def _placeholder(file: FileBytes, grammar: _Grammar, chunk: Chunk, start: int, stop: int) -> bool:
-    """Whether a WAV states less than a second, ends there by its header, and goes on far behind."""
-    if grammar.format != "WAV" or chunk.size is None or file.at(start, 4) != b"RIFF":
-        return False
-    described = _described(file, "RIFF", start, chunk.start)
-    a_second = int.from_bytes(described[8:12], "little")
-    end = start + 8 + int.from_bytes(file.at(start + 4, 4), "little")
-    behind = stop - chunk.start - chunk.size
-    return (
-        chunk.size < a_second and 0 <= end - chunk.start - chunk.size <= 1 and behind > chunk.size
-    )
+    return replace(chunk, size=None, unfinished=True, placeholder=chunk.size)
 
 
 def _described(file: FileBytes, kind: str, start: int, stop: int) -> bytes:
@@ -250,8 +253,11 @@ def examine(file: FileBytes, start: int, stop: int) -> Structure:
         if called == "WAV" and _holds_dts(file.at(chunk.start, _LOOKED_AT)):
             called = "DTS in WAV"
         if chunk.unfinished:
+            said = "was never given its size"
+            if chunk.placeholder > grammar.overhead:
+                said = f"states {chunk.placeholder} bytes, which is not its size"
             reason = (
-                f"unfinished: its {name} chunk was never given its size, "
+                f"unfinished: its {name} chunk {said}, "
                 f"{max(stop - chunk.start, 0)} bytes go on to the end of the file"
             )
             return Structure(called, "undetectable", reason, parts=parts, unfinished=True)
@@ -280,17 +286,23 @@ def _sound_header(
     """What libsndfile can read of a file whose own header would mislead it; else nothing."""
     if kind == "AU" and chunk.unfinished:
         return (start, start + 8), _UNKNOWN.to_bytes(4, "big"), (start + 12, stop)
+    if kind in ("FORM", "W64", "CAF") and chunk.placeholder > _GRAMMARS[kind].overhead:
+        size, n = stop - chunk.start, 4 if kind == "FORM" else 8
+        told = (size + 24).to_bytes(n, "little") if kind == "W64" else size.to_bytes(n, "big")
+        return (start, chunk.start - n), told, (chunk.start, stop)
+    if kind == "W64" and chunk.stop(stop) < stop:
+        return ((start, chunk.stop(stop)),)  # libsndfile takes 24 bytes of what follows for audio
     if kind not in ("RIFF", "RIFX") or not (
-        chunk.unfinished or _unpadded(file, kind, start, chunk)
+        chunk.unfinished or file.at(start, 4) == b"BW64" or _unpadded(file, kind, start, chunk)
     ):
         return ()
     order: Literal["little", "big"] = "big" if kind == "RIFX" else "little"
     described = _described(file, kind, start, chunk.start)
     size = chunk.stop(stop) - chunk.start
     size -= size % max(int.from_bytes(described[12:14], order), 1)  # whole samples
-    told = [min(n, _UNKNOWN).to_bytes(4, order) for n in (size + 28 + len(described), size)]
+    riff, data = (min(n, _UNKNOWN).to_bytes(4, order) for n in (size + 28 + len(described), size))
     about = len(described).to_bytes(4, order) + described + bytes(len(described) % 2)
-    head = kind.encode() + told[0] + b"WAVEfmt " + about + b"data" + told[1]
+    head = kind.encode() + riff + b"WAVEfmt " + about + b"data" + data
     return head, (chunk.start, chunk.start + size)
 
 

@@ -14,9 +14,9 @@ Audio shorter than a segment, and the last incomplete one of ``all``, are padded
 (repeated from their beginning), or kept at their own length.
 
 Silence is no segment, unless it is to be kept: where nothing can be heard in a tenth of a second
-(`audible`), nothing is said either. A segment without anything to hear is left out. ``first`` and
-``middle``, where more than half of their segment is silence, go to where most can be heard. A file
-whose channels cancel each other is heard by one of them.
+(`audible`), nothing is said either. A segment in which nothing is heard, or nearly nothing, such as
+a click, is left out. ``first`` and ``middle``, where more than half of their segment is silence, go
+to where most can be heard. A file whose channels cancel each other is heard by one of them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _POLICIES = ("first", "middle", "all")
 _SHORT = ("pad", "tile", "keep")
 _SILENCE = ("skip", "keep")
 _MOMENT = 0.1  # seconds that are heard or not
+_LEAST_SHARE, _LEAST_SECONDS = 0.05, 0.5  # heard of a segment: less of both is no evidence
 _EIGHT_BITS, _COARSEST = ("PCM_U8", "PCM_S8"), 1 / 128  # whose steps are coarser than others
 _RINGING = 0.02  # seconds: longer than the filter that resamples
 _MOST_CHANNELS = 32  # tried where their mean is silence
@@ -310,7 +311,7 @@ class _Reader:
         if policy.duration is None:
             whole = _whole(decoder, blocks, rate)
             heard = audible(whole, rate, quietest=self._quietest)
-            if policy.silence == "keep" or heard.any():
+            if policy.silence == "keep" or _says(heard):
                 yield Segment(0.0, whole, rate)
             return
         n = max(round(policy.duration * rate), 1)
@@ -344,12 +345,14 @@ class _Reader:
             usual = round(start / moment) if here.any() else len(heard)
             counts = [heard[at : at + len(here)].sum() for at in (usual, better)]
             if counts[1] > counts[0]:
+                if not _says(heard[better : better + len(here)]):
+                    return start, samples[:0]
                 begin = round(better * moment)
                 with self.decoder.again() as decoder:
                     blocks = decoder.blocks(seconds=_BLOCK_SECONDS, lead=_LEAD)
                     cut = _cut(resampled(decoder, blocks, sr=self.cut.sr), n=n, hop=n, begin=begin)
                     return next(cut, (start, samples[:0]))
-        return start, samples if here.any() else samples[:0]
+        return start, samples if _says(here) else samples[:0]
 
     @property
     def _quietest(self) -> float:
@@ -397,6 +400,15 @@ def audible(
         loud = np.append(loud, samples[whole:].std(dtype=np.float64))
     heard: NDArray[np.bool_] = loud > quietest
     return heard
+
+
+def _says(heard: NDArray[np.bool_]) -> bool:
+    """Whether enough of a segment is heard to say anything, of all its moments.
+
+    A short file that is sound for the most part does; a click in a minute of silence does not.
+    """
+    n = int(heard.sum())
+    return n > 0 and (n >= _LEAST_SHARE * len(heard) or n * _MOMENT >= _LEAST_SECONDS)
 
 
 def _moment(sr: int) -> int:

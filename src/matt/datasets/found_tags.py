@@ -108,11 +108,12 @@ def _add_own(found: FoundTags, file: Any, held: FileBytes, start: int) -> bool:
     head = held.at(start, 40)
     known = identify_head(head[:16])
     file.seek(0)
-    read = _mutagen_of(head, known, os.fspath(file.name))
+    kind = known or _frames(held, start, os.fspath(file.name))
+    read = _mutagen_of(head, kind)
     parsed: Any
     if start and known:
         parsed = read(io.BufferedReader(_From(file, start)))
-    elif known == "Ogg":
+    elif known:
         # Named by its descriptor, so that a wrong suffix does not outvote the content.
         with open(file.fileno(), "rb", closefd=False) as nameless:
             nameless.seek(0)  # the descriptor stands where the other's buffer ended
@@ -139,16 +140,30 @@ def _add_own(found: FoundTags, file: Any, held: FileBytes, start: int) -> bool:
     return bool(start and version and not known)
 
 
-def _mutagen_of(head: bytes, known: str, name: str | bytes) -> Callable[[Any], Any]:
-    """What reads a file by its first bytes; mutagen tries all that it has, which takes longer."""
+def _frames(held: FileBytes, start: int, name: str | bytes) -> str:
+    """MP3 or ADTS, which have no first bytes of their own; where nothing says so, empty.
+
+    The suffix of MP3 is believed, so that most files need no look at their frames.
+    """
+    if os.fsencode(name)[-4:].lower() == b".mp3":
+        return "MP3"
+    return identify(held, start, held.size)
+
+
+def _mutagen_of(head: bytes, kind: str) -> Callable[[Any], Any]:
+    """What reads a file by its format; mutagen tries all that it has, which takes longer.
+
+    It goes by the suffix, too, which may be wrong.
+    """
     import mutagen
-    from mutagen import flac, mp3, oggopus, oggvorbis
+    from mutagen import aac, flac, mp3, oggopus, oggvorbis
 
     kinds: dict[bool, Any] = {
-        known == "FLAC": flac.FLAC,
-        head[28:36] == b"OpusHead" and known == "Ogg": oggopus.OggOpus,
-        head[28:35] == b"\x01vorbis" and known == "Ogg": oggvorbis.OggVorbis,
-        not known and os.fsencode(name)[-4:].lower() == b".mp3": partial(mp3.MP3, load_v1=False),
+        kind == "FLAC": flac.FLAC,
+        head[28:36] == b"OpusHead" and kind == "Ogg": oggopus.OggOpus,
+        head[28:35] == b"\x01vorbis" and kind == "Ogg": oggvorbis.OggVorbis,
+        kind == "MP3": partial(mp3.MP3, load_v1=False),
+        kind == "ADTS": aac.AAC,
     }
     return kinds.get(True, mutagen.File)  # type: ignore[no-any-return]
 
