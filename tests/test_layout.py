@@ -1,6 +1,7 @@
 """How a CSV is written is seen from its bytes, or asked by name where they do not tell."""
 
 import csv
+import gzip
 import io
 import re
 from contextlib import suppress
@@ -210,3 +211,9 @@ def test_a_wrong_layout_is_refused(options, message):
 def test_any_bytes_are_read_or_refused(tmp_path, content):
     with suppress(ConfigError, DataError):
         load(tmp_path, content)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda content: b"PK\x03\x04" + content])
+def test_what_is_no_text_is_told_by_its_bytes(tmp_path, pack):
+    with pytest.raises(DataError, match=r"t\.csv is .*; .*unpack it"):
+        load(tmp_path, pack(b"track_id,genre,f_a\n1,Rock,2\n"))

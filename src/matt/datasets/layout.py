@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import DataError, first_few
+from ..files import not_text
 from ..settings import Checked, Whole
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet")
@@ -119,12 +120,19 @@ def recognised(path: Path, layout: Layout) -> tuple[Layout, tuple[str, ...]]:
     """Settings of a file with nothing left open, and notes on what was found by looking.
 
     A file that cannot be read is left to whoever reads it.
+
+    Raises
+    ------
+    DataError
+        If its first bytes say that it is no table in text.
     """
     if kind_of(path) == ".parquet":
         return layout, ()
     usual = "\t" if kind_of(path) in (".tsv", ".tab") else ","
     head = _head(path)
     encoding = layout.encoding or _encoding(head)
+    if encoding == "utf-8" and (told := not_text(head)):
+        raise DataError(f"{path} {told}")
     text = _text(head, encoding)
     skip, delimiter = layout.skip, layout.delimiter
     if said := _SAID_DELIMITER.match(text):
