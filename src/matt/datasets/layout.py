@@ -90,7 +90,7 @@ class Layout(Checked):
         """See `Checked.problems`."""
         if self.header_rows < 1:
             yield f"header_rows is {self.header_rows}; columns need at least one row"
-        if self.delimiter and (len(self.delimiter) > 1 or not _PARTS.fullmatch(self.delimiter)):
+        if self.delimiter and not _PARTS.fullmatch(self.delimiter):
             yield f"delimiter is {self.delimiter!r}; use one character such as ',' or ';'"
         if self.decimal and self.decimal == self.delimiter:
             yield f"delimiter and decimal are both {self.decimal!r}; they have to differ"
@@ -98,6 +98,11 @@ class Layout(Checked):
             codecs.lookup(self.encoding or "utf-8")
         except LookupError:
             yield f"encoding is {self.encoding!r}, which is unknown; try 'utf-8' or 'cp1252'"
+
+
+def may_part(sign: str) -> bool:
+    """Whether a sign could stand between columns, and is no part of names."""
+    return _PARTS.fullmatch(sign) is not None and not (sign.isalnum() or sign in "_-. ")
 
 
 def kind_of(path: Path) -> str:
