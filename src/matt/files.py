@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ConfigError, DataError, MattError
+from .errors import ConfigError, DataError, MattError, check_arguments
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +54,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Path
         Where to write. It ends in the same suffix.
     """
+    check_arguments(path=(path, str | os.PathLike))
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
