@@ -275,7 +275,7 @@ def test_a_finished_training_is_resumed_by_telling_it_again(library, run):
     assert document(result)["scores"] == run[1]["scores"]
     other = matt("train", library, "--out", run[0], "--json", "--resume", *FAST, "--seed", "3")
     assert other.exit_code == 2
-    assert "has another settings, seed" in " ".join(other.stderr.split())
+    assert "differs in settings, seed" in " ".join(other.stderr.split())
 
 
 def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch):

@@ -98,7 +98,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_result(tmp_path, at):
     with pytest.raises(KeyboardInterrupt):
         experiment.run(tracks, features, SETTINGS, tmp_path / "cut", progress=cut)
     other = replace(SETTINGS, seed=5)
-    with pytest.raises(DataError, match=r"unfinished run .* has another settings, seed, data; go"):
+    with pytest.raises(DataError, match=r"unfinished run .* differs in settings, seed, data; go"):
         experiment.run(tracks, features, other, tmp_path / "cut", resume=True)
     seen = []
 
@@ -132,7 +132,7 @@ def test_tracks_without_features_are_left_out():
 
 def test_what_cannot_be_trained_or_tested_is_explained(tmp_path):
     one_genre, features = toy(labels=np.zeros(120, np.int64))
-    with pytest.raises(DataError, match="1 genre has labelled training tracks"):
+    with pytest.raises(DataError, match="only one genre has labelled training tracks"):
         experiment.prepare(one_genre, features, SETTINGS)
     unknown = np.where(np.arange(120) < 90, np.arange(120) // 3 % 2, -1)
     split = np.array(["training"] * 90 + ["test"] * 30)

@@ -693,7 +693,8 @@ def test_a_plan_that_is_damaged_says_so_and_can_be_deleted(damage, files, store)
     else:
         plan.write_bytes(damage)
         with pytest.raises(
-            DataError, match=r"plan-0000.parquet is damaged .*; move it away and run"
+            DataError,
+            match=r"plan-0000.parquet is damaged .*; move it away .*: blocks that are done stay",
         ):
             extract(table(files), SPEC, store, workers=1, extractor=light)
         plan.unlink()  # as the message says

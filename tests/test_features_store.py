@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matt import Bags, DataError, FeatureStore
+from matt import ArgumentError, Bags, DataError, FeatureStore
 from matt.audio import SegmentPolicy
 from matt.features import blocks as blocks_module
 from matt.features.blocks import (
@@ -489,3 +489,15 @@ def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path, monkeypatch):
         DataError, match=r"0000-00000.npy is damaged .*it has become shorter.*; run"
     ):
         features.read(np.array([5]))
+
+
+def test_arguments_in_another_order_are_told():
+    ids, values = np.arange(5), np.ones((5, 3))
+    with pytest.raises(
+        ArgumentError, match="name must be a str, but got ndarray; track_ids is the"
+    ):
+        FeatureStore.from_arrays(ids, "toy", values)
+    with pytest.raises(
+        DataError, match=r"track_ids have the shape \(5, 3\).*the name, then the ids"
+    ):
+        FeatureStore.from_arrays("toy", values, ids)

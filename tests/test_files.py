@@ -1,9 +1,16 @@
+import bz2
+import gzip
+import io
 import json
+import lzma
 import os
+import re
+import zipfile
 from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +19,7 @@ from safetensors.numpy import save_file
 from matt import ConfigError, DataError, files
 from matt.files import (
     as_array,
+    not_text,
     read_arrays,
     read_json,
     read_parquet,
@@ -58,7 +66,7 @@ def test_another_schema_is_refused(tmp_path):
     write_parquet(tmp_path / "a", {"id": np.arange(5)}, schema="test/1")
     with pytest.raises(DataError, match="holds 'test/1', expected 'test/2'"):
         read_parquet(tmp_path / "a", schema="test/2")
-    pa.parquet.write_table(pa.table({"x": [1]}), tmp_path / "b")
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "b")
     with pytest.raises(DataError, match="holds 'an unknown table'"):
         read_parquet(tmp_path / "b", schema="test/2")
 
@@ -89,7 +97,7 @@ def test_what_a_killed_process_left_is_removed_a_day_later_and_nothing_else(tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"a.npy", *names[1:]}
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"[" * 100_000, b"9" * 5000, b"", b"\x00"])
+@pytest.mark.parametrize("text", [b"{", b"[" * 100_000, b"9" * 5000, b"", b"\x00"])
 @pytest.mark.parametrize(
     ("reader", "kind"), [(read_json, "JSON"), (read_toml, "TOML")], ids=["json", "toml"]
 )
@@ -99,6 +107,59 @@ def test_what_is_no_json_and_no_toml_is_told(tmp_path, reader, kind, text):
     error = DataError if reader is read_json else ConfigError
     with pytest.raises(error, match=rf"a is not {kind}.*; (restore it|correct that line)"):
         reader(file)
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "error"),
+    [(read_json, '{"k": "\u00e9"}\n', DataError), (read_toml, "k = '\u00e9'\n", ConfigError)],
+    ids=["json", "toml"],
+)
+def test_text_is_read_with_a_mark_and_told_in_other_encodings(tmp_path, reader, text, error):
+    file = tmp_path / "a"
+    file.write_bytes(text.encode("utf-8-sig"))
+    assert reader(file) == {"k": "\u00e9"}
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        file.write_bytes(text.encode(encoding))
+        with pytest.raises(error, match=r"a is written in UTF-16 or UTF-32; save it as UTF-8"):
+            reader(file)
+    file.write_bytes(b"\n\n" + text.encode("cp1252"))
+    with pytest.raises(error, match=r"a is not written in UTF-8 \(at line 3\); save it as UTF-8"):
+        reader(file)
+
+
+def _zipped(name):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(name, "text")
+    return file.getvalue()
+
+
+PARQUET = io.BytesIO()
+pq.write_table(pa.table({"x": [1]}), PARQUET)
+NO_TEXTS = {
+    "xlsx": (_zipped("[Content_Types].xml"), "Excel.*as CSV"),
+    "ods": (_zipped("mimetype"), "OpenDocument.*as CSV"),
+    "zip": (_zipped("tracks.csv"), "ZIP archive.*unpack"),
+    "gzip": (gzip.compress(b"a,b"), r"gzip.*\.gz"),
+    "bz2": (bz2.compress(b"a,b"), r"bzip2.*\.bz2"),
+    "xz": (lzma.compress(b"a,b"), "archive; unpack"),
+    "zstd": (pa.compress(b"a,b", "zstd", asbytes=True), r"zstd.*\.zst"),
+    "parquet": (PARQUET.getvalue(), r"Parquet.*\.parquet"),
+    "html": (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<html>", "web page"),
+}
+
+
+@pytest.mark.parametrize(("content", "told"), NO_TEXTS.values(), ids=NO_TEXTS)
+def test_first_bytes_tell_what_is_no_text(tmp_path, content, told):
+    assert re.search(told, not_text(content))
+    (tmp_path / "a.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"a\.toml is .*{told}"):
+        read_toml(tmp_path / "a.toml")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=50))
+def test_text_is_text(text):
+    assert not not_text(f"track_id,{text}".encode())
 
 
 @pytest.mark.parametrize("parts", [33, 50_000])

@@ -676,3 +676,17 @@ def test_words_for_nothing_are_nothing_in_a_folder(tmp_path):
     assert found.tracks.genres == ("Rock",)
     assert found.untagged.tolist() == [True, True, False]
     assert found.counts["in compilations"] == 1
+
+
+def test_one_track_tells_who_it_is_by_the_known_words():
+    nobody = walk_module._identity(Tags(artist="Unbekannter Interpret", album="Unknown Album"))
+    assert (nobody.artist_id, nobody.album_id) == (-1, -1)
+    several = walk_module._identity(Tags(artist="Ann", album_artist="V.A.", album="Hits"))
+    assert several.compilation
+    assert several.artist_id == walk_module._identity(Tags(artist="ANN")).artist_id >= 0
+
+
+@pytest.mark.parametrize("suffix", ["flac", "ogg", "opus"])
+def test_zeros_part_the_values_of_a_field(suffix, tmp_path):
+    tags = read_tags(audio(tmp_path / f"a.{suffix}", artist="Ann\0Bob", genre="Rock\0\0Folk\0"))
+    assert (tags.artist, tags.genres) == ("Ann; Bob", ("Rock", "Folk"))

@@ -292,7 +292,7 @@ def test_what_cannot_be_ranked_is_refused():
     with pytest.raises(DataError, match="no validation track has a known genre"):
         RepeatedSplits().divide(tracks, SHARES, seed=0, by="album")
     lone = tracks.with_split(np.where(tracks.labels == 0, "training", "test"))
-    with pytest.raises(DataError, match="1 genre has labelled training tracks"):
+    with pytest.raises(DataError, match="only one genre has labelled training tracks"):
         RepeatedSplits().divide(lone, SHARES, seed=0, by="album")
 
 

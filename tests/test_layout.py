@@ -1,6 +1,7 @@
 """How a CSV is written is seen from its bytes, or asked by name where they do not tell."""
 
 import csv
+import gzip
 import io
 import re
 from contextlib import suppress
@@ -210,3 +211,52 @@ def test_a_wrong_layout_is_refused(options, message):
 def test_any_bytes_are_read_or_refused(tmp_path, content):
     with suppress(ConfigError, DataError):
         load(tmp_path, content)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda content: b"PK\x03\x04" + content])
+def test_what_is_no_text_is_told_by_its_bytes(tmp_path, pack):
+    with pytest.raises(DataError, match=r"t\.csv is .*; .*unpack it"):
+        load(tmp_path, pack(b"track_id,genre,f_a\n1,Rock,2\n"))
+
+
+HEADING, ROW = "track_id,artist,genre,f_a", "1,Ann,Rock,2"
+ELSEWHERE = {
+    "another sign": (f"{HEADING}\n{ROW}\n".replace(",", "^"), r"t\.csv has it in line 1: say delimiter = '\^'"),
+    "a title": (f"My table\n\n{HEADING}\n{ROW}\n", r"t\.csv has it in line 3: say skip = 2"),
+    "a title and a sign": (f"My table\n{HEADING}\n{ROW}\n".replace(",", "~"), r"line 2: say skip = 1, delimiter = '~'"),
+    "capitals": (f"{HEADING.upper()}\n{ROW}\n", r"did you mean 'GENRE'\?"),
+    "nowhere": (f"{HEADING}\n{ROW}\n".replace("genre", "style"), "known: artist, f_a, style, track_id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_where_a_missing_column_may_be(tmp_path, text, message):
+    with pytest.raises(ConfigError, match=rf"genre = 'genre', but t\.csv has no such column; .*{message}"):  # fmt: skip
+        load(tmp_path, text.encode())
+    for said in re.findall(r"(?:skip|delimiter) = [^\s,]+", message.replace("\\", "")):
+        with suppress(ConfigError):  # one of two settings, which alone does not do
+            assert load(tmp_path, text.encode(), f"{TOML}{said}\n").tracks.genres == ("Rock",)
+
+
+def test_patterns_of_features_are_looked_for_too(tmp_path):
+    toml = 'table = "t.csv"\nfeatures = "f_*"\n'
+    with pytest.raises(ConfigError, match=r"features = 'f_\*' matches no column.*say skip = 1"):
+        load(tmp_path, f"My table\n{HEADING}\n{ROW}\n".encode(), toml)
+    with pytest.raises(ConfigError, match=r"features = 'art\*' matches 'artist' alone, which is the artist"):  # fmt: skip
+        load(tmp_path, f"{HEADING}\n{ROW}\n".encode(), toml.replace("f_*", "art*"))
+
+
+def test_names_of_rows_as_r_writes_them(tmp_path):
+    text = f'{HEADING}\n"1",{ROW}\n"2",{ROW}\n'
+    with pytest.raises(DataError, match=r"its rows have 5 cells, the heading 4, as R .*row\.names"):
+        load(tmp_path, text.encode())
+    with pytest.raises(DataError, match=r"line 2 has 5 cells.*needs quotes"):
+        load(tmp_path, f"{text}{ROW}\n".encode())
+
+
+def test_a_feature_without_values_is_named(tmp_path):
+    text = f"{HEADING},f_b\n{ROW},\n2,Bob,Rock,3,\n"
+    with pytest.raises(DataError, match=r"2 of 2 tracks hold.*sound nowhere: f_b$"):
+        load(tmp_path, text.encode())
+    with pytest.raises(DataError, match=r"correct them$"):
+        load(tmp_path, f"{HEADING},f_b\n{ROW},\n2,Bob,Rock,,3\n".encode())

@@ -9,7 +9,7 @@ from baseline_data import OURS, make_data
 from safetensors.numpy import load_file
 
 from matt.bags import Bags
-from matt.errors import DataError
+from matt.errors import ArgumentError, DataError
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
@@ -114,3 +114,11 @@ def test_a_description_cannot_ask_for_memory(saved):
         tracks, store, _ = make_data(3)
         bags = Bags.from_tracks(tracks, by="track")
         assert len(GenreClassifier.load(saved).predict(store, tracks, bags)) == 70
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_a_path_that_is_none_is_told_by_name(path):
+    with pytest.raises(ArgumentError, match=r"path must be a str or a PathLike.*; give a text"):
+        write_model(path, "baseline", {}, {})
+    with pytest.raises(ArgumentError, match=r"path must be a str or a PathLike.*; give a text"):
+        GenreClassifier.load(path)

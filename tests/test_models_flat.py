@@ -187,6 +187,9 @@ def test_what_does_not_fit_is_refused(data):
     X, y, album = data
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         BagClassifier(LR).fit(X, y, bags=album[1:])
+    for bags in ("abc", 3, np.stack([album, album], axis=1)):
+        with pytest.raises(DataError, match=r"bags must name the bag of each row, got the shape"):
+            BagClassifier(LR).fit(X, y).predict(X, bags=bags)
     with pytest.raises(ValueError, match="NaN"):
         BagClassifier(LR).fit(np.where(X > 1, np.nan, X), y)
     with pytest.raises(ValueError, match="5 features, but BagClassifier is expecting 4"):

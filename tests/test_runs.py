@@ -65,7 +65,9 @@ def test_checkpoints_stay_for_a_resumed_run_only(tmp_path):
     start(tmp_path, resume=True)
     assert kept.exists()
     assert not (tmp_path / "scores.json").exists()
-    with pytest.raises(DataError, match="has another data; go on with the command"):
+    with pytest.raises(
+        DataError, match=r"differs in data; go on with the command.*--force instead of --resume"
+    ):
         start(tmp_path, resume=True, data="abd")
     assert kept.exists()
     start(tmp_path)
@@ -77,7 +79,9 @@ def test_a_finished_run_is_not_resumed(tmp_path):
     run.checkpoint("bag model").mkdir(parents=True)
     run.finish()
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["run.json"]
-    with pytest.raises(DataError, match="nothing to resume; leave out --resume"):
+    with pytest.raises(
+        DataError, match="nothing to resume; make it anew with --force instead of --resume"
+    ):
         start(tmp_path, resume=True)
 
 
@@ -164,7 +168,7 @@ def test_a_finished_run_is_of_its_settings(tmp_path):
     run = start(tmp_path / "run")
     run.finish()
     Run.open(run.path).check_same(seed=7, settings={"lr": 0.1, "hidden": (7, 3)})
-    with pytest.raises(DataError, match=r"the finished run .* has another seed; go on with"):
+    with pytest.raises(DataError, match=r"the finished run .* differs in seed; go on with"):
         Run.open(run.path).check_same(seed=8)
 
 
@@ -179,3 +183,9 @@ def test_a_run_that_is_there_stays_unless_it_may_be_replaced(tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / ".lock").touch()
     assert check_free(tmp_path / "new", replaces=False) == tmp_path / "new"
+
+
+def test_a_model_is_told_from_a_run(tmp_path):
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(DataError, match=r"is a model, not a run.*'matt predict FOLDER --model"):
+        Run.open(tmp_path)

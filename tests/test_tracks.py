@@ -127,7 +127,20 @@ def test_several_genres_are_matched_by_name():
         ({"split": ["train", "", "", "", ""]}, "unknown split 'train'; did you mean 'training'"),
         ({"genres": "Rock"}, "genres is the text 'Rock'"),
         ({"track_id": [1.5, 2, 3, 4, 5]}, r"track_id must hold whole numbers, got float64"),
-        ({"labels": [0.0, 1, 2, 0, 1]}, "labels must hold whole numbers"),
+        (
+            {"labels": [0.0, 1, 2, 0, 1]},
+            r"labels must hold whole numbers, got float64 \(first: 0\.0\)",
+        ),
+        (
+            {"labels": [0, 1, np.nan, 0, 1]},
+            r"labels must .* \(first: nan\); .*genres, -1 where unknown",
+        ),
+        (
+            {"labels": [0, None, 1, 0, 1]},
+            r"labels must .* \(first: None\); .*genres, -1 where unknown",
+        ),
+        ({"labels": [*"abcde"]}, r"labels must .* \(first: 'a'\); give the place of .* in genres"),
+        ({"track_id": [*"12c45"]}, r"track_id must .* \(first: 'c'\); .*stable_id"),
         ({"columns": {"path": np.arange(5)}}, r"\['path'\] are fields of Tracks"),
     ],
 )

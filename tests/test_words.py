@@ -60,6 +60,19 @@ def test_names_are_names(name):
     assert not WORDS.is_various(name)
 
 
+@pytest.mark.parametrize("word", ["VA", "V.A.", "Various Artists", "Sampler"])
+@pytest.mark.parametrize(
+    "title",
+    [" - Summer", " (Ministry)", " [\u0441\u0431\u043e\u0440\u043d\u0438\u043a]", " \u2013 Topic"],
+)
+def test_a_title_behind_several_artists_does_not_matter(word, title):
+    assert WORDS.is_various(word + title)
+    assert not WORDS.is_various(f"The {word}{title}")
+    assert not WORDS.is_unknown(word + title)
+    assert not WORDS.is_various(f"Ann{title} - {word}")
+    assert not WORDS.is_various(f"{word}{word}-{title.strip()}")
+
+
 @pytest.mark.parametrize(
     "sign", ["", "-", "--", "?", "???", "...", "\u2014", "_", "*", " - ", "<>", "[?]"]
 )

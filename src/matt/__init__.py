@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "ArgumentError": "errors",
     "AudioError": "errors",
     "BagClassifier": "models.flat",
     "Bags": "bags",

@@ -66,7 +66,7 @@ def check_arguments(**given: tuple[object, type | UnionType]) -> None:
             place = ("first", "second", "third", "fourth")[list(given).index(home[0])]
             remedy = f"{home[0]} is the {place} argument"
         else:
-            remedy = f"make one with {_maker(kinds[0], value)}"
+            remedy = _how_to_make(kinds[0], value)
         got = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
         must = f"{name} must be {' or '.join(map(_a, kinds))}"
         raise ArgumentError(f"{must}, but got {got}; {remedy}")
@@ -79,14 +79,16 @@ def _a(kind: type) -> str:
     return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
-def _maker(kind: type, value: object) -> str:
+def _how_to_make(kind: type, value: object) -> str:
     """How to make one of a kind, of a file where the value is a path."""
+    if kind is str:
+        return "give a text"
     makers = (classmethod, staticmethod)
     ways = [name for name, member in vars(kind).items() if isinstance(member, makers)]
     if isinstance(value, (str, Path)):
         ways = [name for name in ways if name in ("open", "load")] or ways
     public = [f"{kind.__name__}.{name}" for name in ways if not name.startswith("_")]
-    return " or ".join(public) or f"{kind.__name__}(...)"
+    return f"make one with {' or '.join(public) or f'{kind.__name__}(...)'}"
 
 
 def in_a_line(thing: Any) -> str:
@@ -122,11 +124,15 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
     >>> did_you_mean("learning_rte", ["learning_rate", "epochs"])
     "did you mean 'learning_rate'?"
+    >>> did_you_mean("genre", ["GENRE", "F_1"])
+    "did you mean 'GENRE'?"
     >>> did_you_mean("zzz", ["b", "a"])
     'known: a, b'
     """
     names = sorted(set(known))
     near = difflib.get_close_matches(str(word), names, n=1)
+    if not near or str(word).casefold() != near[0].casefold():
+        near = [name for name in names if name.casefold() == str(word).casefold()] or near
     return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(names)}"
 
 

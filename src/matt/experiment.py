@@ -46,7 +46,8 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
     n_trained = int((usable.train_counts > 0).sum())
     if n_trained < 2:
         raise DataError(
-            f"{n_trained} genre has labelled training tracks, a classifier needs two; "
+            f"{('no', 'only one')[n_trained]} genre has labelled training tracks, "
+            "a classifier needs two; "
             "tag more albums with genres, or use a larger library"
         )
     if not (usable.labelled & (usable.split == "test")).any():

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ConfigError, DataError, MattError
+from .errors import ConfigError, DataError, MattError, check_arguments
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,6 +54,7 @@ def replacing(path: Path | str) -> Iterator[Path]:
     Path
         Where to write. It ends in the same suffix.
     """
+    check_arguments(path=(path, str | os.PathLike))
     path = Path(path)
     temporary = path.with_name(f".{path.stem[:100]}.{uuid.uuid4().hex[:12]}{path.suffix}")
     try:
@@ -216,16 +217,22 @@ def reading(
         raise kind(f"{path} {wrong.format(why)}; {remedy}") from error
 
 
-def read_json(path: Path | str, *, most: int = _MOST_JSON) -> Any:
+def read_json(
+    path: Path | str,
+    *,
+    most: int = _MOST_JSON,
+    remedy: str = "restore it or make it again",
+    kind: type[MattError] = DataError,
+) -> Any:
     """Read a JSON file of at most so many bytes.
 
     Raises
     ------
-    DataError
+    DataError, or another kind
         If it is missing, is larger, or is not JSON; the message names file and line.
     """
-    with reading(path, "is not JSON ({})", "restore it or make it again"):
-        return _parsed(_text(path, most), json.loads)
+    with reading(path, "is not JSON ({})", remedy, kind=kind):
+        return _parsed(_text(path, most, kind), json.loads)
 
 
 def read_toml(path: Path | str) -> dict[str, Any]:
@@ -237,7 +244,7 @@ def read_toml(path: Path | str) -> dict[str, Any]:
         If it cannot be read, or is not TOML; the message names file and line.
     """
     with reading(path, "is not TOML: {}", "correct that line", kind=ConfigError):
-        text = _text(path, _MOST_TOML)
+        text = _text(path, _MOST_TOML, ConfigError)
         if found := _LONG_KEY.search(text):  # whose parser takes memory by the square of its parts
             line = text.count("\n", 0, found.start()) + 1
             raise ValueError(f"a key of more than 32 parts (at line {line})")
@@ -266,13 +273,50 @@ def _parsed(text: str, parse: Callable[[str], Any]) -> Any:
         raise ValueError(f"a number of more than {most:,} digits (at line {at})") from None
 
 
-def _text(path: Path | str, most: int) -> str:
-    """Text of a file of at most so many bytes."""
+def _text(path: Path | str, most: int, kind: type[MattError]) -> str:
+    """Text of a file of at most so many bytes, with or without a mark before it."""
     with Path(path).open("rb") as file:
         content = file.read(most + 1)
+    if told := not_text(content):
+        raise kind(f"{path} {told}")
     if len(content) > most:
-        raise ValueError(f"more than {most:,} bytes")
-    return content.decode("utf-8")
+        raise kind(f"{path} has more than {most:,} bytes; name the file that is meant")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise kind(f"{path} is not written in UTF-8 (at line {line}); save it as UTF-8") from error
+
+
+_ARCHIVE, _EXPORT = "unpack it and name the file in it", "open it and export the table as CSV"
+_KINDS = (
+    (rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]",
+     "is written in UTF-16 or UTF-32; save it as UTF-8"),
+    (rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|xl/)", f"is an Excel file; {_EXPORT}"),
+    (rb"PK\x03\x04.{26}mimetype", f"is an OpenDocument file; {_EXPORT}"),
+    (rb"PK\x03\x04", f"is a ZIP archive or of an office program; {_ARCHIVE}, or {_EXPORT}"),
+    (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", f"is a file of an old Excel; {_EXPORT}"),
+    (rb"%PDF-", "is a PDF; get the table that it was made of"),
+    (rb"\x1f\x8b", f"is compressed with gzip; let its name end in .gz, or {_ARCHIVE}"),
+    (rb"BZh[1-9]1AY&SY", f"is compressed with bzip2; let its name end in .bz2, or {_ARCHIVE}"),
+    (rb"\x28\xb5\x2f\xfd", f"is compressed with zstd; let its name end in .zst, or {_ARCHIVE}"),
+    (rb"\x04\x22\x4d\x18", f"is compressed with lz4; let its name end in .lz4, or {_ARCHIVE}"),
+    (rb"\xfd7zXZ\0|7z\xbc\xaf\x27\x1c|Rar!\x1a\x07", f"is an archive; {_ARCHIVE}"),
+    (rb"PAR1", "is a Parquet file; let its name end in .parquet"),
+    (rb"SQLite format 3\0", f"is a database of SQLite; {_EXPORT}"),
+    (rb"\x89HDF\r\n|\x93NUMPY", f"holds arrays in binary; {_EXPORT}"),
+    (rb"(?i)(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", "is a web page; get the file itself"),
+    (rb"version https://git-lfs", "is a pointer of Git LFS; get the file with 'git lfs pull'"),
+)  # fmt: skip
+
+
+def not_text(head: bytes) -> str:
+    """What a file is by its first bytes if it is no text in UTF-8, and what to do; else nothing.
+
+    >>> not_text(b"%PDF-1.7"), not_text(b"track,genre")
+    ('is a PDF; get the table that it was made of', '')
+    """
+    return next((told for sign, told in _KINDS if re.match(sign, head, re.DOTALL)), "")
 
 
 def read_arrays(path: Path | str, *, remedy: str) -> tuple[dict[str, NDArray[Any]], Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .bags import Bags
 from .errors import DataError, check_arguments, did_you_mean, first_few, in_a_line
-from .files import as_array, read_parquet, reading, write_parquet
+from .files import as_array, not_text, read_parquet, reading, write_parquet
 from .tracks import Tracks, genres_in_words, named, pandas
 
 if TYPE_CHECKING:
@@ -634,7 +634,10 @@ def read_scores(path: Path | str, genres: Sequence[str], *, link: str | None = N
 def _lines_of(path: Path) -> tuple[list[str], list[list[str]], list[int]]:
     """Header, rows, and the line that each row ends on."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        content = path.read_bytes()
+        if told := not_text(content):
+            raise DataError(f"{path} {told}")
+        text = content.decode("utf-8-sig")
         skipped = 0
         if text.startswith("#"):
             said, _, text = text.partition("\n")

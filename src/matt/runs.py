@@ -126,6 +126,11 @@ class Run:
         """
         file = Path(path) / "run.json"
         if not file.exists():
+            if (Path(path) / "model.json").exists():
+                raise DataError(
+                    f"{path} is a model, not a run, which holds test results, too; use it with "
+                    f"'matt predict FOLDER --model {path}', or name a run of 'matt train'"
+                )
             raise DataError(f"{path} is not a run folder (no run.json); make one with 'matt train'")
         manifest = read_json(file)
         schema = manifest.get("schema") if isinstance(manifest, dict) else None
@@ -162,9 +167,9 @@ class Run:
         if other:
             done = self.manifest.get("status") == "finished"
             raise DataError(
-                f"the {'' if done else 'un'}finished run {self.path} has another "
-                f"{first_few(other)}; go on with the command that started it, or leave out "
-                "--resume to start anew"
+                f"the {'' if done else 'un'}finished run {self.path} differs in "
+                f"{first_few(other)}; go on with the command that started it, or start anew with "
+                "--force instead of --resume"
             )
 
     def write(self, **facts: Any) -> None:
@@ -299,7 +304,7 @@ def check_resumable(path: Path | str, **given: Any) -> None:
     manifest = Run.open(path).manifest
     if manifest.get("status") == "finished":
         raise DataError(
-            f"the run {path} is finished, so there is nothing to resume; leave out --resume to "
-            "make it anew, or choose another folder"
+            f"the run {path} is finished, so there is nothing to resume; make it anew with --force "
+            "instead of --resume, or choose another folder"
         )
     Run(path, manifest).check_same(**given)

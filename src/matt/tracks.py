@@ -105,7 +105,10 @@ class Tracks:
         n, labels = len(self.track_id), np.asarray(self.labels)
         if isinstance(self.genres, str):
             raise DataError(f"genres is the text {self.genres!r}; give a sequence of names")
-        _check_whole(track_id=self.track_id, labels=labels)
+        _check_whole("track_id", self.track_id, "for names make ids with matt.tracks.stable_id")
+        _check_whole(
+            "labels", labels, "give the place of each track's genre in genres, -1 where unknown"
+        )
         missing = np.full(n, -1, np.int64)
         given = {
             "track_id": np.asarray(self.track_id, np.int64),
@@ -437,20 +440,28 @@ def _ids_in(text: str, alike: bool) -> list[int]:
     return [int(part.lstrip("~")) for part in text.split() if alike or part[0] != "~"]
 
 
-def _check_whole(**columns: Any) -> None:
+def _check_whole(name: str, column: ArrayLike, remedy: str) -> None:
     """Refuse fractions where whole numbers are meant: they would be cut silently.
 
     Raises
     ------
     DataError
+        Naming the first that is none; of whole numbers of another type the first.
     """
-    for name, column in columns.items():
-        array = np.asarray(column)
-        if array.dtype.kind not in "iub" and array.size:
-            raise DataError(
-                f"{name} must hold whole numbers, got {array.dtype} (first: {array.flat[0]!r}); "
-                "for names make ids with matt.tracks.stable_id"
-            )
+    array = np.asarray(column)
+    if array.dtype.kind not in "iub" and array.size:
+        values = array.ravel().tolist()
+        first = next((value for value in values if not _is_whole(value)), values[0])
+        raise DataError(
+            f"{name} must hold whole numbers, got {array.dtype} (first: {first!r}); {remedy}"
+        )
+
+
+def _is_whole(value: Any) -> bool:
+    try:
+        return float(value).is_integer()
+    except (TypeError, ValueError):
+        return False
 
 
 def _check_lengths(columns: Mapping[str, NDArray[Any]], n: int) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
-from ..files import reading
+from ..files import read_json, reading
 from ..predictions import Decision, Predictions, probabilities_of
 
 NAMES = ("training", "uniform", "estimate")
@@ -163,16 +163,17 @@ def read_prior(text: str) -> Prior:
     if text in NAMES:
         return text
     where = "the prior"
-    if not text.lstrip().startswith("{"):
-        where, path = text, Path(text)
-        if not path.is_file():
-            raise ConfigError(
-                f"the prior {text!r} is no file and none of {', '.join(NAMES)}; give one of them, "
-                'or shares such as \'{"Folk": 0.8, "Rock": 0.2}\''
-            )
-        text = path.read_text(encoding="utf-8", errors="replace")
-    with reading(where, "is not JSON ({})", "correct it", kind=ConfigError):
-        content = json.loads(text)
+    if text.lstrip().startswith("{"):
+        with reading(where, "is not JSON ({})", "correct it", kind=ConfigError):
+            content = json.loads(text)
+    elif Path(text).is_file():
+        where = text
+        content = read_json(text, remedy="correct it", kind=ConfigError)
+    else:
+        raise ConfigError(
+            f"the prior {text!r} is no file and none of {', '.join(NAMES)}; give one of them, "
+            'or shares such as \'{"Folk": 0.8, "Rock": 0.2}\''
+        )
     if not isinstance(content, dict):
         raise ConfigError(f"{where} holds no shares; write it as " + "'{\"Folk\": 0.8, ...}'")
     return content

@@ -399,6 +399,10 @@ class Values:
         flat = self.values.reshape(len(self.values), -1)
         return np.logical_and.reduceat(np.isfinite(flat).all(axis=1), self.offsets[:-1])
 
+    def ever_finite(self) -> NDArray[np.bool_]:
+        """Which of the features are finite in any segment, shape (F,)."""
+        return np.asarray(np.isfinite(self.values.reshape(len(self.values), -1)).any(axis=0))
+
     def take(self, which: NDArray[np.bool_]) -> Values:
         """Return the chosen tracks, by a mask of shape (n,)."""
         sizes = np.diff(self.offsets)

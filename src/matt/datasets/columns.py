@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from .layout import (
     decoding,
     is_number,
     kind_of,
+    may_part,
     not_written_in,
     what_it_may_be,
 )
@@ -98,6 +100,28 @@ def _heading(path: Path, reader: Any, layout: Layout) -> Heading:
     return Heading(tuple(name or f"column_{i}" for i, name in enumerate(names)), lines)
 
 
+def how_to_find(path: Path, layout: Layout, is_wanted: Callable[[str], bool]) -> str:
+    """The setting by which a file of text would have a column that is wanted; empty if none.
+
+    The names may lie below other lines, and between signs that part no columns so far.
+    """
+    if kind_of(path) == ".parquet" or layout.header_rows != 1:
+        return ""
+    with suppress(UnicodeError, OSError, csv.Error), lines_of(path, layout) as reader:
+        for row, cells in enumerate(islice(reader, _TITLE_ROWS)):
+            signs = {sign for sign in "".join(cells) if may_part(sign)}
+            for sign in (layout.delimiter, *sorted(signs - {layout.delimiter})):
+                names = [part.strip() for cell in cells for part in cell.split(sign)]
+                if row >= layout.skip and len(names) > 1 and any(map(is_wanted, names)):
+                    said = [f"skip = {row}"] if row > layout.skip else []
+                    said += [f"delimiter = {sign!r}"] if sign != layout.delimiter else []
+                    return f"{path.name} has it in line {reader.line_num}: say {', '.join(said)}"
+    return ""
+
+
+_TITLE_ROWS = 30  # rows of a file among which its names are looked for
+
+
 @contextmanager
 def lines_of(path: Path, layout: Layout) -> Iterator[Any]:
     """A csv reader over a file, compressed or not."""
@@ -143,6 +167,7 @@ def find_fault(
     n_cells = len(heading.names)
     gone = {*NO_NUMBER, *missing}
     checked = [(i, name) for i, name in enumerate(heading.names) if name in numbers]
+    first = True
     with lines_of(path, layout) as reader:
         try:
             for row in reader:
@@ -150,13 +175,21 @@ def find_fault(
                     continue
                 if len(row) != n_cells:
                     line = reader.line_num
-                    last = next(reader, None) is None
+                    following = next(reader, None)
                     remedy = "mend that row"
+                    rest = (some for some in chain((row, following), reader) if some)
+                    if first and following and all(len(some) == n_cells + 1 for some in rest):
+                        return (
+                            f"its rows have {n_cells + 1} cells, the heading {n_cells}, as R "
+                            "writes names of rows; write it with row.names = FALSE, or name that "
+                            "column, too"
+                        )
                     if len(row) > n_cells:
                         remedy = "a cell that holds the delimiter needs quotes"
-                    elif last:
+                    elif following is None:
                         remedy = f"the file looks cut off, {TO_READ_AGAIN}"
                     return f"line {line} has {len(row)} cells, the heading {n_cells}; {remedy}"
+                first = False
                 for i, name in checked:
                     cell = row[i].strip()
                     if cell not in gone and not is_number(cell, layout.decimal):

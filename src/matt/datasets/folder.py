@@ -488,13 +488,14 @@ def _without_disc(folder: str) -> str:
 
 def _identity(
     tags: Tags,
-    credits: Credits,
+    credits: Credits | None = None,
     *,
     artist: str = "artist",
     guests: tuple[str, ...] = (),
     place: str = "",
 ) -> Claim:
     """Who made the track and which album it is on, by its own tags; see the head of this module."""
+    credits = credits or Credits(known_words())
     by = _named(tags.artist, tags.artist_ids, credits)
     over = _named(tags.album_artist, tags.album_artist_ids, credits)
     if by.several and not over.text:  # nobody knows who it is

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import DataError, first_few
+from ..files import not_text
 from ..settings import Checked, Whole
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".parquet")
@@ -89,7 +90,7 @@ class Layout(Checked):
         """See `Checked.problems`."""
         if self.header_rows < 1:
             yield f"header_rows is {self.header_rows}; columns need at least one row"
-        if self.delimiter and (len(self.delimiter) > 1 or not _PARTS.fullmatch(self.delimiter)):
+        if self.delimiter and not _PARTS.fullmatch(self.delimiter):
             yield f"delimiter is {self.delimiter!r}; use one character such as ',' or ';'"
         if self.decimal and self.decimal == self.delimiter:
             yield f"delimiter and decimal are both {self.decimal!r}; they have to differ"
@@ -97,6 +98,11 @@ class Layout(Checked):
             codecs.lookup(self.encoding or "utf-8")
         except LookupError:
             yield f"encoding is {self.encoding!r}, which is unknown; try 'utf-8' or 'cp1252'"
+
+
+def may_part(sign: str) -> bool:
+    """Whether a sign could stand between columns, and is no part of names."""
+    return _PARTS.fullmatch(sign) is not None and not (sign.isalnum() or sign in "_-. ")
 
 
 def kind_of(path: Path) -> str:
@@ -119,12 +125,19 @@ def recognised(path: Path, layout: Layout) -> tuple[Layout, tuple[str, ...]]:
     """Settings of a file with nothing left open, and notes on what was found by looking.
 
     A file that cannot be read is left to whoever reads it.
+
+    Raises
+    ------
+    DataError
+        If its first bytes say that it is no table in text.
     """
     if kind_of(path) == ".parquet":
         return layout, ()
     usual = "\t" if kind_of(path) in (".tsv", ".tab") else ","
     head = _head(path)
     encoding = layout.encoding or _encoding(head)
+    if encoding == "utf-8" and (told := not_text(head)):
+        raise DataError(f"{path} {told}")
     text = _text(head, encoding)
     skip, delimiter = layout.skip, layout.delimiter
     if said := _SAID_DELIMITER.match(text):

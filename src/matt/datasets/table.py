@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,7 +32,7 @@ from ..files import read_toml
 from ..settings import Many, Texts, Whole, made
 from ..tracks import ALL_ARTISTS, SPLITS, Tracks, stable_id
 from . import cells
-from .columns import line_numbers, read_columns, read_heading
+from .columns import how_to_find, line_numbers, read_columns, read_heading
 from .credits import Credits, same_genre
 from .identity import Claim, Merge, identify
 from .layout import Layout, kind_of, recognised
@@ -225,8 +226,13 @@ class JoinedTable:
         ]
         known = [*dict.fromkeys(name for names in headings for name in names)]
         told = paths[0].name + (f" and {len(joins)} more" if joins else "")
-        roles = {role: _role(settings, role, known, told) for role in ROLES}
-        chosen = matching(settings.features, known, told, "features", without=roles.values())
+
+        def where(is_wanted: Callable[[str], bool]) -> str:
+            hints = (how_to_find(p, layout, is_wanted) for p, layout in zip(paths, layouts))
+            return next(filter(None, hints), "")
+
+        roles = {role: _role(settings, role, known, told, where) for role in ROLES}
+        chosen = matching(settings.features, known, told, "features", roles, where)
         keys = [
             _keys(join, roles, headings[: i + 1], headings[i + 1]) for i, join in enumerate(joins)
         ]
@@ -299,25 +305,42 @@ class JoinedTable:
         return found
 
 
-def _role(settings: TableSettings, role: str, known: Sequence[str], told: str) -> str:
+_Where = Callable[[Callable[[str], bool]], str]
+"""How a column could be found whose name is wanted; empty if by no setting."""
+
+
+def _role(
+    settings: TableSettings, role: str, known: Sequence[str], told: str, where: _Where
+) -> str:
     named: str = getattr(settings, role)
     if named and named not in known:
-        raise ConfigError(
-            f"{role} = {named!r}, but {told} has no such column; {did_you_mean(named, known)}"
-        )
+        remedy = where(named.__eq__) or did_you_mean(named, known)
+        raise ConfigError(f"{role} = {named!r}, but {told} has no such column; {remedy}")
     return named or next((name for name in USUAL.get(role, ()) if name in known), "")
 
 
 def matching(
-    patterns: Sequence[str], known: Sequence[str], told: str, key: str, *, without: Collection[str]
+    patterns: Sequence[str],
+    known: Sequence[str],
+    told: str,
+    key: str,
+    roles: Mapping[str, str],
+    where: _Where,
 ) -> tuple[str, ...]:
-    """Columns that match a pattern, in the order of the table."""
-    free = [name for name in known if name not in without]
+    """Columns that match a pattern and have no role, in the order of the table."""
+    role_of = {name: role for role, name in roles.items()}
+    free = [name for name in known if name not in role_of]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in free):
-            raise ConfigError(
-                f"{key} = {pattern!r} matches no column of {told}; {did_you_mean(pattern, free)}"
-            )
+        if any(fnmatchcase(name, pattern) for name in free):
+            continue
+        for name in known:
+            if fnmatchcase(name, pattern):
+                raise ConfigError(
+                    f"{key} = {pattern!r} matches {name!r} alone, which is the {role_of[name]}; "
+                    "name columns of numbers that are nothing else"
+                )
+        remedy = where(partial(fnmatchcase, pat=pattern)) or did_you_mean(pattern, free)
+        raise ConfigError(f"{key} = {pattern!r} matches no column of {told}; {remedy}")
     return tuple(name for name in free if any(fnmatchcase(name, p) for p in patterns))
 
 
@@ -600,7 +623,7 @@ def _features(
     settings, names = source.settings, source.feature_names
     role = source.roles["embeddings"]
     if names:
-        log1p = matching(settings.log1p, names, "the features", "log1p", without=())
+        log1p = matching(settings.log1p, names, "the features", "log1p", {}, lambda _: "")
         columns = [source.columns[name] for name in names]
         values = cells.from_columns(columns, names, set(log1p))
         identity = "\n".join([*names, *(f"log1p {name}" for name in log1p)])
@@ -627,10 +650,15 @@ def _features(
         bad = values.rows[~finite]
         why = _first_bad(source, int(bad[0]), values.values[~finite][0]) if names else ""
         if settings.not_finite == "error" or not finite.any():
+            remedy = "correct them"
+            never = [] if not names else [n for n, ok in zip(names, values.ever_finite()) if not ok]
+            if never:
+                remedy += f", or leave out of features what is sound nowhere: {first_few(never)}"
+            elif finite.any():
+                remedy += ", or say not_finite = 'drop' if others are sound"
             raise DataError(
                 f"{len(bad)} of {len(finite)} tracks hold NaN, infinite or too large features "
-                f"(first: {first_few(_names(tracks, bad))}{why}); correct them, or say not_finite "
-                "= 'drop' if others are sound"
+                f"(first: {first_few(_names(tracks, bad))}{why}); {remedy}"
             )
         source.notes.append(_dropped(tracks, bad, "with NaN, infinite or too large features", why))
         values = values.take(finite)

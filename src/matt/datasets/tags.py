@@ -174,7 +174,8 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
     def texts(field: str, *, resolve: bool = False) -> list[str]:
         for family, tag in named:
             for key in NAMES[field][family]:
-                values = [_text(value) for value in _values(tag, key)]
+                # A zero parts the values of one field, as ID3 has it, whoever writes it.
+                values = [part for one in _values(tag, key) for part in _text(one).split("\0")]
                 if resolve:
                     values = [name for value in values for name in _genres(value, separator)]
                 found = [text for value in values if (text := printable(value))]

@@ -24,6 +24,9 @@ _SECTIONS = (*_PLAIN, *_AS_THEY_ARE)
 # Signs that stand for nothing. Others may be names: "!!!", "+" and "=" are a band and two albums.
 _SIGNS = re.compile(r"[-?._*\s/\\<>()\[\]\u2010-\u2015\u2026\uff1f]*")
 _BEHIND = re.compile(r"[\s_#]*(?:[(\[][^()\[\]]*\d[^()\[\]]*[)\]]|\d+)\s*$")
+_TITLED = re.compile(
+    r"([^()\[\]]+?)\s*(?:\s[-\u2013\u2014]\s.*|[(\[][^()\[\]]*[)\]]\s*)$", re.DOTALL
+)
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _NO_LETTER = re.compile(r"[\W_]+")
 _SHORT = 5  # letters: behind fewer, a number may be part of a name
@@ -96,7 +99,7 @@ class Words:
 
     def is_various(self, text: str) -> bool:
         """Whether a text says that an album is by several artists."""
-        return bool(text) and self._says("various", text)
+        return bool(text) and (self._says("various", text) or self._says("various", _head(text)))
 
     def is_name(self, text: str) -> bool:
         """Whether a text was said to be a name after all."""
@@ -148,6 +151,12 @@ class Words:
             joints={name: frozenset(some) for name, some in joints.items()},
             _asked={},
         )
+
+
+def _head(text: str) -> str:
+    """What stands before a title, in "VA - Title" and "VA (Title)"; or nothing."""
+    found = _TITLED.match(text)
+    return found[1] if found else ""
 
 
 def _texts(given: Any, section: str, where: str) -> Iterator[str]:

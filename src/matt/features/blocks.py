@@ -299,6 +299,8 @@ def _remedy(path: Path) -> str:
     if _BLOCK.fullmatch(f"{path.stem}.parquet"):
         files = f"{path.stem}.npy and {path.stem}.parquet"
         return f"run 'matt extract --verify', or move {files} away and extract again"
+    if path.name.startswith("plan-"):
+        return "move it away and run 'matt extract' again: blocks that are done stay"
     return "move it away and run 'matt extract' again"
 
 

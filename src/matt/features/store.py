@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import DataError, first_few
+from ..errors import DataError, check_arguments, first_few
 from .blocks import (
     LOST,
     PARTIAL,
@@ -86,6 +86,8 @@ class FeatureStore:
 
         Raises
         ------
+        ArgumentError
+            If the name is none.
         DataError
             If there are no tracks, lengths disagree, ids repeat, a track has no segment, or a
             value is not finite.
@@ -96,6 +98,12 @@ class FeatureStore:
         >>> store.read(np.array([2]))
         (array([[0., 1.]], dtype=float32), array([0, 1]))
         """
+        check_arguments(name=(name, str), track_ids=(track_ids, object))
+        if np.ndim(track_ids) != 1:
+            raise DataError(
+                f"feature {name!r}: track_ids have the shape {np.shape(track_ids)}, but hold "
+                "one id a track; give the name, then the ids, then the values"
+            )
         ids = np.asarray(track_ids, np.int64)
         values = np.asarray(values)
         if values.dtype != np.float16:

@@ -171,7 +171,8 @@ def _check_split(tracks: Tracks) -> None:
     n_trained = int((tracks.train_counts > 0).sum())
     if n_trained < 2:
         raise DataError(
-            f"{n_trained} genre has labelled training tracks, a comparison needs two; label more "
+            f"{('no', 'only one')[n_trained]} genre has labelled training tracks, "
+            "a comparison needs two; label more "
             "tracks, or use a smaller imbalance"
         )
     for split in ("validation", "test"):

@@ -30,8 +30,8 @@ class BagClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A scikit-learn estimator over `NeuralClassifier` or `BaselineClassifier`.
 
     Rows are tracks. Rows of equal ``bags`` are classified together and get the same prediction; a
-    row whose bag is -1, NaN or "", and every row where ``bags`` is not given, is alone. In training
-    a bag has the label of the majority of its rows, as in `Bags.from_tracks`.
+    row whose bag is -1, NaN, None or "", and every row where ``bags`` is not given, is alone. In
+    training a bag has the label of the majority of its rows, as in `Bags.from_tracks`.
 
     Parameters
     ----------
@@ -206,6 +206,11 @@ def _of_rows(
     ids = np.arange(len(values))
     columns = {}
     if bags is not None:
+        if np.shape(bags)[1:] not in ((), (1,)) or not np.ndim(bags):
+            raise DataError(
+                f"bags must name the bag of each row, got the shape {np.shape(bags)}; give "
+                f"{len(values):,} names, or leave bags out if every row is alone"
+            )
         check_consistent_length(values, bags)
         columns["bags"] = column_or_1d(bags)
         if columns["bags"].dtype == object:  # strings of pandas, where a gap is None or NaN

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,6 +56,7 @@ def write_model(
     """
     from safetensors.numpy import save
 
+    check_arguments(path=(path, str | PathLike))
     path = Path(path)
     data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     with replacing(path / WEIGHTS) as temporary:
@@ -71,6 +73,7 @@ def read_model(path: Path | str, *, kind: str | None = None) -> dict[str, Any]:
     DataError
         If the folder is no model, one of another version of the layout, or of another kind.
     """
+    check_arguments(path=(path, str | PathLike))
     path = Path(path)
     if not (path / MODEL).is_file():
         raise DataError(
