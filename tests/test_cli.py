@@ -364,7 +364,7 @@ def test_a_store_of_another_feature_is_refused_with_the_settings_that_differ(
     matt("extract", library, "--duration", "1.0", "--store", store, "--quiet")
     result = matt("predict", library, "--model", run[0], "--store", store)
     assert result.exit_code == 2
-    assert "segments" in result.stderr
+    assert "--duration 1.0" in " ".join(result.stderr.split())
     assert "1.5" in result.stderr
 
 
@@ -395,7 +395,9 @@ def test_doctor_reads_every_core_format():
     result = matt("doctor", "--json")
     assert result.exit_code == 0
     told = document(result)
-    reads = {row["suffix"]: row["reads"] for row in told["formats"]}
+    reads = {}
+    for row in told["formats"]:  # DTS may lie in a .wav, too
+        reads.setdefault(row["suffix"], row["reads"])
     for suffix in (".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"):
         assert reads[suffix] == "yes"
     assert told["torch"]["version"] == torch.__version__
