@@ -50,7 +50,8 @@ def examine(path: Path | str) -> Structure:
     """Compare what a file states about its own length with what is there; nothing is decoded.
 
     Reads all of an MP3, ADTS or WavPack file (headers of frames or blocks) and of an Ogg file
-    (checksums), and some dozen kilobytes of any other. What can be seen, by format:
+    (checksums), and some dozen kilobytes of any other, but of a FLAC file that does not end as it
+    states, which is looked through for further streams. What can be seen, by format:
 
     ======== ================================== ====================================
     format   cut short                          damaged in the middle
