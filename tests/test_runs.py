@@ -187,5 +187,7 @@ def test_a_run_that_is_there_stays_unless_it_may_be_replaced(tmp_path):
 
 def test_a_model_is_told_from_a_run(tmp_path):
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(DataError, match=r"is a model, not a run.*'matt predict FOLDER --model"):
+    with pytest.raises(
+        DataError, match=r"is a model, and test results lie in runs.*'matt predict FOLDER --model"
+    ):
         Run.open(tmp_path)

@@ -128,7 +128,7 @@ class Run:
         if not file.exists():
             if (Path(path) / "model.json").exists():
                 raise DataError(
-                    f"{path} is a model, not a run, which holds test results, too; use it with "
+                    f"{path} is a model, and test results lie in runs; use it with "
                     f"'matt predict FOLDER --model {path}', or name a run of 'matt train'"
                 )
             raise DataError(f"{path} is not a run folder (no run.json); make one with 'matt train'")
