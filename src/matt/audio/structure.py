@@ -272,10 +272,7 @@ def _trailing_tag(file: FileBytes, start: int, stop: int) -> int:
     """Length of the tag that ends at ``stop``; 0 if none does, or if it would not fit."""
     foot = file.at(max(start, stop - _ID3V1), min(_ID3V1, stop - start))
     length = 0
-    if foot[:3] == b"TAG" and len(foot) == _ID3V1:
-        enhanced = file.at(max(start, stop - _ID3V1 - _ENHANCED), 4)
-        length = _ID3V1 + (_ENHANCED if enhanced == b"TAG+" else 0)
-    elif foot[-32:-24] == b"APETAGEX":
+    if foot[-32:-24] == b"APETAGEX":
         header = _APE if _little(foot[-12:-8]) & _APE_HAS_HEADER else 0
         length = _little(foot[-20:-16]) + header  # the size it states includes this footer
     elif foot[-10:-7] == b"3DI" and max(foot[-4:]) < 0x80:
@@ -286,6 +283,9 @@ def _trailing_tag(file: FileBytes, start: int, stop: int) -> int:
         tail = file.at(max(start, stop - _LYRICS1_MOST - 20), _LYRICS1_MOST + 20)
         begin = tail[: stop - start].rfind(b"LYRICSBEGIN")
         length = min(len(tail), stop - start) - begin if begin >= 0 else 0
+    elif foot[:3] == b"TAG" and len(foot) == _ID3V1:  # last: "APETAGEX" may lie there, too
+        enhanced = file.at(max(start, stop - _ID3V1 - _ENHANCED), 4)
+        length = _ID3V1 + (_ENHANCED if enhanced == b"TAG+" else 0)
     return length if start + length <= stop else 0
 
 
