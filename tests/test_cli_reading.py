@@ -71,7 +71,7 @@ def test_a_folder_is_read_as_it_is_said(folder, tmp_path, options):
     [
         (["--artist", "componist"], "artist is 'componist'; did you mean 'composer'?"),
         (["--words", "{}/none.toml"], "none.toml does not exist; check the path"),
-        (["--words", "{}/a.flac"], "a.flac is not TOML"),
+        (["--words", "{}/a.flac"], "a.flac is not written in UTF-8"),
     ],
 )
 def test_a_wrong_way_to_read_is_refused(folder, options, message):
