@@ -33,7 +33,7 @@ from matt.tracks import Tracks
 
 DIMENSIONS = 60
 GENRE, ARTIST, ALBUM, TRACK = 0.55, 0.7, 0.4, 1.0  # standard deviations, by what they belong to
-SHARE = 0.25  # of the artists
+SHARE = 0.3  # of the artists
 CONTROL, AVERAGED = "control", "  of each track alone, averaged"
 
 

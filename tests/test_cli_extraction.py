@@ -86,7 +86,7 @@ def test_a_store_of_before_says_what_it_lacks_and_how_to_go_on_with_it(tmp_path)
     usual = ("--features", "mfcc", "--duration", "0.5", "--store", store, "--workers", "1")
     assert matt("extract", folders[0], *usual, "--silence", "keep").exit_code == 0
     for block in store.glob("0*.parquet"):
-        write_parquet(block, read_rows(block), schema=ROWS_SCHEMA)
+        write_parquet(block, read_rows(block)[0], schema=ROWS_SCHEMA)
 
     refused = matt("extract", folders[0], *usual)
     assert refused.exit_code == 2

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from scored import GENRES, catalogue, predictions
 
 from matt import Bags, DataError, Predictions, Tracks
-from matt.calibration.priors import TrainedPrior, natural, reprior
+from matt.calibration.priors import TrainedPrior, reprior
 from matt.evaluation.scores import score, score_with_intervals
 from matt.models.finishing import DECIDED, balanced_tau
 from matt.predictions import Decision
@@ -56,35 +56,44 @@ def test_tracks_are_averaged_as_if_all_genres_were_equally_frequent(seed, bags, 
     assert mean.decision is alone.decision
 
 
-@given(seed=st.integers(0, 99), bags=SHARES, tracks=SHARES, assumed=SHARES)
-def test_the_prior_of_training_is_put_back_once(seed, bags, tracks, assumed):
-    trained = TrainedPrior(bags, bags, assumed, tracks, 0.7)
-    raw = said(seed)
-    once = natural(raw, trained)
-    np.testing.assert_allclose(
-        once.logits, raw.logits + np.log(bags) - np.log(assumed), rtol=1e-4, atol=1e-4
-    )
-    assert (once.decision.bags is bags, once.decision.tau) == (True, 0.7)
-    np.testing.assert_allclose(reprior(once, "training", trained=trained).logits, once.logits)
-    even = reprior(once, "uniform", trained=trained)
-    np.testing.assert_allclose(
-        even.probabilities, softmax(raw.logits - np.log(assumed), axis=1), rtol=1e-3, atol=1e-6
-    )
+@given(seed=st.integers(0, 99), bags=SHARES, tracks=SHARES)
+def test_another_prior_goes_from_what_the_decision_says_is_assumed(seed, bags, tracks):
+    trained = TrainedPrior(bags, bags, bags, tracks, 0.7)
+    found = said(seed, decision=trained.decision)
+    same = reprior(found, "training", trained=trained)
+    np.testing.assert_allclose(same.logits, found.logits, atol=1e-5)
+    np.testing.assert_array_equal(same.balanced, found.balanced)
+    even = reprior(found, "uniform", trained=trained)
+    np.testing.assert_allclose(even.probabilities, softmax(found.likelihoods, axis=1), atol=1e-5)
     np.testing.assert_array_equal(even.balanced, even.best)  # nothing to take back
+    back = reprior(even, "training", trained=trained)
+    np.testing.assert_allclose(back.logits, found.logits, atol=1e-4)
+    assert (back.decision.tracks is tracks, back.decision.tau) == (True, 0.7)
 
 
-def test_what_has_no_decision_is_left_as_it_is():
-    raw, even = said(0), np.full(G, 1 / G)
-    for trained in (None, TrainedPrior(even, even, even), TrainedPrior(even, even, None, even)):
-        assert natural(raw, trained) is raw
+def test_there_is_no_decision_where_what_is_assumed_is_something_else():
+    even, other = np.full(G, 1 / G), np.arange(1, G + 1) / 28
+    assert TrainedPrior(even, even, even, other).decision.tracks is other
+    for trained in (
+        TrainedPrior(even, even, even),  # not apart
+        TrainedPrior(even, even, None, even),  # unknown
+        TrainedPrior(even, even, other, even),
+    ):
+        assert trained.decision is None
+    raw = said(0)
     np.testing.assert_array_equal(raw.balanced, raw.best)
-    scores = replace(raw, link="none")
-    assert natural(scores, TrainedPrior(even, even, even, even)) is scores
+    np.testing.assert_array_equal(raw.likelihoods, raw.logits)
 
 
 @given(seed=st.integers(0, 30), bags=SHARES, tracks=SHARES, tau=st.floats(0, 2))
 def test_accuracy_is_of_the_likely_genre_and_macro_f1_of_the_balanced_one(seed, bags, tracks, tau):
-    from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
+    from sklearn.metrics import (
+        accuracy_score,
+        f1_score,
+        log_loss,
+        precision_recall_fscore_support,
+        recall_score,
+    )
 
     each = said(seed, decision=Decision(bags, tracks, tau)).per_track()
     known = each.bags.known
@@ -98,6 +107,11 @@ def test_accuracy_is_of_the_likely_genre_and_macro_f1_of_the_balanced_one(seed, 
     assert found.log_loss == pytest.approx(
         log_loss(truth, each.probabilities[known], labels=np.arange(G)), rel=1e-4
     )
+    each_genre = precision_recall_fscore_support(
+        truth, decided, labels=np.arange(G), zero_division=np.nan
+    )
+    for name, values in zip(("precision", "recall"), each_genre, strict=False):
+        np.testing.assert_allclose([getattr(genre, name) for genre in found.genres], values)
     assert found.macro_f1 == pytest.approx(
         np.nanmean([genre.f1 for genre in found.genres if genre.n])
     )
@@ -115,7 +129,8 @@ def test_a_decision_is_kept_with_predictions_and_models(tmp_path):
     assert again.decision.tau == 0.4
     few = found.take([2, 0])
     np.testing.assert_array_equal(few.balanced, found.balanced[[2, 0]])
-    prior = TrainedPrior(found.decision.bags, found.decision.bags, None, found.decision.tracks, 0.4)
+    shares = found.decision.bags
+    prior = TrainedPrior(shares, shares, shares, found.decision.tracks, 0.4)
     back = TrainedPrior.from_json(prior.to_json(), n_genres=G)
     np.testing.assert_array_equal(back.decision.tracks, found.decision.tracks)
     before = {

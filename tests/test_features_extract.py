@@ -535,7 +535,7 @@ def test_damaged_blocks_are_made_again_when_they_are_verified(files, store):
 
 def test_blocks_without_a_checksum_are_said_to_be_unchecked(files, store):
     old = sorted(store.glob("0000-*.parquet"))[2]
-    write_parquet(old, read_rows(old), schema=ROWS_SCHEMA)  # as before there were checksums
+    write_parquet(old, read_rows(old)[0], schema=ROWS_SCHEMA)  # as before there were checksums
     before = digests(store)
     told = extract(table(files), SPEC, store, verify=True, extractor=forbidden)
     assert (told.damaged, told.unchecked) == ((), (old.stem,))

@@ -243,7 +243,7 @@ def strong_controls(
         return {}, ["Boosted trees, SVM and logistic regression read no maps: not among controls."]
     left_out, n = {}, int((tracks.labelled & (tracks.split == "training")).sum())
     if n > MOST_KERNEL:
-        left_out["SVM"] = f"{n:,} training tracks would take it hours ({MOST_KERNEL:,} at most)"
+        left_out["SVM"] = f"{n:,} training tracks are more than its {MOST_KERNEL:,}"
     if tracks.multi_label:
         left_out |= dict.fromkeys(("SVM", "boosted trees"), "a track may have several genres")
     settings = BaselineSettings(inputs="quantile", decision="balanced", search=True)

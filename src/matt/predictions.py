@@ -65,8 +65,7 @@ class Decision:
                 raise DataError(
                     f"the shares of {name} are {first_few(shares)}; give one in [0, 1] a genre"
                 )
-        if not 0 <= self.tau < math.inf:
-            raise DataError(f"tau must be finite and at least 0, got {self.tau}; 1 is usual")
+        check_tau(self.tau)
 
     def take(self, genres: Sequence[int]) -> Decision:
         """Return the same with genres in another order."""
@@ -208,13 +207,13 @@ class Predictions:
         """
         if self.decision is None:
             return self.best
-        kept = (1 - self.decision.tau) * _log(self.decision.bags)
+        kept = (1 - self.decision.tau) * logits_of(self.decision.bags, "softmax")
         return np.asarray((self.likelihoods + kept).argmax(axis=1))
 
     @property
     def likelihoods(self) -> NDArray[np.float64]:
         """Logits as if all genres were equally frequent, shape (b, G), where that is known."""
-        assumed = 0.0 if self.decision is None else _log(self.decision.bags)
+        assumed = 0.0 if self.decision is None else logits_of(self.decision.bags, "softmax")
         return np.asarray(self.logits.astype(np.float64) - assumed)
 
     @property
@@ -295,7 +294,7 @@ class Predictions:
         sums = np.add.reduceat(alone, bags.offsets[:-1], axis=0)
         logits = logits_of(sums / bags.sizes[:, None], self.link)
         if self.decision is not None:
-            logits = (logits + _log(self.decision.bags)).astype(np.float32)
+            logits = (logits + logits_of(self.decision.bags, "softmax")).astype(np.float32)
         bags = replace(bags, train_counts=self.train_counts)
         tracks = self.tracks.take(rows)
         return Predictions(
@@ -310,7 +309,7 @@ class Predictions:
         """
         logits, decision = np.repeat(self.logits, self.bags.sizes, axis=0), self.decision
         if decision is not None:
-            shift = _log(decision.tracks) - _log(decision.bags)
+            shift = logits_of(decision.tracks, "softmax") - logits_of(decision.bags, "softmax")
             logits = (logits + shift).astype(np.float32)
             decision = replace(decision, bags=decision.tracks)
         return Predictions(
@@ -443,11 +442,6 @@ class Predictions:
         return cls(singletons(chosen, tracks), chosen, read.logits, read.link)
 
 
-def _log(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logs that are finite: a genre that cannot be is one that hardly can."""
-    return np.asarray(np.log(shares.clip(_LEAST)))
-
-
 def probabilities_of(logits: NDArray[Any], link: str) -> NDArray[np.float64]:
     """Probabilities of logits, shape (b, G), by their link.
 
@@ -484,6 +478,17 @@ def _by_genre(name: str, values: NDArray[Any], genres: Sequence[str]) -> dict[st
 def _check_link(link: str) -> None:
     if link not in LINKS:
         raise DataError(f"unknown link {link!r}; {did_you_mean(link, LINKS)}")
+
+
+def check_tau(tau: float) -> None:
+    """Refuse what is no tau of a decision.
+
+    Raises
+    ------
+    DataError
+    """
+    if not 0 <= tau < math.inf:
+        raise DataError(f"tau must be finite and at least 0, got {tau}; 1 is usual")
 
 
 def check_thresholds(thresholds: NDArray[np.float64], link: str, n_genres: int) -> None:

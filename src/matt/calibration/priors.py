@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
 from ..files import read_json, reading
-from ..predictions import Decision, Predictions, probabilities_of
+from ..predictions import Decision, Predictions, check_tau, probabilities_of
 
 NAMES = ("training", "uniform", "estimate")
 SMALLEST = 1e-12  # a share below it would be certainty, which no album could change
@@ -69,8 +69,12 @@ class TrainedPrior:
 
     @property
     def decision(self) -> Decision | None:
-        """How a genre is decided where these are the shares, if that is apart from probability."""
-        return None if self.tracks is None else Decision(self.bags, self.tracks, self.tau)
+        """How a genre is decided, if that is apart from probability and outputs assume ``bags``."""
+        if self.tracks is None or self.assumed is None:
+            return None
+        if not np.array_equal(self.assumed, self.bags):
+            return None
+        return Decision(self.bags, self.tracks, self.tau)
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists."""
@@ -95,9 +99,9 @@ class TrainedPrior:
                 continue
             if shares.shape != (n_genres,) or not ((shares >= 0) & (shares <= 1)).all():
                 raise ValueError(f"the prior {name!r} holds no {n_genres} shares in [0, 1]")
-        found = cls(**arrays, tau=float(content.get("tau", 1.0)))  # type: ignore[arg-type]
-        _ = found.decision  # checks tau
-        return found
+        tau = float(content.get("tau", 1.0))
+        check_tau(tau)
+        return cls(**arrays, tau=tau)  # type: ignore[arg-type]
 
 
 def shares_of(
@@ -255,16 +259,18 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
     check_arguments(predictions=(predictions, Predictions))
     link = predictions.link
     trained, assumed = check_prior(prior, predictions.genres, link=link, trained=trained)
-    if predictions.decision is not None:
-        assumed = predictions.decision.bags
+    decision = predictions.decision
+    if decision is not None:
+        assumed = decision.bags
     if prior == "estimate":
         wanted = estimate_prior(predictions, assumed, start=trained.bags)
     else:
         wanted = shares_of(prior, predictions.genres, link=link, trained=trained)
     shift = (as_logits(wanted, link) - as_logits(assumed, link)).astype(np.float32)
-    alone, decision = predictions.segment_logits, trained.decision
-    if decision is not None and prior != "training":
-        decision = replace(decision, bags=wanted, tracks=wanted)
+    alone = predictions.segment_logits
+    if decision is not None:
+        tracks = trained.tracks if prior == "training" and trained.tracks is not None else wanted
+        decision = replace(decision, bags=wanted, tracks=tracks)
     return replace(
         predictions,
         decision=decision,
@@ -272,17 +278,6 @@ def reprior(predictions: Predictions, prior: Prior, *, trained: TrainedPrior | N
         # Attention sums to 1 over a bag, so what is added to each segment is added to the bag.
         segment_logits=None if alone is None else alone + shift,
     )
-
-
-def natural(predictions: Predictions, trained: TrainedPrior | None) -> Predictions:
-    """Predictions as if genres were as frequent as in training, with the decision that goes by it.
-
-    Where decision and probability are not apart, or no prior can be given, they stay as they are.
-    """
-    apart = trained is not None and trained.decision is not None and trained.assumed is not None
-    if not apart or predictions.link != "softmax":
-        return predictions
-    return reprior(predictions, "training", trained=trained)
 
 
 def check_prior(

@@ -365,9 +365,12 @@ def unhit(pairs: Sequence[tuple[Resampled, Resampled]]) -> frozenset[str]:
 
     Losses are no such scores: 0 is the best of them.
     """
-    names = set(pairs[0][0].estimates) - set(PROBABLE) if pairs else set()
-    runs = [run for pair in pairs for run in pair]
-    return frozenset(name for name in names if not any(run.estimates[name] > 0 for run in runs))
+    return _never_above_0([run.estimates for pair in pairs for run in pair])
+
+
+def _never_above_0(runs: Sequence[Mapping[str, float]]) -> frozenset[str]:
+    names = set(runs[0]) - set(PROBABLE) if runs else set()
+    return frozenset(name for name in names if not any(run[name] > 0 for run in runs))
 
 
 def bootstrap(
@@ -527,13 +530,12 @@ def sign_flip(
         ours, theirs = sides(flips)
         return {name: values - theirs[name] for name, values in ours.items()}
 
-    nobody = np.zeros((1, n_artists))
-    observed, both = swapped(nobody), sides(nobody)
-    missed = {
-        name
-        for name in tally.names
-        if name not in PROBABLE and not any(side[name][0] > 0 for side in both)
-    }
+    ours, theirs = (
+        {name: values[0] for name, values in side.items()}
+        for side in sides(np.zeros((1, n_artists)))
+    )
+    observed = {name: value - theirs[name] for name, value in ours.items()}
+    missed = _never_above_0([ours, theirs])
     extreme, defined = dict.fromkeys(tally.names, 0), dict.fromkeys(tally.names, 0)
     for wide in _blocks(rounds, 2 * n_artists):
         for name, values in swapped(
@@ -541,12 +543,12 @@ def sign_flip(
         ).items():
             seen = ~np.isnan(values)
             # Sums in another order differ in the last digits.
-            large = np.abs(values[seen]) >= np.abs(observed[name]) - 1e-9
+            large = np.abs(values[seen]) >= abs(observed[name]) - 1e-9
             extreme[name] += int(large.sum())
             defined[name] += int(seen.sum())
     return {
         name: math.nan
-        if np.isnan(observed[name][0]) or name in missed or _apart(name, one, two)
+        if np.isnan(observed[name]) or name in missed or _apart(name, one, two)
         else (1 + extreme[name]) / (1 + defined[name])
         for name in tally.names
     }

@@ -102,11 +102,6 @@ def recalls(confusion: Confusion) -> NDArray[np.float64]:
     return ratio(np.diagonal(confusion), confusion.sum(axis=1))
 
 
-def precisions(confusion: Confusion) -> NDArray[np.float64]:
-    """Share of right ones where each genre was predicted, shape (G,); NaN where it never was."""
-    return ratio(np.diagonal(confusion), confusion.sum(axis=0))
-
-
 def f1_scores(confusion: Confusion) -> NDArray[np.float64]:
     """Harmonic mean of precision and recall, shape (G,); NaN where a genre has no item.
 

@@ -164,19 +164,21 @@ def _bytes(values: NDArray[Any]) -> memoryview:
     return values.reshape(-1).view(np.uint8).data
 
 
-def read_rows(path: Path) -> dict[str, NDArray[Any]]:
-    """Columns of the row table of one block, as given to `write_block`.
+def read_rows(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
+    """Read the row table of one block.
+
+    Returns
+    -------
+    rows : dict of str to array
+        Its columns, as given to `write_block`.
+    checksum : int or None
+        Of the values; blocks of before there were any have none.
 
     Raises
     ------
     DataError
         If the table is missing, damaged, or contradicts itself.
     """
-    return read_row_table(path)[0]
-
-
-def read_row_table(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
-    """`read_rows`, and the checksum of the values; blocks of before there were any have none."""
     with intact(path):
         table, meta = read_parquet(path, schema=ROWS_SCHEMA)
         rows = {name: as_array(table[name]) for name in ROWS}
@@ -247,7 +249,7 @@ def verify_blocks(path: Path, spec: FeatureSpec) -> tuple[dict[str, str], tuple[
     damaged, unchecked = {}, []
     for _, _, name in committed(path):
         try:
-            rows, checksum = read_row_table(path / f"{name}.parquet")
+            rows, checksum = read_rows(path / f"{name}.parquet")
             values = map_values(path / f"{name}.npy", spec)
             check_rows(len(values), int(rows["n_segments"].sum()))
             check_values(path / f"{name}.npy", values, checksum)

@@ -153,7 +153,7 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
     """What a store knows of each track, from its plans and committed blocks."""
     tables: dict[int, list[dict[str, NDArray[Any]]]] = {}
     for number, _, name in committed(store):
-        tables.setdefault(number, []).append(read_rows(store / f"{name}.parquet"))
+        tables.setdefault(number, []).append(read_rows(store / f"{name}.parquet")[0])
     known: dict[int, TrackStatus] = {}
     for number in plan_numbers(store):
         plan = Plan.load(store, number)

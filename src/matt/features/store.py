@@ -21,7 +21,7 @@ from .blocks import (
     copy_tracks,
     intact,
     map_values,
-    read_row_table,
+    read_rows,
     read_spec,
 )
 from .spec import FeatureSpec
@@ -162,7 +162,7 @@ class FeatureStore:
         found = [entry for entry in committed(path) if before is None or entry[0] < before]
         if not found:
             raise DataError(f"{path} holds no extracted features; run 'matt extract' first")
-        read = [read_row_table(path / f"{name}.parquet") for _, _, name in found]
+        read = [read_rows(path / f"{name}.parquet") for _, _, name in found]
         tables, checksums = [table for table, _ in read], [checksum for _, checksum in read]
         columns = {key: np.concatenate([table[key] for table in tables]) for key in tables[0]}
         columns["block"] = np.repeat(np.arange(len(found)), [len(t["track_id"]) for t in tables])

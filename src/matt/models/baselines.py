@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import Prior, TrainedPrior, as_logits, natural, reprior
+from ..calibration.priors import Prior, TrainedPrior, as_logits, reprior
 from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..evaluation.metrics import confusion_matrix, macro_f1
@@ -227,6 +227,9 @@ class BaselineClassifier:
         chosen_from = SEARCHED.get(settings.classifier, ()) if settings.search else ()
         if valid is None or bags.multi_label:
             chosen_from = ()
+        heard = np.empty((0, x.shape[1]))
+        if valid is not None:
+            heard = _scaled(shared, track_means(features, valid.track_ids))
         for changed in chosen_from or ({},):
             tried = replace(settings, **changed)
             try:
@@ -240,7 +243,7 @@ class BaselineClassifier:
             score = 0.0
             if chosen_from and valid is not None:
                 self.settings = tried
-                score, told = self._judged(features, valid), (*told, _choice(changed))
+                score, told = self._judged(heard, valid), (*told, _choice(changed))
             found.append((score, tried, self._arrays, told))
         score, settings, self._arrays, told = max(found, key=itemgetter(0))
         if chosen_from:
@@ -248,7 +251,7 @@ class BaselineClassifier:
         self.notes = (*fit_notes(bags, [], 0), *told)
         self.coverage, self.thresholds = None, None
         if valid is not None:
-            said = probabilities_of(self._logits(features, valid), self.link)
+            said = probabilities_of(self._logits(heard, valid), self.link)
             if bags.multi_label:
                 limits = choose_thresholds(said, valid.labels)
                 self.thresholds = limits.values
@@ -257,9 +260,9 @@ class BaselineClassifier:
                 self.coverage = coverage_of(said, valid.labels)
         return self
 
-    def _judged(self, features: FeatureStore, valid: Bags) -> float:
+    def _judged(self, x: NDArray[np.float64], valid: Bags) -> float:
         """Macro-F1 on validation bags, whose tracks count, as if all genres were alike."""
-        logits = self._logits(features, valid).astype(np.float64)
+        logits = self._logits(x, valid).astype(np.float64)
         if self.prior is not None and self.prior.decision is not None:
             logits -= as_logits(self.prior.bags, self.link)
         n, sizes = len(self.genres), valid.sizes * 1.0
@@ -276,18 +279,18 @@ class BaselineClassifier:
             As in `GenreClassifier.predict`.
         """
         rows, known = readied(self, self._arrays, features, tracks, bags)
-        logits = self._logits(features, bags)
-        predictions = Predictions(known, rows, logits, self.link, thresholds=self.thresholds)
-        if prior is None:
-            return natural(predictions, self.prior)
-        return reprior(predictions, prior, trained=self.prior)
+        logits = self._logits(_scaled(self._arrays, track_means(features, bags.track_ids)), bags)
+        decision = None if self.prior is None else self.prior.decision
+        predictions = Predictions(
+            known, rows, logits, self.link, thresholds=self.thresholds, decision=decision
+        )
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
-    def _logits(self, features: FeatureStore, bags: Bags) -> NDArray[np.float32]:
-        """Logits of bags, shape (b, G)."""
+    def _logits(self, x: NDArray[np.float64], bags: Bags) -> NDArray[np.float32]:
+        """Logits of bags, shape (b, G), by the features of their tracks (n, F) as it reads them."""
         arrays, one_genre = self._arrays, self.link == "softmax"
         settings = self.settings.effective
         apply = ESTIMATORS[settings.classifier].scores
-        x = _scaled(arrays, track_means(features, bags.track_ids))
         scores = np.full((len(x), len(self.genres)), -np.inf)
         for start in range(0, len(x), _PART_TRACKS):
             part = slice(start, start + _PART_TRACKS)

@@ -331,7 +331,9 @@ def finish(
         if valid is not None and link != "none":
             raw = _logits(networks, reader, valid, settings, link=link)
             temperature = fit_temperature(raw, valid.labels, link, assumed=prior.assumed)
-        if link == "sigmoid" or (link == "softmax" and prior.decision is not None):
+        if link == "none":
+            prior = replace(prior, tracks=None)
+        if link == "sigmoid" or prior.tracks is not None:
             prior = put_back(networks, prior, temperature, link=link)
         if valid is not None and link != "none":
             logits = _logits(networks, reader, valid, settings, link=link) / temperature
@@ -341,8 +343,8 @@ def finish(
                 notes += limits.notes(bags.genres)
             else:
                 found = coverage_of(probabilities, valid.labels)
-            if prior.decision is not None and prior.assumed is not None:
-                alike = logits - as_logits(prior.assumed, link)
+            if prior.decision is not None:
+                alike = logits - as_logits(prior.bags, link)
                 prior = replace(prior, tau=balanced_tau(alike, prior.decision.tracks, valid))
         return {
             "prior": prior.to_json(),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..bags import Bags
 from ..calibration.coverage import Coverage
-from ..calibration.priors import Prior, TrainedPrior, natural, reprior
+from ..calibration.priors import Prior, TrainedPrior, reprior
 from ..errors import ConfigError, DataError, check_arguments, in_a_line
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
@@ -408,7 +408,10 @@ class NeuralClassifier:
         rows, known = readied(self, self._networks, features, tracks, bags)
         said = self._say(features, bags)
         logits = self._said(said.logits)
-        predictions = Predictions(known, rows, logits, self.link, thresholds=self.thresholds)
+        decision = None if self.prior is None else self.prior.decision
+        predictions = Predictions(
+            known, rows, logits, self.link, thresholds=self.thresholds, decision=decision
+        )
         if explain:
             predictions = replace(
                 predictions,
@@ -416,9 +419,7 @@ class NeuralClassifier:
                 attention=said.attention.cpu().numpy(),
                 segment_logits=self._said(said.segment_logits),
             )
-        if prior is None:
-            return natural(predictions, self.prior)
-        return reprior(predictions, prior, trained=self.prior)
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def embed(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0
