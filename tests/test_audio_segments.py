@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from audio_files import ENCODINGS, SR, cut, flip, make, music, write
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from matt.audio import Cut, SegmentPolicy, read_blocks, read_cuts, read_segments
@@ -285,6 +285,9 @@ def played(pieces, *, seed=0):
     length=st.integers(1, 12),
     policy=st.sampled_from(["first", "middle", "all"]),
 )
+@example(
+    pieces=[True, *[False] * 6, True, False, True, False], length=10, policy="middle"
+)  # half a moment apart
 def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, policy):
     samples = played(pieces)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")

@@ -1,12 +1,26 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from matt import Bags, FeatureStore, Tracks, splits
-from matt.comparison import LONE_BATCH, FittedRow, Row, baseline, track_model
+from matt.comparison import (
+    LONE_BATCH,
+    MOST_KERNEL,
+    STRONG,
+    FittedRow,
+    Row,
+    baseline,
+    strong_controls,
+    track_model,
+)
+from matt.models.finishing import DECIDED
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
@@ -39,7 +53,7 @@ def test_bags_are_predicted_whole_with_their_attention(data):
 
 
 def test_the_control_averages_the_probabilities_of_lone_tracks(data):
-    row = track_model("control", ModelSettings(), QUICK, average=True)
+    row = track_model("control", ModelSettings(), replace(QUICK, decision="argmax"), average=True)
     model, predictions = fitted(row, data)
     tracks, features = data
     albums = Bags.from_tracks(tracks, by="album", split="test")
@@ -50,6 +64,95 @@ def test_the_control_averages_the_probabilities_of_lone_tracks(data):
     for bag, ids in enumerate(np.split(predictions.bags.track_ids, predictions.bags.offsets[1:-1])):
         mean = np.mean([alone[at[track]] for track in ids.tolist()], axis=0)
         np.testing.assert_allclose(predictions.probabilities[bag], mean, rtol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def uneven():
+    """Albums of A have five tracks, those of B two and are fewer: shares depend on the unit."""
+    rng = np.random.default_rng(0)
+    sizes = np.where(np.arange(60) % 3 == 0, 2, 5)
+    album = np.repeat(np.arange(60), sizes)
+    labels = (album % 3 == 0).astype(int)
+    tracks = Tracks(np.arange(len(album)), labels, ("A", "B"), artist_id=album, album_id=album)
+    own = 0.8 * rng.normal(size=(60, 5))  # of each album: its tracks say the same, too surely
+    values = 0.7 * labels[:, None] + own[album] + 0.3 * rng.normal(size=(len(album), 5))
+    store = FeatureStore.from_arrays("toy", tracks.track_id, values)
+    return splits.by_artist(tracks, validation=0.3, test=0.3, seed=0), store
+
+
+def test_averages_are_as_sure_and_decided_as_bags_need_it(uneven):
+    tracks, features = uneven
+    row = baseline(BaselineSettings(classifier="svm_stacked", decision="balanced"))
+    made = FittedRow.of(row, features, tracks, seed=0)
+    train, valid = made.bags("training"), made.bags("validation")
+    said = made.predict_row(valid)
+    bags = np.bincount(train.labels) + 0.5
+    each = np.bincount(train.labels, train.sizes) + 0.5
+    np.testing.assert_allclose(said.decision.bags, bags / bags.sum())
+    np.testing.assert_allclose(said.decision.tracks, each / each.sum())
+    assert said.decision.tau in DECIDED
+    # Up to how sure they are, likelihoods are those of the mean of even probabilities.
+    alone = made.predict(Bags.from_tracks(tracks, by="track", split="validation"))
+    even = softmax(alone.likelihoods, axis=1)[alone.tracks.rows(valid.track_ids)]
+    mean = np.add.reduceat(even, valid.offsets[:-1], axis=0) / valid.sizes[:, None]
+    odds, theirs = np.diff(said.likelihoods)[:, 0], np.diff(np.log(mean))[:, 0]
+    temperature = float(np.median(theirs / odds))
+    assert abs(temperature - 1) > 0.05  # or nothing would be seen of it
+    np.testing.assert_allclose(odds, theirs / temperature, rtol=1e-3, atol=1e-3)
+    # It is the one that suits these bags under their own shares.
+    own = np.log((np.bincount(valid.labels) + 0.5) / (len(valid) + 1))
+    losses = [
+        log_loss(valid.labels, softmax(logits + own, axis=1))
+        for logits in (said.likelihoods, np.log(mean))
+    ]
+    assert losses[0] < losses[1]
+
+
+def test_without_validation_averages_are_as_they_come(uneven):
+    tracks, features = uneven
+    without = tracks.with_split(np.where(tracks.split == "validation", "training", tracks.split))
+    row = baseline(BaselineSettings(decision="balanced"))
+    made = FittedRow.of(row, features, without, seed=0)
+    said, alone = made.predict_row(made.bags("test")), made.bags("test", by="track")
+    expected = made.predict(alone).average_over(made.bags("test"))
+    np.testing.assert_allclose(
+        softmax(said.likelihoods, axis=1), softmax(expected.likelihoods, axis=1), rtol=1e-5
+    )
+    assert said.decision.tau == 1
+
+
+def test_strong_controls_are_those_that_can_be_fitted(data):
+    tracks, _ = data
+    rows, notes = strong_controls(tracks, (5,), bags="artist", features="f")
+    assert set(rows) == set(STRONG)
+    assert not notes
+    assert {(row.bags, row.features, row.lone, row.average) for row in rows.values()} == {
+        ("artist", "f", True, True)
+    }
+    assert strong_controls(tracks, (96, 100))[0] == {}
+    several = replace(tracks, labels=np.eye(2, dtype=bool)[tracks.labels])
+    rows, notes = strong_controls(several, (5,))
+    assert list(rows) == ["control-lr"]
+    assert len(notes) == 2
+    n = MOST_KERNEL + 1
+    many = Tracks(np.arange(n), np.arange(n) % 2, ("A", "B"), split=["training"] * n)
+    rows, (note,) = strong_controls(many, (5,))
+    assert set(rows) == {"control-lr", "control-hgb"}
+    assert "SVM, as 12,001 training tracks are more than its 12,000" in note
+
+
+def test_cells_of_before_there_was_a_choice_are_found():
+    """What decided a baseline then decides it now, by the same names."""
+    facts = baseline(BaselineSettings(classifier="knn")).facts()
+    assert facts["model"] == {
+        "classifier": "knn", "n_neighbors": 200, "hidden": (100,), "max_iter": 2000,
+        "unscaled": False,
+    }  # fmt: skip
+    chosen = baseline(BaselineSettings(c=2.0, decision="balanced")).facts()["model"]
+    assert (chosen["c"], chosen["decision"]) == (2.0, "balanced")
+    plain = Row(name="plain", model=ModelSettings(), training=replace(QUICK, decision="argmax"))
+    assert "decision" not in plain.facts()["training"]
+    assert replace(plain, training=QUICK).facts()["training"]["decision"] == "balanced"
 
 
 def test_lone_tracks_are_scored_alone(data):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from matt import DataError, FeatureStore, Tracks, config, experiment, provenance
+from matt.comparison import STRONG
 from matt.reports.subjects import NAMES, model_name, tables_of
 from matt.reports.subjects import saved as read_saved
 from matt.runs import Run
@@ -31,6 +32,10 @@ def test_a_run_is_complete_and_its_tables_can_be_made_again(tmp_path):
     assert set(saved) == set(NAMES)
     again = {name: table.to_json() for name, table in tables_of(saved).items()}
     assert again == run.scores()
+    strong = {NAMES[key] for key in STRONG}
+    told = {name: {row["model"] for row in again[name]["rows"]} for name in ("scores", "sizes")}
+    assert strong < told["scores"]
+    assert told["sizes"] == set(NAMES.values()) - strong  # looked at closely
     units = {row["unit"] for row in again["scores"]["rows"]}
     assert units == {"bag", "bag over tracks", "track"}
 

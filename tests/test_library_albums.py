@@ -1,11 +1,13 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from matt import Bags, DataError, Predictions, Tracks
 from matt.library.albums import album_rows, albums_table, decided_table, telling_bags, write_albums
+from matt.predictions import Decision
 
 GENRES = ("Folk", "Jazz", "Rock")
 
@@ -111,6 +113,18 @@ def test_below_the_bar_no_genre_is_given_but_what_it_might_be(tmp_path):
         ("Folk", "False"), ("Rock", "False"), ("", "True"),
     ]  # fmt: skip
     assert not any(row["unsure"] for row in album_rows(said))
+
+
+def test_a_rare_genre_that_is_nearly_as_likely_is_named():
+    said = predictions([[2.0, 1.9, 0.0], [5.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    shares = np.array([0.8, 0.1, 0.1])
+    rows = album_rows(replace(said, decision=Decision(shares, shares)))
+    genres = said.genres
+    assert [row["if_rare"] for row in rows] == [genres[1], None, None]
+    table = albums_table(rows)
+    assert [line[6] for line in table.shown()] == [genres[1], "", ""]
+    assert table.columns[6].name == "if rare"
+    assert all(row["if_rare"] is None for row in album_rows(said))
 
 
 def several(logits, thresholds):
