@@ -339,3 +339,14 @@ def test_trees_of_a_file_lead_somewhere(name, value, message):
     assert any(
         message in wrong for wrong in faults(settings, arrays, store.spec, tracks.genres, "softmax")
     )
+
+
+def test_a_value_on_a_threshold_goes_where_scikit_learn_sends_it():
+    tracks, _, x = make_data(3)
+    settings = BaselineSettings(classifier="hgb", **OURS["hgb"])
+    arrays, _ = ESTIMATORS["hgb"].fit(settings, x, np.eye(3, dtype=bool)[tracks.labels], True)
+    rows = np.repeat(x[:1], len(arrays["feature"]), axis=0)
+    rows[np.arange(len(rows)), arrays["feature"]] = arrays["threshold"]
+    expected = THEIRS["hgb"]().fit(x, tracks.labels).predict_proba(rows)
+    found = np.exp(ESTIMATORS["hgb"].scores(settings, arrays, rows, True))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
