@@ -1,6 +1,5 @@
 """Bytes over headers: what can be read exactly is, and the rest is refused with the true reason."""
 
-import re
 import sys
 import zlib
 
@@ -149,8 +148,8 @@ def test_a_size_that_is_stale_is_no_size(tmp_path_factory, suffix, percent, riff
     np.testing.assert_array_equal(decode(path, damages=damages), whole)
     said = inspect(path).reason
     assert said.startswith("unfinished: its ")
-    # AIFF counts 8 bytes of its own, and Wave64 the head of the chunk.
-    assert re.search(rf"states ({stated}|{stated + 8}) bytes, which is not its size", said)
+    own = {".aiff": 8, ".caf": 4}.get(suffix, 0)  # bytes of the chunk that are no audio
+    assert f"states {stated + own} bytes, which is not its size" in said
     assert [damage.stated for damage in damages] == [None]
 
 
