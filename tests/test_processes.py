@@ -1,13 +1,14 @@
 """Processes that may die, hang or be interrupted, and the time that is left."""
 
 import os
+import pickle
 import select
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import CancelledError
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -94,9 +95,108 @@ def test_a_process_that_was_killed_while_it_had_no_work_costs_nothing(child):
     if handle is not None:
         assert select.select([handle], [], [], 30)[0]
         os.close(handle)
-    while (pool := child._pool) is not None and pool.active:  # until that is noticed
-        threading.Event().wait(0.05)
     assert child.call(os.getpid) != pid
+
+
+class Deadly:
+    """Kills the process that does something with it, if that is not this one."""
+
+    def __init__(self, when, here):
+        self.when, self.here = when, here
+
+    def die(self, now):
+        if now == self.when and os.getpid() != self.here:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def __getstate__(self):
+        self.die("answers")
+        return self.__dict__
+
+    def __setstate__(self, state):
+        self.__dict__ |= state
+        self.die("reads")
+
+    def __call__(self):
+        self.die("works")
+        return self
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+@pytest.mark.parametrize("limits", [None, Limits()], ids=["without limits", "with limits"])
+@pytest.mark.parametrize("when", ["reads", "works", "answers"])
+def test_a_process_may_be_killed_whatever_it_is_at_and_as_often(when, limits):
+    with closing(Child(limits=limits)) as child:
+        for _ in range(3):
+            with pytest.raises(ProcessDied, match="SIGKILL") as died:
+                child.call(Deadly(when, os.getpid()))
+            assert died.value.code == -signal.SIGKILL
+            assert child.call(abs, -7) == 7
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+def test_a_process_may_be_killed_at_any_moment(child):
+    """Whenever a kill comes, its call says so or is right, and the next has another process."""
+    gone, killed = threading.Event(), []
+
+    def kill():
+        rng = np.random.default_rng(0)
+        while not gone.wait(rng.uniform(0, 0.02)):
+            with suppress(IndexError, ProcessLookupError):
+                os.kill(started.pop(), signal.SIGKILL)
+                killed.append(True)
+
+    started, codes = [], []
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        while len(codes) < 12:
+            try:
+                started.append(child.call(os.getpid))
+                assert child.call(sum, range(1_000)) == 499_500
+            except ProcessDied as error:
+                codes.append(error.code)
+    finally:
+        gone.set()
+        killer.join()
+    assert set(codes) == {-signal.SIGKILL}
+    assert len(killed) >= len(codes)
+
+
+class Unsendable(Exception):
+    """Its class cannot be called with what it was told, as pickle does."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def raise_unsendable():
+    raise Unsendable("this", "that")
+
+
+def unsendable():
+    return lambda: None
+
+
+def test_what_cannot_be_sent_is_told_and_the_process_stays(child):
+    first = child.call(os.getpid)
+    with pytest.raises(RuntimeError, match="Unsendable: this and that"):
+        child.call(raise_unsendable)
+    with pytest.raises((AttributeError, pickle.PicklingError), match="unsendable"):
+        child.call(unsendable)
+    with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
+        child.call(lambda: None)
+    assert child.call(os.getpid) == first
+
+
+def test_where_an_error_was_raised_is_told_beside_it(child):
+    with pytest.raises(Unfit) as found:
+        child.call(raising, Unfit("mine"))
+    assert found.value.args == ("mine",)
+    assert "in raising" in "".join(found.value.__notes__)
+
+
+class Unfit(Exception):
+    """Of this module, which the other process imports."""
 
 
 @pytest.mark.parametrize("error", [RuntimeError("mine"), TimeoutError("mine"), OSError(5, "mine")])

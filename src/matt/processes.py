@@ -13,23 +13,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
+import traceback
 import weakref
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from math import fsum
-from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from multiprocessing.util import Finalize
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
-
-import pebble
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast
 
 from .errors import ConfigError, MattError
 
@@ -272,28 +272,24 @@ class ProcessDied(Exception):
 
     Attributes
     ----------
-    code : int or None
-        Its exit code, below zero that of a signal; None if nobody knows.
+    code : int
+        Its exit code, below zero that of a signal.
     """
 
-    def __init__(self, reason: str, code: int | None = None) -> None:
-        super().__init__(reason)
-        # Pebble's processes answer this signal by ending with its number.
-        self.code = -code if code == signal.SIGTERM else code
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+    def __str__(self) -> str:
+        if self.code >= 0:
+            return f"exit code {self.code}"
+        with suppress(ValueError):  # some signals have no name
+            return signal.Signals(-self.code).name
+        return f"signal {-self.code}"
 
 
 class CannotStart(MattError):
     """Processes cannot be started at all."""
-
-
-class _Spawn(SpawnContext):
-    """Starts processes, and keeps the last one: pebble does not say how one ended at its start."""
-
-    last: SpawnProcess | None = None
-
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        self.last = SpawnProcess(*args, **kwargs)
-        return self.last
 
 
 class Child:
@@ -325,15 +321,14 @@ class Child:
     ) -> None:
         self._lock = threading.Lock()
         self._closed = False
-        self._pool: pebble.ProcessPool | None = None
-        self._future: Future[Any] | None = None
+        # A pipe of its own, and no pool of a library: processes of a pool share locks, and one that
+        # is killed while it holds them stops all that come after it.
+        self._running: tuple[SpawnProcess, Connection] | None = None
         self._limits, self._unstartable = limits, unstartable
-        # Spawned, because forking a process that has threads (torch, BLAS) may hang. Pebble,
-        # because the standard library's executor is broken by a process that crashes, and may wait
-        # for ever when it is shut down while it starts.
-        self._context = _Spawn()
+        # Spawned, because forking a process that has threads (torch, BLAS) may hang.
+        self._context = multiprocessing.get_context("spawn")
         self._pulse = self._context.Value("q", lock=False)  # counts the calls of `alive`
-        self._begin = self._pulse, limits, start, args
+        self._begin = partial(_begin, limits, start, args)
         # A process that was itself started by multiprocessing waits for its children when it ends.
         Finalize(None, partial(_close, weakref.ref(self)), exitpriority=1)
 
@@ -354,92 +349,98 @@ class Child:
         CannotStart
             If no process can be started.
         """
-        if self._pool is None or not self._pool.active:  # it may have died when it had no work
+        if not self._runs():  # it may have died when it had no work
             self._start()
         return self._called(partial(function, *args, **kwargs))
 
     def close(self) -> None:
         """End the process at once; what it is at has no result. May be called again."""
-        with self._lock:
-            self._closed = True
+        self._closed = True
         self._stop()
-        if self._future is not None:
-            self._future.cancel()
 
     def __del__(self) -> None:
         if hasattr(self, "_lock"):
             self.close()
 
+    def _runs(self) -> bool:
+        with self._lock:
+            return self._running is not None and self._running[0].is_alive()
+
     def _start(self) -> None:
         for left in reversed(range(_STARTS)):
             self._stop()
-            self._pool = pebble.ProcessPool(
-                max_workers=1, initializer=_begin, initargs=self._begin, context=self._context
-            )
             try:
-                self._called(os.getpid)
+                self._spawn()
+                self._called(self._begin)
                 return
-            except (ProcessDied, TimeoutError) as error:
+            except CancelledError:
+                raise
+            except Exception as error:
                 self._stop()
-                code = error.code if isinstance(error, ProcessDied) else None
-                if code is None or code > 0:
+                if not isinstance(error, ProcessDied) or error.code >= 0:
                     raise CannotStart(self._unstartable) from error
                 if not left:
                     raise CannotStart(
-                        f"a process was killed {_STARTS} times while it started "
-                        f"({signal.Signals(-code).name}), perhaps for want of memory; "
-                        "use fewer workers, and run the same command again"
+                        f"a process was killed {_STARTS} times while it started ({error}), "
+                        "perhaps for want of memory; use fewer workers, and run the same command "
+                        "again"
                     ) from error
 
+    def _spawn(self) -> None:
+        with self._lock:
+            if self._closed:
+                raise CancelledError
+            mine, its = self._context.Pipe()
+            with its:  # its end is closed here, so that its death is the end of the pipe
+                process = self._context.Process(target=_serve, args=(its, self._pulse))
+                process.start()
+            self._running = process, mine
+
     def _called(self, function: Callable[[], Result]) -> Result:
-        future: Future[Result] | None = None
+        asked = pickle.dumps(function)
+        with self._lock:
+            if self._closed or self._running is None:
+                raise CancelledError
+            process, pipe = self._running
+            self._pulse.value = 0  # it has not begun
         try:
-            with self._lock:
-                if self._closed or self._pool is None:
-                    raise CancelledError
-                self._pulse.value = 0  # it has not begun
-                self._future = future = self._pool.schedule(function)
-            return self._awaited(future)
-        except CancelledError:
-            raise
-        except Exception as error:
+            pipe.send_bytes(asked)
+            self._await(process, pipe)
+            answer = pipe.recv_bytes()
+        except BaseException as error:  # what it says after this belongs to no call
+            code = self._stop()
             if self._closed:
                 raise CancelledError from error  # it did not fail, it was stopped
-            if isinstance(error, pebble.ProcessExpired):
-                raise ProcessDied(str(error), error.exitcode) from error
-            # It died before it said what it was at, or while it answered.
-            broken = future is None or isinstance(error, BrokenProcessPool)
-            last = self._context.last
-            code = last.exitcode if broken and last is not None else None  # before it is stopped
-            if broken or (future is not None and not future.done()):
-                self._stop()
-            if broken:
-                raise ProcessDied(str(error), code) from error
+            if isinstance(error, EOFError | ConnectionError) and code is not None:
+                raise ProcessDied(code) from error
             raise
+        result, raised = pickle.loads(answer)
+        if raised is not None:
+            raise raised
+        return cast(Result, result)
 
-    def _awaited(self, future: Future[Result]) -> Result:
-        """Result of the process, as long as it gets on; its start counts apart."""
-        if self._limits is None:
-            return future.result()
-        timeout, last, since = self._limits.timeout, 0, time.monotonic()
-        while True:
-            try:
-                return future.result(timeout=min(1.0, timeout / 4))
-            except TimeoutError:
-                if future.done():
-                    return future.result()
+    def _await(self, process: SpawnProcess, pipe: Connection) -> None:
+        """Wait for an answer, or the end, of a process that gets on; its start counts apart."""
+        timeout = None if self._limits is None else self._limits.timeout
+        last, since = 0, time.monotonic()
+        while not wait([pipe, process.sentinel], timeout and min(1.0, timeout / 4)):
             beat, now = self._pulse.value, time.monotonic()
             if beat != last:
                 last, since = beat, now
-            elif now - since > (timeout if last else STARTUP + timeout):
+            elif timeout and now - since > (timeout if last else STARTUP + timeout):
                 raise TimeoutError
 
-    def _stop(self) -> None:
+    def _stop(self) -> int | None:
+        """Exit code of what was running."""
         with self._lock:
-            pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.stop()  # type: ignore[no-untyped-call]
-            pool.join()
+            if self._running is None:
+                return None
+            (process, _), self._running = self._running, None
+            process.kill()
+            process.join()
+            while (code := process.exitcode) is None:  # another thread is about to note it
+                time.sleep(0.001)
+            return code
 
 
 def _close(child: weakref.ref[Child]) -> None:
@@ -458,13 +459,34 @@ def alive() -> None:
         _pulse.value += 1
 
 
-def _begin(
-    pulse: Any, limits: Limits | None, start: Callable[..., None] | None, args: tuple[Any, ...]
-) -> None:
-    """Start-up of a process: one thread, libraries loaded, memory limited."""
+def _serve(pipe: Connection, pulse: Any) -> None:
+    """Answer one call after the other, until the other end is closed."""
     global _pulse
     _pulse = pulse
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    with suppress(EOFError, ConnectionError):
+        while True:
+            pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _answer(asked: bytes) -> bytes:
+    """Result of a function and what it raised, one of them None."""
+    try:
+        return pickle.dumps((pickle.loads(asked)(), None))
+    except Exception as error:
+        told = "".join(traceback.format_exception(error))
+        try:
+            raised = pickle.dumps((None, error))
+            pickle.loads(raised)  # some can be sent, and not be read
+        except Exception:
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        error.add_note(f"It was raised in another process:\n{told}")
+        return pickle.dumps((None, error))
+
+
+def _begin(limits: Limits | None, start: Callable[..., None] | None, args: tuple[Any, ...]) -> None:
+    """Start-up of a process: one thread, libraries loaded, memory limited."""
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))  # for libraries that are loaded later
     if limits is not None and limits.nice and hasattr(os, "nice"):
         os.nice(limits.nice)

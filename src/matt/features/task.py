@@ -8,7 +8,6 @@ for its next task.
 from __future__ import annotations
 
 import json
-import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -160,18 +159,17 @@ class FeatureProcess(Child):
         what, killed = "", False
         for _ in range(2):
             try:
-                return self.call(
-                    guarded, self.extractor, path, tuple(specs), salvage, self.limits.memory
-                )
+                return self.call(guarded, self.extractor, path, tuple(specs), salvage)
             except ProcessDied as error:
-                by_signal = error.code is not None and error.code < 0
-                name = signal.Signals(-error.code).name if by_signal and error.code else ""
-                killed = name in _FROM_OUTSIDE
+                killed = str(error) in _FROM_OUTSIDE
                 what = "the decoder crashed"
                 if killed:
                     what = "its process was killed from outside, perhaps for want of memory"
-                if error.code is not None:
-                    what += f" ({name or f'exit code {error.code}'})"
+                what += f" ({error})"
+            except MemoryError:
+                limit = f"{self.limits.memory / 2**20:.0f} MiB"
+                what, killed = f"needs more memory than the limit of {limit}", False
+                break
             except TimeoutError:
                 what, killed = f"no segment was finished within {self.limits.timeout:g} s", False
                 break

@@ -165,21 +165,14 @@ def _hash(path: str) -> str:
 
 
 def guarded(
-    extractor: Extractor,
-    path: str,
-    specs: Sequence[FeatureSpec],
-    salvage: bool,
-    memory_limit: int,
+    extractor: Extractor, path: str, specs: Sequence[FeatureSpec], salvage: bool
 ) -> list[Outcome]:
-    """Turn every exception into outcomes."""
+    """Turn every exception into outcomes, but want of memory, which may come when they are sent."""
     alive()
     try:
         return list(extractor(path, specs, salvage, alive))
     except MemoryError:
-        limit = f"{memory_limit / 2**20:.0f} MiB"
-        what = Outcome(
-            None, f"needs more memory than the limit of {limit}; restore the file or leave it out"
-        )
+        raise
     except MattError as error:
         what = failed(error, path)
     except Exception as error:
