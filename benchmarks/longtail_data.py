@@ -20,7 +20,10 @@ from matt.reproduce.data import open_data
 from matt.tracks import Tracks
 
 ROOT = Path(__file__).parents[1]
-RECIPES, MORE = (ROOT / "experiments" / f"grid_longtail{end}.toml" for end in ("", "_more"))
+RECIPES, MORE, DEFAULTS = (
+    ROOT / "experiments" / f"grid_{name}.toml"
+    for name in ("longtail", "longtail_more", "longtail_default")
+)
 SYNTHETIC = "synthetic"
 _HEARD = FeatureSettings(policy="middle", duration=8.0)  # of each synthetic track
 
@@ -87,6 +90,17 @@ TRIED = Setting(
 )
 
 
+AGAINST = [
+    Setting(
+        name=f"Strong controls: FMA-small, 46 features, {told}",
+        data="fma-small-46",
+        imbalance=cut,
+        grid=DEFAULTS,
+    )
+    for cut, told in ((1, "balanced"), (50, "training cut to 1:50"))
+]
+
+
 @dataclass(frozen=True, eq=False)
 class Material:
     """What a setting is run on."""
@@ -134,7 +148,7 @@ def run(setting: Setting, out: Path, jobs: int) -> Study:
             protocol=protocol,
             jobs=jobs,
             test=True,
-            controls=False,
+            controls=setting.grid == DEFAULTS,
             notes=data.notes,
             progress=lambda now: bars.update(bar, total=now.total, completed=now.done),
         )

@@ -27,13 +27,20 @@ from .errors import ConfigError, DataError, MattError, first_few
 from .features.store import FeatureStore
 from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
+from .models.blend import BESIDE, CALLED, NETWORK, BlendClassifier, blendable, usable
 from .models.classifier import GenreClassifier
 from .models.device import find_device
 from .models.finishing import balanced_tau
 from .models.losses import decision_of
 from .models.network import build_network
 from .models.neural import NeuralClassifier
-from .models.settings import BaselineName, BaselineSettings, ModelSettings, TrainingSettings
+from .models.settings import (
+    BaselineSettings,
+    BlendName,
+    ModelSettings,
+    StrongName,
+    TrainingSettings,
+)
 from .predictions import Decision, Predictions
 from .provenance import digest
 from .runs import Run
@@ -85,6 +92,8 @@ class Row:
     further : callable, optional
         A function of a module, for what is predicted besides, e.g. bags that are cut: see
         `Further`.
+    blend : tuple of str
+        What is averaged with a network, see `matt.models.blend`, as far as it can read the data.
     """
 
     name: str
@@ -97,6 +106,7 @@ class Row:
     bags: str = "album"
     features: str = ""
     further: Further | None = None
+    blend: tuple[BlendName, ...] = ()
 
     @property
     def random(self) -> bool:
@@ -126,6 +136,7 @@ class Row:
             "average": self.average,
             "genre_in_training_key": self.genre_in_training_key,
             "test_selection": self.test_selection,
+            **({"blend": list(self.blend)} if self.blend else {}),
         }
 
 
@@ -239,34 +250,31 @@ def strong_controls(
     notes : list of str
         Which are left out, and why.
     """
-    if len(shape) != 1:
-        return {}, ["Boosted trees, SVM and logistic regression read no maps: not among controls."]
-    left_out, n = {}, int((tracks.labelled & (tracks.split == "training")).sum())
-    if n > MOST_KERNEL:
-        left_out["SVM"] = f"{n:,} training tracks are more than its {MOST_KERNEL:,}"
-    if tracks.multi_label:
-        left_out |= dict.fromkeys(("SVM", "boosted trees"), "a track may have several genres")
-    settings = BaselineSettings(inputs="quantile", decision="balanced", search=True)
+    n = int((tracks.labelled & (tracks.split == "training")).sum())
+    names, why = usable(tuple(STRONG.values()), shape, n, several=tracks.multi_label)
     rows = {
         key: Row(
-            name=f"control: {called}, averaged over the bag",
-            model=replace(settings, classifier=classifier),
+            name=f"control: {CALLED[name]}, averaged over the bag",
+            model=replace(BESIDE, classifier=name),
             lone=True,
             average=True,
             bags=bags,
             features=features,
         )
-        for key, (called, classifier) in STRONG.items()
-        if called not in left_out
+        for key, name in STRONG.items()
+        if name in names
     }
-    return rows, [f"Control left out: {called}, as {why}." for called, why in left_out.items()]
+    reasons = dict.fromkeys(why.values())
+    absent = {
+        told: ", ".join(CALLED[name] for name in why if why[name] == told) for told in reasons
+    }
+    return rows, [f"Not among the controls: {some}, as {told}." for told, some in absent.items()]
 
 
-MOST_KERNEL = 12_000  # training tracks of an SVM, whose time goes like their square or cube
-STRONG: dict[str, tuple[str, BaselineName]] = {
-    "control-svm": ("SVM", "svm_stacked"),
-    "control-lr": ("logistic regression", "lr"),
-    "control-hgb": ("boosted trees", "hgb"),
+STRONG: dict[str, StrongName] = {
+    "control-svm": "svm_stacked",
+    "control-lr": "lr",
+    "control-hgb": "hgb",
 }
 
 
@@ -275,6 +283,7 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
     if settings.baseline is None:
         faults = settings.present_faults
         rows = [bag_model(BAG_MODEL, settings.model, settings.training, faults=faults)]
+        rows = [replace(row, blend=settings.blend if not faults else ()) for row in rows]
     else:
         rows = [baseline(settings.baseline)]
     if controls:
@@ -377,9 +386,25 @@ def fit_row(
         baseline = BaselineClassifier(replace(row.model, seed=seed))
         return baseline.fit(features, train, valid=valid, progress=progress)
     training = row.training if row.training.seed == seed else replace(row.training, seed=seed)
-    return NeuralClassifier(row.model, training).fit(
-        features, train, valid=valid, progress=progress, checkpoint=checkpoint
+    beside = row.blend if valid is not None and blendable(row.model, training) else ()
+    n, shape = len(train.track_ids), features.spec.shape
+    kinds = [name for name in beside if name != NETWORK]
+    names, why = usable(kinds, shape, n, several=train.multi_label)
+    if len(shape) == 1:  # networks of maps take too long for several
+        training = replace(training, n_networks=training.n_networks + beside.count(NETWORK))
+    network = NeuralClassifier(row.model, training)
+    if not names:
+        return network.fit(features, train, valid=valid, progress=progress, checkpoint=checkpoint)
+    blend = BlendClassifier(network, names).fit(
+        features,
+        train,
+        valid=valid,
+        lone=Bags.from_tracks(tracks, by="track", split="training").labelled(),
+        progress=progress,
+        checkpoint=checkpoint,
     )
+    blend.notes += tuple(f"not in the blend: {CALLED[name]}, as {why[name]}" for name in why)
+    return blend
 
 
 def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls: bool) -> None:
@@ -436,6 +461,14 @@ class FittedRow:
         """Fit a row, see `fit_row` and its options, on those of the tracks that have features."""
         there = with_features(tracks, features)
         return cls(row, fit_row(row, features, there, seed=seed, **options), features, there, seed)
+
+    def beside(self, row: Row) -> FittedRow | None:
+        """A row of lone tracks, where it has been fitted in the blend of this one."""
+        if isinstance(self.model, BlendClassifier) and isinstance(row.model, BaselineSettings):
+            for name, other in self.model.others.items():
+                if row.model == replace(BESIDE, classifier=name) and row.bags == self.row.bags:
+                    return replace(self, row=row, model=other)
+        return None
 
     def bags(self, split: str, by: str = "") -> Bags:
         """Bags of a split, as the row has them or ``by`` something else."""

@@ -18,11 +18,13 @@ from . import recipes
 from .errors import ConfigError, did_you_mean
 from .features.spec import FeatureSettings
 from .files import read_toml
+from .models.blend import BLEND
 from .models.registry import LOSSES, REGISTRIES, Registry
-from .models.settings import BaselineSettings, ModelSettings, TrainingSettings
+from .models.settings import BaselineSettings, BlendName, ModelSettings, TrainingSettings
 from .settings import (
     TOP,
     Checked,
+    Many,
     NonNegative,
     Positive,
     SettingsSection,
@@ -37,8 +39,9 @@ from .settings import (
 )
 
 _TOP_TEXT = (
-    'They stand before all sections. So does a line `recipe = "plain"`, which takes the plain '
-    "training of the paper's rows for the default, under whatever else is set."
+    'They stand before all sections. So does a line `recipe = "single"`, which leaves one network '
+    'of the default, or `recipe = "plain"`, which takes the plain training of the paper\'s rows, '
+    "under whatever else is set."
 )
 _PLACES = "'matt settings model' or 'matt settings training'"
 _OF_THE_RUN = ("training.seed", "baseline.seed")  # always the seed of the run
@@ -85,6 +88,12 @@ class Settings(Checked):
     """Mistakes of the paper or its release that are switched on, by the names of
     `matt.faults.FAULTS`; in a file also ``"paper"`` or ``"released"``, for a whole protocol. They
     overrule other settings.
+    """
+    blend: Annotated[tuple[BlendName, ...], Many] = BLEND
+    """What is fitted beside the network and averaged with it, by weights that validation chooses,
+    see `matt.models.blend`: networks from other seeds, and classifiers of other kinds. What cannot
+    read the data is left out with a note. With faults, without validation artists, and where the
+    largest output is taken as it is, the network is alone.
     """
     baseline: BaselineSettings | None = None
     """A baseline of scikit-learn instead of the network; `model` and `training` are then those of

@@ -161,7 +161,7 @@ def run(
     if controls:
         strong, left_out = strong_controls(tracks, features.spec.shape, bags=settings.bags)
         for name, row in strong.items():
-            control = fitted(row)
+            control = first.beside(row) or fitted(row)
             made[name] = control.predict_row(test)
             own = [note for note in control.model.notes if note not in model.notes]
             noted += [f"{row.name}: {note}" for note in own]

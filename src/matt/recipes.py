@@ -1,6 +1,7 @@
 """Recipes: settings of a network and its training that belong together, by name.
 
-``default`` is what matt does by itself, the best that was found on real data. ``plain`` is what the
+``default`` is what matt does by itself, the best that was found on real data: a network, and
+classifiers of other kinds beside it. ``single`` is that network alone. ``plain`` is what the
 networks of the paper are compared by: cross-entropy of bags alone, on standardised features. A row
 that names its recipe stays what it is when a better default is found.
 """
@@ -23,13 +24,17 @@ class Recipe:
     ----------
     model : ModelSettings
     training : TrainingSettings
+    blended : bool
+        Whether classifiers of other kinds are averaged with the network.
     """
 
     model: ModelSettings
     training: TrainingSettings
+    blended: bool = False
 
 
-DEFAULT = Recipe(model=ModelSettings(), training=TrainingSettings())
+DEFAULT = Recipe(model=ModelSettings(), training=TrainingSettings(), blended=True)
+SINGLE = replace(DEFAULT, blended=False)
 PLAIN = Recipe(
     model=replace(DEFAULT.model, inputs="standard", spread=False),
     training=replace(
@@ -43,7 +48,7 @@ PLAIN = Recipe(
         weight_average=0.0,
     ),
 )
-RECIPES = {"default": DEFAULT, "plain": PLAIN}
+RECIPES = {"default": DEFAULT, "single": SINGLE, "plain": PLAIN}
 
 
 def under(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +73,8 @@ def under(content: Mapping[str, Any]) -> dict[str, Any]:
     name = found.pop("recipe", "default")
     if not isinstance(name, str) or name not in RECIPES:
         raise ConfigError(f"unknown recipe {name!r}; {did_you_mean(str(name), RECIPES)}")
+    if not RECIPES[name].blended:
+        found.setdefault("blend", [])
     for section in ("model", "training"):
         changes = _changes(getattr(RECIPES[name], section), getattr(DEFAULT, section))
         given = found.get(section, {})

@@ -18,6 +18,7 @@ from ..features.extract import extract
 from ..features.report import ExtractionReport
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
+from ..models.blend import BlendClassifier
 from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..predictions import Predictions
@@ -104,7 +105,7 @@ def predict_explained(
     prior: Prior | None = None,
 ) -> Predictions:
     """Predict bags, with attention and the logits of segments if the model is a network."""
-    if isinstance(model, NeuralClassifier):
+    if isinstance(model, NeuralClassifier | BlendClassifier):
         return model.predict(features, tracks, bags, explain=True, prior=prior)
     return model.predict(features, tracks, bags, prior=prior)
 
@@ -159,7 +160,7 @@ def check_explains(model: GenreClassifier) -> None:
     ------
     DataError
     """
-    if not isinstance(model, NeuralClassifier):
+    if not isinstance(model, NeuralClassifier | BlendClassifier):
         raise DataError(
             "the model is a baseline, which averages over tracks and weighs none, so no track's "
             "part can be shown; leave out --explain, or train a network with 'matt train'"

@@ -23,6 +23,7 @@ from .saving import MODEL, read_model
 # Home of each kind, so that a kind is imported when a model of it is opened.
 KINDS = {
     "baseline": ("baselines", "BaselineClassifier"),
+    "blend": ("blend", "BlendClassifier"),
     "neural": ("neural", "NeuralClassifier"),
 }
 

@@ -421,6 +421,21 @@ class NeuralClassifier:
             )
         return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
+    def each(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> list[Predictions]:
+        """Predict bags with each network alone.
+
+        Parameters
+        ----------
+        features, tracks, bags
+            As in `GenreClassifier.predict`.
+        """
+        whole = self.predict(features, tracks, bags)
+        if len(self._networks) == 1:
+            return [whole]
+        numbers = range(len(self._networks))
+        said = (self._say(features, bags, only=number).logits for number in numbers)
+        return [replace(whole, logits=self._said(logits)) for logits in said]
+
     def embed(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0
     ) -> Embeddings:

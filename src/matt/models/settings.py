@@ -38,6 +38,8 @@ HeadTuning = Literal["none", "crt", "tau_norm"]
 DecisionName = Literal["balanced", "argmax"]
 Precision = Literal["float32", "bfloat16", "float16"]
 BaselineName = Literal["lr", "knn", "svm", "mlp_sklearn", "svm_stacked", "hgb"]
+StrongName = Literal["svm_stacked", "hgb", "lr"]
+BlendName = Literal["network"] | StrongName
 BaselineInputs = Literal["standard", "quantile"]
 Device = Annotated[
     str,

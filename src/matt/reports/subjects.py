@@ -20,6 +20,7 @@ from ..evaluation.intervals import ROUNDS
 from ..evaluation.summaries import overview
 from ..evaluation.tables import Table, plain
 from ..faults import check_names, fault_texts
+from ..models.blend import CALLED
 from ..predictions import Predictions
 from ..runs import Run
 from ..tracks import SPLITS, Tracks
@@ -29,7 +30,7 @@ NAMES = {
     "test-alone": f"{BAG_MODEL}, each track alone",
     "control": "control: track model averaged over the bag",
     "control-alone": "control: track model, each track alone",
-    **{key: f"control: {called}, averaged over the bag" for key, (called, _) in STRONG.items()},
+    **{key: f"control: {CALLED[name]}, averaged over the bag" for key, name in STRONG.items()},
 }
 BRIEFLY = tuple(NAMES[key] for key in STRONG)
 
