@@ -282,8 +282,8 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
     """What a run fits, in this order: its model and, with ``controls``, the track model."""
     if settings.baseline is None:
         faults = settings.present_faults
-        rows = [bag_model(BAG_MODEL, settings.model, settings.training, faults=faults)]
-        rows = [replace(row, blend=settings.blend if not faults else ()) for row in rows]
+        row = bag_model(BAG_MODEL, settings.model, settings.training, faults=faults)
+        rows = [replace(row, blend=settings.blended)]
     else:
         rows = [baseline(settings.baseline)]
     if controls:

@@ -133,6 +133,11 @@ class Settings(Checked):
         return known_faults.present(self._parts, self.faults)
 
     @property
+    def blended(self) -> tuple[BlendName, ...]:
+        """What is averaged with the network of such a run: nothing with faults."""
+        return () if self.faults or self.present_faults else self.blend
+
+    @property
     def inert_faults(self) -> tuple[str, ...]:
         """What is to be told of named faults that such a run cannot have."""
         return known_faults.inert(self._parts, self.faults)

@@ -311,7 +311,7 @@ def _row(settings: Settings, kind: str, *, control: bool = False) -> Row:
     elif kind == "bags":
         faults = settings.present_faults
         row = bag_model("", settings.model, settings.training, faults=faults)
-        row = replace(row, blend=settings.blend if not faults else ())
+        row = replace(row, blend=settings.blended)
     else:
         model, training = settings.model, settings.training
         row = track_model("", model, training, average=kind == "averaged")

@@ -361,15 +361,15 @@ class BlendClassifier:
             first, *names = (str(member["name"]) for member in content["members"])
             if first != NETWORK or len({*names} & CALLED.keys()) < len(names):
                 raise DataError(f"its members are {first_few([first, *names])}")
-            for member in content["members"]:
-                if _digest(Path(path) / member["name"]) != member["sha256"]:
-                    raise DataError(f"its member {member['name']!r} is of another model")
         model = cls(NeuralClassifier.load(Path(path) / NETWORK), ())
         model.others = {
             name: BaselineClassifier.load(Path(path) / name) for name in CALLED if name in names
         }
         arrays = read_weights(path, content)
         with telling_damage(place):
+            for member in content["members"]:
+                if _digest(Path(path) / member["name"]) != member["sha256"]:
+                    raise DataError(f"its member {member['name']!r} is of another model")
             restore(model, content, links=("softmax", "sigmoid"))
             for one in model._members.values():
                 if (one.genres, one.spec, one.link) != (model.genres, model.spec, model.link):
