@@ -1,4 +1,4 @@
-"""What another prior in prediction does to the default: known, or estimated from the test bags."""
+"""What another prior in prediction does to one network: known, or estimated from test bags."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matt.evaluation.metrics import range_of
 from matt.evaluation.scores import Scores, score
 from matt.evaluation.tables import Cell, Column, Table
 from matt.grid.study import RepeatedSplits
-from matt.recipes import DEFAULT
+from matt.recipes import SINGLE
 
 from .longtail_data import Setting, load
 
@@ -34,7 +34,7 @@ REPEATS = 10
 
 
 def priors_table(settings: list[Setting], out: Path) -> Table:
-    """The default on some data sets, predicted with each prior."""
+    """The single network on some data sets, predicted with each prior."""
     rows = [row for setting in settings for row in _rows(setting, out)]
     notes = (f"{REPEATS} splits. The test artists are those of the data: they are never cut.",)
     return Table("Other priors in prediction", COLUMNS, tuple(rows), notes)
@@ -61,7 +61,7 @@ def _scores(setting: Setting, out: Path) -> tuple[dict[str, list[Scores]], float
     """Scores under each prior, one a split; and how splits overlap."""
     data = load(setting, out)
     protocol = RepeatedSplits(repeats=REPEATS, imbalance=setting.imbalance, keep=setting.keep)
-    row = replace(bag_model("default", DEFAULT.model, DEFAULT.training), bags=data.bags)
+    row = replace(bag_model("single", SINGLE.model, SINGLE.training), bags=data.bags)
     found: dict[str, list[Scores]] = {name: [] for name in PRIORS}
     splits = protocol.divide(data.tracks, SplitSettings(), seed=0, by=data.bags)
     for split in splits:

@@ -54,11 +54,13 @@ class RankedRow:
         """Mean of a score over splits."""
         return self._over(self.values(key, part), part, range_of(key))
 
-    def less(self, other: RankedRow, *, part: str = "validation") -> MeanScore:
-        """Paired difference of macro-F1 to another row, split by split."""
-        pairs = zip(self.values(part=part), other.values(part=part), strict=True)
+    def less(
+        self, other: RankedRow, *, key: str = "macro_f1", part: str = "validation"
+    ) -> MeanScore:
+        """Paired difference of a score to another row's, split by split."""
+        pairs = zip(self.values(key, part), other.values(key, part), strict=True)
         apart = [one - two for one, two in pairs]
-        return self._over(apart, part, range_of("macro_f1", difference=True))
+        return self._over(apart, part, range_of(key, difference=True))
 
     def _over(self, values: list[float], part: str, within: tuple[float, float]) -> MeanScore:
         return mean_of(values, ratio=self.ratios.get(part, 0.0), within=within)

@@ -249,6 +249,11 @@ def read_grid(path: Path | str, overrides: Iterable[str] = ()) -> Grid:
     notes = dict.fromkeys(note for settings in every for note in settings.inert_faults)
     specs = {spec.digest: spec for spec in (settings.features.spec() for settings in every)}
     rows, controls = _rows(list(cells.values()))
+    if (n := sum(bool(row.blend) for row in rows)) > 1:
+        notes[
+            f"{n} rows are blends: their networks make less of a difference there, and each fits "
+            'all else that is in it; recipe = "single" compares networks alone.'
+        ] = None
     return Grid(
         rows=rows,
         controls=controls,
