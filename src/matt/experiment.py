@@ -161,10 +161,11 @@ def run(
     if controls:
         strong, left_out = strong_controls(tracks, features.spec.shape, bags=settings.bags)
         for name, row in strong.items():
-            control = first.beside(row) or fitted(row)
+            within = first.beside(row)  # whose notes are the blend's
+            control = within or fitted(row)
             made[name] = control.predict_row(test)
-            own = [note for note in control.model.notes if note not in model.notes]
-            noted += [f"{row.name}: {note}" for note in own]
+            said = () if within else control.model.notes
+            noted += [f"{row.name}: {note}" for note in said if note not in model.notes]
         noted += left_out
     for name, some in made.items():
         out.save_predictions(name, some)
