@@ -232,3 +232,18 @@ def test_the_grid_of_the_documentation_can_be_read(tmp_path):
     found = rows(tmp_path, re.search(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1])
     assert "pooling=dot, large, plain" in found
     assert len(found) == 27 + 9  # adjusted and default share their control
+
+
+GRID = "[grid.pooling]\nmean = {}\ndot = { model.pooling = 'dot' }\n"
+
+
+def test_a_grid_of_blends_says_so_and_its_networks_can_be_compared_alone(tmp_path):
+    grid = read_grid(written(tmp_path, GRID))
+    assert [bool(row.blend) for row in grid.rows] == [True, True, False]
+    assert any("2 rows are blends" in note for note in grid.notes)
+    for top in ('recipe = "single"\n', "blend = []\n"):
+        grid = read_grid(written(tmp_path, top + GRID))
+        assert not any(row.blend for row in grid.rows)
+        assert not grid.notes
+    faulty = read_grid(written(tmp_path, 'faults = ["true_query"]\n' + GRID))
+    assert not any(row.blend for row in faulty.rows)

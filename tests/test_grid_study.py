@@ -327,3 +327,14 @@ def test_tracks_of_test_are_scored_alone_too_and_never_shown(tmp_path):
             assert alone.unit == "track"
             assert alone.n == bags.n
     assert "alone" not in str(found.ranking.to_json()["columns"])
+
+
+def test_differences_are_of_the_score_that_is_asked_for():
+    losses = [1.5, 1.25, 2.0], [1.0, 1.5, 1.0]
+    one, two = (
+        RankedRow("", "", False, None, {"test": [SimpleNamespace(log_loss=v) for v in each]})
+        for each in losses
+    )
+    less = one.less(two, key="log_loss", part="test")
+    assert less.value == pytest.approx(1.25 / 3)
+    assert less.low < less.value < less.high
