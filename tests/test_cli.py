@@ -85,6 +85,11 @@ def test_start_up_loads_nothing_heavy(text):
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
+def test_settings_are_read_without_torch():
+    done = code("import sys, matt.config\nprint('torch' in sys.modules)")
+    assert (done.returncode, done.stdout) == (0, "False\n")
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_in_an_example(command):
     result = matt(*command.split(), "--help")

@@ -17,7 +17,6 @@ from matt.calibration.temperature import fit_temperature
 from matt.comparison import FittedRow, Row, fitted_rows, strong_controls
 from matt.models.blend import (
     _DOUBT,
-    BLEND,
     CALLED,
     MOST_KERNEL,
     BlendClassifier,
@@ -26,7 +25,7 @@ from matt.models.blend import (
     weigh,
 )
 from matt.models.neural import NeuralClassifier
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt.models.settings import BLEND, ModelSettings, TrainingSettings
 from matt.predictions import Predictions
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
@@ -68,7 +67,7 @@ def fitted():
 
 def members(model, features, tracks, bags):
     others = [other.predict(features, tracks, bags) for other in model.others.values()]
-    return [*model.network.each(features, tracks, bags), *others]
+    return [*model.network.each(features, tracks, bags)[1:], *others]
 
 
 # ---- weights ----
@@ -79,6 +78,7 @@ def said(likelihoods, labels, n_genres):
     n, genres = len(labels), tuple("ABCDE"[:n_genres])
     tracks = Tracks(np.arange(n), labels, genres)
     bags = Bags.from_tracks(tracks, by="track")
+    bags = replace(bags, train_counts=np.full(n_genres, 9))
     return [Predictions(bags, tracks, np.float32(each)) for each in likelihoods]
 
 
@@ -130,6 +130,27 @@ def test_a_genre_that_validation_lacks_asks_for_nothing():
     assert np.isfinite(found.share).all()
 
 
+def test_a_genre_that_training_lacks_has_no_say():
+    """The others know nothing of it, which says nothing of how they tell the rest apart."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    likelihoods = 2 * np.eye(3)[labels] + rng.normal(size=(2, 60, 3))
+    likelihoods[1, :, 2] = -1000
+    usual = weigh(known(said(likelihoods, labels, 3)))
+    labels[0] = 2
+    changed = weigh(known(said(likelihoods, labels, 3)))
+    np.testing.assert_allclose(changed.share, usual.share, atol=0.02)
+    np.testing.assert_allclose(changed.temperature, usual.temperature, rtol=0.1)
+    alone = weigh(known(said(likelihoods, np.full(60, 2), 3)))
+    assert alone.share.tolist() == [0.5, 0.5]
+
+
+def known(predictions):
+    """The same, of a training without the last genre."""
+    counts = np.array([50, 50, 0])
+    return [replace(one, bags=replace(one.bags, train_counts=counts)) for one in predictions]
+
+
 # ---- what it says ----
 
 
@@ -156,8 +177,9 @@ def test_it_says_the_weighted_mean_of_what_its_members_say(fitted):
 
 def test_each_network_of_several_is_a_member_of_its_own(fitted):
     model, features, tracks, bags = fitted
-    one, two = model.network.each(features, tracks, bags["test"])
-    whole = model.network.predict(features, tracks, bags["test"])
+    whole, one, two = model.network.each(features, tracks, bags["test"])
+    again = model.network.predict(features, tracks, bags["test"])
+    np.testing.assert_array_equal(whole.logits, again.logits)
     mean = (one.probabilities + two.probabilities) / 2
     assert np.abs(one.logits - two.logits).max() > 0.01
     # Their temperature is that of both together: means of probabilities before and after differ.
@@ -335,6 +357,47 @@ def test_what_cannot_learn_from_such_tracks_is_told():
     assert (names, list(why)) == (("lr", "hgb"), ["svm_stacked"])
 
 
+def test_members_have_known_names():
+    for wrong in (["knn"], ["lr", "svm"], "lr"):
+        with pytest.raises(ConfigError, match=r"unknown member .*; give a list of 'svm_st"):
+            BlendClassifier(NeuralClassifier(), wrong)
+    with pytest.raises(ConfigError, match="blend names a classifier twice"):
+        config.load(overrides=['blend=["lr","lr"]'])
+    assert config.load(overrides=['blend=["network","network"]']).blend == ("network", "network")
+
+
+def test_a_fit_that_was_interrupted_leaves_no_blend(monkeypatch):
+    tracks, features = music()
+    bags = parts(tracks)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr"])
+    model.fit(features, bags["training"], valid=bags["validation"])
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model.others["lr"], "fit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(features, bags["training"], valid=bags["validation"])
+    with pytest.raises(DataError, match="not fitted"):
+        model.predict(features, tracks, bags["test"])
+
+
+def test_tracks_are_counted_as_the_controls_count_them(monkeypatch):
+    """Those with a genre: an album may have others."""
+    tracks, features = music()
+    unknown = np.where(np.arange(len(tracks)) % 4, tracks.labels, -1)
+    some = replace(tracks, labels=unknown)
+    n = int(((unknown >= 0) & (tracks.split == "training")).sum())
+    row = Row(name="row", model=ModelSettings(), training=QUICK, blend=("svm_stacked",))
+    monkeypatch.setattr("matt.models.blend.MOST_KERNEL", n)
+    blend = FittedRow.of(row, features, some, seed=0)
+    assert isinstance(blend.model, BlendClassifier)
+    monkeypatch.setattr("matt.models.blend.MOST_KERNEL", n - 1)
+    alone = FittedRow.of(row, features, some, seed=0).model
+    assert f"not in the blend: SVM, as {n:,} training tracks" in " ".join(alone.notes)
+    assert "control-svm" not in strong_controls(some, features.spec.shape)[0]
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -350,6 +413,7 @@ def test_a_row_that_cannot_be_blended_is_its_network(change):
     model = FittedRow.of(row, features, tracks, seed=0).model
     assert isinstance(model, NeuralClassifier)
     assert model.training.n_networks == (2 if row.blend == ("network",) else 1)
+    assert any("not blended" in note for note in model.notes) == (row.blend == BLEND)
 
 
 def test_a_row_without_validation_is_its_network():
@@ -366,6 +430,7 @@ def test_maps_are_read_by_one_network():
     row = Row(name="row", model=ModelSettings(), training=QUICK, blend=BLEND)
     model = FittedRow.of(row, maps, tracks, seed=0).model
     assert isinstance(model, NeuralClassifier)
+    assert sum("not in the blend" in note for note in model.notes) == 4
     assert model.training.n_networks == 1
 
 

@@ -133,6 +133,84 @@ def test_a_process_may_be_killed_whatever_it_is_at_and_as_often(when, limits):
             assert child.call(abs, -7) == 7
 
 
+class Half:
+    """A large answer, of which a part is on its way when its process is killed."""
+
+    def __reduce_ex__(self, protocol):
+        threading.Thread(target=self.kill_when_sent, daemon=True).start()
+        return bytes, (b"x" * 2**26,)
+
+    def kill_when_sent(self):
+        while True:  # the pipe is full and the parent reads
+            frames = sys._current_frames()[threading.main_thread().ident]
+            while frames is not None:
+                if frames.f_code.co_name == "_send":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                frames = frames.f_back
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
+def test_a_process_may_be_killed_while_it_answers(child):
+    for _ in range(5):
+        with pytest.raises(ProcessDied, match="SIGKILL"):
+            child.call(Half)
+        assert child.call(abs, -7) == 7
+
+
+def fork_and_die(say):
+    """Leave a process behind that keeps all that this one had open."""
+    pid = os.fork()
+    if not pid:
+        os.close(0)
+        while Path(say).exists():
+            threading.Event().wait(0.05)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@pytest.mark.parametrize("limits", [None, Limits()], ids=["without limits", "with limits"])
+def test_a_death_is_noticed_though_what_the_process_started_lives(tmp_path, limits):
+    say = tmp_path / "live"
+    say.touch()
+    with closing(Child(limits=limits)) as child:
+        with pytest.raises(ProcessDied, match="SIGKILL"):
+            child.call(fork_and_die, str(say))
+        assert say.exists()
+        say.unlink()
+
+
+FORK = """
+import os, signal, sys
+from matt.processes import Child
+
+if __name__ == "__main__":
+    if sys.argv[1] == "forgotten":
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    child = Child()
+    first = child.call(os.getpid)
+    if sys.argv[1] == "fork":
+        pid = os.fork()
+        if not pid:
+            del child
+            os._exit(0)
+        os.waitpid(pid, 0)
+    assert child.call(os.getpid) == first
+    child.close()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+@pytest.mark.parametrize("case", ["fork", "forgotten"])
+def test_a_child_is_its_parents_alone_and_may_be_forgotten_by_the_system(tmp_path, case):
+    script = tmp_path / "script.py"
+    script.write_text(FORK)
+    done = subprocess.run(
+        [sys.executable, script, case], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no such signal here")
 def test_a_process_may_be_killed_at_any_moment(child):
     """Whenever a kill comes, its call says so or is right, and the next has another process."""
@@ -173,6 +251,20 @@ def raise_unsendable():
     raise Unsendable("this", "that")
 
 
+class Untellable(Exception):
+    """It cannot be put into words either."""
+
+    def __init__(self):
+        super().__init__(threading.Lock())
+
+    def __str__(self):
+        raise ValueError("no words")
+
+
+def raise_untellable():
+    raise Untellable
+
+
 def unsendable():
     return lambda: None
 
@@ -181,6 +273,8 @@ def test_what_cannot_be_sent_is_told_and_the_process_stays(child):
     first = child.call(os.getpid)
     with pytest.raises(RuntimeError, match="Unsendable: this and that"):
         child.call(raise_unsendable)
+    with pytest.raises(RuntimeError, match="Untellable"):
+        child.call(raise_untellable)
     with pytest.raises((AttributeError, pickle.PicklingError), match="unsendable"):
         child.call(unsendable)
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):

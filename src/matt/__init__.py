@@ -15,6 +15,7 @@ _HOME = {
     "BagClassifier": "models.flat",
     "Bags": "bags",
     "BaselineClassifier": "models.baselines",
+    "BlendClassifier": "models.blend",
     "ConfigError": "errors",
     "DataError": "errors",
     "FeatureSpec": "features.spec",

@@ -387,24 +387,30 @@ def fit_row(
         return baseline.fit(features, train, valid=valid, progress=progress)
     training = row.training if row.training.seed == seed else replace(row.training, seed=seed)
     beside = row.blend if valid is not None and blendable(row.model, training) else ()
-    n, shape = len(train.track_ids), features.spec.shape
     kinds = [name for name in beside if name != NETWORK]
-    names, why = usable(kinds, shape, n, several=train.multi_label)
-    if len(shape) == 1:  # networks of maps take too long for several
+    shape, lone = features.spec.shape, train
+    if kinds:
+        lone = Bags.from_tracks(tracks, by="track", split="training").labelled()
+    names, why = usable(kinds, shape, len(lone), several=train.multi_label)
+    left_out = [f"not in the blend: {CALLED[name]}, as {told}" for name, told in why.items()]
+    if len(shape) == 1:
         training = replace(training, n_networks=training.n_networks + beside.count(NETWORK))
+    elif NETWORK in beside:
+        left_out.append("not in the blend: further networks, which take too long on maps")
+    if row.blend and not beside:
+        left_out.append(
+            "not blended: there are no validation albums, or the largest output is taken as it is"
+        )
+    model: GenreClassifier
     network = NeuralClassifier(row.model, training)
-    if not names:
-        return network.fit(features, train, valid=valid, progress=progress, checkpoint=checkpoint)
-    blend = BlendClassifier(network, names).fit(
-        features,
-        train,
-        valid=valid,
-        lone=Bags.from_tracks(tracks, by="track", split="training").labelled(),
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    blend.notes += tuple(f"not in the blend: {CALLED[name]}, as {why[name]}" for name in why)
-    return blend
+    if names:
+        model = BlendClassifier(network, names).fit(
+            features, train, valid=valid, lone=lone, progress=progress, checkpoint=checkpoint
+        )
+    else:
+        model = network.fit(features, train, valid=valid, progress=progress, checkpoint=checkpoint)
+    model.notes += tuple(left_out)
+    return model
 
 
 def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls: bool) -> None:

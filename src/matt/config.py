@@ -15,12 +15,17 @@ from typing import Annotated, Any
 
 from . import faults as known_faults
 from . import recipes
-from .errors import ConfigError, did_you_mean
+from .errors import ConfigError, did_you_mean, first_few
 from .features.spec import FeatureSettings
 from .files import read_toml
-from .models.blend import BLEND
 from .models.registry import LOSSES, REGISTRIES, Registry
-from .models.settings import BaselineSettings, BlendName, ModelSettings, TrainingSettings
+from .models.settings import (
+    BLEND,
+    BaselineSettings,
+    BlendName,
+    ModelSettings,
+    TrainingSettings,
+)
 from .settings import (
     TOP,
     Checked,
@@ -99,6 +104,12 @@ class Settings(Checked):
     """A baseline of scikit-learn instead of the network; `model` and `training` are then those of
     the control, the track model.
     """
+
+    def problems(self) -> Iterator[str]:
+        """See `Checked.problems`."""
+        kinds = [name for name in self.blend if name != "network"]
+        if len({*kinds}) < len(kinds):
+            yield f"blend names a classifier twice: {first_few(self.blend)}; name it once"
 
     def __post_init__(self) -> None:
         super().__post_init__()

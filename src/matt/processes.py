@@ -329,11 +329,12 @@ class Child:
         self._context = multiprocessing.get_context("spawn")
         self._pulse = self._context.Value("q", lock=False)  # counts the calls of `alive`
         self._begin = partial(_begin, limits, start, args)
+        self._mine = os.getpid()
         # A process that was itself started by multiprocessing waits for its children when it ends.
-        Finalize(None, partial(_close, weakref.ref(self)), exitpriority=1)
+        self._finalizer = Finalize(None, partial(_close, weakref.ref(self)), exitpriority=1)
 
     def call(self, function: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Give the result of a function, which has to be importable by name.
+        """Give the result of a function, which has to be importable by name; one call at a time.
 
         With limits the function has to call `alive` when it begins and whenever it got on, so it
         may take as long as it gets on.
@@ -356,10 +357,12 @@ class Child:
     def close(self) -> None:
         """End the process at once; what it is at has no result. May be called again."""
         self._closed = True
+        self._finalizer.cancel()
         self._stop()
 
     def __del__(self) -> None:
-        if hasattr(self, "_lock"):
+        # A fork of this process has a copy of this object, and no children.
+        if hasattr(self, "_finalizer") and self._mine == os.getpid():
             self.close()
 
     def _runs(self) -> bool:
@@ -411,7 +414,8 @@ class Child:
             code = self._stop()
             if self._closed:
                 raise CancelledError from error  # it did not fail, it was stopped
-            if isinstance(error, EOFError | ConnectionError) and code is not None:
+            ended = isinstance(error, EOFError | OSError) and not isinstance(error, TimeoutError)
+            if ended and code is not None:
                 raise ProcessDied(code) from error
             raise
         result, raised = pickle.loads(answer)
@@ -423,12 +427,16 @@ class Child:
         """Wait for an answer, or the end, of a process that gets on; its start counts apart."""
         timeout = None if self._limits is None else self._limits.timeout
         last, since = 0, time.monotonic()
-        while not wait([pipe, process.sentinel], timeout and min(1.0, timeout / 4)):
+        while not wait([pipe, process.sentinel], min(1.0, (timeout or 4.0) / 4)):
             beat, now = self._pulse.value, time.monotonic()
+            if not process.is_alive():  # and what it started keeps the pipe open
+                break
             if beat != last:
                 last, since = beat, now
             elif timeout and now - since > (timeout if last else STARTUP + timeout):
                 raise TimeoutError
+        if not pipe.poll():
+            raise EOFError
 
     def _stop(self) -> int | None:
         """Exit code of what was running."""
@@ -438,9 +446,11 @@ class Child:
             (process, _), self._running = self._running, None
             process.kill()
             process.join()
-            while (code := process.exitcode) is None:  # another thread is about to note it
+            for _ in range(1000):  # another thread may be about to note it
+                if process.exitcode is not None:
+                    return process.exitcode
                 time.sleep(0.001)
-            return code
+            return -signal.SIGTERM  # nobody ever will: the system was told to forget children
 
 
 def _close(child: weakref.ref[Child]) -> None:
@@ -475,14 +485,20 @@ def _answer(asked: bytes) -> bytes:
     try:
         return pickle.dumps((pickle.loads(asked)(), None))
     except Exception as error:
-        told = "".join(traceback.format_exception(error))
         try:
-            raised = pickle.dumps((None, error))
-            pickle.loads(raised)  # some can be sent, and not be read
+            told = "".join(traceback.format_exception(error))
+            pickle.loads(pickle.dumps(error))  # some can be sent, and not be read
         except Exception:
-            error = RuntimeError(f"{type(error).__name__}: {error}")
+            told = "".join(traceback.format_tb(error.__traceback__))
+            error = RuntimeError(_in_words(error))
         error.add_note(f"It was raised in another process:\n{told}")
         return pickle.dumps((None, error))
+
+
+def _in_words(error: Exception) -> str:
+    with suppress(Exception):
+        return f"{type(error).__name__}: {error}"
+    return type(error).__name__
 
 
 def _begin(limits: Limits | None, start: Callable[..., None] | None, args: tuple[Any, ...]) -> None:

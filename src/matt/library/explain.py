@@ -1,4 +1,4 @@
-"""Which tracks decided: exact explanations of bag predictions, from saved arrays alone.
+"""Which tracks decided: explanations of bag predictions, from saved arrays alone.
 
 With attention a and segment logits l the logits of a bag are a sum over its segments,
 
@@ -14,7 +14,9 @@ so each track's part in it is known exactly. Two readings of it, both per track 
   rounding is left where one track has nearly all attention.
 
 A model that reads the spread of a bag adds what it says to all of the bag's segments alike; without
-a track the spread is taken to be what it was.
+a track the spread is taken to be what it was. A blend does the same with what its members say that
+are no networks, and with what averaging several networks bends: what is told of it is exact of the
+sum, and of a track no more than what its networks have of it.
 
 Margins say who spoke for a genre; leave-one-out says who could not be missed.
 """

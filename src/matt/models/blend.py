@@ -46,20 +46,19 @@ from .saving import (
     telling_damage,
     write_model,
 )
-from .settings import BaselineSettings, BlendName, ModelSettings, StrongName, TrainingSettings
+from .settings import BaselineSettings, ModelSettings, StrongName, TrainingSettings
 
 KIND = "blend"
 NETWORK: Literal["network"] = "network"
 BESIDE = BaselineSettings(inputs="quantile", decision="balanced", search=True)
 """What the others have in common, and the controls with them, which are of the same kinds."""
-BLEND: tuple[BlendName, ...] = (NETWORK, NETWORK, "svm_stacked", "hgb", "lr")
-"""What stands beside a network by default."""
 CALLED: dict[StrongName, str] = {
     "svm_stacked": "SVM",
     "lr": "logistic regression",
     "hgb": "boosted trees",
 }
 MOST_KERNEL = 12_000  # training tracks of an SVM, whose time goes like their square or cube
+_KNOWN = f"give a list of {', '.join(map(repr, CALLED))}"
 _ROUNDS = 200  # of weights, which no longer change then
 _DOUBT = 1.0  # validation bags that speak for each classifier alike
 
@@ -126,13 +125,20 @@ def weigh(said: Sequence[Predictions]) -> Weights:
 
     Where a bag has one genre, all genres count alike. The shares of the highest likelihood are
     found by EM, as if some bags more had spoken for each classifier alike, so that few bags leave
-    them nearly equal.
+    them nearly equal. A genre without a training bag is left out, as some classifiers know nothing
+    of it; without any other bag all count alike.
 
     Parameters
     ----------
     said : sequence of Predictions
         Of the same bags, with labels.
     """
+    first = said[0]
+    if first.link == "softmax":
+        learned = np.flatnonzero(first.train_counts[first.labels] > 0)
+        if not learned.size:
+            return Weights(np.full(len(said), 1 / len(said)), np.ones(len(said)), 1.0)
+        said = [one.take(learned) for one in said]
     first, link, labels = said[0], said[0].link, said[0].labels
     n_genres = len(first.genres)
     even = None if link == "sigmoid" else np.full(n_genres, 1 / n_genres)
@@ -192,6 +198,9 @@ class BlendClassifier:
 
     def __init__(self, network: NeuralClassifier, beside: Sequence[StrongName]) -> None:
         check_arguments(network=(network, NeuralClassifier))
+        unknown = [name for name in beside if name not in CALLED]
+        if unknown or isinstance(beside, str):
+            raise ConfigError(f"unknown member {first_few(unknown or [beside])}; {_KNOWN}")
         self.network = network
         settings = replace(BESIDE, seed=network.training.seed)
         self.others: dict[StrongName, BaselineClassifier] = {
@@ -241,6 +250,7 @@ class BlendClassifier:
             probabilities assume nothing that is known, see `blendable`.
         """
         check_fit(features, bags, valid)
+        self.weights = None
         if valid is None:
             raise DataError(
                 "a blend is weighed by validation bags, but there are none; give valid, or fit its "
@@ -267,7 +277,7 @@ class BlendClassifier:
     def _weigh(self, features: FeatureStore, bags: Bags, valid: Bags) -> None:
         """Choose weights, and what else is chosen of all together."""
         rows = Tracks(valid.track_ids, np.full(len(valid.track_ids), -1), self.genres)
-        said = self._said(features, rows, replace(valid, track_labels=None))
+        _, *said = self._said(features, rows, replace(valid, track_labels=None))
         said = [replace(one, bags=replace(one.bags, labels=valid.labels)) for one in said]
         self.weights = weigh(said)
         logits = self.weights.of(said)
@@ -306,10 +316,8 @@ class BlendClassifier:
             bag, which all of its segments share.
         """
         _, weights = self._fitted()
-        said = self._said(features, tracks, bags)
-        first, logits, decision = said[0], weights.of(said), None
-        if explain:
-            first = self.network.predict(features, tracks, bags, explain=True)
+        first, *said = self._said(features, tracks, bags, explain=explain)
+        logits, decision = weights.of(said), None
         if self.prior is not None and self.link == "softmax":
             logits, decision = logits + as_logits(self.prior.bags, self.link), self.prior.decision
         together = replace(
@@ -374,6 +382,8 @@ class BlendClassifier:
             for one in model._members.values():
                 if (one.genres, one.spec, one.link) != (model.genres, model.spec, model.link):
                     raise DataError("its members differ in genres, features or link")
+            if model.link == "softmax" and (model.prior is None or model.prior.decision is None):
+                raise DataError("it has no shares of training")
             model.weights = _weights(arrays, len(model._called))
         return model
 
@@ -394,9 +404,12 @@ class BlendClassifier:
         shares = zip(self._called, weights.share, strict=True)
         return ", ".join(f"{name} {share:.2f}" for name, share in shares)
 
-    def _said(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> list[Predictions]:
+    def _said(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+    ) -> list[Predictions]:
+        """What all networks say together, what each of them does, and what the others do."""
         others = (other.predict(features, tracks, bags) for other in self.others.values())
-        return [*self.network.each(features, tracks, bags), *others]
+        return [*self.network.each(features, tracks, bags, explain=explain), *others]
 
 
 def _digest(folder: Path) -> str:

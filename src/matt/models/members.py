@@ -28,10 +28,13 @@ class Said(NamedTuple):
     Attributes
     ----------
     logits : Tensor, shape (b, G)
+    each : Tensor, shape (K, b, G)
+        Those of each network.
     attention : Tensor, shape (N, G) or (N, 1)
         The mean over the networks.
     segment_logits : Tensor, shape (N, G)
-        With what the spread of its bag adds: attention times them sums to the bag's logits.
+        With what the spread of its bag adds: attention times them sums to the bag's logits, of one
+        network.
     embeddings : Tensor, shape (N, D) or (N, 0)
         Of one network, where they were asked for.
     offsets : int array, shape (n + 1,)
@@ -39,6 +42,7 @@ class Said(NamedTuple):
     """
 
     logits: Tensor
+    each: Tensor
     attention: Tensor
     segment_logits: Tensor
     embeddings: Tensor
@@ -99,7 +103,8 @@ def say(
     *stacked, kept = zip(*found, strict=True)
     logits, attention, alone = map(torch.stack, stacked)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Said(average(logits, link), attention.mean(0), average(alone, link), kept[-1], offsets)
+    whole, parts_alone = average(logits, link), average(alone, link)
+    return Said(whole, logits, attention.mean(0), parts_alone, kept[-1], offsets)
 
 
 def _of_one(

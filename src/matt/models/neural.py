@@ -405,36 +405,37 @@ class NeuralClassifier:
         explain : bool
             Also return the attention and the logits of every segment.
         """
+        predictions, *_ = self.each(features, tracks, bags, explain=explain)
+        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
+
+    def each(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, explain: bool = False
+    ) -> list[Predictions]:
+        """Predict bags with all networks, and then with each of them alone.
+
+        Parameters
+        ----------
+        features, tracks, bags, explain
+            As in `predict`; of all of them together alone there are explanations.
+        """
         rows, known = readied(self, self._networks, features, tracks, bags)
         said = self._say(features, bags)
-        logits = self._said(said.logits)
         decision = None if self.prior is None else self.prior.decision
-        predictions = Predictions(
-            known, rows, logits, self.link, thresholds=self.thresholds, decision=decision
-        )
+        whole, *each = (
+            Predictions(
+                known, rows, self._said(logits), self.link, thresholds=self.thresholds,
+                decision=decision,
+            )
+            for logits in (said.logits, *said.each)
+        )  # fmt: skip
         if explain:
-            predictions = replace(
-                predictions,
+            whole = replace(
+                whole,
                 segment_offsets=said.offsets,
                 attention=said.attention.cpu().numpy(),
                 segment_logits=self._said(said.segment_logits),
             )
-        return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
-
-    def each(self, features: FeatureStore, tracks: Tracks, bags: Bags) -> list[Predictions]:
-        """Predict bags with each network alone.
-
-        Parameters
-        ----------
-        features, tracks, bags
-            As in `GenreClassifier.predict`.
-        """
-        whole = self.predict(features, tracks, bags)
-        if len(self._networks) == 1:
-            return [whole]
-        numbers = range(len(self._networks))
-        said = (self._say(features, bags, only=number).logits for number in numbers)
-        return [replace(whole, logits=self._said(logits)) for logits in said]
+        return [whole, *each]
 
     def embed(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0

@@ -39,7 +39,9 @@ DecisionName = Literal["balanced", "argmax"]
 Precision = Literal["float32", "bfloat16", "float16"]
 BaselineName = Literal["lr", "knn", "svm", "mlp_sklearn", "svm_stacked", "hgb"]
 StrongName = Literal["svm_stacked", "hgb", "lr"]
-BlendName = Literal["network"] | StrongName
+BlendName = Literal["network", "svm_stacked", "hgb", "lr"]
+BLEND: tuple[BlendName, ...] = ("network", "network", "svm_stacked", "hgb", "lr")
+"""What stands beside a network by default."""
 BaselineInputs = Literal["standard", "quantile"]
 Device = Annotated[
     str,
