@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,13 +91,9 @@ TRIED = Setting(
 
 
 AGAINST = [
-    Setting(
-        name=f"Strong controls: FMA-small, 46 features, {told}",
-        data="fma-small-46",
-        imbalance=cut,
-        grid=DEFAULTS,
-    )
-    for cut, told in ((1, "balanced"), (50, "training cut to 1:50"))
+    replace(setting, name=f"Strong controls: {setting.name}", grid=DEFAULTS)
+    for setting in (*SMALL, *MFCC)
+    if setting.imbalance in (1, 50)
 ]
 
 

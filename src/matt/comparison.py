@@ -386,31 +386,38 @@ def fit_row(
         baseline = BaselineClassifier(replace(row.model, seed=seed))
         return baseline.fit(features, train, valid=valid, progress=progress)
     training = row.training if row.training.seed == seed else replace(row.training, seed=seed)
-    beside = row.blend if valid is not None and blendable(row.model, training) else ()
-    kinds = [name for name in beside if name != NETWORK]
-    shape, lone = features.spec.shape, train
-    if kinds:
-        lone = Bags.from_tracks(tracks, by="track", split="training").labelled()
-    names, why = usable(kinds, shape, len(lone), several=train.multi_label)
-    left_out = [f"not in the blend: {CALLED[name]}, as {told}" for name, told in why.items()]
-    if len(shape) == 1:
-        training = replace(training, n_networks=training.n_networks + beside.count(NETWORK))
-    elif NETWORK in beside:
-        left_out.append("not in the blend: further networks, which take too long on maps")
-    if row.blend and not beside:
-        left_out.append(
-            "not blended: there are no validation albums, or the largest output is taken as it is"
-        )
-    model: GenreClassifier
+    lone = Bags.from_tracks(tracks, by="track", split="training").labelled() if row.blend else train
+    further, names, left_out = _beside(row, training, lone, valid, features.spec.shape)
+    training = replace(training, n_networks=training.n_networks + further)
     network = NeuralClassifier(row.model, training)
     if names:
-        model = BlendClassifier(network, names).fit(
+        blend = BlendClassifier(network, names).fit(
             features, train, valid=valid, lone=lone, progress=progress, checkpoint=checkpoint
         )
-    else:
-        model = network.fit(features, train, valid=valid, progress=progress, checkpoint=checkpoint)
-    model.notes += tuple(left_out)
-    return model
+        blend.notes += left_out
+        return blend
+    network.fit(features, train, valid=valid, progress=progress, checkpoint=checkpoint)
+    network.notes += left_out
+    return network
+
+
+def _beside(
+    row: Row, training: TrainingSettings, lone: Bags, valid: Bags | None, shape: Sequence[int]
+) -> tuple[int, tuple[StrongName, ...], tuple[str, ...]]:
+    """Further networks and other classifiers of a row's blend, and what to tell of the rest."""
+    if not row.blend or isinstance(row.model, BaselineSettings):
+        return 0, (), ()
+    if valid is None or not blendable(row.model, training):
+        why = "no validation albums" if valid is None else "its largest output is taken as it is"
+        return 0, (), (f"not blended: {why}",)
+    others = [name for name in row.blend if name != NETWORK]
+    names, absent = usable(others, shape, len(lone), several=lone.multi_label)
+    notes = [f"not in the blend: {CALLED[name]}, as {why}" for name, why in absent.items()]
+    further = row.blend.count(NETWORK)
+    if further and len(shape) > 1:
+        further = 0
+        notes.append("not in the blend: further networks, as features are maps")
+    return further, names, tuple(notes)
 
 
 def take_part(out: Run, features: FeatureStore, settings: Settings, *, controls: bool) -> None:
