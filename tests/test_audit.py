@@ -289,7 +289,7 @@ def test_a_run_is_audited_before_it_is_trained(tmp_path):
     x[:, 0] += 2 * tracks.labels
     torch.set_num_threads(1)
     told = []
-    settings = Settings(training=TrainingSettings(epochs=1, threads=1))
+    settings = Settings(training=TrainingSettings(epochs=1, threads=1), blend=())
     run = experiment.run(
         tracks, store(tracks, x), settings, tmp_path / "run", controls=False,
         notes=["3 tracks were left at home"], warn=told.append,

@@ -31,6 +31,7 @@ from .settings import (
     Checked,
     Many,
     NonNegative,
+    OneOrMany,
     Positive,
     SettingsSection,
     Texts,
@@ -94,7 +95,7 @@ class Settings(Checked):
     `matt.faults.FAULTS`; in a file also ``"paper"`` or ``"released"``, for a whole protocol. They
     overrule other settings.
     """
-    blend: Annotated[tuple[BlendName, ...], Many] = BLEND
+    blend: Annotated[tuple[BlendName, ...], Many, OneOrMany] = BLEND
     """What is fitted beside the network and averaged with it, by weights that validation chooses,
     see `matt.models.blend`: networks from other seeds, and classifiers of other kinds. What cannot
     read the data is left out with a note. With faults, without validation artists, and where the

@@ -42,11 +42,9 @@ Whole = Annotated[int, Bound(ge=0)]
 Many = Bound(strict=False)
 """Beside the type of a tuple: a list will do."""
 Sizes = Annotated[tuple[AtLeastOne, ...], Many]
-Texts = Annotated[
-    tuple[str, ...],
-    Many,
-    BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-]
+OneOrMany = BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+"""Beside the type of a tuple of texts: one of them will do."""
+Texts = Annotated[tuple[str, ...], Many, OneOrMany]
 """Several texts, or one."""
 
 
