@@ -357,8 +357,8 @@ class Child:
     def close(self) -> None:
         """End the process at once; what it is at has no result. May be called again."""
         self._closed = True
-        self._finalizer.cancel()
         self._stop()
+        self._finalizer.cancel()
 
     def __del__(self) -> None:
         # A fork of this process has a copy of this object, and no children.
@@ -395,7 +395,8 @@ class Child:
                 raise CancelledError
             mine, its = self._context.Pipe()
             with its:  # its end is closed here, so that its death is the end of the pipe
-                process = self._context.Process(target=_serve, args=(its, self._pulse))
+                # A daemon, so that an end of this process that forgot it does not wait for it.
+                process = self._context.Process(target=_serve, args=(its, self._pulse), daemon=True)
                 process.start()
             self._running = process, mine
 
