@@ -384,6 +384,7 @@ def test_processes_leave_interrupts_to_the_one_that_started_them():
 
 
 WRITE = """
+import os
 import sys
 from multiprocessing.context import SpawnProcess
 from matt.datasets.synthetic import write_library
@@ -392,7 +393,7 @@ start = SpawnProcess.start
 
 def tell(process):
     start(process)
-    print("started", flush=True)
+    os.write(1, b"started\\n")  # whole: two threads start a process each
 
 if __name__ == "__main__":
     SpawnProcess.start = tell
@@ -411,11 +412,14 @@ def test_an_interrupt_is_told_by_the_parent_alone(tmp_path):
         text=True,
         start_new_session=True,
     ) as parent:
-        for _ in range(2):
-            assert parent.stdout.readline() == "started\n"
-        # Now, while they load their libraries, is when they would say most.
-        os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
-        _, err = parent.communicate(timeout=120)  # a hang fails instead of lasting
+        try:
+            for _ in range(2):
+                assert parent.stdout.readline() == "started\n"
+            # Now, while they load their libraries, is when they would say most.
+            os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
+            _, err = parent.communicate(timeout=120)
+        finally:
+            parent.kill()  # a failure fails instead of lasting
     assert parent.returncode == -signal.SIGINT
     assert err.count("Traceback") == 1  # of this script, which does not catch it
     assert err.endswith("KeyboardInterrupt\n")

@@ -395,8 +395,7 @@ class Child:
                 raise CancelledError
             mine, its = self._context.Pipe()
             with its:  # its end is closed here, so that its death is the end of the pipe
-                # A daemon, so that an end of this process that forgot it does not wait for it.
-                process = self._context.Process(target=_serve, args=(its, self._pulse), daemon=True)
+                process = self._context.Process(target=_serve, args=(its, self._pulse))
                 process.start()
             self._running = process, mine
 
