@@ -25,6 +25,8 @@ from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
 
+_EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
+
 
 @dataclass(frozen=True, eq=False)
 class LibraryPrediction:
@@ -105,7 +107,7 @@ def predict_explained(
     prior: Prior | None = None,
 ) -> Predictions:
     """Predict bags, with attention and the logits of segments if the model is a network."""
-    if isinstance(model, NeuralClassifier | BlendClassifier):
+    if isinstance(model, _EXPLAINS):
         return model.predict(features, tracks, bags, explain=True, prior=prior)
     return model.predict(features, tracks, bags, prior=prior)
 
@@ -160,7 +162,7 @@ def check_explains(model: GenreClassifier) -> None:
     ------
     DataError
     """
-    if not isinstance(model, NeuralClassifier | BlendClassifier):
+    if not isinstance(model, _EXPLAINS):
         raise DataError(
             "the model is a baseline, which averages over tracks and weighs none, so no track's "
             "part can be shown; leave out --explain, or train a network with 'matt train'"

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import Prior, TrainedPrior, as_logits, reprior
+from ..calibration.coverage import coverage_of
+from ..calibration.priors import Prior, as_logits, reprior
 from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..evaluation.metrics import confusion_matrix, macro_f1
@@ -34,6 +34,7 @@ from .network import N_QUANTILES, Quantiles
 from .reading import check_finite, parts_of, segment_counts
 from .saving import (
     MODEL,
+    Fitted,
     check_bags,
     check_fit,
     check_fitted,
@@ -114,7 +115,7 @@ _PART_BYTES = 2**26  # values read at once
 _PART_TRACKS = 2048  # tracks predicted at once
 
 
-class BaselineClassifier:
+class BaselineClassifier(Fitted):
     """A classifier of scikit-learn: see `matt.models.settings.BaselineSettings`.
 
     It sees one row a track, the mean over its segments, standardised. A bag of several tracks is
@@ -154,16 +155,8 @@ class BaselineClassifier:
 
     def __init__(self, settings: BaselineSettings | None = None) -> None:
         check_arguments(settings=(settings, BaselineSettings | None))
+        super().__init__()
         self.settings = settings or BaselineSettings()
-        self.genres: tuple[str, ...] = ()
-        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
-        self.spec: FeatureSpec | None = None
-        self.link = "softmax"
-        self.prior: TrainedPrior | None = None
-        self.coverage: Coverage | None = None
-        self.thresholds: NDArray[np.float64] | None = None
-        self.history: list[dict[str, float]] = []
-        self.notes: tuple[str, ...] = ()
         self._arrays: dict[str, NDArray[Any]] = {}
 
     def __repr__(self) -> str:

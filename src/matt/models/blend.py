@@ -1,7 +1,8 @@
 """A blend: a network of bags and classifiers of other kinds, whose probabilities are averaged.
 
 A support vector machine, boosted trees and a logistic regression see lone tracks and no bags, and
-are wrong about other albums than a network is; together they are right more often than any of them.
+are wrong about other albums than a network is: docs/longtail.md has what each says alone, and all
+together.
 Each is first made as sure as it may be, by a temperature. Then each gets a weight: together they
 make the validation bags as likely as can be, of each genre alike.
 
@@ -20,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..calibration.coverage import Coverage, coverage_of
-from ..calibration.priors import Prior, TrainedPrior, as_logits, reprior
+from ..calibration.coverage import coverage_of
+from ..calibration.priors import Prior, as_logits, reprior
 from ..calibration.temperature import fit_temperature
 from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
@@ -36,6 +37,7 @@ from .losses import decision_of
 from .neural import NeuralClassifier
 from .saving import (
     MODEL,
+    Fitted,
     check_fit,
     check_fitted,
     described,
@@ -113,11 +115,16 @@ class Weights(NamedTuple):
 
     def of(self, said: Sequence[Predictions]) -> NDArray[np.float64]:
         """Logits of bags, (b, G), that take genres for equally frequent where a bag has one."""
-        link = said[0].link
-        each = zip(said, self.temperature, strict=True)
-        found = np.stack([probabilities_of(one.likelihoods / t, link) for one, t in each])
-        mean = np.tensordot(self.share, found, 1)
-        return np.asarray(logits_of(mean, link).astype(np.float64) / self.together)
+        mean = np.tensordot(self.share, _probabilities(said, self.temperature), 1)
+        return np.asarray(logits_of(mean, said[0].link).astype(np.float64) / self.together)
+
+
+def _probabilities(
+    said: Sequence[Predictions], temperature: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of each classifier, (K, b, G), taking genres for equally frequent where a bag has one."""
+    each = zip(said, temperature, strict=True)
+    return np.stack([probabilities_of(one.likelihoods / t, one.link) for one, t in each])
 
 
 def weigh(said: Sequence[Predictions]) -> Weights:
@@ -133,20 +140,17 @@ def weigh(said: Sequence[Predictions]) -> Weights:
     said : sequence of Predictions
         Of the same bags, with labels.
     """
-    first = said[0]
-    if first.link == "softmax":
-        learned = np.flatnonzero(first.train_counts[first.labels] > 0)
+    link, n_genres = said[0].link, len(said[0].genres)
+    if link == "softmax":
+        learned = np.flatnonzero(said[0].train_counts[said[0].labels] > 0)
         if not learned.size:
             return Weights(np.full(len(said), 1 / len(said)), np.ones(len(said)), 1.0)
         said = [one.take(learned) for one in said]
-    first, link, labels = said[0], said[0].link, said[0].labels
-    n_genres = len(first.genres)
-    even = None if link == "sigmoid" else np.full(n_genres, 1 / n_genres)
-    likelihoods = [one.likelihoods for one in said]
-    temperatures = [fit_temperature(each, labels, link, assumed=even) for each in likelihoods]
-    found = np.stack(
-        [probabilities_of(x / t, link) for x, t in zip(likelihoods, temperatures, strict=True)]
+    labels, even = said[0].labels, None if link == "sigmoid" else np.full(n_genres, 1 / n_genres)
+    temperature = np.array(
+        [fit_temperature(one.likelihoods, labels, link, assumed=even) for one in said]
     )
+    found = _probabilities(said, temperature)
     if link == "sigmoid":
         truth = np.where(labels, found, 1 - found).reshape(len(said), -1)
         each = np.full(truth.shape[1], 1 / n_genres)
@@ -159,11 +163,11 @@ def weigh(said: Sequence[Predictions]) -> Weights:
         told = share[:, None] * np.maximum(truth, np.finfo(np.float64).tiny)
         share = (told / told.sum(axis=0) * each).sum(axis=1) + _DOUBT
         share /= share.sum()
-    weights = Weights(share, np.array(temperatures), 1.0)
+    weights = Weights(share, temperature, 1.0)
     return weights._replace(together=fit_temperature(weights.of(said), labels, link, assumed=even))
 
 
-class BlendClassifier:
+class BlendClassifier(Fitted):
     """A network, and classifiers of scikit-learn beside it: see the module.
 
     Parameters
@@ -201,6 +205,7 @@ class BlendClassifier:
         unknown = [name for name in beside if name not in CALLED]
         if unknown or isinstance(beside, str):
             raise ConfigError(f"unknown member {first_few(unknown or [beside])}; {_KNOWN}")
+        super().__init__()
         self.network = network
         settings = replace(BESIDE, seed=network.training.seed)
         self.others: dict[StrongName, BaselineClassifier] = {
@@ -209,15 +214,6 @@ class BlendClassifier:
             if name in beside
         }
         self.weights: Weights | None = None
-        self.genres: tuple[str, ...] = ()
-        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
-        self.spec: FeatureSpec | None = None
-        self.link = "softmax"
-        self.prior: TrainedPrior | None = None
-        self.coverage: Coverage | None = None
-        self.thresholds: NDArray[np.float64] | None = None
-        self.history: list[dict[str, float]] = []
-        self.notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"BlendClassifier({' + '.join(self._called)}; {fitted_in_words(self)})"
@@ -277,8 +273,7 @@ class BlendClassifier:
     def _weigh(self, features: FeatureStore, bags: Bags, valid: Bags) -> None:
         """Choose weights, and what else is chosen of all together."""
         rows = Tracks(valid.track_ids, np.full(len(valid.track_ids), -1), self.genres)
-        _, *said = self._said(features, rows, replace(valid, track_labels=None))
-        said = [replace(one, bags=replace(one.bags, labels=valid.labels)) for one in said]
+        _, *said = self._said(features, rows, valid)
         self.weights = weigh(said)
         logits = self.weights.of(said)
         notes = [*self.notes, f"blend of {self._shares(self.weights)}"]

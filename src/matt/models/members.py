@@ -103,8 +103,8 @@ def say(
     *stacked, kept = zip(*found, strict=True)
     logits, attention, alone = map(torch.stack, stacked)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    whole, parts_alone = average(logits, link), average(alone, link)
-    return Said(whole, logits, attention.mean(0), parts_alone, kept[-1], offsets)
+    whole, of_segments = average(logits, link), average(alone, link)
+    return Said(whole, logits, attention.mean(0), of_segments, kept[-1], offsets)
 
 
 def _of_one(

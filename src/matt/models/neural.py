@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..bags import Bags
-from ..calibration.coverage import Coverage
-from ..calibration.priors import Prior, TrainedPrior, reprior
+from ..calibration.priors import Prior, reprior
 from ..errors import ConfigError, DataError, check_arguments, in_a_line
-from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..settings import made
@@ -38,6 +36,7 @@ from .reading import Reader, inputs_once, most_segments
 from .registry import check_plug_ins
 from .saving import (
     MODEL,
+    Fitted,
     check_bags,
     check_fit,
     check_fitted,
@@ -253,7 +252,7 @@ class Embeddings:
         return np.stack(columns, axis=1)
 
 
-class NeuralClassifier:
+class NeuralClassifier(Fitted):
     """Encoder, attention pooling and a linear classifier, trained on labelled bags.
 
     With ``n_networks`` of the training there are several, which differ in their seeds and whose
@@ -298,18 +297,10 @@ class NeuralClassifier:
         check_arguments(
             model=(model, ModelSettings | None), training=(training, TrainingSettings | None)
         )
+        super().__init__()
         self.model = model or ModelSettings()
         self.training = training or TrainingSettings()
-        self.genres: tuple[str, ...] = ()
-        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
-        self.spec: FeatureSpec | None = None
-        self.link = "softmax"
         self.temperature = 1.0
-        self.prior: TrainedPrior | None = None
-        self.coverage: Coverage | None = None
-        self.thresholds: NDArray[np.float64] | None = None
-        self.history: list[dict[str, float]] = []
-        self.notes: tuple[str, ...] = ()
         self._networks: list[BagNetwork] = []
 
     def __repr__(self) -> str:
@@ -405,7 +396,7 @@ class NeuralClassifier:
         explain : bool
             Also return the attention and the logits of every segment.
         """
-        predictions, *_ = self.each(features, tracks, bags, explain=explain)
+        predictions, _ = self._predict(features, tracks, bags, explain)
         return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
     def each(
@@ -418,24 +409,28 @@ class NeuralClassifier:
         features, tracks, bags, explain
             As in `predict`; of all of them together alone there are explanations.
         """
+        whole, said = self._predict(features, tracks, bags, explain)
+        alone = replace(whole, segment_offsets=None, attention=None, segment_logits=None)
+        return [whole, *(replace(alone, logits=self._said(logits)) for logits in said.each)]
+
+    def _predict(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, explain: bool
+    ) -> tuple[Predictions, Said]:
         rows, known = readied(self, self._networks, features, tracks, bags)
         said = self._say(features, bags)
+        logits = self._said(said.logits)
         decision = None if self.prior is None else self.prior.decision
-        whole, *each = (
-            Predictions(
-                known, rows, self._said(logits), self.link, thresholds=self.thresholds,
-                decision=decision,
-            )
-            for logits in (said.logits, *said.each)
-        )  # fmt: skip
+        predictions = Predictions(
+            known, rows, logits, self.link, thresholds=self.thresholds, decision=decision
+        )
         if explain:
-            whole = replace(
-                whole,
+            predictions = replace(
+                predictions,
                 segment_offsets=said.offsets,
                 attention=said.attention.cpu().numpy(),
                 segment_logits=self._said(said.segment_logits),
             )
-        return [whole, *each]
+        return predictions, said
 
     def embed(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, network: int = 0

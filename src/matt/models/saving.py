@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,17 +131,19 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
     return arrays
 
 
-class Fitted(Protocol):
-    """Attributes that all classifiers share, see `GenreClassifier`."""
+class Fitted:
+    """Base of all classifiers: the attributes that they share, see `GenreClassifier`."""
 
-    genres: tuple[str, ...]
-    train_counts: NDArray[np.int64]
-    spec: FeatureSpec | None
-    link: str
-    prior: TrainedPrior | None
-    coverage: Coverage | None
-    thresholds: NDArray[np.float64] | None
-    notes: tuple[str, ...]
+    def __init__(self) -> None:
+        self.genres: tuple[str, ...] = ()
+        self.train_counts: NDArray[np.int64] = np.array([], np.int64)
+        self.spec: FeatureSpec | None = None
+        self.link = "softmax"
+        self.prior: TrainedPrior | None = None
+        self.coverage: Coverage | None = None
+        self.thresholds: NDArray[np.float64] | None = None
+        self.history: list[dict[str, float]] = []
+        self.notes: tuple[str, ...] = ()
 
 
 def fitted_in_words(model: Fitted) -> str:
