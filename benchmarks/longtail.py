@@ -109,14 +109,19 @@ def table_of(setting: Setting, study: Study) -> Table:
                 difference(row, control, "test"),
             )
         )
+    return Table(setting.name, COLUMNS, tuple(rows), notes_of(setting, study))
+
+
+def notes_of(setting: Setting, study: Study) -> tuple[str, ...]:
+    """What is scored, which genres are rare, and by what rows are ordered."""
+    control = best_control(study)
     scored = [s.n for row in study.standings for s in row.scores["test"] if s is not None]
     rule = next(s for s in control.scores["test"] if s is not None).tail_rule
     of_tail = f"{rule[:1].upper()}{rule[1:]}"
-    notes = (
+    return (
         f"{setting.repeats} splits, {min(scored):,} to {max(scored):,} test tracks. {of_tail}.",
         f"Rows are ordered by macro-F1 of validation; the best control is {control.name!r}.",
     )
-    return Table(setting.name, COLUMNS, tuple(rows), notes)
 
 
 KEYS = ("accuracy", "macro_f1", "tail_recall")
@@ -132,19 +137,14 @@ COLUMNS = (
 
 def strong_table(setting: Setting, study: Study) -> Table:
     """The default and its single network beside the strongest controls, ordered by validation."""
-    control, ours = best_control(study), named(study, "default")
+    ours = named(study, "default")
     rows: list[tuple[Cell, ...]] = []
     for row in study.standings:
         less: tuple[Cell, ...] = (None, None, None)
         if row is not ours:
             less = tuple(ours.less(row, key=key, part="test").difference for key in STRONG_KEYS)
         rows.append((row.name, *(shown(row, key) for key in (*STRONG_KEYS, "tail_recall")), *less))
-    scored = [s.n for row in study.standings for s in row.scores["test"] if s is not None]
-    notes = (
-        f"{setting.repeats} splits, {min(scored):,} to {max(scored):,} test tracks.",
-        f"Rows are ordered by macro-F1 of validation; the best control there is {control.name!r}.",
-    )
-    return Table(setting.name, STRONG_COLUMNS, tuple(rows), notes)
+    return Table(setting.name, STRONG_COLUMNS, tuple(rows), notes_of(setting, study))
 
 
 STRONG_KEYS = ("macro_f1", "accuracy", "log_loss")
