@@ -6,6 +6,7 @@ import torch
 
 from matt import DataError, FeatureStore, Tracks, config, experiment, provenance
 from matt.comparison import STRONG
+from matt.models.baselines import BaselineClassifier
 from matt.reports.subjects import NAMES, model_name, tables_of
 from matt.reports.subjects import saved as read_saved
 from matt.runs import Run
@@ -162,3 +163,23 @@ def test_an_unfinished_run_has_no_tables(tmp_path):
 
 def _other(features):
     return FeatureStore.from_arrays("toy", features.track_ids + 1000, features.blocks[0])
+
+
+def test_what_is_in_the_blend_is_fitted_and_told_once(tmp_path, monkeypatch):
+    tracks, features = toy()
+    fit, fitted = BaselineClassifier.fit, []
+
+    def noted(model, *args, **kwargs):
+        fitted.append(model.settings.classifier)
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(BaselineClassifier, "fit", noted)
+    run = experiment.run(tracks, features, SETTINGS, tmp_path / "run")
+    assert sorted(fitted) == ["hgb", "lr", "svm_stacked"]
+    chosen = [note for note in run.manifest["notes"] if "was chosen by macro-F1" in note]
+    assert len(chosen) == 3
+    fitted.clear()
+    alone = replace(SETTINGS, blend=())
+    run = experiment.run(tracks, features, alone, tmp_path / "alone")
+    assert sorted(fitted) == ["hgb", "lr", "svm_stacked"]
+    assert sum("was chosen by macro-F1" in note for note in run.manifest["notes"]) == 3

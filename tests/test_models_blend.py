@@ -13,7 +13,9 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
 
 from matt import Bags, ConfigError, DataError, FeatureStore, GenreClassifier, Tracks, config, splits
+from matt.calibration.coverage import coverage_of
 from matt.calibration.temperature import fit_temperature
+from matt.calibration.thresholds import choose_thresholds
 from matt.comparison import FittedRow, Row, fitted_rows, strong_controls
 from matt.models.blend import (
     _DOUBT,
@@ -211,8 +213,31 @@ def test_it_is_as_sure_as_it_is_right_on_validation(fitted):
     even = np.full(3, 1 / 3)
     again = fit_temperature(likelihoods, bags["validation"].labels, "softmax", assumed=even)
     assert again == pytest.approx(1, abs=0.02)
-    assert model.coverage is not None
-    assert predictions.decision.tau == model.prior.tau
+    of_all = coverage_of(predictions.probabilities, bags["validation"].labels)
+    kept, alone = model.coverage.to_json(), model.network.coverage.to_json()
+    assert kept["confidence"] == pytest.approx(of_all.to_json()["confidence"], abs=1e-4)
+    assert kept["confidence"] != pytest.approx(alone["confidence"], abs=1e-3)
+
+
+def test_how_a_genre_is_decided_is_chosen_by_what_all_say_of_validation(monkeypatch):
+    tracks, features = music()
+    bags, seen = parts(tracks), []
+
+    def chosen(likelihoods, shares, valid):
+        seen.append((likelihoods, shares))
+        return 0.7
+
+    monkeypatch.setattr("matt.models.blend.balanced_tau", chosen)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr"])
+    model.fit(features, bags["training"], valid=bags["validation"])
+    ((likelihoods, shares),) = seen
+    predictions = model.predict(features, tracks, bags["validation"])
+    assert predictions.decision.tau == 0.7
+    np.testing.assert_allclose(
+        log_softmax(predictions.likelihoods, axis=1), log_softmax(likelihoods, axis=1), atol=1e-4
+    )
+    counts = np.bincount(bags["training"].labels, bags["training"].sizes, 3)
+    np.testing.assert_allclose(shares, counts / counts.sum(), atol=0.01)
 
 
 def test_another_prior_moves_what_it_says_by_the_shares(fitted):
@@ -239,8 +264,10 @@ def test_several_genres_are_averaged_genre_by_genre():
     )
     expected = expit(np.log(mean / (1 - mean)) / model.weights.together)
     np.testing.assert_allclose(predictions.probabilities, expected, rtol=1e-3, atol=1e-5)
-    assert predictions.thresholds.shape == (3,)
-    assert predictions.given.shape == predictions.logits.shape
+    of_valid = model.predict(features, tracks, bags["validation"])
+    limits = choose_thresholds(of_valid.probabilities, bags["validation"].labels)
+    np.testing.assert_allclose(predictions.thresholds, limits.values, rtol=1e-4)
+    assert not np.allclose(predictions.thresholds, model.network.thresholds)
 
 
 # ---- on disk ----
@@ -282,6 +309,7 @@ FAULTS = {
     "no list": lambda c: change(c, members=3),
     "other bytes": lambda c: change(c, members=[{**m, "sha256": "0" * 64} for m in c["members"]]),
     "other genres": lambda c: change(c, genres=["X", *c["genres"][1:]]),
+    "no shares": lambda c: change(c, prior=None),
     "other link": lambda c: change(c, link="sigmoid"),
     "fewer": lambda c: change(c, members=c["members"][:-1]),
 }
@@ -436,6 +464,8 @@ def test_maps_are_read_by_one_network():
 
 def test_a_control_that_is_in_the_blend_is_not_fitted_again():
     tracks, features = music()
+    own = np.where(np.arange(len(tracks)) % 7, tracks.labels, (tracks.labels + 1) % 3)
+    tracks = replace(tracks, labels=own)  # some tracks are of another genre than their album
     (row,) = fitted_rows(config.load(overrides=["training.epochs=3"]), controls=False)
     assert row.blend == BLEND
     blend = FittedRow.of(row, features, tracks, seed=4)
@@ -446,6 +476,7 @@ def test_a_control_that_is_in_the_blend_is_not_fitted_again():
         one, two = (each.predict_row(blend.bags("test")) for each in (within, apart))
         np.testing.assert_array_equal(one.logits, two.logits)
         assert one.decision.tau == two.decision.tau
+    assert blend.beside(replace(rows["control-lr"], bags="artist")) is None
     other = replace(rows["control-lr"], model=replace(rows["control-lr"].model, c=7.0))
     assert blend.beside(other) is None
 
@@ -456,6 +487,9 @@ def test_recipes_say_what_is_blended():
         assert config.load(overrides=words).blend == ()
     assert config.load(overrides=['recipe="single"', 'blend=["lr"]']).blend == ("lr",)
     assert fitted_rows(config.load(overrides=['faults="paper"']), controls=False)[0].blend == ()
+    by_hand = config.load(overrides=["model.pooling=dot", "model.query=true"])
+    assert by_hand.present_faults
+    assert by_hand.blended == ()
     with pytest.raises(ConfigError, match="blend"):
         config.load(overrides=['blend=["knn"]'])
     plain, blended = (Row(name="r", model=ModelSettings(), blend=b) for b in ((), ("lr",)))
