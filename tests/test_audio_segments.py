@@ -21,10 +21,14 @@ def segments(path, policy, **options):
     return list(read_segments(path, **{"sr": None, **options}, policy=policy))
 
 
-def expected_starts(n_samples, n, hop, policy):
+def expected_starts(n_samples, n, hop, policy, windows=3):
     """The rule of the module's docstring, for audio of a known length."""
     if policy == "first":
         return [0]
+    if policy == "spread":
+        parts = max(min(windows, n_samples // n), 1)
+        each = n_samples // parts
+        return [part * each + max(each - n, 0) // 2 for part in range(parts)]
     if policy == "middle":
         return [max(n_samples - n, 0) // 2]
     starts = [s for s in range(0, n_samples, hop) if s + n <= n_samples]
@@ -39,17 +43,20 @@ def expected_starts(n_samples, n, hop, policy):
     n_samples=st.integers(1, 1900),
     n=st.integers(1, 700),
     hop=st.none() | st.integers(1, 900),
-    policy=st.sampled_from(["first", "middle", "all"]),
+    policy=st.sampled_from(["first", "middle", "spread", "all"]),
     short=st.sampled_from(["pad", "tile", "keep"]),
+    windows=st.integers(1, 9),
 )
-def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, short):
+def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, short, windows):
     if hop is not None and n_samples / hop > 50:
         hop = n_samples // 50
     samples = np.random.default_rng(n_samples).uniform(-1, 1, n_samples).astype(np.float32)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
     settings = {"hop": hop / NATIVE} if hop and policy == "all" else {}
+    if policy == "spread":
+        settings["windows"] = windows
     got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, silence="keep", **settings))
-    starts = expected_starts(n_samples, n, hop or n, policy)
+    starts = expected_starts(n_samples, n, hop or n, policy, windows)
     assert [round(segment.start * NATIVE) for segment in got] == starts
     for start, segment in zip(starts, got, strict=True):
         piece = samples[start : start + n]
@@ -70,7 +77,7 @@ def test_half_a_segment_is_enough_at_the_end(tmp_path, left, count):
 
 @pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"])
 @pytest.mark.parametrize("sr", [None, 11_025])
-@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+@pytest.mark.parametrize("policy", ["first", "middle", "spread", "all"])
 def test_segments_of_every_format_are_slices_of_a_whole_decode(tmp_path, suffix, sr, policy):
     path = make(tmp_path, suffix, 7.3)
     whole = np.concatenate(list(read_blocks(path, sr=sr)))
@@ -115,7 +122,7 @@ def test_three_hours_need_no_more_memory_than_half_an_hour(tmp_path):
     assert peaks[2] < 1.1 * peaks[1] + 10_000
 
 
-@pytest.mark.parametrize(("policy", "most"), [("first", 6.1), ("middle", 20.1)])
+@pytest.mark.parametrize(("policy", "most"), [("first", 6.1), ("middle", 20.1), ("spread", 26.2)])
 def test_decoding_stops_when_there_is_enough(tmp_path, policy, most):
     """A salvaged file tells how far it was read: blocks have 5 s."""
     path = cut(make(tmp_path, ".wav", 30.0), 0.99)
@@ -123,7 +130,7 @@ def test_decoding_stops_when_there_is_enough(tmp_path, policy, most):
     stream = read_segments(
         path, sr=None, policy=SegmentPolicy(policy, 1.0), on_damage="salvage", damages=damages
     )
-    assert len(list(stream)) == 1
+    assert len(list(stream)) == (3 if policy == "spread" else 1)
     (damage,) = damages
     assert damage.kept < most
     assert not damage.finished
@@ -163,6 +170,10 @@ def test_a_tenth_of_a_second_is_one_segment(tmp_path, suffix):
         ({"policy": "all", "duration": 1, "hop": -1}, "hop must be a positive number"),
         ({"policy": "first", "duration": 1, "hop": 1}, "hop=1.0 has no meaning for policy 'first'"),
         ({"policy": "all", "duration": None, "hop": 1}, "or use policy 'all' with a duration"),
+        ({"policy": "spread", "duration": None}, "'spread' needs a duration"),
+        ({"policy": "spread", "duration": 1, "windows": 0}, "from 1 on, got 0"),
+        ({"policy": "spread", "duration": 1, "windows": True}, "from 1 on, got True"),
+        ({"policy": "middle", "duration": 1, "windows": 3}, "no meaning for policy 'middle'"),
     ],
 )
 def test_impossible_policies(arguments, message):
@@ -184,7 +195,7 @@ def test_samples_are_those_that_were_written(tmp_path):
 
 policies = st.builds(
     SegmentPolicy,
-    st.sampled_from(["first", "middle", "all"]),
+    st.sampled_from(["first", "middle", "spread", "all"]),
     duration=st.floats(0.2, 8),
     short=st.sampled_from(["pad", "tile", "keep"]),
 )
@@ -314,6 +325,41 @@ def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, poli
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
+    pieces=st.lists(st.booleans(), min_size=1, max_size=30),
+    length=st.integers(1, 6),
+    windows=st.integers(1, 5),
+)
+@example(pieces=[True] + [False] * 5 + [True] * 2 + [False] * 7, length=1, windows=3)
+def test_each_of_spread_segments_goes_to_the_sound_of_its_own_part(
+    tmp_path, pieces, length, windows
+):
+    samples = played(pieces)
+    path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
+    n = length * PIECE
+    policy = SegmentPolicy("spread", n / NATIVE, short="keep", windows=windows)
+    plain = segments(path, replace(policy, silence="keep"))
+    got = segments(path, policy)
+    each = len(samples) // len(plain)
+    by_part = {round(segment.start * NATIVE) // each: segment for segment in got}
+    assert len(by_part) == len(got)  # no two in one part
+    moment = NATIVE // 10
+    for part, usual in enumerate(plain):
+        here = samples[part * each :] if part + 1 == len(plain) else samples[part * each :][:each]
+        sounding = np.count_nonzero(usual.samples)
+        if not np.any(here):
+            assert part not in by_part
+        elif 2 * sounding >= n:  # the usual place is good enough
+            assert by_part[part].start == usual.start
+        elif part in by_part:  # no other place has more, but for what is within a moment
+            most = np.convolve(here != 0, np.ones(min(n, len(here))), "valid").max()
+            found = np.count_nonzero(by_part[part].samples)
+            assert found >= max(sounding, most - 2 * moment)
+        else:  # nearly nothing is heard
+            assert np.count_nonzero(here) < PIECE
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
     tenths=st.integers(1, 400),
     heard=st.lists(st.integers(0, 399), max_size=9, unique=True),
     policy=st.sampled_from(["first", "middle", "all", "whole"]),
@@ -337,7 +383,7 @@ def test_two_samples_in_a_minute_of_silence_are_no_segment_wherever_it_is_cut(tm
         assert segments(path, SegmentPolicy(policy, 30.0)) == []
 
 
-@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+@pytest.mark.parametrize("policy", ["first", "middle", "spread", "all"])
 @pytest.mark.parametrize(
     "silent",
     {
@@ -352,7 +398,8 @@ def test_two_samples_in_a_minute_of_silence_are_no_segment_wherever_it_is_cut(tm
 def test_what_cannot_be_heard_is_no_segment(tmp_path, silent, policy):
     path = write(tmp_path / "a.wav", silent[1], sr=NATIVE)
     assert segments(path, SegmentPolicy(policy, 1.0)) == []
-    assert segments(path, SegmentPolicy(policy, None)) == []
+    if policy != "spread":
+        assert segments(path, SegmentPolicy(policy, None)) == []
     assert len(segments(path, SegmentPolicy(policy, 1.0, silence="keep"))) > 0
 
 
@@ -401,7 +448,7 @@ def test_music_of_eight_bits_is_heard(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".mp3"])
-@pytest.mark.parametrize("policy", ["first", "middle", "all"])
+@pytest.mark.parametrize("policy", ["first", "middle", "spread", "all"])
 @pytest.mark.parametrize("before", [0, 1])
 def test_channels_that_cancel_are_heard_by_one_of_them(tmp_path, suffix, policy, before):
     """Also if the first of them is silent."""

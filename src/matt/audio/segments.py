@@ -7,6 +7,8 @@ policy   start of each segment, in samples
 ======== ===========================================================================
 first    0
 middle   ``max(L - n, 0) // 2``
+spread   ``max(l - n, 0) // 2``, then every l, where the file is k parts of
+         ``l = L // k`` samples: the middle of each part; fewer parts where ``L < k n``
 all      0, h, 2h, ... while the segment fits; then one more if at least n/2 is left
 ======== ===========================================================================
 
@@ -16,11 +18,13 @@ Audio shorter than a segment, and the last incomplete one of ``all``, are padded
 Silence is no segment, unless it is to be kept: where nothing can be heard in a tenth of a second
 (`audible`), nothing is said either. A segment in which nothing is heard, or nearly nothing, such as
 a click, is left out. ``first`` and ``middle``, where more than half of their segment is silence, go
-to where most can be heard. A file whose channels cancel each other is heard by one of them.
+to where most can be heard; so does each segment of ``spread`` within its part. A file whose
+channels cancel each other is heard by one of them.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +38,7 @@ from ..errors import ConfigError, did_you_mean, in_a_line
 from .decoder import Damage, Decoder, OnDamage, resampled
 
 QUIETEST = 10 ** (-72 / 20)  # root of the mean square of what is just heard
-_POLICIES = ("first", "middle", "all")
+_POLICIES = ("first", "middle", "spread", "all")
 _SHORT = ("pad", "tile", "keep")
 _SILENCE = ("skip", "keep")
 _MOMENT = 0.1  # seconds that are heard or not
@@ -42,6 +46,7 @@ _LEAST_SHARE, _LEAST_SECONDS = 0.05, 0.5  # heard of a segment: less of both is 
 _EIGHT_BITS, _COARSEST = ("PCM_U8", "PCM_S8"), 1 / 128  # whose steps are coarser than others
 _RINGING = 0.02  # seconds: longer than the filter that resamples
 _MOST_CHANNELS = 32  # tried where their mean is silence
+_WINDOWS = 3
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
 _BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
 _LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
@@ -53,7 +58,7 @@ class SegmentPolicy:
 
     Attributes
     ----------
-    policy : {"first", "middle", "all"}
+    policy : {"first", "middle", "spread", "all"}
     duration : float or None
         Of a segment in seconds; None = the whole file is one segment of its own length (at most
         15 minutes, because it lies in memory).
@@ -64,6 +69,8 @@ class SegmentPolicy:
         features that do not depend on the length can be computed from it.
     silence : {"skip", "keep"}
         Whether silence is left out, as no evidence of anything, or taken as it comes.
+    windows : int >= 1, optional
+        How many segments ``"spread"`` makes, 3 by default; fewer of a file that is too short.
 
     Raises
     ------
@@ -71,11 +78,12 @@ class SegmentPolicy:
         If a value is impossible or does not fit the others.
     """
 
-    policy: Literal["first", "middle", "all"]
+    policy: Literal["first", "middle", "spread", "all"]
     duration: float | None
     hop: float | None = None
     short: Literal["pad", "tile", "keep"] = "pad"
     silence: Literal["skip", "keep"] = "skip"
+    windows: int | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in _POLICIES:
@@ -99,6 +107,22 @@ class SegmentPolicy:
                 f"hop={self.hop} has no meaning for policy {self.policy!r} with "
                 f"duration={self.duration}; leave it out, or use policy 'all' with a duration"
             )
+        if self.policy == "spread":
+            self._check_spread()
+        elif self.windows is not None:
+            raise ConfigError(
+                f"windows={self.windows} has no meaning for policy {self.policy!r}; leave it out, "
+                "or use policy 'spread'"
+            )
+
+    def _check_spread(self) -> None:
+        if self.duration is None:
+            raise ConfigError("policy 'spread' needs a duration; give one, or use 'first'")
+        if self.windows is None:
+            object.__setattr__(self, "windows", _WINDOWS)
+        n = self.windows
+        if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+            raise ConfigError(f"windows must be a whole number from 1 on, got {self.windows!r}")
 
 
 @dataclass(frozen=True)
@@ -294,6 +318,8 @@ class _Reader:
         How far it has read.
     coarse : bool
         Whether all samples so far are of 8 bits, whatever the file calls them.
+    moments : dict of float to bool array
+        In which tenths of a second of the whole file something is heard, by the threshold.
     """
 
     def __init__(self, decoder: Decoder, cut: Cut) -> None:
@@ -302,6 +328,7 @@ class _Reader:
         self.damage = decoder.damage
         self.seconds = 0.0
         self.coarse = True
+        self.moments: dict[float, NDArray[np.bool_]] = {}
 
     def segments(self, stream: Iterator[_Watched]) -> Iterator[Segment]:
         """Cut as the policy says."""
@@ -315,33 +342,57 @@ class _Reader:
                 yield Segment(0.0, whole, rate)
             return
         n = max(round(policy.duration * rate), 1)
-        hop = n if policy.hop is None else max(round(policy.hop * rate), 1)
-        begin = max(_length(decoder, rate) - n, 0) // 2 if policy.policy == "middle" else 0
+        begin, hop, most = self._plan(n, rate)
         empty = True
-        for start, samples in _cut(blocks, n=n, hop=hop, begin=begin):
+        for number, (start, samples) in enumerate(_cut(blocks, n=n, hop=hop, begin=begin)):
+            if number == most:
+                return
             empty = False
             if policy.silence == "skip":
-                start, samples = self._heard(start, samples, n, rate)
+                part = (number * hop, (number + 1) * hop if number + 1 < most else math.inf)
+                start, samples = self._heard(start, samples, n, rate, part)
             if len(samples):
                 yield Segment(start / rate, _lengthened(samples, n, policy.short), rate)
-            if policy.policy != "all":
+            if number + 1 == most:
                 return
         if empty:
             raise decoder.error("ends before its middle, by the length it states")
 
+    def _plan(self, n: int, rate: int) -> tuple[int, int, float]:
+        """Where the first segment of ``n`` samples begins, how far to the next, how many at most.
+
+        All of a file but ``"all"`` is so many parts, each as long as one is from the next.
+        """
+        policy = self.cut.policy
+        if policy.policy == "all":
+            return 0, n if policy.hop is None else max(round(policy.hop * rate), 1), math.inf
+        if policy.policy == "first":
+            return 0, n, 1
+        length = _length(self.decoder, rate)
+        parts = max(min(policy.windows or 1, length // n), 1)
+        each = length // parts
+        return max(each - n, 0) // 2, max(each, 1), parts
+
     def _heard(
-        self, start: int, samples: NDArray[np.float32], n: int, rate: int
+        self,
+        start: int,
+        samples: NDArray[np.float32],
+        n: int,
+        rate: int,
+        part: tuple[float, float],
     ) -> tuple[int, NDArray[np.float32]]:
-        """A segment of ``n`` samples, or the one in its place; empty where nothing is heard."""
+        """A segment of ``n`` samples, or one in its place in a part of the file; empty: silence."""
         own, edge = samples, round(_RINGING * rate)
         if rate != self.decoder.sr and len(samples) > 4 * edge:
             own = samples[edge:-edge]  # resampled, a neighbour's sound rings across the edges
         here = audible(own, rate, quietest=self._quietest)
         if self.cut.policy.policy != "all" and 2 * here.sum() < len(here):
-            with self.decoder.again() as decoder:
-                heard = _moments_heard(decoder, quietest=self._quietest)
-            better = _most_heard(heard, len(here), earliest=self.cut.policy.policy == "first")
+            heard = self._everywhere()
             moment = _moment(self.decoder.sr) / self.decoder.sr * rate
+            first, last = (round(min(at / moment, len(heard))) for at in part)
+            better = first + _most_heard(
+                heard[first:last], len(here), earliest=self.cut.policy.policy == "first"
+            )
             usual = round(start / moment) if here.any() else len(heard)
             counts = [heard[at : at + len(here)].sum() for at in (usual, better)]
             if counts[1] > counts[0]:
@@ -353,6 +404,14 @@ class _Reader:
                     cut = _cut(resampled(decoder, blocks, sr=self.cut.sr), n=n, hop=n, begin=begin)
                     return next(cut, (start, samples[:0]))
         return start, samples if _says(here) else samples[:0]
+
+    def _everywhere(self) -> NDArray[np.bool_]:
+        """What is heard of the whole file; decoded again only if another threshold holds now."""
+        quietest = self._quietest
+        if quietest not in self.moments:
+            with self.decoder.again() as decoder:
+                self.moments[quietest] = _moments_heard(decoder, quietest=quietest)
+        return self.moments[quietest]
 
     @property
     def _quietest(self) -> float:
