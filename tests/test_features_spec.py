@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matt import ConfigError
 from matt.audio import SegmentPolicy
-from matt.features.spec import FeatureSettings, FeatureSpec
+from matt.features.spec import WINDOW, FeatureSettings, FeatureSpec
 
 policies = st.builds(
     SegmentPolicy,
@@ -27,6 +27,17 @@ logmels = st.builds(
     segments=policies,
 )
 precisions = st.sampled_from(["exact", "fast"])
+encoders = st.builds(
+    FeatureSpec.musicnn,
+    layer=st.sampled_from(["penultimate", "pooled"]),
+    segments=st.none()
+    | st.builds(
+        lambda windows, short: SegmentPolicy("spread", WINDOW, short=short, windows=windows),
+        st.integers(1, 99),
+        st.sampled_from(["pad", "tile"]),
+    )
+    | st.builds(lambda hop: SegmentPolicy("all", WINDOW, hop=hop), st.none() | st.floats(0.5, 9)),
+)
 sequences = st.builds(
     lambda make, **settings: make(**settings),
     st.sampled_from([FeatureSpec.mfcc, FeatureSpec.chroma, FeatureSpec.contrast]),
@@ -37,6 +48,7 @@ sequences = st.builds(
 specs = st.one_of(
     logmels,
     sequences,
+    encoders,
     st.builds(
         FeatureSpec.summary,
         frequencies=st.sampled_from(["fma", "true"]),
@@ -52,6 +64,19 @@ def test_the_papers_log_mel_and_fmas_summary():
     assert (logmel.shape, logmel.dtype, logmel.sr) == ((96, 1360), "float16", 12_000)
     assert (summary.shape, summary.dtype, summary.sr) == ((518,), "float32", None)
     assert (logmel.n_bytes, summary.n_bytes) == (96 * 1360 * 2, 518 * 4)
+
+
+@given(encoders)
+def test_musicnn_has_its_layer_and_the_tags_behind_it(spec):
+    assert spec.shape == ({"penultimate": 200, "pooled": 1506}[spec.layer] + 50,)
+    assert (spec.dtype, spec.sr, spec.segments.duration * spec.sr) == ("float32", 16_000, 48_128)
+
+
+def test_specs_of_before_there_were_layers_and_windows_are_the_same_specs():
+    for spec in (FeatureSpec.summary(), FeatureSpec.mfcc()):
+        content = spec.to_json()
+        assert "layer" not in content
+        assert "windows" not in content["segments"]
 
 
 @given(sequences)
@@ -112,7 +137,7 @@ def test_differences_name_the_settings():
 usual = st.fixed_dictionaries(
     {"kind": st.sampled_from(["summary", "logmel", "mfcc"])},
     optional={
-        "policy": st.sampled_from(["first", "middle", "all"]),
+        "policy": st.sampled_from(["first", "middle", "spread", "all"]),
         "duration": st.sampled_from([10.0, 29.0, 30.0]),
         "short": st.sampled_from(["pad", "tile"]),
         "silence": st.sampled_from(["skip", "keep"]),
@@ -138,8 +163,9 @@ def test_what_is_asked_for_as_a_message_says_is_what_was_meant(one, other):
     for name, value in added.items():
         assert re.search(rf"features.{name} = '?{value}", told)
     asked = {**one, **added}
-    if "duration" in added:
-        asked["duration"] = float(added["duration"])
+    for name, kind in {"duration": float, "windows": int}.items():
+        if name in added:
+            asked[name] = kind(added[name])
     if added.get("policy") == "whole":
         asked.pop("duration", None)
     assert FeatureSettings(**asked).spec() == there
@@ -190,6 +216,20 @@ def test_an_unknown_key_is_refused_with_a_guess():
         (FeatureSpec.logmel(), {"frequencies": "fma"}, "no meaning for kind 'logmel'"),
         (FeatureSpec.chroma(), {"n_mels": 96}, "n_mels=96 has no meaning for kind 'chroma'"),
         (FeatureSpec.contrast(), {"sr": None}, "16000 to 48000 Hz, got sr=None"),
+        (FeatureSpec.musicnn(), {"sr": 22_050}, "sr=22050 has no meaning for kind 'musicnn'"),
+        (FeatureSpec.musicnn(), {"precision": "fast"}, "no meaning for kind 'musicnn'"),
+        (FeatureSpec.musicnn(), {"layer": "pool"}, "unknown layer 'pool'; did you mean 'pooled'"),
+        (FeatureSpec.mfcc(), {"layer": "pooled"}, "layer='pooled' has no meaning for kind 'mfcc'"),
+        (
+            FeatureSpec.musicnn(),
+            {"segments": SegmentPolicy("all", 3.0)},
+            "a segment of musicnn is 3.008 s long, got .*duration=3.0",
+        ),
+        (
+            FeatureSpec.musicnn(),
+            {"segments": SegmentPolicy("all", WINDOW, short="keep")},
+            "short audio cannot be kept",
+        ),
         (
             FeatureSpec.embedding("clap", (5,)),
             {"precision": "fast"},

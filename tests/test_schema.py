@@ -20,6 +20,8 @@ NEEDS = {
     "model.query": ["model.pooling=dot"],
     "features.short": ["features.kind=summary"],
     "features.frequencies": ["features.kind=summary"],
+    "features.layer": ["features.kind=musicnn"],
+    "features.windows": ["features.policy=spread"],
 }
 KINDS_OF = {"n_fft": "logmel", "hop_length": "logmel", "n_mels": "logmel", "sr": "logmel"}
 

@@ -45,7 +45,7 @@ class Computing:
     policy: Annotated[
         str | None,
         Option(
-            help="Segments: first, middle, all; whole: one, of a summary.",
+            help="Segments: first, middle, spread, all; whole: one, of a summary.",
             show_default="by feature",
         ),
     ] = None
@@ -53,6 +53,9 @@ class Computing:
         float | None, Option(help="Seconds of a segment.", show_default="by feature")
     ] = None
     hop: Annotated[float | None, Option(help="Seconds from segment to segment.")] = None
+    windows: Annotated[
+        int | None, Option(help="Segments of a track, of spread.", show_default="3")
+    ] = None
     short: Annotated[
         str | None, Option(help="Shorter audio: keep (summary only), pad or tile.")
     ] = None
@@ -66,6 +69,10 @@ class Computing:
     frequencies: Annotated[
         str | None, Option(help="Of a summary: fma, as in FMA's columns, or true hertz.")
     ] = None
+    layer: Annotated[
+        str | None,
+        Option(help="Of musicnn: penultimate, 200 values, or pooled, 1,506.", show_default="200"),
+    ] = None
 
 
 @command
@@ -76,8 +83,8 @@ def extract(
         list[str] | None,
         Option(
             "--features",
-            help="summary (518 columns), logmel, mfcc, chroma or contrast; again for another "
-            "one from the same decode.",
+            help="summary (518 columns), logmel, mfcc, chroma, contrast or musicnn (a pretrained "
+            "network); again for another one from the same decode.",
             show_default="summary",
         ),
     ] = None,

@@ -92,7 +92,7 @@ def _check_loudness(samples: NDArray[np.float32]) -> None:
 
 def _pass(spec: FeatureSpec, sr: int) -> Any:
     """Specs for which this is equal come from the same pass over the spectra."""
-    if spec.kind in ("logmel", "embedding"):
+    if spec.kind in ("logmel", "musicnn", "embedding"):
         return spec
     from .kernels.frames import FMA_SR
 
@@ -105,6 +105,10 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
     first = specs[0]
     if first.kind == "embedding":
         raise DataError(f"feature {first.name!r} is not computed from audio; import it as a table")
+    if first.kind == "musicnn":
+        from .kernels.musicnn import encoded
+
+        return [encoded(samples, layer=first.layer or "penultimate")]
     from .kernels.frames import SIZES, frame_features, logmel, summarised
 
     if first.kind == "logmel":

@@ -19,10 +19,16 @@ from ..settings import AtLeastOne, Checked, Positive
 
 Precision = Literal["exact", "fast"]
 Frequencies = Literal["fma", "true"]
+Layer = Literal["penultimate", "pooled"]
 
 SUMMARY_SIZE = 518
 SEQUENCES = {"mfcc": 20, "chroma": 12, "contrast": 7}  # rows of one column a frame
-KINDS = ("summary", "logmel", *SEQUENCES, "embedding")
+LAYERS = {"penultimate": 200, "pooled": 1506}  # values of musicnn
+N_TAGS = 50  # of which it tells, behind either layer
+KINDS = ("summary", "logmel", *SEQUENCES, "musicnn", "embedding")
+MUSICNN_SR = 16_000  # Hz
+N_SAMPLES = 48_128  # of a window: 187 frames of 512, one every 256
+WINDOW = N_SAMPLES / MUSICNN_SR  # seconds
 N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 128  # what only a log-mel may change
 LOWEST_SR, HIGHEST_SR = 16_000, 48_000  # in Hz: all bands of contrast and of 128 mel hold something
 
@@ -52,7 +58,7 @@ class FeatureSpec:
     ----------
     name : str
         For people; it does not change values.
-    kind : {"summary", "logmel", "mfcc", "chroma", "contrast", "embedding"}
+    kind : {"summary", "logmel", "mfcc", "chroma", "contrast", "musicnn", "embedding"}
         Which extractor; an ``"embedding"`` is precomputed and has no audio settings.
     shape : tuple of int
         Of one segment.
@@ -71,12 +77,14 @@ class FeatureSpec:
         What the sampling rate is taken for by those columns of a summary of which FMA's script
         did not say it: 22,050 Hz always, or what it is. ``"fma"`` by default for a summary;
         everything else is ``"true"``.
+    layer : {"penultimate", "pooled"}, optional
+        Of musicnn: which of its layers is the embedding; None for everything else.
 
     Raises
     ------
     ConfigError
-        If a kind, dtype, precision or axis of frequencies is unknown, a setting has no meaning for
-        the kind, or settings do not fit each other.
+        If a kind, layer, dtype, precision or axis of frequencies is unknown, a setting has no
+        meaning for the kind, or settings do not fit each other.
     """
 
     name: str
@@ -90,6 +98,7 @@ class FeatureSpec:
     segments: SegmentPolicy | None = None
     precision: Precision = "exact"
     frequencies: Frequencies = None  # type: ignore[assignment]  # None until the kind is known
+    layer: Layer | None = None
 
     def __repr__(self) -> str:
         kind = "" if self.kind == self.name else f"{self.kind}, "
@@ -104,6 +113,7 @@ class FeatureSpec:
         for name, known in (
             ("precision", get_args(Precision)),
             ("frequencies", get_args(Frequencies)),
+            *([("layer", get_args(Layer))] if self.kind == "musicnn" else []),
         ):
             value = getattr(self, name)
             if value not in known:
@@ -115,7 +125,7 @@ class FeatureSpec:
                 f"kind {self.kind!r} {'takes no' if self.segments else 'needs a'} segment policy"
             )
         self._check_meaning()
-        fixed = self.kind == "logmel" or self.kind in SEQUENCES
+        fixed = self.kind in ("logmel", "musicnn", *SEQUENCES)
         if fixed and self.segments and self.segments.short == "keep":
             raise ConfigError(
                 f"{self.kind!r} has a fixed width, so short audio cannot be kept; "
@@ -124,18 +134,26 @@ class FeatureSpec:
 
     def _check_meaning(self) -> None:
         """Refuse what the kind does not know: it would change the digest but no value."""
-        strange: dict[str, int | str] = {}
+        strange: dict[str, int | str | None] = {}
         if self.kind != "logmel":
             defaults = {"n_fft": N_FFT, "hop_length": HOP_LENGTH, "n_mels": N_MELS}
             strange |= {k: v for k, v in defaults.items() if getattr(self, k) != v}
         if self.kind != "summary" and self.frequencies != "true":
             strange["frequencies"] = "true"
-        if self.kind == "embedding" and self.precision != "exact":
+        if self.kind != "musicnn" and self.layer is not None:
+            strange["layer"] = None
+        if self.kind in ("embedding", "musicnn") and self.precision != "exact":
             strange["precision"] = "exact"
+        if self.kind == "musicnn" and self.sr != MUSICNN_SR:
+            strange["sr"] = MUSICNN_SR
         for name, only in strange.items():
             raise ConfigError(
                 f"{name}={getattr(self, name)!r} has no meaning for kind {self.kind!r}, which has "
                 f"{only!r}; leave it out"
+            )
+        if self.kind == "musicnn" and getattr(self.segments, "duration", None) != WINDOW:
+            raise ConfigError(
+                f"a segment of musicnn is {WINDOW} s long, got {self.segments}; leave duration out"
             )
         if self.kind in SEQUENCES and not LOWEST_SR <= (self.sr or 0) <= HIGHEST_SR:
             raise ConfigError(
@@ -227,6 +245,29 @@ class FeatureSpec:
         return cls(name, kind, shape, **settings)
 
     @classmethod
+    def musicnn(
+        cls,
+        name: str = "musicnn",
+        *,
+        layer: Layer = "penultimate",
+        segments: SegmentPolicy | None = None,
+    ) -> FeatureSpec:
+        """What musicnn, a network trained to tag music, makes of windows of 3 s at 16 kHz.
+
+        Parameters
+        ----------
+        layer : {"penultimate", "pooled"}
+            Its last 200 values before the tags, or the 1,506 that it pools over time. The logits of
+            its 50 tags, `kernels.musicnn.TAGS`, stand behind them: (250,) or (1556,).
+        segments : SegmentPolicy
+            By default three windows spread over the track, a shorter one repeated; of another
+            policy each segment is a window, too.
+        """
+        policy = segments or SegmentPolicy("spread", duration=WINDOW, short="tile")
+        size = LAYERS.get(layer, 0) + N_TAGS
+        return cls(name, "musicnn", (size,), sr=MUSICNN_SR, segments=policy, layer=layer)
+
+    @classmethod
     def embedding(cls, name: str, shape: tuple[int, ...], *, dtype: str = "float32") -> FeatureSpec:
         """Values computed elsewhere, one or more arrays a track."""
         return cls(name, "embedding", shape, dtype)
@@ -260,8 +301,13 @@ class FeatureSpec:
     def to_json(self) -> dict[str, Any]:
         """Plain dictionary of all settings."""
         content = {**asdict(self), "shape": list(self.shape)}
+        # As specs were before there was a choice.
+        if self.layer is None:
+            del content["layer"]
         if self.segments and self.segments.silence == "keep":
-            del content["segments"]["silence"]  # as specs were before there was a choice
+            del content["segments"]["silence"]
+        if self.segments and self.segments.windows is None:
+            del content["segments"]["windows"]
         return content
 
     @classmethod
@@ -309,15 +355,19 @@ class FeatureSpec:
         >>> FeatureSpec.logmel(sr=16_000).asked(FeatureSpec.logmel())
         'features.sr = 16000 in settings'
         """
+        if self.kind != other.kind:
+            return ""
         mine, theirs = self._settings(), other._settings()
         differ = {key: mine[key] for key in mine if mine[key] != theirs.get(key)}
         differ.pop("shape", None)  # follows from the others
+        if differ.get("windows", 1) is None:  # as it does from the policy
+            del differ["windows"]
         if "duration" in differ and None in (mine["duration"], theirs["duration"]):
             differ["policy"] = mine["policy"] if mine["duration"] else "whole"
         if differ.get("policy") == "whole":
             differ.pop("duration", None)
         known = {field.name for field in fields(FeatureSettings)}
-        if self.kind != other.kind or not differ or not differ.keys() <= known:
+        if not differ or not differ.keys() <= known:
             return ""
         settings = " and ".join(
             f"features.{key} = {value!r}" if value else f"no features.{key}"
@@ -346,26 +396,31 @@ def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
     return 1 + round(policy.duration * sr) // hop_length
 
 
-OPTIONS = ("policy", "duration", "hop", "short", "silence", "precision", "frequencies")
+OPTIONS = (
+    *("policy", "duration", "hop", "windows", "short", "silence"),
+    *("precision", "frequencies", "layer"),
+)
 """Settings of a feature that are options of ``matt extract``, too."""
 _KNOWN: dict[str, tuple[str, ...]] = {
     "summary": ("frequencies", "precision"),
     "logmel": ("sr", "n_fft", "hop_length", "n_mels", "precision"),
     **dict.fromkeys(SEQUENCES, ("sr", "precision")),
+    "musicnn": ("layer",),
 }
 """Settings of each kind; the method of `FeatureSpec` that makes it has its name."""
-_A = {"summary": "a summary", "logmel": "a log-mel"}
+_A = {"summary": "a summary", "logmel": "a log-mel", "musicnn": "musicnn"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureSettings(Checked):
     """Which feature is extracted from which part of a track; None is what the kind is known for."""
 
-    kind: Literal["summary", "logmel", "mfcc", "chroma", "contrast"] = "summary"
+    kind: Literal["summary", "logmel", "mfcc", "chroma", "contrast", "musicnn"] = "summary"
     """The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first 29
-    s at 12 kHz; or one column a frame, of the first 30 s at 22,050 Hz.
+    s at 12 kHz; one column a frame, of the first 30 s at 22,050 Hz; or what the pretrained musicnn
+    makes of three windows of 3 s.
     """
-    policy: Literal["first", "middle", "all", "whole"] | None = None
+    policy: Literal["first", "middle", "spread", "all", "whole"] | None = None
     """Which segments of a track; or the whole of it as one, of a summary, as FMA's columns are of
     whole clips, which are a few hundredths of a second longer than 30 s.
     """
@@ -373,6 +428,8 @@ class FeatureSettings(Checked):
     """Of a segment, in seconds."""
     hop: Positive | None = None
     """From segment to segment in seconds, for ``"all"``; the duration by default."""
+    windows: AtLeastOne | None = None
+    """Segments of a track, for ``"spread"``: each in the middle of its part of the track."""
     short: Literal["keep", "pad", "tile"] | None = None
     """What happens to audio shorter than a segment; only a summary can be kept short."""
     silence: Literal["skip", "keep"] | None = None
@@ -389,6 +446,8 @@ class FeatureSettings(Checked):
     """Of the spectra: double, or single."""
     frequencies: Frequencies | None = None
     """Of a summary: as FMA's script takes them, or in hertz at any sampling rate."""
+    layer: Layer | None = None
+    """Of musicnn: the last 200 values before its tags, or the 1,506 pooled over time."""
 
     def spec(self) -> FeatureSpec:
         """The feature as `matt.features` knows it.
@@ -398,7 +457,9 @@ class FeatureSettings(Checked):
         ConfigError
             If the settings do not fit each other.
         """
-        given = _given(self, "sr", "n_fft", "hop_length", "n_mels", "precision", "frequencies")
+        given = _given(
+            self, "sr", "n_fft", "hop_length", "n_mels", "precision", "frequencies", "layer"
+        )
         make = getattr(FeatureSpec, self.kind)
         for name in given:
             if name not in _KNOWN[self.kind]:
@@ -407,8 +468,10 @@ class FeatureSettings(Checked):
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
                 )
-        cutting = _given(self, "policy", "duration", "hop", "short", "silence")
+        cutting = _given(self, "policy", "duration", "hop", "windows", "short", "silence")
         cut = make().segments
+        if self.policy not in (None, "spread"):
+            cutting.setdefault("windows", None)
         if self.policy == "whole":
             if self.kind != "summary" or self.duration or self.hop:
                 raise ConfigError(

@@ -200,10 +200,11 @@ def prepare(specs_json: str, warm_up: bool) -> None:
 
     import numpy as np
 
-    from .spec import FeatureSpec
+    from .spec import N_SAMPLES, FeatureSpec
 
     if warm_up:  # compiles and loads what would otherwise count against the first file's time
         for content in json.loads(specs_json):
             spec = FeatureSpec.from_json(content)
-            noise = np.random.default_rng(0).normal(scale=0.1, size=max(spec.n_fft, 22_050))
+            size = N_SAMPLES if spec.kind == "musicnn" else max(spec.n_fft, 22_050)
+            noise = np.random.default_rng(0).normal(scale=0.1, size=size)
             compute(noise.astype(np.float32), spec.sr or 22_050, [spec])

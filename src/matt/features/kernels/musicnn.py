@@ -1,0 +1,127 @@
+"""musicnn: a network trained to tag music, as an encoder of windows of 3 s.
+
+The weights [1]_ were learned from the Million Song Dataset and the tags of last.fm; they are those
+of the package musicnn 0.1.0 (ISC licence, beside the weights). ``tools/make_musicnn.py`` arranges
+them in the graph that onnxruntime runs here, with one thread. Windows go through it one by one, so
+a window has the same values whatever else is asked for, and little lies in memory.
+
+References
+----------
+.. [1] Pons & Serra, "musicnn: pre-trained convolutional neural networks for music audio tagging",
+   ISMIR 2019 late-breaking demos.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ConfigError, DataError
+from ..spec import MUSICNN_SR, N_SAMPLES, Layer
+from .spectra import mel_bank, spectra
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+TAGS = (
+    *("rock", "pop", "alternative", "indie", "electronic", "female vocalists", "dance", "00s"),
+    *("alternative rock", "jazz", "beautiful", "metal", "chillout", "male vocalists"),
+    *("classic rock", "soul", "indie rock", "Mellow", "electronica", "80s", "folk", "90s"),
+    *("chill", "instrumental", "punk", "oldies", "blues", "hard rock", "ambient", "acoustic"),
+    *("experimental", "female vocalist", "guitar", "Hip-Hop", "70s", "party", "country"),
+    *("easy listening", "sexy", "catchy", "funk", "electro", "heavy metal", "Progressive rock"),
+    *("60s", "rnb", "indie pop", "sad", "House", "happy"),
+)
+"""What the logits are of, in their order; each is given or not, whatever the others are."""
+N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
+N_FRAMES = 1 + (N_SAMPLES - N_FFT) // HOP_LENGTH
+OLDEST = (1, 16)
+"""The onnxruntime from which on the graph runs."""
+
+
+def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    """``log10(1 + 10000 mel)`` of one window, as the network wants it.
+
+    Parameters
+    ----------
+    samples : float array, shape (48128,)
+        Mono, at 16 kHz.
+
+    Returns
+    -------
+    float32 array, shape (187, 96)
+        Power in mel bands of frames that lie within the window.
+
+    Raises
+    ------
+    DataError
+        If it is no window.
+    """
+    y = np.asarray(samples, np.float32)
+    if y.shape != (N_SAMPLES,):
+        raise DataError(
+            f"a window of musicnn is {N_SAMPLES} samples of one channel at {MUSICNN_SR} Hz, got "
+            f"the shape {y.shape}; cut and resample it so"
+        )
+    bank = mel_bank(MUSICNN_SR, N_FFT, N_MELS)
+    mel = np.empty((N_FRAMES + 2, N_MELS), np.float32)  # centred frames: half of two lies outside
+    for frames, magnitudes in spectra(y, n_fft=N_FFT, hop_length=HOP_LENGTH):
+        bank.apply(np.square(magnitudes, out=magnitudes), mel[frames])
+    return np.log10(1 + 10_000 * mel[1:-1])
+
+
+def encoded(samples: NDArray[np.floating], *, layer: Layer = "penultimate") -> NDArray[np.float32]:
+    """What a layer of the network makes of one window, and the logits of the `TAGS` behind it.
+
+    Parameters
+    ----------
+    samples : float array, shape (48128,)
+        Mono, at 16 kHz.
+    layer : {"penultimate", "pooled"}
+        200 values; or the maximum and the mean over time of 753 channels in turn.
+
+    Returns
+    -------
+    float32 array, shape (200 + 50,) or (1506 + 50,)
+
+    Raises
+    ------
+    DataError
+        If it is no window.
+    ConfigError
+        If onnxruntime is missing or too old.
+
+    Examples
+    --------
+    >>> encoded(np.zeros(48_128, "f4")).shape
+    (250,)
+    """
+    found = _session().run([layer, "logits"], {"mel": log_mel(samples)[None]})
+    return np.concatenate([np.asarray(values)[0] for values in found])
+
+
+@lru_cache(maxsize=1)
+def _session() -> InferenceSession:
+    """The network, ready to run on one thread."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError(f"musicnn needs onnxruntime ({error}); {_REMEDY}") from error
+    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
+    if version < OLDEST:
+        raise ConfigError(
+            f"musicnn needs onnxruntime {OLDEST[0]}.{OLDEST[1]} or later, found "
+            f"{onnxruntime.__version__}; {_REMEDY}"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    graph = resources.files(__package__).joinpath("musicnn.onnx").read_bytes()
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+_REMEDY = "install it with 'pip install --upgrade onnxruntime'"

@@ -1,0 +1,138 @@
+"""musicnn gives what its authors' weights give, of whatever audio there is."""
+
+import socket
+
+import librosa
+import numpy as np
+import onnxruntime
+import pytest
+from audio_files import music, write
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matt import ConfigError, DataError
+from matt.audio import SegmentPolicy, read_blocks, read_segments
+from matt.features.computing import computed
+from matt.features.extract import extract
+from matt.features.kernels import musicnn
+from matt.features.kernels.musicnn import N_SAMPLES, TAGS, encoded, log_mel
+from matt.features.spec import WINDOW, FeatureSpec
+from matt.features.store import FeatureStore
+from matt.tracks import Tracks
+
+FRAMES, HOP = 187, 256
+
+
+def windows_of(path, n=10):
+    """Windows whose frames are those of the whole file, centred: half a frame begins before it."""
+    y = np.concatenate(list(read_blocks(path, sr=16_000)))
+    y = np.pad(y, (HOP, 2 * HOP))
+    return [y[start : start + N_SAMPLES] for start in range(0, n * FRAMES * HOP, FRAMES * HOP)]
+
+
+@pytest.fixture(scope="module")
+def golden(shared_data):
+    return np.load(shared_data / "musicnn_msd" / "golden_10_clips.npz")
+
+
+def test_every_clip_has_the_logits_and_layers_that_were_published(shared_data, golden):
+    clips = sorted((shared_data / "fma_clips").glob("*.mp3"))
+    assert len(clips) == 10
+    for clip in clips:
+        windows = windows_of(clip)
+        found = np.stack([encoded(window) for window in windows])
+        pooled = np.stack([encoded(window, layer="pooled") for window in windows])
+        wanted = {name: golden[f"{clip.stem}/{name}"] for name in ("logits", "penultimate")}
+        maximum, mean = golden[f"{clip.stem}/max_pool"], golden[f"{clip.stem}/mean_pool"]
+        np.testing.assert_allclose(
+            log_mel(windows[0]), golden[f"{clip.stem}/mel_first_window"], atol=1e-3
+        )
+        np.testing.assert_allclose(found[:, 200:], wanted["logits"], atol=1e-2)
+        np.testing.assert_allclose(found[:, :200], wanted["penultimate"], atol=1e-2)
+        np.testing.assert_allclose(pooled[:, 0:1506:2], maximum, atol=1e-2)
+        np.testing.assert_allclose(pooled[:, 1:1506:2], mean, atol=1e-2)
+        np.testing.assert_array_equal(pooled[:, 1506:], found[:, 200:])
+
+
+def test_the_log_mel_is_librosas():
+    y = music(N_SAMPLES / 16_000, sr=16_000, channels=1)[:, 0]
+    mel = librosa.feature.melspectrogram(y=y, sr=16_000, n_fft=512, hop_length=256, n_mels=96)
+    np.testing.assert_allclose(log_mel(y), np.log10(1 + 10_000 * mel.T[1:188]), atol=1e-5)
+
+
+@given(st.sampled_from([(N_SAMPLES - 1,), (N_SAMPLES + 1,), (0,), (N_SAMPLES, 2)]))
+def test_what_is_no_window_is_refused(shape):
+    with pytest.raises(DataError, match=r"a window of musicnn is 48128 samples .* got the shape"):
+        encoded(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sr", "n"), [(0.5, 8_000, 1), (2.9, 44_100, 1), (7.0, 8_000, 2), (40.0, 16_000, 3)]
+)
+def test_short_and_narrow_files_have_windows_too(tmp_path, seconds, sr, n):
+    path = write(tmp_path / "a.wav", music(seconds, sr=sr), sr=sr)
+    spec = FeatureSpec.musicnn()
+    windows = list(read_segments(path, sr=spec.sr, policy=spec.segments))
+    assert [len(window.samples) for window in windows] == [N_SAMPLES] * n
+    values = np.stack([computed(window.samples, window.sr, spec) for window in windows])
+    assert values.shape == (n, 250)
+    assert np.isfinite(values).all()
+
+
+def test_a_short_file_is_repeated_not_followed_by_silence(tmp_path):
+    path = write(tmp_path / "a.wav", music(1.0, sr=16_000), sr=16_000)
+    (window,) = read_segments(path, sr=16_000, policy=FeatureSpec.musicnn().segments)
+    once = window.samples[:16_000]
+    np.testing.assert_array_equal(window.samples, np.resize(once, N_SAMPLES))
+
+
+def test_extraction_is_the_same_alone_and_beside_a_summary_and_silence_has_no_window(tmp_path):
+    loud = write(tmp_path / "loud.wav", music(12.0, sr=16_000), sr=16_000)
+    half = np.concatenate([np.zeros((16_000 * 8, 2)), music(4.0, sr=16_000)])
+    late = write(tmp_path / "late.wav", half, sr=16_000)
+    mute = write(tmp_path / "mute.wav", np.zeros(16_000 * 12), sr=16_000)
+    paths = np.array([str(loud), str(late), str(mute)])
+    tracks = Tracks(np.arange(3), np.full(3, -1), ("Rock",), path=paths)
+    spec = FeatureSpec.musicnn()
+    extract(tracks, spec, tmp_path / "store", workers=1)
+    store = FeatureStore.open(tmp_path / "store")
+    assert store.silent["track_id"].tolist() == [2]
+    assert dict(zip(store.track_ids.tolist(), store.n_segments.tolist())) == {0: 3, 1: 1}
+    values, _ = store.read(np.array([0]))
+    alone = [
+        computed(window.samples, window.sr, spec)
+        for window in read_segments(loud, sr=16_000, policy=spec.segments)
+    ]
+    np.testing.assert_allclose(values, alone, atol=1e-5)
+
+
+def test_any_number_of_windows(tmp_path):
+    path = write(tmp_path / "a.wav", music(40.0, sr=16_000), sr=16_000)
+    for n in (1, 2, 5):
+        policy = SegmentPolicy("spread", WINDOW, short="tile", windows=n)
+        found = list(read_segments(path, sr=16_000, policy=policy))
+        assert len(found) == n
+        assert np.diff([window.start for window in found]) == pytest.approx(40 / n, abs=1e-3)
+
+
+def test_onnxruntime_too_old_or_missing_is_one_line_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(musicnn, "_session", musicnn._session.__wrapped__)
+    monkeypatch.setattr(onnxruntime, "__version__", "1.2.3")
+    with pytest.raises(ConfigError, match=r"1\.16 or later, found 1\.2\.3; install it with 'pip"):
+        encoded(np.zeros(N_SAMPLES, np.float32))
+    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"musicnn needs onnxruntime \(.*; install it with 'pip"):
+        encoded(np.zeros(N_SAMPLES, np.float32))
+
+
+def test_there_are_fifty_tags_and_none_twice():
+    assert len(TAGS) == len(set(TAGS)) == 50
+
+
+def test_nothing_is_looked_up_in_a_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(musicnn, "_session", musicnn._session.__wrapped__)
+    assert encoded(np.zeros(N_SAMPLES, np.float32)).shape == (250,)
