@@ -114,11 +114,24 @@ def _merged(merges: Sequence[Merge]) -> Table:
     return Table("Names that count as one", columns, tuple(rows), tuple(notes))
 
 
+_SHIPPED = (
+    "genres are those of the tagger that comes with matt, a probability is a genre's share of what "
+    "it hears: see 'matt model card'; 'matt train' learns yours"
+)
+
+
 @command
 def predict(
     output: Output,
     folder: Folder,
-    model: Annotated[Path, Option(help="Run folder of 'matt train', or a model folder.")],
+    model: Annotated[
+        Path | None,
+        Option(
+            help="Run folder of 'matt train', or a model folder. By default the tagger that comes "
+            "with matt, which knows 17 genres, see 'matt model card'.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         Option(help="Also write to a .json, .csv or .parquet file.", show_default=False),
@@ -152,18 +165,20 @@ def predict(
 ) -> None:
     """Predict a genre for every album of a folder; no file of yours is changed.
 
-    Example: [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
+    Examples: [bold]matt predict ~/Music[/bold], and with a model of your own
+    [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums
     from ..library.predict import bar_of, check_explains, predict_library, spec_of
+    from ..models.tagger import Tagger
     from .training import load_model
 
     if out is not None:
         albums.check_format(out)
         check_new(out, force=force)
-    classifier = load_model(model)
+    classifier = Tagger() if model is None else load_model(model)
     if explain:
         check_explains(classifier)
     shares = None if prior is None else read_prior(prior)
@@ -171,13 +186,15 @@ def predict(
         check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
     bar = bar_of(classifier, below=abstain_below, accuracy=accuracy, prior=shares)
     spec = spec_of(classifier)
+    if model is None:
+        output.note(_SHIPPED)
     found = scan_folder(folder, output, reading)
     for note in told_names(found, reading):
         output.note(note)
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
         result = predict_library(found, classifier, place, prior=shares, **options)
-    rows = albums.album_rows(result.predictions, bar=bar)
+    rows = albums.album_rows(result.predictions, bar=bar, aspects=result.aspects)
     if out is not None:
         albums.write_albums(out, rows)
         output.note(f"written to {out}")

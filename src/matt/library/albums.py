@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import DataError
 from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
+from ..models.tagger import ASPECTS
 from ..predictions import Predictions
 from ..tracks import Tracks
 from .explain import Explanation, explain
@@ -30,12 +31,17 @@ _NAMES = (
     *("artist", "album", "title", "path", "n_tracks"),
     *("tagged", "genre", "probability", "unsure", "if_rare"),
 )
+_MORE = ("genres", *ASPECTS)  # of some models
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
 
 def album_rows(
-    predictions: Predictions, *, top: int = 3, bar: float | None = None
+    predictions: Predictions,
+    *,
+    top: int = 3,
+    bar: float | None = None,
+    aspects: Sequence[Mapping[str, str | None]] = (),
 ) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
@@ -49,6 +55,8 @@ def album_rows(
     bar : float, optional
         An album whose most likely genre has less probability is unsure: its genre is None, and
         what it might be is named in ``top`` alone.
+    aspects : sequence of mapping, optional
+        What else is known of each bag, by name, such as its mood.
 
     Returns
     -------
@@ -88,6 +96,7 @@ def album_rows(
                 "probability": round(float(probabilities[bag, best]), 4),
                 "unsure": unsure,
                 "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
+                **(aspects[bag] if aspects else {}),
                 "top": [
                     {"genre": predictions.genres[g], "probability": round(float(p), 4)}
                     for g, p in zip(order[:top], probabilities[bag, order[:top]], strict=True)
@@ -120,7 +129,7 @@ def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() == ".json":
         write_json(path, {"schema": SCHEMA, "albums": list(rows)})
         return
-    names = (*_NAMES, *("genres" for row in rows[:1] if "genres" in row))
+    names = (*_NAMES, *(name for row in rows[:1] for name in _MORE if name in row))
     flat = [{name: _visible(_joined(row[name])) for name in names} for row in rows]
     if path.suffix.lower() == ".parquet":
         columns = {name: [row[name] for row in flat] for name in names}
@@ -164,7 +173,12 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         ("probability", "share", itemgetter("probability")),
         *([("if rare", "text", lambda row: row["if_rare"] or "")] if any_rare else []),
         ("next", "text", following),
+        *[(name, "text", _heard(name)) for name in ASPECTS if any(row.get(name) for row in rows)],
     )
+
+
+def _heard(name: str) -> Callable[[Mapping[str, Any]], str]:
+    return lambda row: row.get(name) or ""
 
 
 def decided_table(row: Mapping[str, Any]) -> Table:

@@ -21,6 +21,7 @@ from ..features.store import FeatureStore
 from ..models.blend import BlendClassifier
 from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
+from ..models.tagger import Tagger
 from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
@@ -38,10 +39,13 @@ class LibraryPrediction:
         Of its albums, with attention where the model has any.
     extraction : ExtractionReport
         Which files could not be used, and why.
+    aspects : list of dict
+        What else was heard of each album, by name: of the shipped tagger mood, decade and voice.
     """
 
     predictions: Predictions
     extraction: ExtractionReport
+    aspects: list[dict[str, str | None]]
 
 
 def predict_library(
@@ -95,7 +99,10 @@ def predict_library(
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
     said = predict_explained(model, features, tracks, bags, prior=prior)
-    return LibraryPrediction(said, report)
+    aspects = (
+        model.aspects(features, bags) if isinstance(model, Tagger) else [{} for _ in said.best]
+    )
+    return LibraryPrediction(said, report, aspects)
 
 
 def predict_explained(
@@ -121,7 +128,7 @@ def bar_of(
     ----------
     model : GenreClassifier
     below : float, optional
-        That probability itself.
+        That probability itself; of the shipped tagger there is one by default.
     accuracy : float, optional
         How often given genres shall be right: the bar is read off the model's coverage.
     prior : optional
@@ -140,7 +147,7 @@ def bar_of(
             raise ConfigError("a bar and an accuracy are two bars; give abstain_below or accuracy")
         return below
     if accuracy is None:
-        return None
+        return model.bar if isinstance(model, Tagger) else None
     check_share("accuracy", accuracy)
     if prior is not None:
         raise ConfigError(
@@ -163,8 +170,9 @@ def check_explains(model: GenreClassifier) -> None:
     DataError
     """
     if not isinstance(model, _EXPLAINS):
+        kind = "the shipped tagger" if isinstance(model, Tagger) else "a baseline"
         raise DataError(
-            "the model is a baseline, which averages over tracks and weighs none, so no track's "
+            f"the model is {kind}, which averages over tracks and weighs none, so no track's "
             "part can be shown; leave out --explain, or train a network with 'matt train'"
         )
 

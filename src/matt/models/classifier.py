@@ -25,6 +25,7 @@ KINDS = {
     "baseline": ("baselines", "BaselineClassifier"),
     "blend": ("blend", "BlendClassifier"),
     "neural": ("neural", "NeuralClassifier"),
+    "tagger": ("tagger", "Tagger"),
 }
 
 

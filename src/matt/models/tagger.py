@@ -1,0 +1,201 @@
+"""The shipped tagger: genres without training, from the tags of musicnn.
+
+Each window of 3 s gets a probability of every tag. The mean over the windows of a track, then over
+the tracks of a bag, is the bag's; there is no attention, as none was ever trained for it. A genre
+has the probability of the likeliest of its tags (``tagger.toml`` says which these are), and what is
+predicted is its share of the sum over all genres. A share is no calibrated probability: the tags
+were given by listeners, several at a time.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from ..bags import Bags
+from ..calibration.priors import Prior
+from ..errors import ConfigError, DataError
+from ..features.kernels.musicnn import TAGS
+from ..features.spec import N_TAGS, FeatureSpec
+from ..features.store import FeatureStore
+from ..predictions import Predictions
+from ..tracks import Tracks
+from .saving import (
+    MODEL,
+    Fitted,
+    described,
+    read_model,
+    readied,
+    restore,
+    telling_damage,
+    write_model,
+)
+
+ASPECTS = ("mood", "decade", "voice")
+_LEAST = 1e-6  # probability of a tag, below which nothing follows
+_AT_ONCE = 10_000  # tracks
+
+
+@cache
+def _words() -> dict[str, Any]:
+    """Content of ``tagger.toml``, and which rows of `TAGS` each name stands for."""
+    found = tomllib.loads(resources.files(__package__).joinpath("tagger.toml").read_text("utf-8"))
+    rows = {tag: row for row, tag in enumerate(TAGS)}
+    return found | {
+        part: {name: [rows[tag] for tag in tags] for name, tags in found[part].items()}
+        for part in ("genres", *ASPECTS)
+    }
+
+
+class Tagger(Fitted):
+    """Classifier of bags that comes with the package; see the module.
+
+    Attributes
+    ----------
+    genres, train_counts, spec, prior, coverage, notes
+        As in `GenreClassifier`; it was trained on no tracks of anybody's table, so counts are 0.
+    bar : float
+        Albums whose likeliest genre has a smaller share are better left unsure.
+
+    Examples
+    --------
+    >>> Tagger()
+    Tagger(17 genres from the tags of musicnn)
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.genres = tuple(_words()["genres"])
+        self.train_counts = np.zeros(len(self.genres), np.int64)
+        self.spec = FeatureSpec.musicnn()
+        self.bar = float(_words()["bar"])
+
+    def __repr__(self) -> str:
+        return f"Tagger({len(self.genres)} genres from the tags of musicnn)"
+
+    def fit(
+        self,
+        features: FeatureStore,
+        bags: Bags,
+        *,
+        valid: Bags | None = None,
+        progress: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Self:
+        """Refuse: it comes trained.
+
+        Raises
+        ------
+        ConfigError
+        """
+        raise ConfigError(
+            "the shipped tagger cannot be trained; train a model of your own with 'matt train', or "
+            "in Python a NeuralClassifier, on features of kind musicnn if you like"
+        )
+
+    def predict(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags, *, prior: Prior | None = None
+    ) -> Predictions:
+        """Predict bags: the mean over windows, then over tracks.
+
+        Parameters
+        ----------
+        features, tracks, bags
+            As in `GenreClassifier.predict`; the features are of kind musicnn, of either layer and
+            any windows.
+        prior : optional
+            There is none to replace.
+
+        Raises
+        ------
+        ConfigError
+            If a prior is given.
+        """
+        if prior is not None:
+            raise ConfigError(
+                "the shipped tagger does not know how frequent genres were where it was trained, "
+                "so no other shares can be put in their place; leave prior out, or train a model"
+            )
+        model = self._reading(features)
+        rows, known = readied(model, self.genres, features, tracks, bags)
+        heard = self.heard(features, bags)
+        likeliest = np.stack(
+            [heard[:, those].max(axis=1) for those in _words()["genres"].values()], axis=1
+        )
+        logits = np.log(np.maximum(likeliest, _LEAST))
+        return Predictions(known, rows, logits.astype(np.float32), self.link)
+
+    def _reading(self, features: FeatureStore) -> Fitted:
+        """The same for features of other windows or the other layer: their tags mean the same."""
+        if features.spec.kind != "musicnn":
+            return self
+        other = Tagger()
+        other.spec = features.spec
+        return other
+
+    def heard(self, features: FeatureStore, bags: Bags) -> NDArray[np.float64]:
+        """Probability of each of the `TAGS` in each bag, shape (b, 50).
+
+        Parameters
+        ----------
+        features : FeatureStore
+            Of kind musicnn.
+        bags : Bags
+        """
+        parts = []
+        for first in range(0, len(bags.track_ids), _AT_ONCE):
+            values, offsets = features.read(bags.track_ids[first : first + _AT_ONCE])
+            if (np.diff(offsets) < 1).any():
+                raise DataError("a track has no windows; leave it out with tracks.drop(...)")
+            tags = expit(values[:, -N_TAGS:].astype(np.float64))
+            parts.append(np.add.reduceat(tags, offsets[:-1]) / np.diff(offsets)[:, None])
+        per_track = np.concatenate(parts) if parts else np.empty((0, N_TAGS))
+        if not len(bags):
+            return per_track
+        summed: NDArray[np.float64] = np.add.reduceat(per_track, bags.offsets[:-1])
+        return summed / bags.sizes[:, None]
+
+    def aspects(self, features: FeatureStore, bags: Bags) -> list[dict[str, str | None]]:
+        """What else is heard in each bag: its mood, decade and voice, None where nothing is."""
+        heard = self.heard(features, bags)
+        told: list[dict[str, str | None]] = [{} for _ in range(len(bags))]
+        for aspect in ASPECTS:
+            names = list(_words()[aspect])
+            found = np.stack([heard[:, those].max(axis=1) for those in _words()[aspect].values()])
+            for row, best, share in zip(told, found.argmax(0), found.max(0), strict=True):
+                row[aspect] = names[best] if share >= _words()["named"] else None
+        return told
+
+    def save(self, path: Path | str) -> None:
+        """Write a model folder, which says that the tagger is meant."""
+        spec = FeatureSpec.musicnn()
+        write_model(path, "tagger", described(self, spec, {}), {})
+
+    @classmethod
+    def load(cls, path: Path | str) -> Tagger:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            If it is another kind of model, damaged, or of a tagger with other genres.
+        """
+        content = read_model(path, kind="tagger")
+        model = cls()
+        with telling_damage(Path(path) / MODEL):
+            restore(model, content, links=("softmax",))
+            if model.genres != cls().genres:
+                raise DataError("it names other genres than the tagger of this version")
+        return model
+
+
+def card() -> str:
+    """The model card, in Markdown."""
+    return resources.files(__package__).joinpath("tagger.md").read_text("utf-8")
