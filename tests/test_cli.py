@@ -22,7 +22,7 @@ from matt.models import training
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
     "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
-    "fma index", "fma check", "fma describe", "fma export", "fma simulate",
+    "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",
 )  # fmt: skip
 FAST = [
     "--set",
@@ -215,9 +215,67 @@ def test_the_real_clips_go_all_the_way(shared_data, run):
     assert all(0 < album["probability"] <= 1 for album in albums)
 
 
+def test_without_a_model_the_shipped_tagger_answers_and_needs_no_network(shared_data, tmp_path):
+    """In a process of its own, with sockets that open nothing; its children inherit that."""
+    offline = tmp_path / "sitecustomize.py"
+    offline.write_text(
+        "import socket\n"
+        "def refuse(*_): raise OSError('no network')\n"
+        "socket.socket.connect = socket.getaddrinfo = socket.create_connection = refuse\n"
+    )
+    environment = {
+        **os.environ,
+        "MATT_CACHE": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)]),
+    }
+    command = [sys.executable, "-W", "error", "-m", "matt", "predict", shared_data / "fma_clips"]
+    out = tmp_path / "genres.csv"
+    done = subprocess.run(
+        [*command, "--json", "--out", out], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    albums = json.loads(done.stdout)["albums"]
+    assert sum(album["n_tracks"] for album in albums) == 10
+    told = {album["album"]: album["genre"] for album in albums}
+    assert told["AWOL - A Way Of Life"] == "Hip-Hop"
+    assert all(album["unsure"] == (album["probability"] < 0.25) for album in albums)
+    with out.open(newline="") as file:
+        assert [*next(csv.reader(file))][-3:] == ["mood", "decade", "voice"]
+
+
+@pytest.mark.parametrize("refused", [["--explain"], ["--prior", "uniform"], ["--accuracy", "0.8"]])
+def test_what_the_tagger_cannot_do_is_refused_before_anything_is_heard(library, refused):
+    result = matt("predict", library, *refused)
+    assert result.exit_code == 2, result.output
+    assert "extracting" not in result.stderr
+
+
+def test_a_model_is_packed_shown_and_predicts_the_same(library, run, tmp_path):
+    packed = tmp_path / "mine.zip"
+    (tmp_path / "about.md").write_text("Of invented music.\n")
+    made = document(matt("model", "pack", run[0], "--out", packed, "--about", tmp_path / "about.md", "--json"))  # fmt: skip
+    shown = matt("model", "show", packed)
+    assert shown.stdout.startswith("Before you use it")
+    assert made["sha256"] in shown.stdout
+    assert "Of invented music." in matt("model", "card", packed).stdout
+    assert matt("model", "card").stdout.startswith("# The shipped tagger")
+    here, there = (
+        document(matt("predict", library, "--model", model, "--json"))["albums"]
+        for model in (run[0], packed)
+    )
+    assert here == there
+    again = matt("model", "pack", run[0], "--out", packed)
+    assert again.exit_code == 2
+    assert "replace it with --force" in again.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["model", "show", "{empty}"], "is not a run folder"),
+        (["model", "show", "{table}"], "is not a whole packed model"),
+        (["predict", "{music}", "--model", "{table}"], "is not a whole packed model"),
+        (["model", "pack", "{run}", "--out", "{empty}/mine.tar"], "its name must end in .zip"),
         (["scan", "{empty}"], "holds no audio"),
         (["scan", "{empty}/nowhere"], "does not exist"),
         (["evaluate", "{empty}"], "is not a run folder"),

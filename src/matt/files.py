@@ -273,6 +273,17 @@ def _parsed(text: str, parse: Callable[[str], Any]) -> Any:
         raise ValueError(f"a number of more than {most:,} digits (at line {at})") from None
 
 
+def read_text(path: Path | str, *, most: int = _MOST_TOML) -> str:
+    """Text of a file in UTF-8.
+
+    Raises
+    ------
+    DataError
+        If it is another kind of file, or larger than ``most`` bytes.
+    """
+    return _text(path, most, DataError)
+
+
 def _text(path: Path | str, most: int, kind: type[MattError]) -> str:
     """Text of a file of at most so many bytes, with or without a mark before it."""
     with Path(path).open("rb") as file:

@@ -127,8 +127,8 @@ def predict(
     model: Annotated[
         Path | None,
         Option(
-            help="Run folder of 'matt train', or a model folder. By default the tagger that comes "
-            "with matt, which knows 17 genres, see 'matt model card'.",
+            help="Run folder of 'matt train', model folder or packed model. By default the tagger "
+            "that comes with matt, which knows 17 genres, see 'matt model card'.",
             show_default=False,
         ),
     ] = None,
@@ -165,7 +165,7 @@ def predict(
 ) -> None:
     """Predict a genre for every album of a folder; no file of yours is changed.
 
-    Examples: [bold]matt predict ~/Music[/bold], and with a model of your own
+    Example: [bold]matt predict ~/Music[/bold], with a model of your own
     [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
     from ..calibration.priors import check_prior, read_prior

@@ -208,13 +208,21 @@ def settings(
 
 
 def load_model(path: Path) -> GenreClassifier:
-    """Classifier of a run folder or of a model folder, of any kind."""
+    """Classifier of a run folder, of a model folder or a packed model, of any kind."""
     from ..models.classifier import GenreClassifier
+    from ..models.packing import folder_of
+
+    with folder_of(model_folder(path)) as folder:
+        return GenreClassifier.load(folder)
+
+
+def model_folder(path: Path) -> Path:
+    """The folder of the model of a run; a model folder, or a packed model, itself."""
     from ..runs import Run
 
-    if (path / "model.json").exists():
-        return GenreClassifier.load(path)
-    return GenreClassifier.load(Run.open(path).check_finished().model)
+    if path.is_file() or (path / "model.json").exists():
+        return path
+    return Run.open(path).check_finished().model
 
 
 def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str, Table]:

@@ -39,7 +39,7 @@ TAGS = (
 """What the logits are of, in their order; each is given or not, whatever the others are."""
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 N_FRAMES = 1 + (N_SAMPLES - N_FFT) // HOP_LENGTH
-OLDEST = (1, 16)
+OLDEST = (1, 20)
 """The onnxruntime from which on the graph runs."""
 
 
