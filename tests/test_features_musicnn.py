@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from matt import ConfigError, DataError
 from matt.audio import SegmentPolicy, read_blocks, read_segments
-from matt.features.computing import computed
+from matt.features.computing import compute, computed
 from matt.features.extract import extract
 from matt.features.kernels import musicnn
 from matt.features.kernels.musicnn import N_SAMPLES, TAGS, encoded, log_mel
@@ -136,3 +136,34 @@ def test_nothing_is_looked_up_in_a_network(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.setattr(musicnn, "_session", musicnn._session.__wrapped__)
     assert encoded(np.zeros(N_SAMPLES, np.float32)).shape == (250,)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sr"), [(30.0, 44_100), (30.0, 16_000), (7.0, 22_050), (1.3, 8_000)]
+)
+def test_combined_is_the_summary_and_the_mean_of_windows_of_the_same_audio(seconds, sr):
+    y = music(seconds, sr=sr, channels=1)[:, 0]
+    found = computed(y, sr, FeatureSpec.combined())
+    np.testing.assert_array_equal(found[:518], computed(y, sr, FeatureSpec.summary()))
+    at_rate = librosa.resample(y, orig_sr=sr, target_sr=16_000, res_type="soxr_hq")
+    tiled = at_rate if len(at_rate) >= N_SAMPLES else np.resize(at_rate, N_SAMPLES)
+    parts = min(3, len(tiled) // N_SAMPLES)
+    middles = [(2 * part + 1) * len(tiled) / parts / 2 for part in range(parts)]
+    windows = [tiled[max(round(m - N_SAMPLES / 2), 0) :][:N_SAMPLES] for m in middles]
+    wanted = np.mean([encoded(window) for window in windows], axis=0)
+    np.testing.assert_allclose(found[518:], wanted, atol=2e-2)
+
+
+def test_silent_windows_of_combined_say_nothing():
+    y = music(30.0, sr=16_000, channels=1)[:, 0]
+    y[: 2 * len(y) // 3] = 0
+    last = computed(y, 16_000, FeatureSpec.combined())[518:]
+    middle = 5 * len(y) // 6 - N_SAMPLES // 2
+    np.testing.assert_allclose(last, encoded(y[middle : middle + N_SAMPLES]), atol=1e-5)
+
+
+def test_several_from_one_pass_are_what_each_is_alone():
+    y = music(12.0, sr=22_050, channels=1)[:, 0]
+    specs = [FeatureSpec.summary(), FeatureSpec.combined()]
+    for spec, found in zip(specs, compute(y, 22_050, specs), strict=True):
+        np.testing.assert_array_equal(found, computed(y, 22_050, spec))

@@ -50,7 +50,8 @@ specs = st.one_of(
     sequences,
     encoders,
     st.builds(
-        FeatureSpec.summary,
+        lambda make, **settings: make(**settings),
+        st.sampled_from([FeatureSpec.summary, FeatureSpec.combined]),
         frequencies=st.sampled_from(["fma", "true"]),
         precision=precisions,
         segments=policies,

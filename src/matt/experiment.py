@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from .evaluation import plots
 from .evaluation.report import Picture, ReportPage, Section
 from .evaluation.scores import score
 from .evaluation.summaries import files_table
-from .evaluation.tables import capital
+from .evaluation.tables import Column, Table, capital
 from .faults import fault_texts
 from .features.store import FeatureStore
 from .files import locks, write_bytes, write_text
@@ -57,6 +57,72 @@ def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Track
             f"tracks are by {n_artists} artists, and a genre needs two to be tested; tag more"
         )
     return usable
+
+
+CANDIDATES = ("summary", "musicnn", "combined")
+"""Kinds of features that validation chooses from where nobody does, the cheapest first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Which features validation chose.
+
+    Attributes
+    ----------
+    kind : str
+        One of `CANDIDATES`.
+    tracks : Tracks
+        Those of which there are all features, with splits: what is trained on the chosen ones has
+        to keep them.
+    table : Table
+        How each of them did.
+    note : str
+        The same in a line.
+    """
+
+    kind: str
+    tracks: Tracks
+    table: Table
+    note: str
+
+
+def choose_features(
+    tracks: Tracks, stores: Mapping[str, FeatureStore], settings: Settings
+) -> Choice:
+    """Try features by one network each, on the validation split alone.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    stores : mapping of str to FeatureStore
+        By kind; of equal ones the first is taken, as it is without validation tracks.
+    settings : Settings
+        What is trained on what is chosen.
+
+    Raises
+    ------
+    DataError
+        As `prepare`.
+    """
+    usable = prepare(with_features(tracks, *stores.values()), next(iter(stores.values())), settings)
+    found: dict[str, float] = {}
+    if (usable.labelled & (usable.split == "validation")).any():
+        for kind, store in stores.items():
+            row = replace(fitted_rows(settings, controls=False)[0], blend=(), name=kind)
+            fitted = FittedRow.of(row, store, usable, seed=settings.seed)
+            predictions = fitted.predict_row(fitted.bags("validation"))
+            found[kind] = score(predictions, unit="track_of_bag").macro_f1
+    kind = max(found, key=lambda name: found[name], default=next(iter(stores)))
+    told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
+    columns = Column("features"), Column("macro-F1, validation", "share")
+    return Choice(
+        kind,
+        usable,
+        Table("Features, chosen on validation", columns, tuple(found.items())),
+        f"features are {kind}: macro-F1 of one network each on the validation split, {told}"
+        if told
+        else f"features are {kind}: without validation tracks none could be chosen",
+    )
 
 
 @locks()

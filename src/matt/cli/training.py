@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,11 @@ from .sources import (
     Extraction,
     Force,
     Reading,
+    Source,
     SourcePath,
+    default_store,
     exit_if_failed,
+    extract_features,
     open_source,
     source_features,
     tell_files,
@@ -27,6 +31,7 @@ from .sources import (
 from .torchrun import follow, follows, leading, n_processes
 
 if TYPE_CHECKING:
+    from ..config import Settings
     from ..models.classifier import GenreClassifier
     from ..runs import Run
     from ..settings import SettingsSection
@@ -55,6 +60,15 @@ def train(
     precision: Annotated[
         str | None, Option(help="Compute in float32, bfloat16 or, with CUDA, float16.")
     ] = None,
+    kind: Annotated[
+        str | None,
+        Option(
+            "--features",
+            help="summary, musicnn, combined (both), or another kind of 'matt extract'; auto lets "
+            "validation choose between these three.",
+            show_default="auto, of audio; as the settings say",
+        ),
+    ] = None,
     controls: Annotated[
         bool, Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
@@ -73,6 +87,8 @@ def train(
     Example: [bold]matt train ~/Music --out runs/mine[/bold]
     """
     given = {"seed": seed, "training.device": device, "training.precision": precision}
+    if kind not in (None, AUTO):
+        given["features.kind"] = kind
     overrides = [
         *(override or []),
         *(f"{name}={value}" for name, value in given.items() if value is not None),
@@ -103,6 +119,15 @@ def train(
             check_resumable(out, kind="train")
         lock(out)
         found = open_source(source, output, reading)
+        if _is_auto(kind, settings, found, how):
+            check_rows(
+                fitted_rows(settings, controls=controls), {"": settings.features.spec().shape}
+            )
+            kept = Run.open(out).settings if resume else out / "nothing"
+            if kept.is_file():
+                settings = replace(settings, features=settings_module.load(kept).features)
+            else:
+                settings, found = _chosen(settings, found, output, how)
         spec = settings.features.spec()
         read = spec if found.features is None else found.features.spec
         check_rows(fitted_rows(settings, controls=controls), {"": read.shape})
@@ -140,6 +165,53 @@ def train(
             bars.finish()  # stopped early: no more epochs to wait for
         _show_run(run, output)
         exit_if_failed(len(files["failures"]))
+
+
+AUTO = "auto"
+
+
+def _is_auto(kind: str | None, settings: Settings, found: Source, how: Extraction) -> bool:
+    """Whether validation chooses the features: of audio, where nobody else does.
+
+    Raises
+    ------
+    ConfigError
+        If it is to choose and cannot.
+    """
+    from ..features.spec import FeatureSettings
+
+    others = {
+        "the settings say which": settings.features != FeatureSettings(),
+        f"{found.path} brings its own": found.features is not None,
+        "several processes train, which have to read the same": n_processes() > 1,
+        "--store names one store": how.store is not None,
+    }
+    why = next((why for why, holds in others.items() if holds), "")
+    if kind == AUTO and why:
+        raise ConfigError(f"--features auto cannot choose, as {why}; name one, or leave it out")
+    return kind in (None, AUTO) and not why and bool((found.tracks.path != "").any())
+
+
+def _chosen(
+    settings: Settings, found: Source, output: Output, how: Extraction
+) -> tuple[Settings, Source]:
+    """Settings and tracks with the features that validation chose; all are extracted at once."""
+    from ..experiment import CANDIDATES, choose_features
+    from ..features.spec import FeatureSettings
+    from ..features.store import FeatureStore
+    from ..settings import made
+
+    every = {kind: made(FeatureSettings, {"kind": kind}, where="features") for kind in CANDIDATES}
+    specs = {kind: features.spec() for kind, features in every.items()}
+    places = {kind: default_store(found.path, spec) for kind, spec in specs.items()}
+    tracks = found.tracks.take(found.tracks.path != "")
+    extract_features(tracks, {specs[kind]: places[kind] for kind in CANDIDATES}, output, how)
+    stores = {kind: FeatureStore.open(place) for kind, place in places.items()}
+    output.note(f"trying {', '.join(stores)} on the validation split")
+    choice = choose_features(tracks, stores, settings)
+    output.tables([choice.table])
+    kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
+    return replace(settings, features=every[choice.kind]), kept
 
 
 def _show_run(run: Run, output: Output) -> None:

@@ -1,6 +1,6 @@
 """Samples -> features: everything that is wanted of a segment, with what can be shared shared.
 
-A summary and sequences of frames on the same frequency axis come from one pass over the spectra.
+Summaries and sequences of frames on the same frequency axis come from one pass over the spectra.
 The worker's process imports this module before it limits itself to one thread, so nothing large
 is imported at the top.
 """
@@ -102,6 +102,8 @@ def _pass(spec: FeatureSpec, sr: int) -> Any:
 
 def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> list[NDArray[Any]]:
     """Values of specs of one pass."""
+    import numpy as np
+
     first = specs[0]
     if first.kind == "embedding":
         raise DataError(f"feature {first.name!r} is not computed from audio; import it as a table")
@@ -110,19 +112,27 @@ def _arrays(samples: NDArray[np.float32], sr: int, specs: list[FeatureSpec]) -> 
 
         return [encoded(samples, layer=first.layer or "penultimate")]
     from .kernels.frames import SIZES, frame_features, logmel, summarised
+    from .spec import SUMMARIES
 
     if first.kind == "logmel":
         frames = {"n_fft": first.n_fft, "hop_length": first.hop_length, "n_mels": first.n_mels}
         return [logmel(samples, sr=sr, **frames, precision=first.precision)]
-    names = {_ROWS[spec.kind] for spec in specs if spec.kind in _ROWS}
-    if any(spec.kind == "summary" for spec in specs):
-        names = set(SIZES)
+    summary = any(spec.kind in SUMMARIES for spec in specs)
     rows = frame_features(
-        samples, sr, names=names, frequencies=first.frequencies, precision=first.precision
+        samples,
+        sr,
+        names=set(SIZES) if summary else {_ROWS[spec.kind] for spec in specs},
+        frequencies=first.frequencies,
+        precision=first.precision,
     )
-    return [
-        summarised(rows) if spec.kind == "summary" else rows[_ROWS[spec.kind]] for spec in specs
-    ]
+    found = {kind: rows[name] for kind, name in _ROWS.items() if name in rows}
+    if summary:
+        found["summary"] = summarised(rows)
+    if any(spec.kind == "combined" for spec in specs):
+        from .kernels.musicnn import averaged
+
+        found["combined"] = np.concatenate([found["summary"], averaged(samples, sr)])
+    return [found[spec.kind] for spec in specs]
 
 
 def fitted(values: NDArray[Any], spec: FeatureSpec) -> NDArray[Any]:

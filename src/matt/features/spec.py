@@ -25,7 +25,8 @@ SUMMARY_SIZE = 518
 SEQUENCES = {"mfcc": 20, "chroma": 12, "contrast": 7}  # rows of one column a frame
 LAYERS = {"penultimate": 200, "pooled": 1506}  # values of musicnn
 N_TAGS = 50  # of which it tells, behind either layer
-KINDS = ("summary", "logmel", *SEQUENCES, "musicnn", "embedding")
+SUMMARIES = ("summary", "combined")  # which hold FMA's columns
+KINDS = (*SUMMARIES, "logmel", *SEQUENCES, "musicnn", "embedding")
 MUSICNN_SR = 16_000  # Hz
 N_SAMPLES = 48_128  # of a window: 187 frames of 512, one every 256
 WINDOW = N_SAMPLES / MUSICNN_SR  # seconds
@@ -58,8 +59,10 @@ class FeatureSpec:
     ----------
     name : str
         For people; it does not change values.
-    kind : {"summary", "logmel", "mfcc", "chroma", "contrast", "musicnn", "embedding"}
-        Which extractor; an ``"embedding"`` is precomputed and has no audio settings.
+    kind : str
+        ``"summary"``, ``"logmel"``, ``"mfcc"``, ``"chroma"``, ``"contrast"``, ``"musicnn"``,
+        ``"combined"`` or ``"embedding"``: which extractor; an ``"embedding"`` is precomputed and
+        has no audio settings.
     shape : tuple of int
         Of one segment.
     dtype : {"float32", "float16"}
@@ -108,7 +111,7 @@ class FeatureSpec:
         if self.kind not in KINDS:
             raise ConfigError(f"unknown kind {self.kind!r}; {did_you_mean(self.kind, KINDS)}")
         if self.frequencies is None:
-            own = "fma" if self.kind == "summary" else "true"
+            own = "fma" if self.kind in SUMMARIES else "true"
             object.__setattr__(self, "frequencies", own)
         for name, known in (
             ("precision", get_args(Precision)),
@@ -138,7 +141,7 @@ class FeatureSpec:
         if self.kind != "logmel":
             defaults = {"n_fft": N_FFT, "hop_length": HOP_LENGTH, "n_mels": N_MELS}
             strange |= {k: v for k, v in defaults.items() if getattr(self, k) != v}
-        if self.kind != "summary" and self.frequencies != "true":
+        if self.kind not in SUMMARIES and self.frequencies != "true":
             strange["frequencies"] = "true"
         if self.kind != "musicnn" and self.layer is not None:
             strange["layer"] = None
@@ -189,6 +192,28 @@ class FeatureSpec:
             precision=precision,
             frequencies=frequencies,
         )
+
+    @classmethod
+    def combined(
+        cls,
+        name: str = "combined",
+        *,
+        frequencies: Frequencies = "fma",
+        precision: Precision = "exact",
+        segments: SegmentPolicy | None = None,
+    ) -> FeatureSpec:
+        """A `summary`, and behind it the mean of what `musicnn` makes of the same audio: (768,).
+
+        Its windows are three of each segment, each in the middle of its third, but for silent ones.
+
+        Parameters
+        ----------
+        frequencies, precision, segments
+            As in `summary`.
+        """
+        alike = cls.summary(frequencies=frequencies, precision=precision, segments=segments)
+        shape = (SUMMARY_SIZE + LAYERS["penultimate"] + N_TAGS,)
+        return replace(alike, name=name, kind="combined", shape=shape)
 
     @classmethod
     def logmel(
@@ -402,7 +427,7 @@ OPTIONS = (
 )
 """Settings of a feature that are options of ``matt extract``, too."""
 _KNOWN: dict[str, tuple[str, ...]] = {
-    "summary": ("frequencies", "precision"),
+    **dict.fromkeys(SUMMARIES, ("frequencies", "precision")),
     "logmel": ("sr", "n_fft", "hop_length", "n_mels", "precision"),
     **dict.fromkeys(SEQUENCES, ("sr", "precision")),
     "musicnn": ("layer",),
@@ -415,10 +440,12 @@ _A = {"summary": "a summary", "logmel": "a log-mel", "musicnn": "musicnn"}
 class FeatureSettings(Checked):
     """Which feature is extracted from which part of a track; None is what the kind is known for."""
 
-    kind: Literal["summary", "logmel", "mfcc", "chroma", "contrast", "musicnn"] = "summary"
+    kind: Literal["summary", "logmel", "mfcc", "chroma", "contrast", "musicnn", "combined"] = (
+        "summary"
+    )
     """The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first 29
-    s at 12 kHz; one column a frame, of the first 30 s at 22,050 Hz; or what the pretrained musicnn
-    makes of three windows of 3 s.
+    s at 12 kHz; one column a frame, of the first 30 s at 22,050 Hz; what the pretrained musicnn
+    makes of three windows of 3 s; or the summary and musicnn of the same 30 s combined.
     """
     policy: Literal["first", "middle", "spread", "all", "whole"] | None = None
     """Which segments of a track; or the whole of it as one, of a summary, as FMA's columns are of
@@ -431,7 +458,7 @@ class FeatureSettings(Checked):
     windows: AtLeastOne | None = None
     """Segments of a track, for ``"spread"``: each in the middle of its part of the track."""
     short: Literal["keep", "pad", "tile"] | None = None
-    """What happens to audio shorter than a segment; only a summary can be kept short."""
+    """What happens to audio shorter than a segment; only a summary, combined or not, keeps it."""
     silence: Literal["skip", "keep"] | None = None
     """Whether silence is left out, as evidence of nothing, or kept, as FMA's columns have it."""
     sr: AtLeastOne | None = None
@@ -473,7 +500,7 @@ class FeatureSettings(Checked):
         if self.policy not in (None, "spread"):
             cutting.setdefault("windows", None)
         if self.policy == "whole":
-            if self.kind != "summary" or self.duration or self.hop:
+            if self.kind not in SUMMARIES or self.duration or self.hop:
                 raise ConfigError(
                     "features.policy='whole' makes one segment of a summary, however long; leave "
                     "out duration and hop, and use 'all' for features of a fixed width"

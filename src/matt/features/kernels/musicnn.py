@@ -18,8 +18,10 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 
+from ...audio.segments import audible
 from ...errors import ConfigError, DataError
 from ..spec import MUSICNN_SR, N_SAMPLES, Layer
 from .spectra import mel_bank, spectra
@@ -37,6 +39,7 @@ TAGS = (
     *("60s", "rnb", "indie pop", "sad", "House", "happy"),
 )
 """What the logits are of, in their order; each is given or not, whatever the others are."""
+_WINDOWS = 3  # of a segment of any length
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 N_FRAMES = 1 + (N_SAMPLES - N_FFT) // HOP_LENGTH
 OLDEST = (1, 20)
@@ -102,6 +105,33 @@ def encoded(samples: NDArray[np.floating], *, layer: Layer = "penultimate") -> N
     """
     found = _session().run([layer, "logits"], {"mel": log_mel(samples)[None]})
     return np.concatenate([np.asarray(values)[0] for values in found])
+
+
+def averaged(y: NDArray[np.float32], sr: int) -> NDArray[np.float32]:
+    """Mean of what `encoded` gives of three windows of some audio, spread over it.
+
+    Parameters
+    ----------
+    y : float32 array, shape (samples,)
+        Mono; repeated where it is shorter than a window, and of fewer windows where than three.
+    sr : int > 0
+        Its sampling rate in Hz.
+
+    Returns
+    -------
+    float32 array, shape (250,)
+        Of the windows in which anything can be heard, or of all.
+    """
+    samples = y if sr == MUSICNN_SR else soxr.resample(y, sr, MUSICNN_SR, quality="HQ")
+    if len(samples) < N_SAMPLES:
+        samples = np.resize(samples, N_SAMPLES)
+    parts = min(_WINDOWS, len(samples) // N_SAMPLES)
+    each = len(samples) // parts
+    begins = [part * each + (each - N_SAMPLES) // 2 for part in range(parts)]
+    windows = [samples[begin : begin + N_SAMPLES] for begin in begins]
+    heard = [window for window in windows if audible(window, MUSICNN_SR).any()]
+    found: NDArray[np.float32] = np.mean([encoded(window) for window in heard or windows], axis=0)
+    return found
 
 
 @lru_cache(maxsize=1)
