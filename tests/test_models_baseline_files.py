@@ -17,10 +17,13 @@ from matt.models.saving import MODEL, WEIGHTS, write_model
 from matt.models.settings import BaselineName, BaselineSettings
 
 
-@pytest.fixture(params=get_args(BaselineName))
-def saved(request, tmp_path):
+@pytest.fixture(params=[*get_args(BaselineName), "svm by landmarks", "svm_stacked by landmarks"])
+def saved(request, tmp_path, monkeypatch):
     tracks, store, _ = make_data(3)
-    settings = BaselineSettings(classifier=request.param, **OURS[request.param])
+    name, _, by_landmarks = request.param.partition(" by ")
+    if by_landmarks:
+        monkeypatch.setattr("matt.models.estimators.MOST_KERNEL", 49)
+    settings = BaselineSettings(classifier=name, **OURS[name])
     bags = Bags.from_tracks(tracks, by="track")
     BaselineClassifier(settings).fit(store, bags).save(tmp_path)
     return tmp_path
