@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from ..errors import first_few
+from ..errors import ConfigError, first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
+from .report import Cost
 from .sources import (
     SHOWN,
     Extraction,
@@ -146,6 +147,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    cost: Cost = None,
     *,
     reading: Reading,
     how: Extraction,
@@ -154,6 +156,7 @@ def predict(
 
     Example: [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
+    from ..calibration.costs import DECISION, check_link, read_costs
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums
@@ -170,6 +173,15 @@ def predict(
     if shares is not None:
         check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
     bar = bar_of(classifier, below=abstain_below, accuracy=accuracy, prior=shares)
+    costs = None
+    if cost is not None:
+        check_link(classifier.link)
+        if bar is not None:
+            raise ConfigError(
+                "a bar is about the likely genre, --cost answers another; give --cost, or "
+                "--abstain-below or --accuracy"
+            )
+        costs = read_costs(cost, classifier.genres)
     spec = spec_of(classifier)
     found = scan_folder(folder, output, reading)
     for note in told_names(found, reading):
@@ -177,7 +189,7 @@ def predict(
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
         result = predict_library(found, classifier, place, prior=shares, **options)
-    rows = albums.album_rows(result.predictions, bar=bar)
+    rows = albums.album_rows(result.predictions, bar=bar, costs=costs)
     if out is not None:
         albums.write_albums(out, rows)
         output.note(f"written to {out}")
@@ -191,6 +203,7 @@ def predict(
         {
             "schema": albums.SCHEMA,
             "bar": bar,
+            **({} if costs is None else {"decision": DECISION}),
             "albums": rows,
             **files,
         }

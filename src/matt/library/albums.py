@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..calibration.costs import DECISION, cheapest
 from ..errors import DataError
 from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
@@ -35,7 +37,11 @@ UNSURE = "(unsure)"  # on a screen, where a genre would be
 
 
 def album_rows(
-    predictions: Predictions, *, top: int = 3, bar: float | None = None
+    predictions: Predictions,
+    *,
+    top: int = 3,
+    bar: float | None = None,
+    costs: NDArray[np.float64] | None = None,
 ) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
@@ -49,6 +55,9 @@ def album_rows(
     bar : float, optional
         An album whose most likely genre has less probability is unsure: its genre is None, and
         what it might be is named in ``top`` alone.
+    costs : array, shape (G, G), optional
+        The genre of an album is the one of least expected cost then, see `matt.calibration.costs`,
+        not the most likely, and ``decision`` says so.
 
     Returns
     -------
@@ -59,6 +68,7 @@ def album_rows(
     """
     told = None if predictions.attention is None else explain(predictions)
     probabilities, balanced = predictions.probabilities, predictions.balanced
+    answers = None if costs is None else cheapest(predictions, costs)
     given = None
     if predictions.thresholds is not None:
         given = predictions.given & (probabilities >= (bar or 0))
@@ -69,6 +79,8 @@ def album_rows(
         order = np.argsort(-probabilities[bag], kind="stable")
         best = int(order[0])
         unsure = bar is not None and bool(probabilities[bag, best] < bar)
+        if answers is not None:
+            best = int(answers[bag])
         several: dict[str, list[str]] = {}
         if given is not None:
             chosen = order[given[bag][order]]
@@ -85,6 +97,7 @@ def album_rows(
                 "tagged": _known(predictions, bag) or _tags(tracks),
                 "genre": None if unsure else predictions.genres[best],
                 **several,
+                **({} if costs is None else {"decision": DECISION}),
                 "probability": round(float(probabilities[bag, best]), 4),
                 "unsure": unsure,
                 "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
@@ -120,7 +133,8 @@ def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if path.suffix.lower() == ".json":
         write_json(path, {"schema": SCHEMA, "albums": list(rows)})
         return
-    names = (*_NAMES, *("genres" for row in rows[:1] if "genres" in row))
+    further = [name for name in ("genres", "decision") if rows and name in rows[0]]
+    names = (*_NAMES, *further)
     flat = [{name: _visible(_joined(row[name])) for name in names} for row in rows]
     if path.suffix.lower() == ".parquet":
         columns = {name: [row[name] for row in flat] for name in names}
@@ -153,8 +167,9 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
 
     any_rare = any(row["if_rare"] for row in rows)
+    own = any("decision" in row for row in rows)
     return Table.of(
-        "Albums",
+        f"Albums, decided by {DECISION}" if own else "Albums",
         rows,
         ("artist", "text", itemgetter("artist")),
         ("album", "text", _title),
