@@ -135,7 +135,7 @@ def test_strong_controls_are_those_that_can_be_fitted(data):
     assert list(rows) == ["control-lr"]
     assert len(notes) == 1
     assert "SVM, boosted trees, as a track may have several genres" in notes[0]
-    n = MOST_KERNEL + 1
+    n = MOST_KERNEL["svm_stacked"] + 1
     many = Tracks(np.arange(n), np.arange(n) % 2, ("A", "B"), split=["training"] * n)
     rows, (note,) = strong_controls(many, (5,))
     assert set(rows) == set(STRONG)

@@ -12,6 +12,7 @@ from matt.bags import Bags
 from matt.errors import ArgumentError, DataError
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
+from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
 from matt.models.settings import BaselineName, BaselineSettings
@@ -22,7 +23,7 @@ def saved(request, tmp_path, monkeypatch):
     tracks, store, _ = make_data(3)
     name, _, by_landmarks = request.param.partition(" by ")
     if by_landmarks:
-        monkeypatch.setattr("matt.models.estimators.MOST_KERNEL", 49)
+        monkeypatch.setitem(MOST_KERNEL, name, 49)
     settings = BaselineSettings(classifier=name, **OURS[name])
     bags = Bags.from_tracks(tracks, by="track")
     BaselineClassifier(settings).fit(store, bags).save(tmp_path)

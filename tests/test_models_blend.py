@@ -25,6 +25,7 @@ from matt.models.blend import (
     usable,
     weigh,
 )
+from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import BLEND, ModelSettings, TrainingSettings
 from matt.predictions import Predictions
@@ -416,7 +417,7 @@ def test_tracks_are_counted_as_the_controls_count_them(monkeypatch):
     row = Row(name="row", model=ModelSettings(), training=QUICK, blend=("svm_stacked",))
     told = f"{n:,} training tracks are more than its {n - 1:,}: 1,000 landmarks"
     for most, approximated in ((n, False), (n - 1, True)):
-        monkeypatch.setattr("matt.models.estimators.MOST_KERNEL", most)
+        monkeypatch.setitem(MOST_KERNEL, "svm_stacked", most)
         blend = FittedRow.of(row, features, some, seed=0).model
         assert isinstance(blend, BlendClassifier)
         assert (f"SVM: {told}" in " ".join(blend.notes)) == approximated

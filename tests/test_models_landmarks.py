@@ -18,7 +18,7 @@ from sklearn.svm import LinearSVC
 from matt.bags import Bags
 from matt.models import estimators
 from matt.models.baselines import BaselineClassifier
-from matt.models.estimators import ESTIMATORS, HELD, approximated
+from matt.models.estimators import ESTIMATORS, HELD, MOST_KERNEL, approximated
 from matt.models.settings import BaselineSettings
 
 NAMES = pytest.mark.parametrize("name", ["svm", "svm_stacked"])
@@ -48,7 +48,8 @@ def theirs(name, x, n_landmarks, n_genres):
 @pytest.fixture
 def many(monkeypatch):
     """As if the tests' few tracks were more than a whole kernel may have."""
-    monkeypatch.setattr(estimators, "MOST_KERNEL", 49)
+    for name in MOST_KERNEL:
+        monkeypatch.setitem(MOST_KERNEL, name, 49)
 
 
 def standard(n_genres, n=70):
@@ -83,7 +84,7 @@ def test_with_every_track_for_a_landmark_it_is_nearly_the_whole_machine(
     settings, y = BaselineSettings(classifier=name), np.eye(n_genres, dtype=bool)[labels]
     said = []
     for most, n_landmarks in ((300, 300), (299, 300), (299, 2)):
-        monkeypatch.setattr(estimators, "MOST_KERNEL", most)
+        monkeypatch.setitem(MOST_KERNEL, name, most)
         monkeypatch.setattr(estimators, "LANDMARKS", n_landmarks)
         arrays, _ = ESTIMATORS[name].fit(settings, x[:300], y[:300], True)
         assert ("n_support" in arrays) == (most == 300)
@@ -114,8 +115,11 @@ def test_it_says_so_and_comes_back_from_its_file_the_same(many, monkeypatch, tmp
 
 
 def test_a_whole_kernel_says_nothing():
-    assert approximated(estimators.MOST_KERNEL) == ""
-    assert approximated(1_000_000).startswith("1,000,000 training tracks are more than its 12,000")
+    for name, most in MOST_KERNEL.items():
+        assert approximated(name, most) == ""
+        told = approximated(name, 1_000_000)
+        assert told.startswith(f"1,000,000 training tracks are more than its {most:,}")
+    assert approximated("lr", 1_000_000) == ""
 
 
 # ---- more tracks than the linear machines get ----
@@ -152,7 +156,8 @@ def test_tracks_that_were_drawn_count_for_the_rest(monkeypatch, name):
         return linear(settings, z, *rest)
 
     monkeypatch.setattr(estimators, "_linear", watched)
-    monkeypatch.setattr(estimators, "MOST_KERNEL", 300)
+    monkeypatch.setitem(MOST_KERNEL, name, 300)
+    monkeypatch.setattr(estimators, "_ROWS", 300)
     monkeypatch.setattr(estimators, "LANDMARKS", 50)
     monkeypatch.setattr(estimators, "_VALUES", 50 * 400)
     settings, y = BaselineSettings(classifier=name), np.eye(3, dtype=bool)[labels]

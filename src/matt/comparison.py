@@ -269,9 +269,9 @@ def strong_controls(
         told: ", ".join(CALLED[name] for name in why if why[name] == told) for told in reasons
     }
     notes = [f"Not among the controls: {some}, as {told}." for told, some in absent.items()]
-    told = approximated(int((tracks.labelled & (tracks.split == "training")).sum()))
-    if told and "svm_stacked" in names:
-        notes.append(f"Of the controls, the {CALLED['svm_stacked']}: {told}.")
+    n = int((tracks.labelled & (tracks.split == "training")).sum())
+    told = {name: approximated(name, n) for name in names}
+    notes += [f"Of the controls, the {CALLED[name]}: {why}." for name, why in told.items() if why]
     return rows, notes
 
 
