@@ -63,7 +63,7 @@ def costs_of(costs: Costs, genres: Sequence[str], *, place: str = "the costs") -
     table = 1.0 - np.eye(n)
     for true, answers in costs.items():
         if not isinstance(answers, Mapping):
-            raise ConfigError(f"{place}: {true!r} is {answers!r}; give it the costs of answers")
+            raise ConfigError(f"{place}: {true!r} is {answers!r:.40}; give it the costs of answers")
         for genre in (true, *answers):
             if genre not in genres:
                 raise ConfigError(
