@@ -198,6 +198,25 @@ def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_p
     assert [a["probability"] for a in estimated] != [a["probability"] for a in before]
 
 
+def test_own_costs_decide_albums_and_are_scored(library, run, tmp_path):
+    given = ("predict", library, "--model", run[0], "--json")
+    before = document(matt(*given))
+    genres = Predictions.load(run[0] / "predictions" / "test.parquet").genres
+    costs, table = tmp_path / "costs.toml", tmp_path / "albums.csv"
+    free = {genre: {genres[0]: 0} for genre in genres[1:]}  # to answer the first costs nothing
+    costs.write_text("\n".join(f'["{genre}"]\n"{genres[0]}" = 0' for genre in free))
+    after = document(matt(*given, "--cost", costs, "--out", table))
+    assert "decision" not in before
+    assert after["decision"] == "own cost"
+    assert {album["genre"] for album in after["albums"]} == {genres[0]}
+    assert [album["top"] for album in after["albums"]] == [a["top"] for a in before["albums"]]
+    with table.open(newline="") as file:
+        assert {row["decision"] for row in csv.DictReader(file)} == {"own cost"}
+    tables = document(matt("evaluate", run[0], "--rounds", "0", "--cost", costs, "--json"))
+    paid = {row["decision"]: row["mean cost"] for row in tables["costs"]["rows"]}
+    assert paid["own cost"] == 0 < paid["likely"]
+
+
 def test_explanations_are_shown_beside_the_albums(library, run):
     result = matt("predict", library, "--model", run[0] / "model", "--explain", "--quiet")
     assert "attention" in result.stdout
@@ -243,7 +262,9 @@ def test_without_a_model_the_shipped_tagger_answers_and_needs_no_network(shared_
         assert [*next(csv.reader(file))][-3:] == ["mood", "decade", "voice"]
 
 
-@pytest.mark.parametrize("refused", [["--explain"], ["--prior", "uniform"], ["--accuracy", "0.8"]])
+@pytest.mark.parametrize(
+    "refused", [["--explain"], ["--prior", "uniform"], ["--accuracy", "0.8"], ["--cost", "no.toml"]]
+)
 def test_what_the_tagger_cannot_do_is_refused_before_anything_is_heard(library, refused):
     result = matt("predict", library, *refused)
     assert result.exit_code == 2, result.output
@@ -285,6 +306,9 @@ def test_a_model_is_packed_shown_and_predicts_the_same(library, run, tmp_path):
         (["predict", "{music}", "--model", "{run}", "--prior", '{{"Polka": 1}}'], "unknown genre 'Polka'"),
         (["predict", "{music}", "--model", "{run}", "--abstain-below", "2"], "must be above 0 and below 1"),
         (["predict", "{music}", "--model", "{run}", "--accuracy", "0.9999"], "is not reached on the"),
+        (["predict", "{music}", "--model", "{run}", "--cost", "{empty}/no.toml"], "no.toml does not exist"),
+        (["predict", "{music}", "--model", "{run}", "--cost", "x", "--abstain-below", "0.5"], "a bar is about"),
+        (["evaluate", "{run}", "--cost", "{costs}"], "name the unknown genre 'Polka'"),
         (["train", "{music}", "--out", "{empty}/r", "--set", "training.lr=-1"], "lr must be"),
         (["train", "{music}", "--out", "{empty}/r", "--device", "gpu"], "unknown training.device 'gpu'"),
         (["train", "{music}", "--out", "{empty}/r", "--precision", "float16"], "needs a CUDA device"),
@@ -302,6 +326,8 @@ def test_wrong_input_is_one_line_with_a_remedy_and_exit_code_2(
     (tmp_path / "genres.parquet").touch()
     places = {"empty": tmp_path, "music": library, "run": run[0]}
     places["table"] = tmp_path / "genres.parquet"
+    places["costs"] = tmp_path / "costs.toml"
+    places["costs"].write_text("[Polka]\nRock = 2")
     result = matt(*(argument.format(**places) for argument in arguments))
     assert result.exit_code == 2, result.output
     assert message in " ".join(result.stderr.split())

@@ -59,6 +59,32 @@ def test_anyones_predictions_come_out_in_the_tables_of_a_run(place):
     assert [row["unit"] for row in rows[:3]] == ["bag", "bag over tracks", "track"]
 
 
+def test_own_costs_are_scored_beside_the_other_decisions(place, tmp_path):
+    costs, out = tmp_path / "costs.toml", tmp_path / "out"
+    costs.write_text("\n".join(f"[{genre}]\nDub = 0" for genre in GENRES[:-1]))  # answered free
+    words = ["score", place / "theirs.csv", "--tracks", place / "strong", "--rounds", "0"]
+    said = document(matt(*words, "--cost", costs, "--out", out, "--json"))
+    found = {
+        (row["model"], row["unit"], row["decision"]): row for row in said["scores"]["costs"]["rows"]
+    }
+    assert len(found) == 9  # three decisions of albums, of tracks in albums and of lone tracks
+    for (model, unit, decision), row in found.items():
+        if decision == "own cost":
+            likely = found[model, unit, "likely"]
+            assert row["mean cost"] == 0 < likely["mean cost"]
+            assert row["accuracy"] < likely["accuracy"]
+    assert (out / "tables" / "costs.csv").exists()
+    for text, file, message in (
+        ("[Dubb]\nRock = 1", "theirs.csv", "costs.toml name the unknown genre 'Dubb'; did you"),
+        ("[Dub]\nRock = 1", "hard.csv", "no cost can be expected; leave the costs out"),
+    ):
+        costs.write_text(text)
+        words[1] = place / file
+        result = matt(*words, "--cost", costs)
+        assert result.exit_code == 2, result.output
+        assert message in " ".join(result.stderr.split())
+
+
 def test_hard_labels_have_no_curves(place, tmp_path):
     words = ["score", place / "hard.csv", "--tracks", place / "strong", "--rounds", "0"]
     said = document(matt(*words, "--json", "--out", tmp_path / "out"))

@@ -19,7 +19,7 @@ from matt.comparison import (
     strong_controls,
     track_model,
 )
-from matt.models.blend import MOST_KERNEL
+from matt.models.estimators import MOST_KERNEL
 from matt.models.finishing import DECIDED
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
@@ -135,11 +135,13 @@ def test_strong_controls_are_those_that_can_be_fitted(data):
     assert list(rows) == ["control-lr"]
     assert len(notes) == 1
     assert "SVM, boosted trees, as a track may have several genres" in notes[0]
-    n = MOST_KERNEL + 1
+    n = MOST_KERNEL["svm_stacked"] + 1
     many = Tracks(np.arange(n), np.arange(n) % 2, ("A", "B"), split=["training"] * n)
     rows, (note,) = strong_controls(many, (5,))
-    assert set(rows) == {"control-lr", "control-hgb"}
-    assert "SVM, as 12,001 training tracks are more than its 12,000" in note
+    assert set(rows) == set(STRONG)
+    assert "the SVM: 12,001 training tracks are more than its 12,000: 1,000 landmarks" in note
+    rows, (note,) = strong_controls(many, (96, 100))
+    assert "landmarks" not in note
 
 
 def test_cells_of_before_there_was_a_choice_are_found():

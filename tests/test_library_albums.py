@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from matt import Bags, DataError, Predictions, Tracks
+from matt.calibration.costs import costs_of
 from matt.library.albums import album_rows, albums_table, decided_table, telling_bags, write_albums
 from matt.predictions import Decision
 
@@ -125,6 +126,29 @@ def test_a_rare_genre_that_is_nearly_as_likely_is_named():
     assert [line[6] for line in table.shown()] == [genres[1], "", ""]
     assert table.columns[6].name == "if rare"
     assert all(row["if_rare"] is None for row in album_rows(said))
+
+
+def test_own_costs_decide_the_genre_and_say_so(tmp_path):
+    said = predictions([[2.0, 1.9, 0.0], [5.0, 0.0, 0.0], [0.0, 3.0, 0.0]])
+    first, second, _ = said.genres
+    costs = costs_of({second: {first: 3.0}}, said.genres)
+    rows = album_rows(said, costs=costs)
+    assert [row["genre"] for row in rows] == [second, first, second]
+    p = said.probabilities[0]
+    assert rows[0]["probability"] == pytest.approx(p[1], abs=1e-4)
+    assert rows[0]["top"][0]["genre"] == first  # most likely, as ever
+    assert {row["decision"] for row in rows} == {"own cost"}
+    table = albums_table(rows)
+    assert table.title == "Albums, decided by own cost"
+    assert table.shown()[0][-1].startswith(f"{first} ")
+    for name in ("a.json", "a.csv", "a.parquet"):
+        write_albums(tmp_path / name, rows)
+    with (tmp_path / "a.csv").open(newline="") as file:
+        written = [(row["genre"], row["decision"]) for row in csv.DictReader(file)]
+    assert written == [(row["genre"], "own cost") for row in rows]
+    assert "decision" not in album_rows(said)[0]
+    with pytest.raises(DataError, match="leave the costs out"):
+        album_rows(several([[2, 0, -1]] * 3, [0.5] * 3), costs=costs)
 
 
 def several(logits, thresholds):

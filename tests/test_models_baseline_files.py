@@ -12,15 +12,19 @@ from matt.bags import Bags
 from matt.errors import ArgumentError, DataError
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
+from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
 from matt.models.settings import BaselineName, BaselineSettings
 
 
-@pytest.fixture(params=get_args(BaselineName))
-def saved(request, tmp_path):
+@pytest.fixture(params=[*get_args(BaselineName), "svm by landmarks", "svm_stacked by landmarks"])
+def saved(request, tmp_path, monkeypatch):
     tracks, store, _ = make_data(3)
-    settings = BaselineSettings(classifier=request.param, **OURS[request.param])
+    name, _, by_landmarks = request.param.partition(" by ")
+    if by_landmarks:
+        monkeypatch.setitem(MOST_KERNEL, name, 49)
+    settings = BaselineSettings(classifier=name, **OURS[name])
     bags = Bags.from_tracks(tracks, by="track")
     BaselineClassifier(settings).fit(store, bags).save(tmp_path)
     return tmp_path

@@ -20,12 +20,12 @@ from matt.comparison import FittedRow, Row, fitted_rows, strong_controls
 from matt.models.blend import (
     _DOUBT,
     CALLED,
-    MOST_KERNEL,
     BlendClassifier,
     Weights,
     usable,
     weigh,
 )
+from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import BLEND, ModelSettings, TrainingSettings
 from matt.predictions import Predictions
@@ -376,13 +376,11 @@ def test_a_blend_needs_validation_and_probabilities():
 
 def test_what_cannot_learn_from_such_tracks_is_told():
     every = tuple(CALLED)
-    assert usable(every, (5,), 100, several=False) == (every, {})
-    names, why = usable(every, (96, 100), 100, several=False)
+    assert usable(every, (5,), several=False) == (every, {})
+    names, why = usable(every, (96, 100), several=False)
     assert (names, set(why)) == ((), set(every))
-    names, why = usable(every, (5,), 100, several=True)
+    names, why = usable(every, (5,), several=True)
     assert (names, set(why)) == (("lr",), {"svm_stacked", "hgb"})
-    names, why = usable(every, (5,), MOST_KERNEL + 1, several=False)
-    assert (names, list(why)) == (("lr", "hgb"), ["svm_stacked"])
 
 
 def test_members_have_known_names():
@@ -417,13 +415,15 @@ def test_tracks_are_counted_as_the_controls_count_them(monkeypatch):
     some = replace(tracks, labels=unknown)
     n = int(((unknown >= 0) & (tracks.split == "training")).sum())
     row = Row(name="row", model=ModelSettings(), training=QUICK, blend=("svm_stacked",))
-    monkeypatch.setattr("matt.models.blend.MOST_KERNEL", n)
-    blend = FittedRow.of(row, features, some, seed=0)
-    assert isinstance(blend.model, BlendClassifier)
-    monkeypatch.setattr("matt.models.blend.MOST_KERNEL", n - 1)
-    alone = FittedRow.of(row, features, some, seed=0).model
-    assert f"not in the blend: SVM, as {n:,} training tracks" in " ".join(alone.notes)
-    assert "control-svm" not in strong_controls(some, features.spec.shape)[0]
+    told = f"{n:,} training tracks are more than its {n - 1:,}: 1,000 landmarks"
+    for most, approximated in ((n, False), (n - 1, True)):
+        monkeypatch.setitem(MOST_KERNEL, "svm_stacked", most)
+        blend = FittedRow.of(row, features, some, seed=0).model
+        assert isinstance(blend, BlendClassifier)
+        assert (f"SVM: {told}" in " ".join(blend.notes)) == approximated
+        controls, notes = strong_controls(some, features.spec.shape)
+        assert "control-svm" in controls
+        assert (f"Of the controls, the SVM: {told}" in " ".join(notes)) == approximated
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from .models.baselines import BaselineClassifier
 from .models.blend import BESIDE, CALLED, NETWORK, BlendClassifier, blendable, usable
 from .models.classifier import GenreClassifier
 from .models.device import find_device
+from .models.estimators import approximated
 from .models.finishing import balanced_tau
 from .models.losses import decision_of
 from .models.network import build_network
@@ -248,10 +249,9 @@ def strong_controls(
     rows : dict of str to Row
         By the name under which predictions are saved.
     notes : list of str
-        Which are left out, and why.
+        Which are left out, or approximated, and why.
     """
-    n = int((tracks.labelled & (tracks.split == "training")).sum())
-    names, why = usable(tuple(STRONG.values()), shape, n, several=tracks.multi_label)
+    names, why = usable(tuple(STRONG.values()), shape, several=tracks.multi_label)
     rows = {
         key: Row(
             name=f"control: {CALLED[name]}, averaged over the bag",
@@ -268,7 +268,11 @@ def strong_controls(
     absent = {
         told: ", ".join(CALLED[name] for name in why if why[name] == told) for told in reasons
     }
-    return rows, [f"Not among the controls: {some}, as {told}." for told, some in absent.items()]
+    notes = [f"Not among the controls: {some}, as {told}." for told, some in absent.items()]
+    n = int((tracks.labelled & (tracks.split == "training")).sum())
+    told = {name: approximated(name, n) for name in names}
+    notes += [f"Of the controls, the {CALLED[name]}: {why}." for name, why in told.items() if why]
+    return rows, notes
 
 
 STRONG: dict[str, StrongName] = {
@@ -411,7 +415,7 @@ def _beside(
         why = "no validation albums" if valid is None else "its largest output is taken as it is"
         return 0, (), (f"not blended: {why}",)
     others = [name for name in row.blend if name != NETWORK]
-    names, absent = usable(others, shape, len(lone), several=lone.multi_label)
+    names, absent = usable(others, shape, several=lone.multi_label)
     notes = [f"not in the blend: {CALLED[name]}, as {why}" for name, why in absent.items()]
     further = row.blend.count(NETWORK)
     if further and len(shape) > 1:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from ..errors import first_few
+from ..errors import ConfigError, first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
+from .report import Cost
 from .sources import (
     SHOWN,
     Extraction,
@@ -159,6 +160,7 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    cost: Cost = None,
     *,
     reading: Reading,
     how: Extraction,
@@ -168,6 +170,7 @@ def predict(
     Example: [bold]matt predict ~/Music[/bold], with a model of your own
     [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
+    from ..calibration.costs import DECISION, check_link, read_costs
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums
@@ -185,6 +188,20 @@ def predict(
     if shares is not None:
         check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
     bar = bar_of(classifier, below=abstain_below, accuracy=accuracy, prior=shares)
+    costs = None
+    if cost is not None:
+        check_link(classifier.link)
+        if model is None:
+            raise ConfigError(
+                "--cost weighs calibrated probabilities, and what the shipped tagger gives are "
+                "shares; train a model of your own with 'matt train'"
+            )
+        if bar is not None:
+            raise ConfigError(
+                "a bar is about the likely genre, --cost answers another; give --cost, or "
+                "--abstain-below or --accuracy"
+            )
+        costs = read_costs(cost, classifier.genres)
     spec = spec_of(classifier)
     if model is None:
         output.note(_SHIPPED)
@@ -194,7 +211,7 @@ def predict(
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
         result = predict_library(found, classifier, place, prior=shares, **options)
-    rows = albums.album_rows(result.predictions, bar=bar, aspects=result.aspects)
+    rows = albums.album_rows(result.predictions, bar=bar, costs=costs, aspects=result.aspects)
     if out is not None:
         albums.write_albums(out, rows)
         output.note(f"written to {out}")
@@ -208,6 +225,7 @@ def predict(
         {
             "schema": albums.SCHEMA,
             "bar": bar,
+            **({} if costs is None else {"decision": DECISION}),
             "albums": rows,
             **files,
         }

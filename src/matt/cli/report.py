@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,14 @@ Link = Annotated[
 ]
 Rounds = Annotated[int, Option(min=0, help="Resamples of the artists for intervals; 0 for none.")]
 Seed = Annotated[int, Option(min=0, help="Of the resamples.")]
+Cost = Annotated[
+    Path | None,
+    Option(
+        help="TOML of what answers cost: a section a true genre, a line an answer, e.g. Rock = 3. "
+        "What is unnamed costs 1, the right answer nothing.",
+        show_default=False,
+    ),
+]
 Grouped = Annotated[str, Option(help="What a bag is: album, track or a column.")]
 
 
@@ -159,17 +167,21 @@ def score(
     ] = None,
     rounds: Rounds = 1_000,
     seed: Seed = 0,
+    cost: Cost = None,
     reading: Reading,
 ) -> None:
     """Score the predictions of any system, per track and averaged over the bag, with intervals.
 
     Example: [bold]matt score theirs.csv --tracks tracks.toml --out report[/bold]
     """
+    from ..calibration.costs import read_costs
     from ..reports.page import check_out, make_report, write
 
     if out is not None:
         check_out(out)
     (subject,), _ = opened([predictions], output, files, reading)
+    if cost is not None:
+        subject = replace(subject, costs=read_costs(cost, subject.main.genres))
     tables = subject.tables(rounds=rounds, seed=seed)
     output.tables(tables.values())
     for note in subject.notes:

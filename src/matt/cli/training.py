@@ -14,7 +14,7 @@ from typer import Argument, Option
 from ..errors import ConfigError
 from ..evaluation.tables import Column, Table
 from .console import Output, command, outcome
-from .report import Rounds, Seed
+from .report import Cost, Rounds, Seed
 from .sources import (
     Extraction,
     Force,
@@ -237,12 +237,13 @@ def evaluate(
     run: Annotated[Path, Argument(help="Run folder of 'matt train'.", show_default=False)],
     rounds: Rounds = 1_000,
     seed: Seed = 0,
+    cost: Cost = None,
 ) -> None:
     """Compute the tables of a run again, from its saved predictions, with their intervals.
 
     Example: [bold]matt evaluate runs/mine --json[/bold]
     """
-    tables = _saved_tables(run, rounds=rounds, seed=seed)
+    tables = _saved_tables(run, rounds=rounds, seed=seed, cost=cost)
     output.tables(tables.values())
     output.document({name: table.to_json() for name, table in tables.items()})
 
@@ -297,14 +298,18 @@ def model_folder(path: Path) -> Path:
     return Run.open(path).check_finished().model
 
 
-def _saved_tables(path: Path, *, rounds: int = 1_000, seed: int = 0) -> dict[str, Table]:
+def _saved_tables(
+    path: Path, *, rounds: int = 1_000, seed: int = 0, cost: Path | None = None
+) -> dict[str, Table]:
+    from ..calibration.costs import read_costs
     from ..reports.subjects import model_name, saved, tables_of
     from ..runs import Run
 
     run = Run.open(path)
     made, model = saved(run), model_name(run)
     faults = run.manifest.get("faults", ())
-    return tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed)
+    costs = None if cost is None else read_costs(cost, next(iter(made.values())).genres)
+    return tables_of(made, model=model, faults=faults, rounds=rounds, seed=seed, costs=costs)
 
 
 def _settings_table(section: SettingsSection) -> Table:

@@ -12,12 +12,14 @@ from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bags import Bags
+from ..calibration.costs import DECISION, check_link, decided
 from ..predictions import Predictions
 from .intervals import ROUNDS, mean_of, paired_note, protocol_for, wilson
 from .items import items_of
-from .metrics import range_of
+from .metrics import accuracy, confusion_matrix, macro_f1, range_of
 from .scores import (
     GenreScores,
     Scores,
@@ -28,7 +30,7 @@ from .scores import (
     reliability_of,
     score_with_intervals,
 )
-from .tables import Cell, ColumnOf, Table, capital
+from .tables import Cell, Column, ColumnOf, Table, capital
 from .tally import HEADINGS, KS, SETS, SHOTS
 
 # Scores of every table, in this order; and those of the table of details.
@@ -480,6 +482,7 @@ def overview(
     bags: Bags | None = None,
     title: str = "Test split",
     briefly: Collection[str] = (),
+    costs: NDArray[np.float64] | None = None,
 ) -> dict[str, Table]:
     """Tables of predictions of the same test tracks.
 
@@ -499,6 +502,8 @@ def overview(
         Of the table of scores: which tracks these are.
     briefly : collection of str
         Names whose scores are told, and nothing by size or training tracks.
+    costs : array, shape (G, G), optional
+        Of answers, see `matt.calibration.costs`: there is a table ``costs`` then.
 
     Returns
     -------
@@ -532,7 +537,42 @@ def overview(
         "sizes": size_table(sizes),
         "shots": shot_table(shots),
         "calibration": calibration_table(first, title=f"Calibration: {model}"),
+        **({} if costs is None else {"costs": cost_table(made, costs)}),
     }
+
+
+def cost_table(made: Mapping[str, Predictions], costs: NDArray[np.float64]) -> Table:
+    """Mean cost of what each decision answers: the likely genre, the balanced one, the cheapest.
+
+    Parameters
+    ----------
+    made : mapping of str to Predictions
+        Of genres that exclude each other.
+    costs : array, shape (G, G)
+        See `matt.calibration.costs.costs_of`.
+
+    Raises
+    ------
+    DataError
+        If a bag may have several genres, or scores are no probabilities.
+    """
+    rows: list[tuple[Cell, ...]] = []
+    for name, predictions in made.items():
+        check_link("sigmoid" if predictions.bags.multi_label else predictions.link)
+        for unit in ("bag", "track_of_bag") if (predictions.bags.sizes > 1).any() else ("bag",):
+            items = items_of(predictions, unit=unit)
+            cheapest = decided(items.values, costs)
+            answers = {"likely": items.best, "balanced": items.balanced, DECISION: cheapest}
+            for decision, answer in answers.items():
+                counts = confusion_matrix(items.truth.argmax(axis=1), answer, len(costs))
+                mean = float((counts * costs).sum() / len(items)) if len(items) else None
+                said = accuracy(counts), macro_f1(counts)
+                rows.append((name, items.unit, decision, len(items), mean, *said))
+    names = ("model", "unit", "decision"), ("accuracy", "macro-F1")
+    columns = (*map(Column, names[0]), Column("n", "int"), Column("mean cost", "number"))
+    shares = (Column(score, "share") for score in names[1])
+    note = f"{capital(DECISION)}: the answer of least expected cost under the probabilities."
+    return Table("Costs of each decision", (*columns, *shares), tuple(rows), (note,))
 
 
 def with_protocol(table: Table, predictions: Predictions) -> Table:

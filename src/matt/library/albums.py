@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..calibration.costs import DECISION, cheapest
 from ..errors import DataError
 from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
@@ -31,7 +33,7 @@ _NAMES = (
     *("artist", "album", "title", "path", "n_tracks"),
     *("tagged", "genre", "probability", "unsure", "if_rare"),
 )
-_MORE = ("genres", *ASPECTS)  # of some models
+_MORE = ("genres", "decision", *ASPECTS)  # of some models
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
@@ -42,6 +44,7 @@ def album_rows(
     top: int = 3,
     bar: float | None = None,
     aspects: Sequence[Mapping[str, str | None]] = (),
+    costs: NDArray[np.float64] | None = None,
 ) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
@@ -57,6 +60,9 @@ def album_rows(
         what it might be is named in ``top`` alone.
     aspects : sequence of mapping, optional
         What else is known of each bag, by name, such as its mood.
+    costs : array, shape (G, G), optional
+        The genre of an album is the one of least expected cost then, see `matt.calibration.costs`,
+        not the most likely, and ``decision`` says so.
 
     Returns
     -------
@@ -67,6 +73,7 @@ def album_rows(
     """
     told = None if predictions.attention is None else explain(predictions)
     probabilities, balanced = predictions.probabilities, predictions.balanced
+    answers = None if costs is None else cheapest(predictions, costs)
     given = None
     if predictions.thresholds is not None:
         given = predictions.given & (probabilities >= (bar or 0))
@@ -77,6 +84,8 @@ def album_rows(
         order = np.argsort(-probabilities[bag], kind="stable")
         best = int(order[0])
         unsure = bar is not None and bool(probabilities[bag, best] < bar)
+        if answers is not None:
+            best = int(answers[bag])
         several: dict[str, list[str]] = {}
         if given is not None:
             chosen = order[given[bag][order]]
@@ -93,6 +102,7 @@ def album_rows(
                 "tagged": _known(predictions, bag) or _tags(tracks),
                 "genre": None if unsure else predictions.genres[best],
                 **several,
+                **({} if costs is None else {"decision": DECISION}),
                 "probability": round(float(probabilities[bag, best]), 4),
                 "unsure": unsure,
                 "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
@@ -162,8 +172,9 @@ def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
 
     any_rare = any(row["if_rare"] for row in rows)
+    own = any("decision" in row for row in rows)
     return Table.of(
-        "Albums",
+        f"Albums, decided by {DECISION}" if own else "Albums",
         rows,
         ("artist", "text", itemgetter("artist")),
         ("album", "text", _title),

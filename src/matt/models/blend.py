@@ -59,14 +59,13 @@ CALLED: dict[StrongName, str] = {
     "lr": "logistic regression",
     "hgb": "boosted trees",
 }
-MOST_KERNEL = 12_000  # training tracks of an SVM, whose time goes like their square or cube
 _KNOWN = f"give a list of {', '.join(map(repr, CALLED))}"
 _ROUNDS = 200  # of weights, which no longer change then
 _DOUBT = 1.0  # validation bags that speak for each classifier alike
 
 
 def usable(
-    names: Sequence[StrongName], shape: Sequence[int], n_tracks: int, *, several: bool
+    names: Sequence[StrongName], shape: Sequence[int], *, several: bool
 ) -> tuple[tuple[StrongName, ...], dict[StrongName, str]]:
     """Which of some classifiers can learn from such tracks, and why not, by name, the others.
 
@@ -75,8 +74,6 @@ def usable(
     names : sequence of str
     shape : sequence of int
         Of a segment.
-    n_tracks : int
-        Of training.
     several : bool
         Whether a track may have several genres.
     """
@@ -86,8 +83,6 @@ def usable(
             why[name] = "features are maps"
         elif several and name != "lr":
             why[name] = "a track may have several genres"
-        elif name == "svm_stacked" and n_tracks > MOST_KERNEL:
-            why[name] = f"{n_tracks:,} training tracks are more than its {MOST_KERNEL:,}"
     return tuple(name for name in names if name not in why), why
 
 

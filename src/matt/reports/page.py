@@ -250,7 +250,8 @@ def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, s
     shown: sections.Parts = {"remark": f"{capital(subject.remark)}."} if subject.remark else {}
     for number, note in enumerate(subject.notes if not subject.run else ()):
         shown[f"note-{number}"] = note
-    yield "Scores", {**shown, "scores": tables["scores"], "detail": tables["detail"]}
+    told = [name for name in ("scores", "costs", "detail") if name in tables]
+    yield "Scores", {**shown, **{name: tables[name] for name in told}}
     drawn = sections.distribution_picture(scores)
     yield "Genres", {"genres": tables["genres"], "distribution": drawn}
     yield "Precision and recall", dict(sections.curve_pictures(items)) or {"none": _NO_CURVES}

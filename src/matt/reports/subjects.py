@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bags import Bags, vote, vote_many
 from ..comparison import BAG_MODEL, STRONG
@@ -59,6 +60,7 @@ def tables_of(
     faults: Sequence[str] = (),
     rounds: int = ROUNDS,
     seed: int = 0,
+    costs: NDArray[np.float64] | None = None,
 ) -> dict[str, Table]:
     """Tables of saved predictions, see `matt.evaluation.summaries`.
 
@@ -70,9 +72,12 @@ def tables_of(
         Of the run, by name; noted under the scores.
     rounds, seed : int
         Of the resamples for intervals; 0 rounds for none.
+    costs : array, shape (G, G), optional
+        Of answers, see `matt.calibration.costs`.
     """
     called = named(made, model=model)
-    tables = overview(called, model=model, rounds=rounds, seed=seed, briefly=BRIEFLY)
+    settings: dict[str, Any] = {"rounds": rounds, "seed": seed, "costs": costs}
+    tables = overview(called, model=model, briefly=BRIEFLY, **settings)
     return with_faults(tables, faults)
 
 
@@ -149,6 +154,8 @@ class Subject:
         Of the run, by name, see `matt.faults`.
     title : str
         Which tracks these are.
+    costs : array, shape (G, G), or None
+        Of answers, see `matt.calibration.costs`, where these are to be scored.
     """
 
     name: str
@@ -162,6 +169,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     title: str = "Test split"
+    costs: NDArray[np.float64] | None = None
 
     @property
     def control(self) -> Predictions | None:
@@ -178,6 +186,7 @@ class Subject:
             bags=self.bags,
             title=self.title,
             briefly=BRIEFLY,
+            costs=self.costs,
         )
         return with_faults(made, self.faults)
 
