@@ -11,10 +11,34 @@ import argparse
 import os
 from pathlib import Path
 
-from . import attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak
+from . import (
+    attention,
+    bags,
+    crnn,
+    encoder,
+    features,
+    fma,
+    near_duplicates,
+    pool,
+    reading,
+    resampling,
+    soak,
+)
 from .paired import Claim, measure, read, show, write
 
-MODULES = (attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak)
+MODULES = (
+    attention,
+    bags,
+    crnn,
+    encoder,
+    features,
+    fma,
+    near_duplicates,
+    pool,
+    reading,
+    resampling,
+    soak,
+)
 RESULTS = Path(__file__).parent / "results.json"
 
 

@@ -21,12 +21,12 @@ def segments(path, policy, **options):
     return list(read_segments(path, **{"sr": None, **options}, policy=policy))
 
 
-def expected_starts(n_samples, n, hop, policy, windows=3):
+def expected_starts(n_samples, n, hop, policy, n_segments=3):
     """The rule of the module's docstring, for audio of a known length."""
     if policy == "first":
         return [0]
     if policy == "spread":
-        parts = max(min(windows, n_samples // n), 1)
+        parts = max(min(n_segments, n_samples // n), 1)
         each = n_samples // parts
         return [part * each + max(each - n, 0) // 2 for part in range(parts)]
     if policy == "middle":
@@ -45,18 +45,18 @@ def expected_starts(n_samples, n, hop, policy, windows=3):
     hop=st.none() | st.integers(1, 900),
     policy=st.sampled_from(["first", "middle", "spread", "all"]),
     short=st.sampled_from(["pad", "tile", "keep"]),
-    windows=st.integers(1, 9),
+    n_segments=st.integers(1, 9),
 )
-def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, short, windows):
+def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, short, n_segments):
     if hop is not None and n_samples / hop > 50:
         hop = n_samples // 50
     samples = np.random.default_rng(n_samples).uniform(-1, 1, n_samples).astype(np.float32)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
     settings = {"hop": hop / NATIVE} if hop and policy == "all" else {}
     if policy == "spread":
-        settings["windows"] = windows
+        settings["n_segments"] = n_segments
     got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, silence="keep", **settings))
-    starts = expected_starts(n_samples, n, hop or n, policy, windows)
+    starts = expected_starts(n_samples, n, hop or n, policy, n_segments)
     assert [round(segment.start * NATIVE) for segment in got] == starts
     for start, segment in zip(starts, got, strict=True):
         piece = samples[start : start + n]
@@ -171,9 +171,9 @@ def test_a_tenth_of_a_second_is_one_segment(tmp_path, suffix):
         ({"policy": "first", "duration": 1, "hop": 1}, "hop=1.0 has no meaning for policy 'first'"),
         ({"policy": "all", "duration": None, "hop": 1}, "or use policy 'all' with a duration"),
         ({"policy": "spread", "duration": None}, "'spread' needs a duration"),
-        ({"policy": "spread", "duration": 1, "windows": 0}, "from 1 on, got 0"),
-        ({"policy": "spread", "duration": 1, "windows": True}, "from 1 on, got True"),
-        ({"policy": "middle", "duration": 1, "windows": 3}, "no meaning for policy 'middle'"),
+        ({"policy": "spread", "duration": 1, "n_segments": 0}, "from 1 on, got 0"),
+        ({"policy": "spread", "duration": 1, "n_segments": True}, "from 1 on, got True"),
+        ({"policy": "middle", "duration": 1, "n_segments": 3}, "no meaning for policy 'middle'"),
     ],
 )
 def test_impossible_policies(arguments, message):
@@ -327,16 +327,16 @@ def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, poli
 @given(
     pieces=st.lists(st.booleans(), min_size=1, max_size=30),
     length=st.integers(1, 6),
-    windows=st.integers(1, 5),
+    n_segments=st.integers(1, 5),
 )
-@example(pieces=[True] + [False] * 5 + [True] * 2 + [False] * 7, length=1, windows=3)
+@example(pieces=[True] + [False] * 5 + [True] * 2 + [False] * 7, length=1, n_segments=3)
 def test_each_of_spread_segments_goes_to_the_sound_of_its_own_part(
-    tmp_path, pieces, length, windows
+    tmp_path, pieces, length, n_segments
 ):
     samples = played(pieces)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
     n = length * PIECE
-    policy = SegmentPolicy("spread", n / NATIVE, short="keep", windows=windows)
+    policy = SegmentPolicy("spread", n / NATIVE, short="keep", n_segments=n_segments)
     plain = segments(path, replace(policy, silence="keep"))
     got = segments(path, policy)
     each = len(samples) // len(plain)

@@ -16,7 +16,7 @@ from matt.features.computing import compute, computed
 from matt.features.extract import extract
 from matt.features.kernels import musicnn
 from matt.features.kernels.musicnn import N_SAMPLES, TAGS, encoded, log_mel
-from matt.features.spec import WINDOW, FeatureSpec
+from matt.features.spec import EXCERPT, FeatureSpec
 from matt.features.store import FeatureStore
 from matt.tracks import Tracks
 
@@ -39,13 +39,13 @@ def test_every_clip_has_the_logits_and_layers_that_were_published(shared_data, g
     clips = sorted((shared_data / "fma_clips").glob("*.mp3"))
     assert len(clips) == 10
     for clip in clips:
-        windows = windows_of(clip)
-        found = np.stack([encoded(window) for window in windows])
-        pooled = np.stack([encoded(window, layer="pooled") for window in windows])
+        excerpts = windows_of(clip)
+        found = np.stack([encoded(excerpt) for excerpt in excerpts])
+        pooled = np.stack([encoded(excerpt, layer="pooled") for excerpt in excerpts])
         wanted = {name: golden[f"{clip.stem}/{name}"] for name in ("logits", "penultimate")}
         maximum, mean = golden[f"{clip.stem}/max_pool"], golden[f"{clip.stem}/mean_pool"]
         np.testing.assert_allclose(
-            log_mel(windows[0]), golden[f"{clip.stem}/mel_first_window"], atol=1e-3
+            log_mel(excerpts[0]), golden[f"{clip.stem}/mel_first_window"], atol=1e-3
         )
         np.testing.assert_allclose(found[:, 200:], wanted["logits"], atol=1e-2)
         np.testing.assert_allclose(found[:, :200], wanted["penultimate"], atol=1e-2)
@@ -61,8 +61,8 @@ def test_the_log_mel_is_librosas():
 
 
 @given(st.sampled_from([(N_SAMPLES - 1,), (N_SAMPLES + 1,), (0,), (N_SAMPLES, 2)]))
-def test_what_is_no_window_is_refused(shape):
-    with pytest.raises(DataError, match=r"a window of musicnn is 48128 samples .* got the shape"):
+def test_what_is_no_excerpt_is_refused(shape):
+    with pytest.raises(DataError, match=r"an excerpt of musicnn is 48128 samples .* got the shape"):
         encoded(np.zeros(shape, np.float32))
 
 
@@ -72,21 +72,21 @@ def test_what_is_no_window_is_refused(shape):
 def test_short_and_narrow_files_have_windows_too(tmp_path, seconds, sr, n):
     path = write(tmp_path / "a.wav", music(seconds, sr=sr), sr=sr)
     spec = FeatureSpec.musicnn()
-    windows = list(read_segments(path, sr=spec.sr, policy=spec.segments))
-    assert [len(window.samples) for window in windows] == [N_SAMPLES] * n
-    values = np.stack([computed(window.samples, window.sr, spec) for window in windows])
+    excerpts = list(read_segments(path, sr=spec.sr, policy=spec.segments))
+    assert [len(excerpt.samples) for excerpt in excerpts] == [N_SAMPLES] * n
+    values = np.stack([computed(excerpt.samples, excerpt.sr, spec) for excerpt in excerpts])
     assert values.shape == (n, 250)
     assert np.isfinite(values).all()
 
 
 def test_a_short_file_is_repeated_not_followed_by_silence(tmp_path):
     path = write(tmp_path / "a.wav", music(1.0, sr=16_000), sr=16_000)
-    (window,) = read_segments(path, sr=16_000, policy=FeatureSpec.musicnn().segments)
-    once = window.samples[:16_000]
-    np.testing.assert_array_equal(window.samples, np.resize(once, N_SAMPLES))
+    (excerpt,) = read_segments(path, sr=16_000, policy=FeatureSpec.musicnn().segments)
+    once = excerpt.samples[:16_000]
+    np.testing.assert_array_equal(excerpt.samples, np.resize(once, N_SAMPLES))
 
 
-def test_extraction_is_the_same_alone_and_beside_a_summary_and_silence_has_no_window(tmp_path):
+def test_extraction_is_the_same_alone_and_beside_a_summary_and_silence_has_no_excerpt(tmp_path):
     loud = write(tmp_path / "loud.wav", music(12.0, sr=16_000), sr=16_000)
     half = np.concatenate([np.zeros((16_000 * 8, 2)), music(4.0, sr=16_000)])
     late = write(tmp_path / "late.wav", half, sr=16_000)
@@ -100,8 +100,8 @@ def test_extraction_is_the_same_alone_and_beside_a_summary_and_silence_has_no_wi
     assert dict(zip(store.track_ids.tolist(), store.n_segments.tolist())) == {0: 3, 1: 1}
     values, _ = store.read(np.array([0]))
     alone = [
-        computed(window.samples, window.sr, spec)
-        for window in read_segments(loud, sr=16_000, policy=spec.segments)
+        computed(excerpt.samples, excerpt.sr, spec)
+        for excerpt in read_segments(loud, sr=16_000, policy=spec.segments)
     ]
     np.testing.assert_allclose(values, alone, atol=1e-5)
 
@@ -109,14 +109,14 @@ def test_extraction_is_the_same_alone_and_beside_a_summary_and_silence_has_no_wi
 def test_any_number_of_windows(tmp_path):
     path = write(tmp_path / "a.wav", music(40.0, sr=16_000), sr=16_000)
     for n in (1, 2, 5):
-        policy = SegmentPolicy("spread", WINDOW, short="tile", windows=n)
+        policy = SegmentPolicy("spread", EXCERPT, short="tile", n_segments=n)
         found = list(read_segments(path, sr=16_000, policy=policy))
         assert len(found) == n
-        assert np.diff([window.start for window in found]) == pytest.approx(40 / n, abs=1e-3)
+        assert np.diff([excerpt.start for excerpt in found]) == pytest.approx(40 / n, abs=1e-3)
 
 
 def test_onnxruntime_too_old_or_missing_is_one_line_with_the_remedy(monkeypatch):
-    monkeypatch.setattr(musicnn, "_session", musicnn._session.__wrapped__)
+    monkeypatch.setattr(musicnn, "session", musicnn.session.__wrapped__)
     monkeypatch.setattr(onnxruntime, "__version__", "1.2.3")
     with pytest.raises(ConfigError, match=r"1\.20 or later, found 1\.2\.3; install it with 'pip"):
         encoded(np.zeros(N_SAMPLES, np.float32))
@@ -134,7 +134,7 @@ def test_nothing_is_looked_up_in_a_network(monkeypatch):
         raise AssertionError("a connection")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(musicnn, "_session", musicnn._session.__wrapped__)
+    monkeypatch.setattr(musicnn, "session", musicnn.session.__wrapped__)
     assert encoded(np.zeros(N_SAMPLES, np.float32)).shape == (250,)
 
 
@@ -149,8 +149,8 @@ def test_combined_is_the_summary_and_the_mean_of_windows_of_the_same_audio(secon
     tiled = at_rate if len(at_rate) >= N_SAMPLES else np.resize(at_rate, N_SAMPLES)
     parts = min(3, len(tiled) // N_SAMPLES)
     middles = [(2 * part + 1) * len(tiled) / parts / 2 for part in range(parts)]
-    windows = [tiled[max(round(m - N_SAMPLES / 2), 0) :][:N_SAMPLES] for m in middles]
-    wanted = np.mean([encoded(window) for window in windows], axis=0)
+    excerpts = [tiled[max(round(m - N_SAMPLES / 2), 0) :][:N_SAMPLES] for m in middles]
+    wanted = np.mean([encoded(excerpt) for excerpt in excerpts], axis=0)
     np.testing.assert_allclose(found[518:], wanted, atol=2e-2)
 
 
@@ -167,3 +167,21 @@ def test_several_from_one_pass_are_what_each_is_alone():
     specs = [FeatureSpec.summary(), FeatureSpec.combined()]
     for spec, found in zip(specs, compute(y, 22_050, specs), strict=True):
         np.testing.assert_array_equal(found, computed(y, 22_050, spec))
+
+
+def test_the_shipped_graph_is_what_the_tool_makes_of_the_weights(shared_data):
+    from safetensors.numpy import load_file
+
+    from tools.make_musicnn import PLACE, build, published
+
+    weights = load_file(shared_data / "musicnn_msd" / "weights.safetensors")
+    made = build(weights).SerializeToString()
+    assert made == PLACE.read_bytes()
+    plain = onnxruntime.InferenceSession(
+        published(weights).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    mel = np.random.default_rng(0).uniform(0, 4, (3, FRAMES, 96)).astype(np.float32)
+    wanted = plain.run(["pooled", "penultimate", "logits"], {"mel": mel})
+    found = musicnn.session().run(["pooled", "penultimate", "logits"], {"mel": mel})
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matt import ConfigError
 from matt.audio import SegmentPolicy
-from matt.features.spec import WINDOW, FeatureSettings, FeatureSpec
+from matt.features.spec import EXCERPT, FeatureSettings, FeatureSpec
 
 policies = st.builds(
     SegmentPolicy,
@@ -32,11 +32,13 @@ encoders = st.builds(
     layer=st.sampled_from(["penultimate", "pooled"]),
     segments=st.none()
     | st.builds(
-        lambda windows, short: SegmentPolicy("spread", WINDOW, short=short, windows=windows),
+        lambda n_segments, short: SegmentPolicy(
+            "spread", EXCERPT, short=short, n_segments=n_segments
+        ),
         st.integers(1, 99),
         st.sampled_from(["pad", "tile"]),
     )
-    | st.builds(lambda hop: SegmentPolicy("all", WINDOW, hop=hop), st.none() | st.floats(0.5, 9)),
+    | st.builds(lambda hop: SegmentPolicy("all", EXCERPT, hop=hop), st.none() | st.floats(0.5, 9)),
 )
 sequences = st.builds(
     lambda make, **settings: make(**settings),
@@ -77,7 +79,7 @@ def test_specs_of_before_there_were_layers_and_windows_are_the_same_specs():
     for spec in (FeatureSpec.summary(), FeatureSpec.mfcc()):
         content = spec.to_json()
         assert "layer" not in content
-        assert "windows" not in content["segments"]
+        assert "n_segments" not in content["segments"]
 
 
 @given(sequences)
@@ -164,7 +166,7 @@ def test_what_is_asked_for_as_a_message_says_is_what_was_meant(one, other):
     for name, value in added.items():
         assert re.search(rf"features.{name} = '?{value}", told)
     asked = {**one, **added}
-    for name, kind in {"duration": float, "windows": int}.items():
+    for name, kind in {"duration": float, "n_segments": int}.items():
         if name in added:
             asked[name] = kind(added[name])
     if added.get("policy") == "whole":
@@ -228,7 +230,7 @@ def test_an_unknown_key_is_refused_with_a_guess():
         ),
         (
             FeatureSpec.musicnn(),
-            {"segments": SegmentPolicy("all", WINDOW, short="keep")},
+            {"segments": SegmentPolicy("all", EXCERPT, short="keep")},
             "short audio cannot be kept",
         ),
         (

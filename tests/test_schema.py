@@ -21,7 +21,7 @@ NEEDS = {
     "features.short": ["features.kind=summary"],
     "features.frequencies": ["features.kind=summary"],
     "features.layer": ["features.kind=musicnn"],
-    "features.windows": ["features.policy=spread"],
+    "features.n_segments": ["features.policy=spread"],
 }
 KINDS_OF = {"n_fft": "logmel", "hop_length": "logmel", "n_mels": "logmel", "sr": "logmel"}
 

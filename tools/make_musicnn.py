@@ -171,16 +171,13 @@ def middle(graph: Graph, x: str, weights: Weights, number: int) -> str:
     """(N, channels, T) -> (N, 64, T)."""
     taps, bias = kernel(weights, number)  # (7, channels, 64)
     found = graph.add("Conv", x, taps.transpose(2, 1, 0).copy(), bias, pads=[3, 3])
-    factor, term = norm(weights, number + 1)
-    scaled = graph.add("Mul", graph.add("Relu", found), factor[None, :, None])
-    return graph.add("Add", scaled, term[None, :, None])
+    return _normed(graph, graph.add("Relu", found), weights, number + 1, (1, -1, 1))
 
 
 def build(weights: Weights) -> onnx.ModelProto:
     """The whole graph."""
     graph = Graph()
-    factor, term = norm(weights, 0)
-    x = graph.add("Add", graph.add("Mul", "mel", factor), term)  # (N, T, 96)
+    x = _normed(graph, "mel", weights, 0, (1,))  # (N, T, 96)
     spectra = spectra_of(graph, x)
     wides = []
     for number in (0, 1):
@@ -188,13 +185,43 @@ def build(weights: Weights) -> onnx.ModelProto:
         parts = graph.add("Reshape", channels, integers(channels_of(weights, number), -1, FRAMES))
         wides.append(graph.add("Transpose", parts, perm=[1, 0, 2]))  # (N, 204, T)
     image = graph.add("Unsqueeze", x, integers(1))
-    front = graph.add(
-        "Concat", *wides, *[long(graph, image, weights, number) for number in (2, 3, 4)], axis=1
-    )  # (N, 561, T)
+    longs = [long(graph, image, weights, number) for number in (2, 3, 4)]
+    every = _with_middle(graph, [*wides, *longs], weights)
+    return _finished(graph, every, weights)
+
+
+def published(weights: Weights) -> onnx.ModelProto:
+    """The same function, layer by layer as it was published: what is gained is measured by it."""
+    graph = Graph()
+    x = _normed(graph, "mel", weights, 0, (1,))
+    image = graph.add("Unsqueeze", x, integers(1))  # (N, 1, T, 96)
+    branches = []
+    for number in range(5):
+        taps, bias = kernel(weights, number)  # (time, bands, C)
+        spare = len(taps) - 1
+        pads = [spare // 2, 0, spare - spare // 2, 0]
+        found = graph.add("Conv", image, taps.transpose(2, 0, 1)[:, None].copy(), bias, pads=pads)
+        scaled = _normed(graph, graph.add("Relu", found), weights, number + 1, (-1, 1, 1))
+        branches.append(graph.add("ReduceMax", scaled, axes=[3], keepdims=0))
+    return _finished(graph, _with_middle(graph, branches, weights), weights)
+
+
+def _normed(graph: Graph, x: str, weights: Weights, number: int, shape: tuple[int, ...]) -> str:
+    factor, term = norm(weights, number)
+    return graph.add("Add", graph.add("Mul", x, factor.reshape(shape)), term.reshape(shape))
+
+
+def _with_middle(graph: Graph, branches: Iterable[str], weights: Weights) -> str:
+    """(N, 753, T): the branches of the front end and what the middle makes of them."""
+    front = graph.add("Concat", *branches, axis=1)  # (N, 561, T)
     first = middle(graph, front, weights, 5)
     second = graph.add("Add", first, middle(graph, first, weights, 6))
     third = graph.add("Add", second, middle(graph, second, weights, 7))
-    every = graph.add("Concat", front, first, second, third, axis=1)  # (N, 753, T)
+    return graph.add("Concat", front, first, second, third, axis=1)
+
+
+def _finished(graph: Graph, every: str, weights: Weights) -> onnx.ModelProto:
+    """The model of a graph whose front end and middle are there."""
     highest = graph.add("ReduceMax", every, axes=[2], keepdims=1)
     mean = graph.add("ReduceMean", every, axes=[2], keepdims=1)
     both = graph.add("Concat", highest, mean, axis=2)  # (N, 753, 2)

@@ -46,7 +46,7 @@ _LEAST_SHARE, _LEAST_SECONDS = 0.05, 0.5  # heard of a segment: less of both is 
 _EIGHT_BITS, _COARSEST = ("PCM_U8", "PCM_S8"), 1 / 128  # whose steps are coarser than others
 _RINGING = 0.02  # seconds: longer than the filter that resamples
 _MOST_CHANNELS = 32  # tried where their mean is silence
-_WINDOWS = 3
+_N_SEGMENTS = 3
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
 _BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
 _LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
@@ -69,7 +69,7 @@ class SegmentPolicy:
         features that do not depend on the length can be computed from it.
     silence : {"skip", "keep"}
         Whether silence is left out, as no evidence of anything, or taken as it comes.
-    windows : int >= 1, optional
+    n_segments : int >= 1, optional
         How many segments ``"spread"`` makes, 3 by default; fewer of a file that is too short.
 
     Raises
@@ -83,7 +83,7 @@ class SegmentPolicy:
     hop: float | None = None
     short: Literal["pad", "tile", "keep"] = "pad"
     silence: Literal["skip", "keep"] = "skip"
-    windows: int | None = None
+    n_segments: int | None = None
 
     def __post_init__(self) -> None:
         if self.policy not in _POLICIES:
@@ -109,20 +109,22 @@ class SegmentPolicy:
             )
         if self.policy == "spread":
             self._check_spread()
-        elif self.windows is not None:
+        elif self.n_segments is not None:
             raise ConfigError(
-                f"windows={self.windows} has no meaning for policy {self.policy!r}; leave it out, "
-                "or use policy 'spread'"
+                f"n_segments={self.n_segments} has no meaning for policy {self.policy!r}; leave it "
+                "out, or use policy 'spread'"
             )
 
     def _check_spread(self) -> None:
         if self.duration is None:
             raise ConfigError("policy 'spread' needs a duration; give one, or use 'first'")
-        if self.windows is None:
-            object.__setattr__(self, "windows", _WINDOWS)
-        n = self.windows
+        if self.n_segments is None:
+            object.__setattr__(self, "n_segments", _N_SEGMENTS)
+        n = self.n_segments
         if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-            raise ConfigError(f"windows must be a whole number from 1 on, got {self.windows!r}")
+            raise ConfigError(
+                f"n_segments must be a whole number from 1 on, got {self.n_segments!r}"
+            )
 
 
 @dataclass(frozen=True)
@@ -369,7 +371,7 @@ class _Reader:
         if policy.policy == "first":
             return 0, n, 1
         length = _length(self.decoder, rate)
-        parts = max(min(policy.windows or 1, length // n), 1)
+        parts = max(min(policy.n_segments or 1, length // n), 1)
         each = length // parts
         return max(each - n, 0) // 2, max(each, 1), parts
 

@@ -53,7 +53,7 @@ class Computing:
         float | None, Option(help="Seconds of a segment.", show_default="by feature")
     ] = None
     hop: Annotated[float | None, Option(help="Seconds from segment to segment.")] = None
-    windows: Annotated[
+    n_segments: Annotated[
         int | None, Option(help="Segments of a track, of spread.", show_default="3")
     ] = None
     short: Annotated[

@@ -28,8 +28,8 @@ N_TAGS = 50  # of which it tells, behind either layer
 SUMMARIES = ("summary", "combined")  # which hold FMA's columns
 KINDS = (*SUMMARIES, "logmel", *SEQUENCES, "musicnn", "embedding")
 MUSICNN_SR = 16_000  # Hz
-N_SAMPLES = 48_128  # of a window: 187 frames of 512, one every 256
-WINDOW = N_SAMPLES / MUSICNN_SR  # seconds
+N_SAMPLES = 48_128  # of an excerpt: 187 frames of 512, one every 256
+EXCERPT = N_SAMPLES / MUSICNN_SR  # seconds
 N_FFT, HOP_LENGTH, N_MELS = 2048, 512, 128  # what only a log-mel may change
 LOWEST_SR, HIGHEST_SR = 16_000, 48_000  # in Hz: all bands of contrast and of 128 mel hold something
 
@@ -154,9 +154,9 @@ class FeatureSpec:
                 f"{name}={getattr(self, name)!r} has no meaning for kind {self.kind!r}, which has "
                 f"{only!r}; leave it out"
             )
-        if self.kind == "musicnn" and getattr(self.segments, "duration", None) != WINDOW:
+        if self.kind == "musicnn" and getattr(self.segments, "duration", None) != EXCERPT:
             raise ConfigError(
-                f"a segment of musicnn is {WINDOW} s long, got {self.segments}; leave duration out"
+                f"a segment of musicnn is {EXCERPT} s long, got {self.segments}; leave duration out"
             )
         if self.kind in SEQUENCES and not LOWEST_SR <= (self.sr or 0) <= HIGHEST_SR:
             raise ConfigError(
@@ -204,7 +204,7 @@ class FeatureSpec:
     ) -> FeatureSpec:
         """A `summary`, and behind it the mean of what `musicnn` makes of the same audio: (768,).
 
-        Its windows are three of each segment, each in the middle of its third, but for silent ones.
+        That hears three excerpts of each segment, in the middle of each third, but for silent ones.
 
         Parameters
         ----------
@@ -277,7 +277,7 @@ class FeatureSpec:
         layer: Layer = "penultimate",
         segments: SegmentPolicy | None = None,
     ) -> FeatureSpec:
-        """What musicnn, a network trained to tag music, makes of windows of 3 s at 16 kHz.
+        """What musicnn, a network trained to tag music, makes of excerpts of 3 s at 16 kHz.
 
         Parameters
         ----------
@@ -285,10 +285,10 @@ class FeatureSpec:
             Its last 200 values before the tags, or the 1,506 that it pools over time. The logits of
             its 50 tags, `kernels.musicnn.TAGS`, stand behind them: (250,) or (1556,).
         segments : SegmentPolicy
-            By default three windows spread over the track, a shorter one repeated; of another
-            policy each segment is a window, too.
+            By default three of 3 s spread over the track, or a shorter track repeated. Whatever
+            the policy, each segment is an excerpt of that length.
         """
-        policy = segments or SegmentPolicy("spread", duration=WINDOW, short="tile")
+        policy = segments or SegmentPolicy("spread", duration=EXCERPT, short="tile")
         size = LAYERS.get(layer, 0) + N_TAGS
         return cls(name, "musicnn", (size,), sr=MUSICNN_SR, segments=policy, layer=layer)
 
@@ -331,8 +331,8 @@ class FeatureSpec:
             del content["layer"]
         if self.segments and self.segments.silence == "keep":
             del content["segments"]["silence"]
-        if self.segments and self.segments.windows is None:
-            del content["segments"]["windows"]
+        if self.segments and self.segments.n_segments is None:
+            del content["segments"]["n_segments"]
         return content
 
     @classmethod
@@ -385,8 +385,8 @@ class FeatureSpec:
         mine, theirs = self._settings(), other._settings()
         differ = {key: mine[key] for key in mine if mine[key] != theirs.get(key)}
         differ.pop("shape", None)  # follows from the others
-        if differ.get("windows", 1) is None:  # as it does from the policy
-            del differ["windows"]
+        if differ.get("n_segments", 1) is None:  # as it does from the policy
+            del differ["n_segments"]
         if "duration" in differ and None in (mine["duration"], theirs["duration"]):
             differ["policy"] = mine["policy"] if mine["duration"] else "whole"
         if differ.get("policy") == "whole":
@@ -422,7 +422,7 @@ def _columns(policy: SegmentPolicy, sr: int, hop_length: int) -> int:
 
 
 OPTIONS = (
-    *("policy", "duration", "hop", "windows", "short", "silence"),
+    *("policy", "duration", "hop", "n_segments", "short", "silence"),
     *("precision", "frequencies", "layer"),
 )
 """Settings of a feature that are options of ``matt extract``, too."""
@@ -445,7 +445,7 @@ class FeatureSettings(Checked):
     )
     """The 518 summary columns of FMA, of the middle 30 s; the paper's log-mel map, of the first 29
     s at 12 kHz; one column a frame, of the first 30 s at 22,050 Hz; what the pretrained musicnn
-    makes of three windows of 3 s; or the summary and musicnn of the same 30 s combined.
+    makes of three segments of 3 s; or the summary and musicnn of the same 30 s combined.
     """
     policy: Literal["first", "middle", "spread", "all", "whole"] | None = None
     """Which segments of a track; or the whole of it as one, of a summary, as FMA's columns are of
@@ -455,7 +455,7 @@ class FeatureSettings(Checked):
     """Of a segment, in seconds."""
     hop: Positive | None = None
     """From segment to segment in seconds, for ``"all"``; the duration by default."""
-    windows: AtLeastOne | None = None
+    n_segments: AtLeastOne | None = None
     """Segments of a track, for ``"spread"``: each in the middle of its part of the track."""
     short: Literal["keep", "pad", "tile"] | None = None
     """What happens to audio shorter than a segment; only a summary, combined or not, keeps it."""
@@ -495,10 +495,10 @@ class FeatureSettings(Checked):
                     f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
                     f"features.kind={kinds[0]}"
                 )
-        cutting = _given(self, "policy", "duration", "hop", "windows", "short", "silence")
+        cutting = _given(self, "policy", "duration", "hop", "n_segments", "short", "silence")
         cut = make().segments
         if self.policy not in (None, "spread"):
-            cutting.setdefault("windows", None)
+            cutting.setdefault("n_segments", None)
         if self.policy == "whole":
             if self.kind not in SUMMARIES or self.duration or self.hop:
                 raise ConfigError(

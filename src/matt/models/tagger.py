@@ -1,10 +1,10 @@
 """The shipped tagger: genres without training, from the tags of musicnn.
 
-Each window of 3 s gets a probability of every tag. The mean over the windows of a track, then over
-the tracks of a bag, is the bag's; there is no attention, as none was ever trained for it. A genre
-has the probability of the likeliest of its tags (``tagger.toml`` says which these are), and what is
-predicted is its share of the sum over all genres. A share is no calibrated probability: the tags
-were given by listeners, several at a time.
+Each segment of 3 s gets a probability of every tag. The mean over the segments of a track, then
+over the tracks of a bag, is the bag's; there is no attention, as none was ever trained for it. A
+genre has the probability of the likeliest of its tags (``tagger.toml`` says which these are), and
+what is predicted is its share of the sum over all genres. A share is no calibrated probability: the
+tags were given by listeners, several at a time.
 """
 
 from __future__ import annotations
@@ -103,13 +103,13 @@ class Tagger(Fitted):
     def predict(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, *, prior: Prior | None = None
     ) -> Predictions:
-        """Predict bags: the mean over windows, then over tracks.
+        """Predict bags: the mean over segments, then over tracks.
 
         Parameters
         ----------
         features, tracks, bags
             As in `GenreClassifier.predict`; the features are of kind musicnn, of either layer and
-            any windows.
+            any segments.
         prior : optional
             There is none to replace.
 
@@ -133,7 +133,7 @@ class Tagger(Fitted):
         return Predictions(known, rows, logits.astype(np.float32), self.link)
 
     def _reading(self, features: FeatureStore) -> Fitted:
-        """The same for features of other windows or the other layer: their tags mean the same."""
+        """The same for features of other segments or the other layer: their tags mean the same."""
         if features.spec.kind != "musicnn":
             return self
         other = Tagger()
@@ -153,7 +153,7 @@ class Tagger(Fitted):
         for first in range(0, len(bags.track_ids), _AT_ONCE):
             values, offsets = features.read(bags.track_ids[first : first + _AT_ONCE])
             if (np.diff(offsets) < 1).any():
-                raise DataError("a track has no windows; leave it out with tracks.drop(...)")
+                raise DataError("a track has no segments; leave it out with tracks.drop(...)")
             tags = expit(values[:, -N_TAGS:].astype(np.float64))
             parts.append(np.add.reduceat(tags, offsets[:-1]) / np.diff(offsets)[:, None])
         per_track = np.concatenate(parts) if parts else np.empty((0, N_TAGS))

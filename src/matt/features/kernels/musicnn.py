@@ -1,9 +1,9 @@
-"""musicnn: a network trained to tag music, as an encoder of windows of 3 s.
+"""musicnn: a network trained to tag music, as an encoder of excerpts of 3 s.
 
 The weights [1]_ were learned from the Million Song Dataset and the tags of last.fm; they are those
 of the package musicnn 0.1.0 (ISC licence, beside the weights). ``tools/make_musicnn.py`` arranges
-them in the graph that onnxruntime runs here, with one thread. Windows go through it one by one, so
-a window has the same values whatever else is asked for, and little lies in memory.
+them in the graph that onnxruntime runs here, with one thread. Excerpts go through it one by one, so
+an excerpt has the same values whatever else is asked for, and little lies in memory.
 
 References
 ----------
@@ -39,7 +39,7 @@ TAGS = (
     *("60s", "rnb", "indie pop", "sad", "House", "happy"),
 )
 """What the logits are of, in their order; each is given or not, whatever the others are."""
-_WINDOWS = 3  # of a segment of any length
+_N_EXCERPTS = 3  # of a segment of any length
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 N_FRAMES = 1 + (N_SAMPLES - N_FFT) // HOP_LENGTH
 OLDEST = (1, 20)
@@ -47,7 +47,7 @@ OLDEST = (1, 20)
 
 
 def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
-    """``log10(1 + 10000 mel)`` of one window, as the network wants it.
+    """``log10(1 + 10000 mel)`` of one excerpt, as the network wants it.
 
     Parameters
     ----------
@@ -57,17 +57,17 @@ def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
     Returns
     -------
     float32 array, shape (187, 96)
-        Power in mel bands of frames that lie within the window.
+        Power in mel bands of frames that lie within the excerpt.
 
     Raises
     ------
     DataError
-        If it is no window.
+        If it is no excerpt.
     """
     y = np.asarray(samples, np.float32)
     if y.shape != (N_SAMPLES,):
         raise DataError(
-            f"a window of musicnn is {N_SAMPLES} samples of one channel at {MUSICNN_SR} Hz, got "
+            f"an excerpt of musicnn is {N_SAMPLES} samples of one channel at {MUSICNN_SR} Hz, got "
             f"the shape {y.shape}; cut and resample it so"
         )
     bank = mel_bank(MUSICNN_SR, N_FFT, N_MELS)
@@ -78,7 +78,7 @@ def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def encoded(samples: NDArray[np.floating], *, layer: Layer = "penultimate") -> NDArray[np.float32]:
-    """What a layer of the network makes of one window, and the logits of the `TAGS` behind it.
+    """What a layer of the network makes of one excerpt, and the logits of the `TAGS` behind it.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def encoded(samples: NDArray[np.floating], *, layer: Layer = "penultimate") -> N
     Raises
     ------
     DataError
-        If it is no window.
+        If it is no excerpt.
     ConfigError
         If onnxruntime is missing or too old.
 
@@ -103,40 +103,42 @@ def encoded(samples: NDArray[np.floating], *, layer: Layer = "penultimate") -> N
     >>> encoded(np.zeros(48_128, "f4")).shape
     (250,)
     """
-    found = _session().run([layer, "logits"], {"mel": log_mel(samples)[None]})
+    found = session().run([layer, "logits"], {"mel": log_mel(samples)[None]})
     return np.concatenate([np.asarray(values)[0] for values in found])
 
 
 def averaged(y: NDArray[np.float32], sr: int) -> NDArray[np.float32]:
-    """Mean of what `encoded` gives of three windows of some audio, spread over it.
+    """Mean of what `encoded` gives of three excerpts of some audio, spread over it.
 
     Parameters
     ----------
     y : float32 array, shape (samples,)
-        Mono; repeated where it is shorter than a window, and of fewer windows where than three.
+        Mono; repeated where it is shorter than an excerpt, and of fewer excerpts where than three.
     sr : int > 0
         Its sampling rate in Hz.
 
     Returns
     -------
     float32 array, shape (250,)
-        Of the windows in which anything can be heard, or of all.
+        Of the excerpts in which anything can be heard, or of all.
     """
     samples = y if sr == MUSICNN_SR else soxr.resample(y, sr, MUSICNN_SR, quality="HQ")
     if len(samples) < N_SAMPLES:
         samples = np.resize(samples, N_SAMPLES)
-    parts = min(_WINDOWS, len(samples) // N_SAMPLES)
+    parts = min(_N_EXCERPTS, len(samples) // N_SAMPLES)
     each = len(samples) // parts
     begins = [part * each + (each - N_SAMPLES) // 2 for part in range(parts)]
-    windows = [samples[begin : begin + N_SAMPLES] for begin in begins]
-    heard = [window for window in windows if audible(window, MUSICNN_SR).any()]
-    found: NDArray[np.float32] = np.mean([encoded(window) for window in heard or windows], axis=0)
+    excerpts = [samples[begin : begin + N_SAMPLES] for begin in begins]
+    heard = [excerpt for excerpt in excerpts if audible(excerpt, MUSICNN_SR).any()]
+    found: NDArray[np.float32] = np.mean(
+        [encoded(excerpt) for excerpt in heard or excerpts], axis=0
+    )
     return found
 
 
 @lru_cache(maxsize=1)
-def _session() -> InferenceSession:
-    """The network, ready to run on one thread."""
+def session() -> InferenceSession:
+    """The network, ready to run on one thread; a ConfigError where onnxruntime is no help."""
     try:
         import onnxruntime
     except ImportError as error:
