@@ -329,6 +329,7 @@ def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, poli
     length=st.integers(1, 6),
     n_segments=st.integers(1, 5),
 )
+@example(pieces=[False, True, False, False, False], length=1, n_segments=3)
 @example(pieces=[True] + [False] * 5 + [True] * 2 + [False] * 7, length=1, n_segments=3)
 def test_each_of_spread_segments_goes_to_the_sound_of_its_own_part(
     tmp_path, pieces, length, n_segments

@@ -391,7 +391,8 @@ class _Reader:
         if self.cut.policy.policy != "all" and 2 * here.sum() < len(here):
             heard = self._everywhere()
             moment = _moment(self.decoder.sr) / self.decoder.sr * rate
-            first, last = (round(min(at / moment, len(heard))) for at in part)
+            first = min(math.ceil(part[0] / moment), len(heard))
+            last = math.floor(min(part[1] / moment, len(heard)))
             better = first + _most_heard(
                 heard[first:last], len(here), earliest=self.cut.policy.policy == "first"
             )
