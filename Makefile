@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 say = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports test test-slow test-oldest check-gpu docs bench clean
+.PHONY: help demo check format lint types imports test test-slow test-oldest check-gpu docs bench dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,14 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
 		-c .venv-oldest/oldest.txt -e . pytest hypothesis
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
+
+dist: $(INSTALLED) ## wheel and sdist, with the weights inside, in dist/
+	$(say) "dist"
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist
+	@$(BIN)/python -c 'import glob, zipfile; names = zipfile.ZipFile(*glob.glob("dist/*.whl")).namelist(); \
+		lost = {"musicnn.onnx", "musicnn.LICENSE.md", "tagger.toml", "tagger.md"} - {n.split("/")[-1] for n in names}; \
+		assert not lost, lost'
 
 # Not part of `check`: nothing else needs a GPU. The figures go to benchmarks/gpu.json.
 check-gpu: $(INSTALLED) ## what needs a CUDA device: its tests, and how fast it trains

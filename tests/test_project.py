@@ -281,7 +281,9 @@ def test_the_citation_can_be_read():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     (paper,) = citation["references"]
     assert [author["family-names"] for author in paper["authors"]] == ["Liu", "Zhang"]
-    assert (paper["year"], citation["license"]) == (2022, PROJECT["project"]["license"])
+    assert paper["year"] == 2022
+    # What others made and lies in the package has licences of its own.
+    assert PROJECT["project"]["license"].split(" AND ")[0] == citation["license"]
 
 
 def glossary_words():
