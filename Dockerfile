@@ -16,6 +16,6 @@ RUN pip install --no-cache-dir /tmp/*.whl \
 USER matt
 ENV MATT_CACHE=/cache
 VOLUME /cache
-WORKDIR /home/matt
+WORKDIR /cache
 ENTRYPOINT ["matt"]
 CMD ["--help"]

@@ -66,7 +66,8 @@ each row in a process of its own.
 def names() -> list[str]:
     """Names of the configurations of one model."""
     found = (ROOT / "experiments").glob("*.toml")
-    return sorted(path.stem for path in found if "[grid]" not in path.read_text(encoding="utf-8"))
+    others = ("grid_", "beyond_")
+    return sorted(path.stem for path in found if not path.stem.startswith(others))
 
 
 def settings_of(name: str) -> Settings:

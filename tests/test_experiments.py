@@ -16,7 +16,8 @@ from matt.runs import Run
 
 FILES = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
 GRIDS = [file for file in FILES if file.stem.startswith("grid_")]
-CONFIGS = [file for file in FILES if file not in GRIDS]
+BEYOND = [file for file in FILES if file.stem.startswith("beyond_")]
+CONFIGS = [file for file in FILES if file not in (*GRIDS, *BEYOND)]
 BASELINES = ("knn", "lr", "mlp_sklearn", "svm")
 N_ALBUMS = 30
 QUICK = ["training.epochs=1"]
@@ -84,6 +85,14 @@ def test_every_configuration_is_what_its_name_says(file):
     same = {name: getattr(settings.training, name) for name in left}
     assert settings.training == replace(PLAIN.training, **same)
     assert (settings.model.inputs, settings.model.spread) == ("standard", False)
+
+
+def test_what_is_beyond_the_paper_says_so_and_is_the_default_on_other_features():
+    (file,) = BEYOND
+    settings = config.load(file)
+    assert file.read_text().startswith("# Beyond the paper: ")
+    assert settings.features.kind == "musicnn"
+    assert replace(settings, features=config.load().features) == config.load()
 
 
 def test_the_release_has_the_settings_and_the_faults_of_its_model():

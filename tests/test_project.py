@@ -250,7 +250,7 @@ def commands():
     for page in PAGES:
         for block in re.findall(r"^```\w*\n(.*?)^```", page.read_text("utf-8"), re.M | re.S):
             for name, rest in re.findall(
-                r"^(?:\$ )?matt ((?:fma )?[a-z]+)([^#\n]*)", block, re.MULTILINE
+                r"^(?:\$ )?matt ((?:fma |model )?[a-z]+)([^#\n]*)", block, re.MULTILINE
             ):
                 shown.setdefault(name, set()).update(re.findall(r"(?<!\S)--[a-z-]+", rest))
     return sorted(shown.items())

@@ -1,5 +1,7 @@
 """Data by name: splits, tails, feature sets, simulated log-mels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +11,9 @@ from matt.datasets.fma import loading
 from matt.datasets.fma.simulate import write_tree
 from matt.datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from matt.errors import ConfigError, DataError
+from matt.features.blocks import create
+from matt.features.spec import FeatureSpec
+from matt.features.store import FeatureStore
 from matt.reproduce.data import (
     FOLDER,
     LOGMEL,
@@ -140,9 +145,31 @@ def test_a_tree_of_fma_is_read_by_its_index(tmp_path):
     assert "matt extract" in data.no_logmels
 
 
+def test_features_beyond_the_paper_are_those_of_a_store_and_say_so(tmp_path, monkeypatch):
+    write_tree(tmp_path, n_tracks=400, features="all", digits=4)
+    fma.index(tmp_path)
+    with pytest.raises(DataError, match="holds no features of musicnn; extract them there"):
+        open_data(str(tmp_path), features="musicnn")
+    create(tmp_path / "musicnn", FeatureSpec.musicnn())
+    ids = open_data(str(tmp_path)).tracks.track_id[::2]
+    values = np.zeros((len(ids), 250), np.float32)
+    store = FeatureStore.from_arrays("musicnn", ids, values)
+    store = replace(store, spec=FeatureSpec.musicnn())
+    monkeypatch.setattr(FeatureStore, "open", lambda place: store)
+    data = open_data(str(tmp_path), features="musicnn")
+    assert data.fullest == "musicnn"
+    assert data.features("musicnn") is store
+    assert sorted(data.tracks.track_id) == sorted(ids)
+    assert any(note.startswith("Beyond the paper") for note in data.notes)
+    store = replace(store, spec=FeatureSpec.embedding("clap", (250,)))
+    with pytest.raises(DataError, match="holds embedding, not musicnn"):
+        open_data(str(tmp_path), features="musicnn")
+
+
 @pytest.mark.parametrize(
     ("name", "facts", "message"),
     [
+        (SIMULATED, {"features": "musicnn"}, "only in a folder of FMA that has its audio"),
         ("simulatd", {}, "did you mean 'simulated'"),
         (MFCC, {"imbalance": 9.0}, "has a tail of its own"),
         (MFCC, {"n_tracks": 70}, "has as many tracks as it has"),

@@ -29,6 +29,14 @@ def reproduce(
             "the package), fma-small-46 (files of yours)."
         ),
     ] = "simulated",
+    features: Annotated[
+        str,
+        Option(
+            help="musicnn: in place of the paper's features, beyond the paper; of a folder of FMA "
+            "in which they were extracted.",
+            show_default="the paper's",
+        ),
+    ] = "",
     table: TableNumber = None,
     figure: FigureNumber = None,
     faults: Annotated[
@@ -95,7 +103,14 @@ def reproduce(
         raise ConfigError(
             "name what to make: --table 1, --figure 4, --faults, --claims, ..., or --all"
         )
-    found = open_data(data, seed=seed, imbalance=imbalance, n_tracks=n_tracks, n_logmels=n_logmels)
+    found = open_data(
+        data,
+        seed=seed,
+        imbalance=imbalance,
+        n_tracks=n_tracks,
+        n_logmels=n_logmels,
+        features=features,
+    )
     for note in found.notes:
         output.note(note)
     with output.progress() as bars:

@@ -180,6 +180,11 @@ class Data:
 
 FOLDER = "MATT_SHARED_DATA"
 LOGMELS = "logmel"  # folder of extracted log-mels below the folder of an FMA
+BEYOND = "musicnn"  # likewise, of features that the paper does not have
+_BEYOND = (
+    "Beyond the paper: features of musicnn, which was trained on the Million Song Dataset; whether "
+    "tracks of FMA occur in it was not checked."
+)
 _SMALL_FILE = "fma_small_46.csv.gz"
 _TRACKS_FILE = "fma_medium_tracks.csv.gz"
 _SMALL_TABLE = {
@@ -201,6 +206,7 @@ def open_data(
     imbalance: float | None = None,
     n_tracks: int | None = None,
     n_logmels: int | None = None,
+    features: str = "",
 ) -> Data:
     """Open data by name, or an indexed FMA tree by its folder.
 
@@ -219,6 +225,8 @@ def open_data(
         the genres that each split draws.
     n_tracks, n_logmels : int, optional
         Of what is simulated: tracks (25,000), and those of them with log-mels (at most 2,000).
+    features : {"", "musicnn"}
+        In place of those of the paper; of an indexed FMA tree.
 
     Raises
     ------
@@ -228,6 +236,11 @@ def open_data(
         raise ConfigError(
             f"the data {name} has as many tracks as it has; leave out the numbers, or use "
             f"{SIMULATED}"
+        )
+    if features not in ("", BEYOND) or (features and not Path(name).is_dir()):
+        raise ConfigError(
+            f"features {features!r} of the data {name}: only {BEYOND!r} can stand in for the "
+            "paper's, and only in a folder of FMA that has its audio; leave features out"
         )
     ratio = 1.0 if imbalance is None else imbalance
     if name == SIMULATED:
@@ -239,7 +252,8 @@ def open_data(
     if Path(name).suffix.lower() == ".toml":
         return _table(Path(name), ratio)
     if Path(name).is_dir():
-        return _tree(Path(name), ratio)
+        tree = _tree(Path(name), ratio)
+        return _beyond(tree, Path(name) / BEYOND) if features else tree
     raise ConfigError(
         f"no data {name!r}: neither a folder, the TOML of a table, nor a name; "
         f"{did_you_mean(name, NAMES)}"
@@ -326,6 +340,25 @@ def _tree(folder: Path, imbalance: float) -> Data:
         "of the rows of CRNNs needs a GPU)",
         read=read,
         logmel=logmels,
+    )
+
+
+def _beyond(data: Data, place: Path) -> Data:
+    """The same tracks with features that the paper does not have, from a store of them."""
+    if not (place / "spec.json").is_file():
+        raise DataError(
+            f"{place} holds no features of musicnn; extract them there, see docs/features.md"
+        )
+    store = FeatureStore.open(place)
+    if store.spec.kind != "musicnn":
+        raise DataError(f"{place} holds {store.spec.kind}, not musicnn; extract it there")
+    return replace(
+        data,
+        name=f"{data.name}, features of musicnn",
+        tracks=with_features(data.tracks, store),
+        feature_sets=(BEYOND,),
+        notes=(*data.notes, _BEYOND),
+        read=_only(store),
     )
 
 
