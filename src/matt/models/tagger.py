@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from ..bags import Bags
 from ..calibration.priors import Prior
@@ -154,7 +153,7 @@ class Tagger(Fitted):
             values, offsets = features.read(bags.track_ids[first : first + _AT_ONCE])
             if (np.diff(offsets) < 1).any():
                 raise DataError("a track has no segments; leave it out with tracks.drop(...)")
-            tags = expit(values[:, -N_TAGS:].astype(np.float64))
+            tags = 1 / (1 + np.exp(-values[:, -N_TAGS:].astype(np.float64)))
             parts.append(np.add.reduceat(tags, offsets[:-1]) / np.diff(offsets)[:, None])
         per_track = np.concatenate(parts) if parts else np.empty((0, N_TAGS))
         if not len(bags):
