@@ -20,7 +20,7 @@ from matt.comparison import (
     track_model,
 )
 from matt.models.blend import MOST_KERNEL
-from matt.models.finishing import DECIDED
+from matt.models.decision import DECIDED
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)

@@ -14,7 +14,8 @@ from matt.errors import DataError
 from matt.features.store import FeatureStore
 from matt.library.explain import explain
 from matt.models import training
-from matt.models.members import average, members
+from matt.models.arrays import average
+from matt.models.members import members
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import MODEL, WEIGHTS, write_model
 from matt.models.settings import ModelSettings, TrainingSettings

@@ -17,9 +17,9 @@ from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
 from matt.models import training
+from matt.models.arrays import average
 from matt.models.classifier import KINDS, GenreClassifier
 from matt.models.encoders import ENCODERS
-from matt.models.members import average
 from matt.models.neural import NeuralClassifier
 from matt.models.pooling import POOLINGS
 from matt.models.saving import MODEL, WEIGHTS, write_model
