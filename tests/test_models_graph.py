@@ -6,15 +6,13 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from matt.bags import Bags
 from matt.features.store import FeatureStore
 from matt.models.network import BagNetwork, build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.registry import EncoderName, PoolingName
-from matt.models.saving import GRAPH, link_of
+from matt.models.saving import link_of
 from matt.models.settings import InputsName, ModelSettings, TrainingSettings
 from matt.tracks import Tracks
 
@@ -75,8 +73,10 @@ def assert_alike(model, opened, asked):
     assert not opened._networks
     here, there = (one.predict(*asked, explain=True) for one in (model, opened))
     for name in ("logits", "attention", "segment_logits", "segment_offsets"):
-        np.testing.assert_allclose(getattr(there, name), getattr(here, name), rtol=0, atol=1e-4, err_msg=name)
-    assert np.ptp(here.logits, axis=0).min() > 1e-2  # bags that are alike would hide a lot
+        np.testing.assert_allclose(
+            getattr(there, name), getattr(here, name), rtol=0, atol=1e-4, err_msg=name
+        )
+    assert np.ptp(here.logits, axis=0).min() > 1e-3  # ten times what may differ
     inside, found = (one.embed(*asked, network=0) for one in (model, opened))
     np.testing.assert_allclose(found.embeddings, inside.embeddings, rtol=0, atol=1e-4)
 

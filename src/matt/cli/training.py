@@ -86,6 +86,7 @@ def train(
         from .. import experiment
         from ..comparison import check_rows, fitted_rows
         from ..files import lock, locks
+        from ..models.extra import check_extra
         from ..runs import Run, check_free, check_resumable, is_finished
 
         held.enter_context(locks())
@@ -101,6 +102,7 @@ def train(
             return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
+        check_extra("'matt train'")
         lock(out)
         found = open_source(source, output, reading)
         spec = settings.features.spec()
