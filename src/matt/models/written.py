@@ -87,6 +87,18 @@ class Graph:
         """(N, D) times (D, K)."""
         return self.add("MatMul", x, self.weight(weight))
 
+    def constant(self, value: float | NDArray[Any]) -> str:
+        """Of float32."""
+        return self.weight(np.asarray(value, np.float32))
+
+    def whole(self, value: int) -> str:
+        """Of int64."""
+        return self.weight(np.asarray(value, np.int64))
+
+    def sum(self, x: str, axis: int) -> str:
+        """Along an axis, which stays."""
+        return self.add("ReduceSum", x, self.weight(np.array([axis], np.int64)), keepdims=1)
+
     def reshape(self, x: str, *shape: int) -> str:
         """To a shape in which 0 leaves an axis as it is."""
         return self.add("Reshape", x, self.weight(np.array(shape, np.int64)))
@@ -106,7 +118,7 @@ def write_graph(networks: Sequence[BagNetwork], shape: Sequence[int]) -> bytes |
         for number, network in enumerate(networks, start=1):
             x = f"inputs.{number}"
             inputs.append(helper.make_tensor_value_info(x, TensorProto.FLOAT, ["n", *shape]))
-            for name, value in _write_network(graph, network, x).items():
+            for name, value in write_network(graph, network, x).items():
                 graph.name(value, f"{name}.{number}")
                 outputs.append(
                     helper.make_tensor_value_info(
@@ -130,7 +142,7 @@ def finish_model(graph: Graph, inputs: Sequence[Any], outputs: Sequence[Any]) ->
     )
 
 
-def _write_network(graph: Graph, network: BagNetwork, x: str) -> dict[str, str]:
+def write_network(graph: Graph, network: BagNetwork, x: str) -> dict[str, str]:
     """Values of one network by name, see `write_graph`."""
     pooling = network.pooling
     ours = Max if isinstance(pooling, Max) else Pooling
