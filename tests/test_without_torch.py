@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from test_cli import library, matt, run  # noqa: F401
+from test_cli import FAST, library, matt  # noqa: F401
 
 from matt.models.neural import NeuralClassifier
 from matt.models.saving import GRAPH, MODEL
@@ -21,6 +21,15 @@ class Blocked:
 sys.meta_path.insert(0, Blocked())
 """
 COMMAND = BLOCKED + "from matt.cli import main\nsys.argv = ['matt', *sys.argv[1:]]\nmain()\n"
+
+
+@pytest.fixture(scope="module")
+def run(library, tmp_path_factory):  # noqa: F811
+    """The default: networks, and classifiers of other kinds beside them."""
+    out = tmp_path_factory.mktemp("runs") / "first"
+    result = matt("train", library, "--out", out, "--json", "--no-controls", *FAST)
+    assert result.exit_code == 3, result.output  # the planted bad files failed
+    return out, json.loads(result.stdout)
 
 
 def alone(*arguments, code=COMMAND):
@@ -40,7 +49,7 @@ def test_a_blend_predicts_and_explains_the_same(library, run, tmp_path):  # noqa
 
 
 @pytest.mark.parametrize("command", ["evaluate", "score", "report"])
-def test_results_are_computed(run, tmp_path, command):  # noqa: F811
+def test_results_are_computed(run, tmp_path, command):
     folder, _ = run
     saved = next((folder / "predictions").glob("*.parquet"))
     given = {
@@ -71,7 +80,7 @@ def test_training_says_in_one_line_what_it_needs(tmp_path, arguments):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_model_without_a_graph_says_so(run, tmp_path):  # noqa: F811
+def test_a_model_without_a_graph_says_so(run, tmp_path):
     network = NeuralClassifier.load(run[0] / "model" / "network")
     network.save(tmp_path)
     content = json.loads((tmp_path / MODEL).read_text())

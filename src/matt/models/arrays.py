@@ -54,8 +54,6 @@ def ranked(x: Floats, table: Floats) -> Floats:
     >>> ranked(np.array([[2.0], [1.0]]), np.array([[0.0, 2.0, 4.0]])).T.round(2)
     array([[ 0.  , -0.67]])
     """
-    from scipy.special import erfinv
-
     n_features, last = len(table), table.shape[1] - 1
     rows = np.moveaxis(x.astype(table.dtype).reshape(len(x), n_features, -1), 1, 0)  # (F, N, T)
     flat = np.ascontiguousarray(rows).reshape(n_features, -1)
@@ -72,8 +70,47 @@ def ranked(x: Floats, table: Floats) -> Floats:
         high = table[f].searchsorted(flat[f, ties], "right")
         rank[f, ties] = (low[f, ties] + high - 1) / 2
     edge = 1 / (2 * (last + 1))
-    score = math.sqrt(2) * erfinv(2 * (rank / last).clip(edge, 1 - edge) - 1)
+    score = normal_score((rank / last).clip(edge, 1 - edge))
     return np.asarray(np.moveaxis(score.reshape(rows.shape), 0, 1).reshape(x.shape), table.dtype)
+
+
+# Coefficients of numerator and denominator, of the highest power first.
+_CENTRAL = (
+    (2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4,
+     4.5921953931549871457e4, 1.3731693765509461125e4, 1.9715909503065514427e3,
+     1.3314166789178437745e2, 3.3871328727963666080e0),
+    (5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4,
+     2.1213794301586595867e4, 5.3941960214247511077e3, 6.8718700749205790830e2,
+     4.2313330701600911252e1, 1.0),
+)  # fmt: skip
+_OUTER = (
+    (7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
+     1.27045825245236838258e0, 3.64784832476320460504e0, 5.76949722146069140550e0,
+     4.63033784615654529590e0, 1.42343711074968357734e0),
+    (1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
+     1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e0,
+     2.05319162663775882187e0, 1.0),
+)  # fmt: skip
+
+
+def normal_score(p: Floats) -> Floats:
+    """Quantile of the normal distribution, for p from 1e-10 to 1 - 1e-10.
+
+    Algorithm AS 241 of Wichura (1988), without its far tails. scipy has it, too, but to import
+    `scipy.special` takes longer than to predict a small library.
+
+    Examples
+    --------
+    >>> normal_score(np.array([0.5, 0.025])).round(4) + 0.0
+    array([ 0.  , -1.96])
+    """
+    q = p - 0.5
+    r = 0.180625 - q * q
+    central = q * np.polyval(_CENTRAL[0], r) / np.polyval(_CENTRAL[1], r)
+    far = np.sqrt(-np.log(np.minimum(p, 1 - p))) - 1.6
+    outer = np.copysign(np.polyval(_OUTER[0], far) / np.polyval(_OUTER[1], far), q)
+    found: Floats = np.where(np.abs(q) <= 0.425, central, outer)
+    return found
 
 
 def bag_index(offsets: Offsets) -> Offsets:
