@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
-from matt.models.arrays import Parts
+from matt.models.arrays import NetworkArrays
 from matt.models.exported import export_model
 from matt.models.graph import Networks
 from matt.models.network import BagNetwork, BagSpread, Encoded, build_network
@@ -195,7 +195,7 @@ def test_any_ragged_bags_are_pooled_as_torch_does(data):
     ends = np.concatenate([[0], np.cumsum(counts)])
     offsets = ends[sorted({0, *range(0, len(sizes), per_bag), len(sizes)})]
     log_sizes = np.log(np.repeat(counts, counts)).astype(np.float32)
-    part = Parts((), (), weight, False, highest)
+    part = NetworkArrays((), (), weight, False, highest)
     found = part.pool(scores, values, inputs, log_sizes, offsets)
     network = BagNetwork(
         torch.nn.Identity(),

@@ -219,7 +219,7 @@ class Said(NamedTuple):
     offsets: Offsets
 
 
-class OneSaid(NamedTuple):
+class NetworkSaid(NamedTuple):
     """What one network says of bags, as in `Said`."""
 
     logits: Floats
@@ -228,7 +228,7 @@ class OneSaid(NamedTuple):
     embeddings: Floats
 
 
-def together(found: Sequence[Sequence[OneSaid]], link: str, counts: NDArray[np.int64]) -> Said:
+def together(found: Sequence[Sequence[NetworkSaid]], link: str, counts: NDArray[np.int64]) -> Said:
     """Put together what each network said of each part of the bags, and average.
 
     Parameters
@@ -239,7 +239,7 @@ def together(found: Sequence[Sequence[OneSaid]], link: str, counts: NDArray[np.i
     counts : int array, shape (n,)
         Segments of each track.
     """
-    joined = [OneSaid(*map(np.concatenate, zip(*parts, strict=True))) for parts in found]
+    joined = [NetworkSaid(*map(np.concatenate, zip(*parts, strict=True))) for parts in found]
     logits = np.stack([one.logits for one in joined])
     alone = np.stack([one.segment_logits for one in joined])
     attention = np.mean([one.attention for one in joined], axis=0)
@@ -249,7 +249,7 @@ def together(found: Sequence[Sequence[OneSaid]], link: str, counts: NDArray[np.i
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class NetworkArrays:
     """A network but for its encoder and scores.
 
     Attributes

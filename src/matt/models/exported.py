@@ -25,7 +25,7 @@ from .network import BagNetwork, Quantiles, Standardise
 from .neural import NeuralClassifier
 from .pooling import Max
 from .trained import load_networks
-from .written import CannotWrite, Graph, finish_model, write_network
+from .written import Graph, UnknownLayer, finish_model, write_network
 
 _ERFINV = (
     *(2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087),
@@ -65,7 +65,7 @@ def export_model(model: NeuralClassifier, path: Path) -> None:
     graph = Graph()
     try:
         said = [_logits(graph, network) for network in networks]
-    except CannotWrite as error:
+    except UnknownLayer as error:
         raise ConfigError(
             f"the model cannot be written as ONNX ({error}); export one without plug-ins"
         ) from error
@@ -182,7 +182,7 @@ def _inputs(graph: Graph, network: BagNetwork, x: str) -> str:
         )
         return graph.add("Clip", scaled, graph.constant(-CLIP), graph.constant(CLIP))
     if not isinstance(module, Quantiles):
-        raise CannotWrite(f"inputs of {type(module).__name__}")
+        raise UnknownLayer(f"inputs of {type(module).__name__}")
     rank = _rank(graph, module.table.T.cpu().numpy(), x)
     x = graph.add("Sub", graph.add("Add", rank, rank), graph.constant(1.0))
     rest = graph.add("Sub", graph.constant(1.0), graph.add("Mul", x, x))
@@ -196,7 +196,7 @@ def _inputs(graph: Graph, network: BagNetwork, x: str) -> str:
 def _rank(graph: Graph, table: np.ndarray[Any, Any], x: str) -> str:
     """Rank in [0, 1] of vectors (N, F) in a table (Q, F), see `matt.models.network.Quantiles`."""
     if table.shape[0] != N_QUANTILES:
-        raise CannotWrite("a table of other quantiles")
+        raise UnknownLayer("a table of other quantiles")
     last = N_QUANTILES - 1
     padded = np.full((2 ** N_QUANTILES.bit_length() - 1, table.shape[1]), np.inf, np.float32)
     padded[:N_QUANTILES] = table

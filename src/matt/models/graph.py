@@ -25,8 +25,8 @@ from .arrays import (
     HELD,
     N_QUANTILES,
     Floats,
-    OneSaid,
-    Parts,
+    NetworkArrays,
+    NetworkSaid,
     Said,
     moment_shape,
     parts_of,
@@ -157,7 +157,7 @@ class Networks:
         Of ``model.onnx``.
     arrays : dict of str to array
         All weights of the networks, as `weights.safetensors` has them.
-    parts : tuple of Parts
+    parts : tuple of NetworkArrays
         Of each network, what the graph has not.
     most_segments : int
         Encoded at once.
@@ -165,7 +165,7 @@ class Networks:
 
     data: bytes
     arrays: Mapping[str, NDArray[Any]]
-    parts: tuple[Parts, ...]
+    parts: tuple[NetworkArrays, ...]
     most_segments: int
 
     __repr__ = in_a_line
@@ -282,7 +282,7 @@ class Networks:
         """
         counts = segment_counts(features, bags.track_ids)
         chosen = range(len(self)) if only is None else (only,)
-        found: list[list[OneSaid]] = [[] for _ in chosen]
+        found: list[list[NetworkSaid]] = [[] for _ in chosen]
         for part in parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=HELD):
             some = bags.take(np.arange(part.start, part.stop))
             sizes = segment_counts(features, some.track_ids)
@@ -295,7 +295,7 @@ class Networks:
                     scores, values, inputs, log_sizes, offsets
                 )
                 kept = embeddings if only is not None else embeddings[:, :0]
-                found[place].append(OneSaid(logits, attention, alone, kept))
+                found[place].append(NetworkSaid(logits, attention, alone, kept))
         return together(found, link, counts)
 
     def _encoded(
@@ -341,7 +341,7 @@ def _parts(
     shape: Sequence[int],
     n_genres: int,
     place: Path,
-) -> Parts:
+) -> NetworkArrays:
     """What the graph has not, from the weights, whose shapes are checked."""
 
     def get(name: str, *wanted: int | None) -> NDArray[Any]:
@@ -375,4 +375,4 @@ def _parts(
     if settings.reads_spread:
         spread = get("spread.weight", n_genres, math.prod(shape))
     highest = settings.pooling == "max"
-    return Parts(inputs, tuple(head), spread, settings.tanh_pooled, highest)
+    return NetworkArrays(inputs, tuple(head), spread, settings.tanh_pooled, highest)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..bags import Bags
-from .arrays import HELD, OneSaid, Said, parts_of, segment_counts, together
+from .arrays import HELD, NetworkSaid, Said, parts_of, segment_counts, together
 from .network import BagNetwork
 from .pooling import bag_index
 from .reading import Reader, encode
@@ -71,7 +71,7 @@ def say(
 
 def _of_one(
     network: BagNetwork, reader: Reader, bags: Bags, max_segments: int, embeddings: bool
-) -> OneSaid:
+) -> NetworkSaid:
     """Logits, attention, and logits and embedding of each segment, as one network has them."""
     encoded, offsets = encode(
         network, reader, bags.track_ids, max_segments=max_segments, embeddings=embeddings
@@ -80,4 +80,4 @@ def _of_one(
     shared = network.spread_logits(encoded, whole).expand(len(bags), -1)[bag_index(whole)]
     alone = network.segment_logits(encoded.values) + shared
     said = *network.pool(encoded, whole), alone, encoded.embeddings
-    return OneSaid(*(part.cpu().numpy() for part in said))
+    return NetworkSaid(*(part.cpu().numpy() for part in said))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _MOST = 2**31 - 1  # bytes that a message of protocol buffers may have
 
 
-class CannotWrite(Exception):
+class UnknownLayer(Exception):
     """A layer for which there is no rule."""
 
 
@@ -75,12 +75,12 @@ class Graph:
 
         Raises
         ------
-        CannotWrite
+        UnknownLayer
             If there is no rule for it.
         """
         rule = RULES.get(type(module).forward)
         if rule is None:
-            raise CannotWrite(f"a layer of {type(module).__name__} cannot be written as ONNX")
+            raise UnknownLayer(f"a layer of {type(module).__name__} cannot be written as ONNX")
         return rule(self, module, x)
 
     def matmul(self, x: str, weight: Tensor) -> str:
@@ -125,7 +125,7 @@ def write_graph(networks: Sequence[BagNetwork], shape: Sequence[int]) -> bytes |
                         f"{name}.{number}", TensorProto.FLOAT, ["n", None]
                     )
                 )
-    except CannotWrite:
+    except UnknownLayer:
         return None
     made = finish_model(graph, inputs, outputs)
     return made.SerializeToString() if made.ByteSize() < _MOST else None
@@ -147,7 +147,7 @@ def write_network(graph: Graph, network: BagNetwork, x: str) -> dict[str, str]:
     pooling = network.pooling
     ours = Max if isinstance(pooling, Max) else Pooling
     if type(pooling).attention is not ours.attention or pooling.reads_logits != (ours is Max):
-        raise CannotWrite(f"{type(pooling).__name__} has an attention of its own")
+        raise UnknownLayer(f"{type(pooling).__name__} has an attention of its own")
     h = graph.layer(network.encoder, x)
     values = h if network.pooled_first else graph.layer(network.classifier, h)
     if ours is Max or type(pooling).forward is Mean.forward:  # nothing is read of them
@@ -170,7 +170,7 @@ def _sequential(graph: Graph, layers: nn.Sequential | Sequence[nn.Module], x: st
 
 def _convolution(graph: Graph, layer: nn.Conv2d, x: str) -> str:
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        raise CannotWrite("a convolution with other padding")
+        raise UnknownLayer("a convolution with other padding")
     bias = [] if layer.bias is None else [graph.weight(layer.bias)]
     return graph.add(
         "Conv",
@@ -188,7 +188,7 @@ def _convolution(graph: Graph, layer: nn.Conv2d, x: str) -> str:
 def _normalisation(graph: Graph, layer: nn.BatchNorm2d, x: str) -> str:
     given = layer.weight, layer.bias, layer.running_mean, layer.running_var
     if any(value is None for value in given):
-        raise CannotWrite("a normalisation without weights or statistics")
+        raise UnknownLayer("a normalisation without weights or statistics")
     weights = [graph.weight(cast(Tensor, value)) for value in given]
     return graph.add("BatchNormalization", x, *weights, epsilon=layer.eps)
 
@@ -213,7 +213,7 @@ def _recurrent(graph: Graph, layer: Recurrent, steps: str) -> tuple[str, str]:
     kind = "GRU" if isinstance(layer, nn.GRU) else "LSTM"
     sides = ("", "_reverse") if layer.bidirectional else ("",)
     if not layer.bias or layer.proj_size:
-        raise CannotWrite("a recurrent layer without biases, or with projections")
+        raise UnknownLayer("a recurrent layer without biases, or with projections")
     states = ""
     for number in range(layer.num_layers):
 
