@@ -11,10 +11,25 @@ import argparse
 import os
 from pathlib import Path
 
-from . import attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak
+from . import (
+    attention,
+    bags,
+    crnn,
+    features,
+    fma,
+    near_duplicates,
+    pool,
+    reading,
+    resampling,
+    short,
+    soak,
+)
 from .paired import Claim, measure, read, show, write
 
-MODULES = (attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, soak)
+MODULES = (
+    *(attention, bags, crnn, features, fma, near_duplicates, pool, reading, resampling, short),
+    soak,
+)
 RESULTS = Path(__file__).parent / "results.json"
 
 
