@@ -51,9 +51,9 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	$(say) "tests, oldest dependencies"
 	@[ -x .venv-oldest/bin/python ] || $(BIN)/python -m venv .venv-oldest
 	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		print(*project["dependencies"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
+		print(*project["dependencies"], *project["optional-dependencies"]["train"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
-		-c .venv-oldest/oldest.txt -e . pytest hypothesis
+		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
 
 dist: $(INSTALLED) ## wheel and sdist, with the weights inside, in dist/

@@ -22,21 +22,14 @@ from . import (
     pool,
     reading,
     resampling,
+    short,
     soak,
 )
 from .paired import Claim, measure, read, show, write
 
 MODULES = (
-    attention,
-    bags,
-    crnn,
-    encoder,
-    features,
-    fma,
-    near_duplicates,
-    pool,
-    reading,
-    resampling,
+    *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
+    *(resampling, short),
     soak,
 )
 RESULTS = Path(__file__).parent / "results.json"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from matt.models.neural import network_arrays
+from matt.models.trained import network_arrays
 
 PATIENCE = 300  # seconds, after which a test fails: never waited for
 PROGRAM = """

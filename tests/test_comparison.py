@@ -19,8 +19,8 @@ from matt.comparison import (
     strong_controls,
     track_model,
 )
+from matt.models.decision import DECIDED
 from matt.models.estimators import MOST_KERNEL
-from matt.models.finishing import DECIDED
 from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)

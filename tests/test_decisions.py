@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 from matt import Bags, DataError, Predictions, Tracks
 from matt.calibration.priors import TrainedPrior, reprior
 from matt.evaluation.scores import score, score_with_intervals
-from matt.models.finishing import DECIDED, balanced_tau
+from matt.models.decision import DECIDED, balanced_tau
 from matt.predictions import Decision
 
 G = len(GENRES)

@@ -13,7 +13,7 @@ from matt.features.store import FeatureStore
 from matt.models.baselines import BaselineClassifier
 from matt.models.classifier import GenreClassifier
 from matt.models.neural import NeuralClassifier
-from matt.models.saving import MODEL, WEIGHTS
+from matt.models.saving import GRAPH, MODEL, WEIGHTS
 from matt.models.settings import (
     BaselineName,
     BaselineSettings,
@@ -127,14 +127,14 @@ def test_it_beats_the_majority(fitted, store, tracks):
         assert found > (bags.labels == 0).mean() + 0.1
 
 
-def test_saved_and_loaded_it_predicts_equal_bits(fitted, store, tracks, tmp_path):
+def test_saved_and_loaded_it_predicts_the_same(fitted, store, tracks, tmp_path):
     fitted.save(tmp_path / "model")
-    assert {entry.name for entry in (tmp_path / "model").iterdir()} == {MODEL, WEIGHTS}
+    assert {entry.name for entry in (tmp_path / "model").iterdir()} - {GRAPH} == {MODEL, WEIGHTS}
     loaded = GenreClassifier.load(tmp_path / "model")
     assert type(loaded) is type(fitted)
     bags = of(tracks, "test")
     before, after = (model.predict(store, tracks, bags) for model in (fitted, loaded))
-    np.testing.assert_array_equal(after.logits, before.logits)
+    np.testing.assert_allclose(after.logits, before.logits, rtol=0, atol=1e-5)
     for name in ("genres", "spec", "link", "notes"):
         assert getattr(loaded, name) == getattr(fitted, name)
     assert loaded.prior.to_json() == fitted.prior.to_json()
@@ -274,4 +274,5 @@ def test_several_genres_a_bag_are_learned_or_refused(name, make, store, tracks, 
     predictions = GenreClassifier.load(tmp_path).predict(store, several, bags)
     assert predictions.link == "sigmoid"
     assert ((predictions.probabilities > 0.5) == bags.labels).mean() > 0.9
-    np.testing.assert_array_equal(predictions.logits, model.predict(store, several, bags).logits)
+    was = model.predict(store, several, bags).logits
+    np.testing.assert_allclose(predictions.logits, was, rtol=0, atol=1e-5)

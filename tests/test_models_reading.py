@@ -22,6 +22,7 @@ from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
 from matt.models import neural, reading
+from matt.models.arrays import parts_of, segment_counts
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import (
@@ -31,9 +32,7 @@ from matt.models.reading import (
     inputs_once,
     log_counts,
     moments,
-    parts_of,
     read_tensor,
-    segment_counts,
     settled,
 )
 from matt.models.settings import ModelSettings, PoolingName, TrainingSettings

@@ -146,7 +146,7 @@ def test_predictions_do_not_depend_on_how_many_segments_are_held(problem, held, 
     every = Bags.from_tracks(tracks)
     model.fit(store, every.take(range(9)))
     whole = model.predict(store, tracks, every, explain=True)
-    monkeypatch.setattr(members, "_HELD", held)
+    monkeypatch.setattr(members, "HELD", held)
     parts = model.predict(store, tracks, every, explain=True)
     for name in ("logits", "attention", "segment_logits", "segment_offsets"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)

@@ -394,7 +394,10 @@ def vote_many(
 
 def _codes(column: NDArray[Any]) -> NDArray[np.int64]:
     """Number of each value, in order of first appearance: by hashing, so linear in n."""
-    import pyarrow as pa
+    if column.dtype.kind in "iuU":  # no NaN, of which no two are equal
+        first: dict[int | str, int] = {}
+        return np.array([first.setdefault(value, len(first)) for value in column.tolist()])
+    import pyarrow as pa  # which imports pandas, where it is installed: half a second
 
     return np.asarray(pa.array(column).dictionary_encode().indices, np.int64)
 

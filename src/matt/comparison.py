@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import __version__
 from .bags import Bags
+from .calibration.priors import decision_of
 from .calibration.temperature import fit_temperature
 from .calibration.thresholds import choose_thresholds
 from .config import Settings
@@ -29,11 +30,9 @@ from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
 from .models.blend import BESIDE, CALLED, NETWORK, BlendClassifier, blendable, usable
 from .models.classifier import GenreClassifier
-from .models.device import find_device
+from .models.decision import balanced_tau
 from .models.estimators import approximated
-from .models.finishing import balanced_tau
-from .models.losses import decision_of
-from .models.network import build_network
+from .models.extra import check_extra
 from .models.neural import NeuralClassifier
 from .models.settings import (
     BaselineSettings,
@@ -312,8 +311,11 @@ def check_rows(
     Raises
     ------
     ConfigError
-        Listing all problems, each with the rows that have it.
+        Listing all problems, each with the rows that have it; or if torch is not installed.
     """
+    check_extra("training")
+    from .models import trained
+
     found: dict[str, list[str]] = {}
     seen: dict[str, str] = {}  # problem of rows that are equal here, "" if there is none
     for row in rows:
@@ -321,8 +323,7 @@ def check_rows(
         if key not in seen:
             try:
                 if not isinstance(row.model, BaselineSettings):
-                    find_device(row.training.device)
-                    build_network(row.model, shapes[row.features], n_genres)
+                    trained.check_row(row.model, row.training, shapes[row.features], n_genres)
                 seen[key] = ""
             except MattError as error:
                 seen[key] = str(error)

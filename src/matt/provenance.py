@@ -12,7 +12,10 @@ from typing import Any
 
 from .tracks import Tracks
 
-STAMPED = ("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr")
+STAMPED = (
+    *("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "onnxruntime"),
+    *("librosa", "soundfile", "soxr"),
+)
 
 
 def versions() -> dict[str, str]:

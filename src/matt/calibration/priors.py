@@ -27,6 +27,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import Bags
 from ..errors import ConfigError, DataError, check_arguments, did_you_mean, first_few, in_a_line
 from ..files import read_json, reading
 from ..predictions import Decision, Predictions, check_tau, probabilities_of
@@ -360,3 +361,36 @@ def estimate_prior(
         if change < tolerance:
             break
     return shares
+
+
+def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
+    """Priors of a classifier that learns from lone tracks as they come, which it assumes.
+
+    Parameters
+    ----------
+    bags : Bags
+        All labelled; each of its tracks is learned from alone.
+    counts : int array, shape (n,)
+        Segments of each track.
+    """
+    labels, n_genres = np.repeat(bags.labels, bags.sizes, axis=0), len(bags.genres)
+    of_tracks, of_segments = (
+        as_shares(log_prior(labels, weights, n_genres=n_genres), bags.multi_label)
+        for weights in (np.ones(len(labels)), counts)
+    )
+    return TrainedPrior(of_tracks, of_segments, of_tracks)
+
+
+def decision_of(bags: Bags) -> Decision:
+    """Shares of genres among training bags, of one genre each, and among their tracks."""
+    each, n_genres = (np.ones(len(bags)), bags.sizes), len(bags.genres)
+    of_bags, of_tracks = (log_prior(bags.labels, weights, n_genres=n_genres) for weights in each)
+    return Decision(as_shares(of_bags, several=False), as_shares(of_tracks, several=False))
+
+
+def as_shares(logits: NDArray[np.float64], several: bool) -> NDArray[np.float64]:
+    """Shares of genres whose logs, or log-odds where there are several a bag, are given."""
+    if several:
+        return np.asarray(1 / (1 + np.exp(-logits)))
+    exp = np.exp(logits - logits.max())
+    return np.asarray(exp / exp.sum())

@@ -174,11 +174,13 @@ def compare_grid(
     from ..comparison import check_rows
     from ..grid.setups import read_grid
     from ..grid.study import KIND, RepeatedSplits, compare
+    from ..models.extra import check_extra
     from ..runs import check_free
 
     check_free(out, kind=KIND)
     splits = RepeatedSplits(**protocol)
     read = read_grid(grid, overrides)
+    check_extra("'matt compare --grid'")
     found = open_source(source, output, reading)
     own = found.features
     shapes = {name: (own.spec if own else spec).shape for name, spec in read.specs.items()}

@@ -56,7 +56,7 @@ def doctor(output: Output) -> None:
     should. Example: [bold]matt doctor[/bold]
     """
     from .. import audio, provenance
-    from ..models.device import torch_build
+    from ..models.extra import torch_build
 
     found = provenance.versions()
     versions = {"matt": found.pop("matt-mgc", "not installed"), **found}

@@ -91,6 +91,7 @@ def reproduce(
     Interrupted, the same command goes on; more seeds add to those that are there. Example:
     [bold]matt reproduce --table 1 --data simulated --seeds 3 --out runs/paper[/bold]
     """
+    from ..models.extra import check_extra
     from ..reproduce.data import open_data
     from ..reproduce.plan import Request
     from ..reproduce.run import reproduce as make
@@ -103,6 +104,7 @@ def reproduce(
         raise ConfigError(
             "name what to make: --table 1, --figure 4, --faults, --claims, ..., or --all"
         )
+    check_extra("'matt reproduce'")
     found = open_data(
         data,
         seed=seed,
@@ -156,7 +158,9 @@ def demo(
     Example: [bold]matt demo --out runs/demo[/bold]
     """
     from ..demo import run_demo
+    from ..models.extra import check_extra
 
+    check_extra("'matt demo'")
     with output.progress() as bars:
 
         def show(step: str, done: int, total: int, detail: str) -> None:

@@ -102,6 +102,7 @@ def train(
         from .. import experiment
         from ..comparison import check_rows, fitted_rows
         from ..files import lock, locks
+        from ..models.extra import check_extra
         from ..runs import Run, check_free, check_resumable, is_finished
 
         held.enter_context(locks())
@@ -117,6 +118,7 @@ def train(
             return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
+        check_extra("'matt train'")
         lock(out)
         found = open_source(source, output, reading)
         if _is_auto(kind, settings, found, how):
@@ -246,6 +248,41 @@ def evaluate(
     tables = _saved_tables(run, rounds=rounds, seed=seed, cost=cost)
     output.tables(tables.values())
     output.document({name: table.to_json() for name, table in tables.items()})
+
+
+@command
+def export(
+    output: Output,
+    model: Annotated[
+        Path, Argument(metavar="RUN", help="Run folder of 'matt train', or a model folder.")
+    ],
+    onnx: Annotated[Path, Option(help="File to write, e.g. genres.onnx.")],
+    force: Force = False,
+) -> None:
+    """Write a network as one file of ONNX that other programs can run: a bag to probabilities.
+
+    Example: [bold]matt export runs/mine --onnx genres.onnx[/bold]
+    """
+    from ..files import check_new
+    from ..models.blend import BlendClassifier
+    from ..models.extra import check_extra
+    from ..models.neural import NeuralClassifier
+
+    check_new(onnx, force=force)
+    check_extra("'matt export'")
+    from ..models.exported import export_model
+
+    classifier = load_model(model)
+    if isinstance(classifier, BlendClassifier):
+        raise ConfigError(
+            f"{model} is a blend, and its SVM and trees are no graph; train with the recipe "
+            f"'single', or export its networks alone: matt export {model}/model/network"
+        )
+    if not isinstance(classifier, NeuralClassifier):
+        raise ConfigError(f"{model} is no network; export one of 'matt train'")
+    export_model(classifier, onnx)
+    output.note(f"written to {onnx}")
+    output.document({"onnx": str(onnx), "genres": list(classifier.genres)})
 
 
 @command

@@ -1,6 +1,6 @@
-"""Classifiers of bags; the only package that imports torch.
+"""Classifiers of bags; the only package that imports torch, where it trains.
 
-`settings`, `registry` and `classifier` do not. Encoders, poolings and losses of your own are made
+What predicts does not, see `graph`. Encoders, poolings and losses of your own are made
 known by `register`.
 """
 

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import coverage_of
-from ..calibration.priors import Prior, as_logits, reprior
+from ..calibration.priors import Prior, as_logits, natural_prior, reprior
 from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..evaluation.metrics import confusion_matrix, macro_f1
@@ -28,10 +27,8 @@ from ..features.store import FeatureStore
 from ..predictions import Predictions, probabilities_of
 from ..settings import made
 from ..tracks import Tracks
+from .arrays import N_QUANTILES, check_finite, parts_of, ranked, segment_counts
 from .estimators import CERTAIN, ESTIMATORS, SEARCHED, WHOLE, Arrays
-from .losses import natural_prior
-from .network import N_QUANTILES, Quantiles
-from .reading import check_finite, parts_of, segment_counts
 from .saving import (
     MODEL,
     Fitted,
@@ -343,7 +340,7 @@ def _scales(x: NDArray[np.float64], settings: BaselineSettings) -> Arrays:
     arrays: Arrays = {}
     if settings.inputs == "quantile":
         arrays["quantiles"] = np.quantile(x, np.linspace(0, 1, N_QUANTILES), axis=0)
-        x = _ranked(x, arrays["quantiles"])
+        x = ranked(x, arrays["quantiles"].T)
     if settings.unscaled:
         return arrays | {"mean": np.zeros(x.shape[1]), "scale": np.ones(x.shape[1])}
     from sklearn.preprocessing import StandardScaler
@@ -354,16 +351,8 @@ def _scales(x: NDArray[np.float64], settings: BaselineSettings) -> Arrays:
 
 def _scaled(arrays: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -> NDArray[np.float64]:
     if "quantiles" in arrays:
-        x = _ranked(x, arrays["quantiles"])
+        x = ranked(x, arrays["quantiles"].T)
     return np.asarray((x - arrays["mean"]) / arrays["scale"])
-
-
-def _ranked(x: NDArray[np.float64], quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks of values (n, F) among the training tracks, as the networks read them."""
-    module = Quantiles(x.shape[1:])
-    module.table = torch.from_numpy(np.ascontiguousarray(quantiles.T))
-    ranked: NDArray[np.float64] = module(torch.from_numpy(x)).numpy()
-    return ranked
 
 
 def _choice(changed: Mapping[str, Any]) -> str:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import coverage_of
-from ..calibration.priors import Prior, as_logits, reprior
+from ..calibration.priors import Prior, as_logits, decision_of, reprior
 from ..calibration.temperature import fit_temperature
 from ..calibration.thresholds import choose_thresholds
 from ..errors import ConfigError, DataError, check_arguments, first_few
@@ -31,9 +31,7 @@ from ..features.store import FeatureStore
 from ..predictions import Predictions, logits_of, probabilities_of
 from ..tracks import Tracks
 from .baselines import BaselineClassifier
-from .distributed import current
-from .finishing import balanced_tau
-from .losses import decision_of
+from .decision import balanced_tau
 from .neural import NeuralClassifier
 from .saving import (
     MODEL,
@@ -259,6 +257,8 @@ class BlendClassifier(Fitted):
         self.spec, self.link, self.prior = network.spec, network.link, network.prior
         self.history, self.notes = network.history, network.notes
         self.coverage, self.thresholds = network.coverage, network.thresholds
+        from .distributed import current
+
         if current().is_first:
             for other in self.others.values():
                 other.fit(features, bags if lone is None else lone, valid=valid)

@@ -14,16 +14,6 @@ from .settings import TrainingSettings
 _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"  # cuBLAS is deterministic only with a fixed one
 
 
-def torch_build() -> dict[str, str]:
-    """Version, CUDA and threads of torch, for people."""
-    return {
-        "version": torch.__version__,
-        "CUDA": torch.version.cuda or "none (CPU build)",
-        "CUDA devices": str(torch.cuda.device_count()),
-        "threads": str(torch.get_num_threads()),
-    }
-
-
 def find_device(name: str) -> torch.device:
     """Device of a name of `TrainingSettings.device`.
 

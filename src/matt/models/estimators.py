@@ -258,9 +258,9 @@ def apply_stacked(
 
 def _of_pairs(arrays: Mapping[str, NDArray[Any]], x: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far each pair of genres leans towards its first, (n, P (P - 1) / 2)."""
-    from sklearn.metrics.pairwise import rbf_kernel
-
-    kernel = rbf_kernel(x, arrays["support"], gamma=float(arrays["gamma"][0]))  # (n, S)
+    support, gamma = arrays["support"], float(arrays["gamma"][0])
+    squared = np.square(x).sum(axis=1)[:, None] + np.square(support).sum(axis=1)
+    kernel = np.exp(-gamma * np.maximum(squared - 2 * x @ support.T, 0))  # (n, S)
     if "n_support" not in arrays:
         return np.asarray(kernel @ arrays["dual"] + arrays["intercept"])
     dual, ends = arrays["dual"], np.cumsum(arrays["n_support"])

@@ -39,20 +39,19 @@ from ..calibration.coverage import Coverage, coverage_of
 from ..calibration.priors import TrainedPrior, as_logits
 from ..calibration.temperature import fit_temperature
 from ..calibration.thresholds import choose_thresholds
-from ..evaluation.metrics import confusion_matrix, macro_f1
 from ..predictions import probabilities_of
+from .arrays import segment_counts
+from .decision import balanced_tau
 from .distributed import current
 from .losses import BagLoss, cross_entropy, trained_prior
 from .members import say
 from .network import BagNetwork, pool_embeddings
 from .pooling import bag_index
-from .reading import Reader, encode, most_segments, segment_counts
+from .reading import Reader, encode, most_segments
 from .settings import TrainingSettings
 from .training import judge
 
 TAUS = tuple(round(0.1 * step, 1) for step in range(11))
-DECIDED = tuple(round(0.1 * step, 1) for step in range(16))  # taus of a decision
-_BESIDE = 2  # neighbours on either side
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
 USUAL_PENALTY = 1e-3  # where nothing can be chosen
 _STEPS = 200
@@ -381,34 +380,7 @@ def _logits(
     """What networks say together of bags, (b, G), as they are."""
     most = most_segments(settings, networks[0])
     said = say(networks, reader, bags, link=link, max_segments=most)
-    return np.asarray(said.logits.cpu().numpy(), np.float32)
-
-
-def balanced_tau(
-    likelihoods: NDArray[np.floating], shares: NDArray[np.float64], valid: Bags
-) -> float:
-    """How much of the shares of genres a decision takes back: the tau of the highest macro-F1.
-
-    Of one validation set the best of many taus is best by luck as well, so each is judged together
-    with its neighbours.
-
-    Parameters
-    ----------
-    likelihoods : array, shape (b, G)
-        Logits that take all genres for equally frequent.
-    shares : array, shape (G,)
-    valid : Bags
-        Labelled; a bag counts as many times as it has tracks.
-    """
-    n, prior = len(valid.genres), as_logits(shares, "softmax")
-    found = np.empty(len(DECIDED))
-    for place, tau in enumerate(DECIDED):
-        best = (likelihoods + (1 - tau) * prior).argmax(axis=1)
-        found[place] = macro_f1(confusion_matrix(valid.labels, best, n, valid.sizes * 1.0))
-    beside = np.pad(found, _BESIDE, mode="edge")
-    smooth = np.convolve(beside, np.full(2 * _BESIDE + 1, 1 / (2 * _BESIDE + 1)), "valid")
-    close = smooth >= smooth.max() - 1e-9
-    return float(min(np.array(DECIDED)[close], key=lambda tau: abs(tau - 1)))
+    return np.asarray(said.logits, np.float32)
 
 
 @torch.no_grad()

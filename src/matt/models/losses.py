@@ -34,8 +34,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..bags import Bags
-from ..calibration.priors import TrainedPrior, log_prior
-from ..predictions import Decision
+from ..calibration.priors import TrainedPrior, as_shares, decision_of, log_prior
 from .augmentation import expected_draws
 from .network import BagOutput
 from .pooling import segment_sum
@@ -343,43 +342,11 @@ def trained_prior(
     if weights is not None:
         assumed = assumed + np.log(weights)
     of_bags, of_segments, assumed = (
-        _shares(logits, several) for logits in (of_bags, of_segments, assumed)
+        as_shares(logits, several) for logits in (of_bags, of_segments, assumed)
     )
     apart = settings.decision == "balanced" and not several
     tracks = decision_of(bags).tracks if apart else None
     return TrainedPrior(of_bags, of_segments, assumed, tracks)
-
-
-def natural_prior(bags: Bags, counts: NDArray[np.int64]) -> TrainedPrior:
-    """Priors of a classifier that learns from lone tracks as they come, which it assumes.
-
-    Parameters
-    ----------
-    bags : Bags
-        All labelled; each of its tracks is learned from alone.
-    counts : int array, shape (n,)
-        Segments of each track.
-    """
-    labels, n_genres = np.repeat(bags.labels, bags.sizes, axis=0), len(bags.genres)
-    of_tracks, of_segments = (
-        _shares(log_prior(labels, weights, n_genres=n_genres), bags.multi_label)
-        for weights in (np.ones(len(labels)), counts)
-    )
-    return TrainedPrior(of_tracks, of_segments, of_tracks)
-
-
-def decision_of(bags: Bags) -> Decision:
-    """Shares of genres among training bags, of one genre each, and among their tracks."""
-    each, n_genres = (np.ones(len(bags)), bags.sizes), len(bags.genres)
-    of_bags, of_tracks = (log_prior(bags.labels, weights, n_genres=n_genres) for weights in each)
-    return Decision(_shares(of_bags, several=False), _shares(of_tracks, several=False))
-
-
-def _shares(logits: NDArray[np.float64], several: bool) -> NDArray[np.float64]:
-    if several:
-        return np.asarray(1 / (1 + np.exp(-logits)))
-    exp = np.exp(logits - logits.max())
-    return np.asarray(exp / exp.sum())
 
 
 LOSSES.fill(

@@ -42,12 +42,10 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ConfigError
+from .arrays import CLIP, FEW, N_QUANTILES, PRIOR_TRACKS, USUAL, moment_shape
 from .encoders import ENCODERS, Encoder
 from .pooling import POOLINGS, Pooling, bag_index, segment_sum
 from .settings import ModelSettings
-
-CLIP = 10.0  # standard deviations: beyond it a value says "extreme", and nothing more
-N_QUANTILES = 257
 
 
 class Standardise(nn.Module):
@@ -114,15 +112,6 @@ class Quantiles(nn.Module):
         return score.reshape(rows.shape).transpose(0, 1).reshape(x.shape)
 
 
-def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Shape of mean and scale of features of that shape.
-
-    >>> moment_shape((140,)), moment_shape((96, 1360))
-    ((140,), (96, 1))
-    """
-    return (shape[0], *[1] * (len(shape) - 1)) if shape else ()
-
-
 INPUTS: dict[str, Callable[[Sequence[int]], nn.Module]] = {
     "standard": Standardise,
     "quantile": Quantiles,
@@ -146,11 +135,6 @@ HEADS: dict[str, Callable[[int, int, ModelSettings], nn.Module]] = {
     "linear": lambda dim, n_genres, s: nn.Linear(dim, n_genres),
     "mlp": lambda dim, n_genres, s: MLPHead(dim, s.head_hidden, n_genres),
 }
-
-
-USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between bags
-PRIOR_TRACKS = 2.0  # c
-FEW = 50  # entries
 
 
 class BagSpread(nn.Module):

@@ -4,47 +4,43 @@ Standardisation, genres, training counts and the specification of its features a
 model, so that it cannot be given other features, or genres in another order, without noticing.
 Where it has several networks, they are trained one after another and finished
 together.
+
+torch is needed to train, and by models whose networks could not be written as a graph. All others
+predict without it once they are opened from files: see `matt.models.graph`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ..bags import Bags
 from ..calibration.priors import Prior, reprior
-from ..errors import ConfigError, DataError, check_arguments, in_a_line
+from ..errors import DataError, check_arguments, in_a_line
 from ..features.store import FeatureStore
 from ..predictions import Predictions
 from ..settings import made
 from ..tracks import Tracks
-from .checkpoint import Checkpoint
-from .device import reproducible
-from .distributed import current
-from .finishing import Finished, finish
-from .members import Said, members, say
-from .network import BagNetwork, build_network
-from .optimisation import check_precision
-from .reading import Reader, inputs_once, most_segments
+from .arrays import Floats, Said
+from .extra import check_extra
+from .graph import Networks
 from .registry import check_plug_ins
 from .saving import (
+    GRAPH,
     MODEL,
     Fitted,
-    check_bags,
     check_fit,
     check_fitted,
-    check_training,
     described,
     fit_notes,
     fitted_in_words,
     link_of,
+    read_graph,
     read_model,
     read_weights,
     readied,
@@ -53,161 +49,6 @@ from .saving import (
     write_model,
 )
 from .settings import ModelSettings, TrainingSettings
-from .training import Progress, Row, prepare, train
-
-
-def network_arrays(networks: Sequence[BagNetwork]) -> dict[str, NDArray[Any]]:
-    """Weights of networks by name; those of several have the number of theirs in front, from 1."""
-    return {
-        (name if len(networks) == 1 else f"{number}.{name}"): value.cpu().numpy()
-        for number, network in enumerate(networks, start=1)
-        for name, value in network.state_dict().items()
-    }
-
-
-def load_networks(
-    settings: ModelSettings,
-    feature_shape: Sequence[int],
-    n_genres: int,
-    arrays: Mapping[str, NDArray[Any]],
-    place: Path,
-    n_networks: int,
-) -> list[BagNetwork]:
-    """Build all networks of a saved model; see `load_network`.
-
-    Raises
-    ------
-    DataError
-        If the weights are not those of so many.
-    """
-    if n_networks == 1:
-        return [load_network(settings, feature_shape, n_genres, arrays, place)]
-    parts: list[dict[str, NDArray[Any]]] = [{} for _ in range(min(n_networks, len(arrays) + 1))]
-    for key, array in arrays.items():
-        number, _, name = key.partition(".")
-        if not (number.isascii() and number.isdigit() and 1 <= int(number) <= len(parts)):
-            raise DataError(
-                f"the weights do not fit {place}: {key} is of none of its {n_networks} networks; "
-                "copy the model again, or train again"
-            )
-        parts[int(number) - 1][name] = array
-    return [load_network(settings, feature_shape, n_genres, part, place) for part in parts]
-
-
-def load_network(
-    settings: ModelSettings,
-    feature_shape: Sequence[int],
-    n_genres: int,
-    arrays: Mapping[str, NDArray[Any]],
-    place: Path,
-) -> BagNetwork:
-    """Build the network of a saved model, ready to predict.
-
-    Parameters
-    ----------
-    settings, feature_shape, n_genres
-        As in `build_network`.
-    arrays : mapping of str to array
-        Its weights.
-    place : Path
-        Of the description, for messages.
-
-    Raises
-    ------
-    DataError
-        If the weights are not those of such a network.
-    """
-    try:
-        with torch.device("meta"):  # shapes without memory: a file cannot ask for what it lacks
-            network = build_network(settings, feature_shape, n_genres)
-    except ConfigError as error:
-        raise DataError(
-            f"{place} is damaged ({error}); copy the model again, or train again"
-        ) from error
-    blank = network.state_dict()
-    wanted = {name: tuple(value.shape) for name, value in blank.items()}
-    found = {name: array.shape for name, array in arrays.items()}
-    if wanted != found:
-        wrong = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
-        raise DataError(
-            f"the weights do not fit {place}: {len(wrong)} differ (first: {wrong[0]} has the shape "
-            f"{found.get(wrong[0])}, expected {wanted.get(wrong[0])}); copy the model again, or "
-            "train again"
-        )
-    tensors = {name: torch.tensor(array, dtype=blank[name].dtype) for name, array in arrays.items()}
-    network.load_state_dict(tensors, assign=True)
-    return network.eval()
-
-
-def fit_networks(
-    features: FeatureStore,
-    bags: Bags,
-    valid: Bags | None,
-    settings: tuple[ModelSettings, TrainingSettings],
-    device: torch.device,
-    *,
-    link: str,
-    networks: list[BagNetwork],
-    history: list[Row],
-    progress: Progress | None,
-    checkpoint: Path | str | None,
-) -> Finished:
-    """Train as many networks as the settings say, tune their heads and calibrate them.
-
-    Parameters
-    ----------
-    features, bags, valid, progress, checkpoint
-        As in `NeuralClassifier.fit`; the state of a second network and of further ones is kept in
-        folders inside that of the first.
-    settings : (ModelSettings, TrainingSettings)
-    device : torch.device
-    link : {"softmax", "sigmoid", "none"}
-    networks : list
-        Gets each network that has been trained for an epoch.
-    history : list
-        Gets their rows; of several networks with the number of each, ``network``, from 1.
-    """
-    model, training = settings
-    ranks = current()
-    notes: tuple[str, ...] = ()
-    for number, one in enumerate(members(training), start=1):
-        several = {"network": number} if training.n_networks > 1 else {}
-        place = Path(checkpoint or "") / f"network-{number}" if number > 1 else checkpoint or ""
-        rows: list[Row] = []
-        with reproducible(one, device):
-            network, reader = prepare(features, bags, valid, model, device)
-            kept = Checkpoint.of(place, network, features.spec, bags, valid, (model, one))
-            ranks.agree("training", kept.identity)
-            try:
-                with inputs_once(network, reader) as ready:
-                    told = train(
-                        network,
-                        ready,
-                        bags,
-                        settings=one,
-                        history=rows,
-                        valid=valid,
-                        true_query=model.query == "true",
-                        progress=_named(progress, several),
-                        checkpoint=None if checkpoint is None else kept,
-                    )
-            finally:
-                if rows:
-                    networks.append(network)
-                history += [{**several, **row} for row in rows]
-        who = f"network {number}: " if several else ""
-        notes += tuple(who + note for note in told)
-    with reproducible(training, device):
-        done = finish(networks, reader, bags, valid, training, link=link)
-    return done._replace(notes=notes + done.notes)
-
-
-def _named(progress: Progress | None, several: Mapping[str, float]) -> Progress | None:
-    """Say of each row of which network it is."""
-    if progress is None or not several:
-        return progress
-    tell: Callable[[Mapping[str, float]], None] = progress
-    return lambda row: tell({**several, **row})
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +142,9 @@ class NeuralClassifier(Fitted):
         self.model = model or ModelSettings()
         self.training = training or TrainingSettings()
         self.temperature = 1.0
-        self._networks: list[BagNetwork] = []
+        self._networks: list[Any] = []  # of torch: trained here, or without a graph
+        self._graph: Networks | None = None  # of all of them, where they come from files
+        self._versions: dict[str, str] = {}
 
     def __repr__(self) -> str:
         kind = f"{self.model.encoder} encoder, {self.model.pooling} pooling"
@@ -349,19 +192,18 @@ class NeuralClassifier(Fitted):
             If settings do not fit the bags or this machine.
         """
         check_fit(features, bags, valid)
-        ranks = current()
-        with ranks.together():
-            device = ranks.device(self.training.device)
-            check_precision(self.training.precision, device)
-            check_bags(bags, valid, self.model)
-            check_training(bags, valid, self.model, self.training, n_processes=ranks.size)
-        self.history, self._networks = [], []
+        check_extra("training a network")
+        from . import trained
+
+        device = trained.check_here(bags, valid, self.model, self.training)
+        self.history, self._networks, self._graph = [], [], None
+        self._versions = trained.VERSIONS
         self.temperature, self.prior, self.coverage, self.thresholds = 1.0, None, None, None
         self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
         self.spec, self.link = features.spec, link_of(bags, self.model)
         told: tuple[str, ...] = ()
         try:
-            done = fit_networks(
+            done = trained.fit_networks(
                 features,
                 bags,
                 valid,
@@ -375,7 +217,8 @@ class NeuralClassifier(Fitted):
             )
             self.prior, self.temperature, self.coverage, self.thresholds, told = done
         finally:
-            self.notes = told + fit_notes(bags, self.history, self._most_segments())
+            most = trained.at_once(self._networks, self.training)
+            self.notes = told + fit_notes(bags, self.history, most)
         return self
 
     def predict(
@@ -416,7 +259,7 @@ class NeuralClassifier(Fitted):
     def _predict(
         self, features: FeatureStore, tracks: Tracks, bags: Bags, explain: bool
     ) -> tuple[Predictions, Said]:
-        rows, known = readied(self, self._networks, features, tracks, bags)
+        rows, known = readied(self, self._any, features, tracks, bags)
         said = self._say(features, bags)
         logits = self._said(said.logits)
         decision = None if self.prior is None else self.prior.decision
@@ -427,7 +270,7 @@ class NeuralClassifier(Fitted):
             predictions = replace(
                 predictions,
                 segment_offsets=said.offsets,
-                attention=said.attention.cpu().numpy(),
+                attention=said.attention,
                 segment_logits=self._said(said.segment_logits),
             )
         return predictions, said
@@ -462,16 +305,16 @@ class NeuralClassifier(Fitted):
         >>> inside.embeddings.shape, inside.attention.T.tolist(), inside.bag_offsets.tolist()
         ((4, 128), [[0.5, 0.5, 0.5, 0.5]], [0, 2, 4])
         """
-        readied(self, self._networks, features, tracks, bags)
-        if not 0 <= network < len(self._networks):
+        readied(self, self._any, features, tracks, bags)
+        if not 0 <= network < len(self._any):
             raise DataError(
-                f"network={network} is none of this model's {len(self._networks)}; "
-                f"give 0 to {len(self._networks) - 1}"
+                f"network={network} is none of this model's {len(self._any)}; "
+                f"give 0 to {len(self._any) - 1}"
             )
         said = self._say(features, bags, only=network)
         return Embeddings(
-            said.embeddings.cpu().numpy(),
-            said.attention.cpu().numpy(),
+            np.asarray(said.embeddings, np.float32),
+            np.asarray(said.attention, np.float32),
             self._said(said.segment_logits),
             self._said(said.logits),
             said.offsets,
@@ -479,23 +322,36 @@ class NeuralClassifier(Fitted):
         )
 
     def save(self, path: Path | str) -> None:
-        """Write a model folder: ``model.json`` and ``weights.safetensors``.
+        """Write a model folder: ``model.json``, ``weights.safetensors`` and ``model.onnx``.
+
+        The last is missing if a plug-in has layers that cannot be written as ONNX, see
+        `matt.models.written`: to predict with such a model needs torch.
 
         Raises
         ------
         DataError
             If the model is not fitted.
         """
-        spec = check_fitted(self.spec, self._networks)
+        spec = check_fitted(self.spec, self._any)
+        if self._graph is not None:
+            arrays: Mapping[str, NDArray[Any]] = self._graph.arrays
+            graph: bytes | None = self._graph.data
+            most = self._graph.most_segments
+        else:
+            from . import trained
+
+            arrays, graph = trained.files_of(self._networks, spec.shape)
+            most = trained.at_once(self._networks, self.training)
         content = {
-            **described(self, spec, {"torch": torch.__version__}),
+            **described(self, spec, self._versions),
             "temperature": self.temperature,
             "model": self.model.to_json(),
             "training": self.training.to_json(),
+            "most_segments": most,
         }
         if plug_ins := self.model.plug_ins | self.training.plug_ins:
             content["plug_ins"] = {kind: one.source for kind, one in plug_ins.items()}
-        write_model(path, "neural", content, network_arrays(self._networks))
+        write_model(path, "neural", content, arrays, graph=graph)
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -505,9 +361,16 @@ class NeuralClassifier(Fitted):
         ------
         DataError
             If the folder is no model of this kind, or its parts do not fit each other.
+        ConfigError
+            If its networks have no graph and torch is not installed, or onnxruntime is too old.
         """
         content = read_model(path, kind="neural")
-        place = Path(path) / MODEL
+        place, has_graph = Path(path) / MODEL, "graph_sha256" in content
+        if not has_graph:
+            check_extra(
+                f"{path}, a model without {GRAPH} (saved before there were any, or with a "
+                "plug-in that cannot be written as one),"
+            )
         check_plug_ins(content, place)
         with telling_damage(place):
             model = cls(
@@ -519,32 +382,45 @@ class NeuralClassifier(Fitted):
             model.temperature = float(content["temperature"])
             if not model.temperature > 0:
                 raise DataError(f"the temperature {model.temperature} is not above 0")
+            versions = dict(content["versions"])
+            model._versions = {name: str(versions[name]) for name in ("torch",) if name in versions}
+            most = int(content["most_segments"]) if has_graph else 1
+            if most < 1:
+                raise DataError(f"most_segments is {most}")
         arrays = read_weights(path, content)
-        model._networks = load_networks(
-            model.model, spec.shape, len(model.genres), arrays, place, model.training.n_networks
-        )
+        shape, n_genres, n = spec.shape, len(model.genres), model.training.n_networks
+        if has_graph:
+            model._graph = Networks.open(
+                read_graph(path, content),
+                arrays,
+                model.model,
+                shape,
+                n_genres,
+                n_networks=n,
+                most_segments=most,
+                place=Path(path) / GRAPH,
+            )
+        else:
+            from . import trained
+
+            model._networks = trained.load_networks(model.model, shape, n_genres, arrays, place, n)
         return model
 
-    def _most_segments(self) -> int:
-        """Segments that are encoded at once; 0 before any network is trained."""
-        networks = self._networks
-        return most_segments(self.training, networks[0]) if networks else 0
+    @property
+    def _any(self) -> list[Any] | Networks:
+        """Networks that can be asked; none before they are fitted."""
+        return self._networks if self._graph is None else self._graph
 
     def _say(self, features: FeatureStore, bags: Bags, *, only: int | None = None) -> Said:
         """What all networks say together, or one of them, with its embeddings."""
-        networks = self._networks if only is None else [self._networks[only]]
-        device = next(networks[0].parameters()).device
-        reader = Reader.open(features, bags.track_ids, device, max_bytes=0)
-        return say(
-            networks,
-            reader,
-            bags,
-            link=self.link,
-            max_segments=self._most_segments(),
-            embeddings=only is not None,
-        )
+        if self._graph is not None:
+            return self._graph.say(features, bags, link=self.link, only=only)
+        from . import trained
 
-    def _said(self, logits: Tensor) -> NDArray[np.float32]:
+        return trained.ask(self._networks, self.training, features, bags, link=self.link, only=only)
+
+    def _said(self, logits: Floats) -> NDArray[np.float32]:
         """Logits, or the scores in [0, 1] that the release calls its output."""
-        said = logits.exp() if self.link == "none" else logits / self.temperature
-        return np.asarray(said.cpu(), np.float32)
+        return np.asarray(
+            np.exp(logits) if self.link == "none" else logits / self.temperature, np.float32
+        )

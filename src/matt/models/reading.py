@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..bags import gather
-from ..errors import DataError, first_few
 from ..features.store import FeatureStore
+from .arrays import N_QUANTILES, check_finite, moment_shape, parts_of, segment_counts
 from .encoders import Encoder
-from .network import N_QUANTILES, BagNetwork, Encoded, moment_shape
+from .network import BagNetwork, Encoded
 from .settings import TrainingSettings
 
 BUDGET = 2_000_000_000  # bytes of a training step, in float32 on a CPU
@@ -158,45 +158,10 @@ def _empty(features: FeatureStore, n_segments: int) -> Tensor:
     return torch.empty((n_segments, *features.spec.shape), dtype=dtype)
 
 
-def segment_counts(features: FeatureStore, track_ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Segments of each track, shape (n,), all at least 1.
-
-    Raises
-    ------
-    DataError
-        If a track has no features, or features of no segment.
-    """
-    counts = features.counts(track_ids)
-    empty = np.unique(track_ids[counts < 1])
-    if empty.size:
-        raise DataError(
-            f"{empty.size} tracks have no segment in {features.spec.name!r} (first: "
-            f"{first_few(empty)}); leave them out with tracks.drop(...)"
-        )
-    return counts
-
-
 def log_counts(offsets: NDArray[np.int64], device: torch.device) -> Tensor:
     """Log of the number of segments of each segment's track: (n + 1,) -> (N,)."""
     sizes = np.diff(offsets)
     return torch.from_numpy(np.log(np.repeat(sizes, sizes)).astype(np.float32)).to(device)
-
-
-def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
-    """Consecutive tracks that hold at most so many segments together, or one track alone.
-
-    >>> parts_of(np.array([2, 2, 9, 1]), most=4)
-    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
-    """
-    ends = np.cumsum(counts)
-    parts: list[slice] = []
-    start = 0
-    while start < len(counts):
-        read = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, read + most, side="right")))
-        parts.append(slice(start, stop))
-        start = stop
-    return parts
 
 
 @torch.no_grad()
@@ -310,30 +275,6 @@ def quantiles(reader: Reader, track_ids: NDArray[np.int64]) -> tuple[NDArray[np.
         kept.append(np.moveaxis(rows, 1, 0).reshape(n_features, -1).astype(np.float32))
     table = np.quantile(np.concatenate(kept, axis=1), np.linspace(0, 1, N_QUANTILES), axis=1)
     return (np.maximum.accumulate(table.T.astype(np.float64), axis=1),)
-
-
-def check_finite(
-    x: NDArray[np.float64],
-    ids: NDArray[np.int64],
-    offsets: NDArray[np.int64],
-    name: str,
-    *,
-    role: str = "training ",
-) -> None:
-    """Refuse values (N, ...) that are not finite, naming the tracks whose segments hold them.
-
-    Raises
-    ------
-    DataError
-    """
-    bad = ~np.isfinite(x).reshape(len(x), -1).all(axis=1)
-    if bad.any():
-        tracks = np.unique(np.repeat(ids, np.diff(offsets))[bad])
-        raise DataError(
-            f"feature {name!r} holds NaN or infinite values for {len(tracks)} {role}tracks "
-            f"(first: {first_few(tracks)}); extract them again, or leave them out with "
-            "tracks.drop(...)"
-        )
 
 
 _PART = 2**16  # values of inputs beyond this many are made part by part

@@ -1,7 +1,8 @@
 """A model on disk: ``model.json`` says what it is, ``weights.safetensors`` holds its arrays.
 
-Nothing is pickled, so opening a model runs none of its content. ``model.json`` is written last and
-holds the checksum of the weights: a folder without it, or with another one's weights, is no model.
+Networks have their graph beside these, ``model.onnx``. Nothing is pickled, so opening a model runs
+none of its content. ``model.json`` is written last and holds the checksums of the others: a folder
+without it, or with another one's weights or graph, is no model.
 
 Every fitted classifier keeps what it knows of its data in the same words, and asks the same of bags
 before: labels, two genres, disjoint tracks, one order of genres.
@@ -35,12 +36,18 @@ from .registry import POOLINGS
 from .settings import ModelSettings, TrainingSettings
 
 SCHEMA = "matt.model/1"
-MODEL, WEIGHTS = "model.json", "weights.safetensors"
+MODEL, WEIGHTS, GRAPH = "model.json", "weights.safetensors", "model.onnx"
 _MOST = 2**23  # bytes of model.json
+_MOST_GRAPH = 2**24  # bytes of model.onnx beside its weights
 
 
 def write_model(
-    path: Path | str, kind: str, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    path: Path | str,
+    kind: str,
+    content: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    graph: bytes | None = None,
 ) -> None:
     """Write a model folder; each file is whole or absent.
 
@@ -53,6 +60,8 @@ def write_model(
     content : mapping
         What JSON can hold.
     arrays : mapping of str to array
+    graph : bytes, optional
+        Of networks, as ONNX.
     """
     from safetensors.numpy import save
 
@@ -62,6 +71,12 @@ def write_model(
     with replacing(path / WEIGHTS) as temporary:
         temporary.write_bytes(data)
     head = {"schema": SCHEMA, "kind": kind, "weights_sha256": hashlib.sha256(data).hexdigest()}
+    if graph is None:
+        (path / GRAPH).unlink(missing_ok=True)  # of a model that was here before
+    else:
+        with replacing(path / GRAPH) as temporary:
+            temporary.write_bytes(graph)
+        head["graph_sha256"] = hashlib.sha256(graph).hexdigest()
     write_json(path / MODEL, {**head, **content})
 
 
@@ -111,16 +126,7 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
         If the file is missing, broken, not the one that ``model.json`` was written for, or holds
         a number that is not finite.
     """
-    file = Path(path) / WEIGHTS
-    if not file.is_file():
-        raise DataError(f"{path} has no {WEIGHTS}; copy the whole model folder, or train again")
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != content.get("weights_sha256"):
-        raise DataError(
-            f"{file} is not the file that {MODEL} was written for; copy the whole model folder "
-            "again, or train again"
-        )
+    file = _checked(path, WEIGHTS, content.get("weights_sha256"))
     arrays, _ = read_arrays(file, remedy="save the model again")
     for name, array in arrays.items():
         if array.dtype.kind == "f" and (bad := int((~np.isfinite(array)).sum())):
@@ -129,6 +135,46 @@ def read_weights(path: Path | str, content: Mapping[str, Any]) -> dict[str, NDAr
                 "be so in what it predicts; copy the whole model folder again, or train again"
             )
     return arrays
+
+
+def read_graph(path: Path | str, content: Mapping[str, Any]) -> bytes:
+    """Graph of a model's networks, as it is in the file; it is not trusted by this.
+
+    Parameters
+    ----------
+    path : path
+    content : mapping
+        What `read_model` gave.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, larger than its weights let it be, or not the one that
+        ``model.json`` was written for.
+    """
+    file = Path(path) / GRAPH
+    most = (Path(path) / WEIGHTS).stat().st_size + _MOST_GRAPH
+    if file.is_file() and file.stat().st_size > most:
+        raise DataError(
+            f"{file} has {file.stat().st_size:,} bytes, more than {most:,}, which its weights "
+            "could explain; copy the whole model folder again, or train again"
+        )
+    return _checked(path, GRAPH, content["graph_sha256"]).read_bytes()
+
+
+def _checked(path: Path | str, name: str, digest: object) -> Path:
+    """File of a model folder, once it is known to be the one that belongs there."""
+    file = Path(path) / name
+    if not file.is_file():
+        raise DataError(f"{path} has no {name}; copy the whole model folder, or train again")
+    with file.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != digest:
+        raise DataError(
+            f"{file} is not the file that {MODEL} was written for; copy the whole model folder "
+            "again, or train again"
+        )
+    return file
 
 
 class Fitted:

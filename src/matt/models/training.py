@@ -20,6 +20,7 @@ from ..bags import Bags
 from ..errors import ConfigError, DataError
 from ..evaluation import metrics
 from ..features.store import FeatureStore
+from .arrays import segment_counts
 from .augmentation import SegmentDropout, cap_bags, draw_shares, sample_bags, sub_bags
 from .checkpoint import Checkpoint, State
 from .distributed import current
@@ -44,7 +45,6 @@ from .reading import (
     moments,
     quantiles,
     room_notes,
-    segment_counts,
     settled,
 )
 from .settings import ModelSettings, TrainingSettings

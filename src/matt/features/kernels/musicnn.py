@@ -22,8 +22,9 @@ import soxr
 from numpy.typing import NDArray
 
 from ...audio.segments import audible
-from ...errors import ConfigError, DataError
+from ...errors import DataError
 from ..spec import MUSICNN_SR, N_SAMPLES, Layer
+from .runtime import open_session
 from .spectra import mel_bank, spectra
 
 if TYPE_CHECKING:
@@ -42,8 +43,6 @@ TAGS = (
 _N_EXCERPTS = 3  # of a segment of any length
 N_FFT, HOP_LENGTH, N_MELS = 512, 256, 96
 N_FRAMES = 1 + (N_SAMPLES - N_FFT) // HOP_LENGTH
-OLDEST = (1, 20)
-"""The onnxruntime from which on the graph runs."""
 
 
 def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -139,21 +138,5 @@ def averaged(y: NDArray[np.float32], sr: int) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)
 def session() -> InferenceSession:
     """The network, ready to run on one thread; a ConfigError where onnxruntime is no help."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise ConfigError(f"musicnn needs onnxruntime ({error}); {_REMEDY}") from error
-    version = tuple(int(part) for part in onnxruntime.__version__.split(".")[:2])
-    if version < OLDEST:
-        raise ConfigError(
-            f"musicnn needs onnxruntime {OLDEST[0]}.{OLDEST[1]} or later, found "
-            f"{onnxruntime.__version__}; {_REMEDY}"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # errors
     graph = resources.files(__package__).joinpath("musicnn.onnx").read_bytes()
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-_REMEDY = "install it with 'pip install --upgrade onnxruntime'"
+    return open_session(graph, threads=1)
