@@ -19,14 +19,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from safetensors.numpy import load_file
+from scipy.special import ndtri
 
 from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
-from matt.models.arrays import NetworkArrays
+from matt.models.arrays import NetworkArrays, normal_score, ranked
 from matt.models.exported import export_model
 from matt.models.graph import Networks
-from matt.models.network import BagNetwork, BagSpread, Encoded, build_network
+from matt.models.network import BagNetwork, BagSpread, Encoded, Quantiles, build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.pooling import Max, Mean, Pooling, bag_index
 from matt.models.registry import EncoderName, PoolingName
@@ -214,6 +215,22 @@ def test_any_ragged_bags_are_pooled_as_torch_does(data):
     np.testing.assert_allclose(found[0], logits, rtol=0, atol=1e-4)
     np.testing.assert_allclose(found[1], attention, rtol=0, atol=1e-5)
     np.testing.assert_allclose(found[2], torch.from_numpy(values) + spread, rtol=0, atol=1e-4)
+
+
+@given(data=st.data())
+def test_inputs_are_ranked_as_torch_does(data):
+    """Tables with equal quantiles and constants, values between, upon and beyond them."""
+    few = st.sampled_from([-3.0, -1.0, 0.0, 0.5, 2.0, 1e30])
+    table = np.sort(data.draw(arrays(np.float32, (2, 257), elements=few)), axis=1)
+    x = data.draw(arrays(np.float32, (5, 2), elements=few | st.floats(-4, 4, width=32)))
+    module = Quantiles((2,))
+    module.table = torch.from_numpy(table)
+    np.testing.assert_allclose(ranked(x, table), module(torch.from_numpy(x)), rtol=0, atol=2e-5)
+
+
+def test_normal_scores_are_those_of_scipy():
+    p = np.concatenate([np.geomspace(1e-10, 0.5, 999), 1 - np.geomspace(1e-10, 0.5, 999)])
+    np.testing.assert_allclose(normal_score(p), ndtri(p), rtol=1e-13, atol=1e-14)
 
 
 def test_a_graph_spoilt_at_any_byte_is_refused(small, tmp_path):

@@ -62,7 +62,8 @@ def ranked(x: Floats, table: Floats) -> Floats:
         found[:] = row.searchsorted(values)
     left = (low - 1).clip(0, last - 1)
     from_, to = np.take_along_axis(table, left, 1), np.take_along_axis(table, left + 1, 1)
-    part = (flat - from_) / np.maximum(to - from_, np.finfo(table.dtype).tiny)
+    with np.errstate(over="ignore"):  # beside quantiles that are equal: infinite, and cut to 0 or 1
+        part = (flat - from_) / np.maximum(to - from_, np.finfo(table.dtype).tiny)
     rank = (left + part.clip(0, 1)).astype(table.dtype)
     shared = np.take_along_axis(table, low.clip(0, last), 1) == flat
     for f in np.flatnonzero(shared.any(axis=1)):  # where a value is a quantile, or several
