@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,7 @@ def code(text):
 
 HELP = """
 import sys
+import tomllib
 from matt.cli import main
 sys.argv = ["matt", "--help"]
 try:
@@ -510,3 +513,32 @@ join = [{{ table = "{shared_data / "fma_medium_tracks.csv.gz"}" }}]
     audit = document(matt("audit", toml, "--json"))
     assert audit["counts"]["tracks"] == 7997
     assert audit["counts"]["artists across splits"] == 0
+
+
+def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    music, out = tmp_path / "music", tmp_path / "run"
+    write_library(music, seed=0, tracks=40, seconds=(3.2, 4.0), workers=1)
+    quick = ["--set", "recipe=single", "--set", "training.epochs=2", "--set", "training.threads=1"]
+    result = matt("train", music, "--out", out, "--no-controls", *quick)
+    assert result.exit_code == 3, result.output  # the planted bad files failed
+    assert "Features, chosen on validation" in result.stdout
+    told = next(note for note in json.loads((out / "run.json").read_text())["data_notes"] if "features are" in note)  # fmt: skip
+    scores = {k: float(v) for k, v in re.findall(r"(summary|musicnn|combined) (\.\d+|\d\.\d+)", told)}  # fmt: skip
+    assert set(scores) == {"summary", "musicnn", "combined"}
+    chosen = re.search(r"features are (\w+)", told)[1]
+    assert scores[chosen] == max(scores.values())
+    assert tomllib.loads((out / "settings.toml").read_text())["features"]["kind"] == chosen
+    again = matt("train", music, "--out", out, "--no-controls", "--resume", *quick)
+    assert "there is nothing to resume" in again.stderr
+    named = ["--features", "musicnn", "--set", "features.n_segments=1"]
+    one = matt("train", music, "--out", tmp_path / "one", "--no-controls", *named, *quick)
+    assert one.exit_code == 3, one.output
+    assert "chosen on validation" not in one.stdout
+
+
+def test_auto_is_refused_where_somebody_has_chosen(library, tmp_path):
+    for said in (["--set", "features.duration=2"], ["--store", tmp_path / "store"]):
+        result = matt("train", library, "--out", tmp_path / "run", "--features", "auto", *said)
+        assert result.exit_code == 2, result.output
+        assert "--features auto cannot choose, as" in result.stderr

@@ -101,6 +101,7 @@ def train(
         from .. import config as settings_module
         from .. import experiment
         from ..comparison import check_rows, fitted_rows
+        from ..features.spec import FeatureSettings
         from ..files import lock, locks
         from ..models.extra import check_extra
         from ..runs import Run, check_free, check_resumable, is_finished
@@ -112,6 +113,8 @@ def train(
         settings = settings_module.load(config, overrides)
         if resume and is_finished(out, kind="train"):
             run = Run.open(out)
+            if kind in (None, AUTO) and settings.features == FeatureSettings():  # chosen then
+                settings = replace(settings, features=settings_module.load(run.settings).features)
             run.check_same(settings=settings.to_json(), seed=settings.seed)
             output.note(f"{out} is finished; there is nothing to resume")
             _show_run(run, output)
@@ -125,11 +128,7 @@ def train(
             check_rows(
                 fitted_rows(settings, controls=controls), {"": settings.features.spec().shape}
             )
-            kept = Run.open(out).settings if resume else out / "nothing"
-            if kept.is_file():
-                settings = replace(settings, features=settings_module.load(kept).features)
-            else:
-                settings, found = _chosen(settings, found, output, how)
+            settings, found = _chosen(settings, found, output, how)
         spec = settings.features.spec()
         read = spec if found.features is None else found.features.spec
         check_rows(fitted_rows(settings, controls=controls), {"": read.shape})
