@@ -347,7 +347,7 @@ def test_weights_beside_the_graph_have_to_fit(small, tmp_path):
 @pytest.mark.parametrize(
     ("fake", "message"),
     [
-        (None, "needs onnxruntime, which cannot be imported"),
+        (None, "onnxruntime is needed, and cannot be imported"),
         (SimpleNamespace(__version__="1.9.0"), "onnxruntime 1.9.0 is too old, 1.20 or newer"),
     ],
 )
