@@ -519,9 +519,11 @@ def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path,
     monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
     music, out = tmp_path / "music", tmp_path / "run"
     write_library(music, seed=0, tracks=40, seconds=(3.2, 4.0), workers=1)
+    (music / "junk.mp3").write_bytes(bytes(range(256)) * 40)
     quick = ["--set", "recipe=single", "--set", "training.epochs=2", "--set", "training.threads=1"]
     result = matt("train", music, "--out", out, "--no-controls", *quick)
-    assert result.exit_code == 3, result.output  # the planted bad files failed
+    assert result.exit_code == 3, result.output
+    assert "junk.mp3" in result.stderr  # and the planted bad files
     assert "Features, chosen on validation" in result.stdout
     told = next(note for note in json.loads((out / "run.json").read_text())["data_notes"] if "features are" in note)  # fmt: skip
     scores = {k: float(v) for k, v in re.findall(r"(summary|musicnn|combined) (\.\d+|\d\.\d+)", told)}  # fmt: skip
@@ -538,7 +540,11 @@ def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path,
 
 
 def test_auto_is_refused_where_somebody_has_chosen(library, tmp_path):
-    for said in (["--set", "features.duration=2"], ["--store", tmp_path / "store"]):
+    for said in (
+        ["--set", "features.duration=2"],
+        ["--set", "features.kind=summary"],
+        ["--store", tmp_path / "store"],
+    ):
         result = matt("train", library, "--out", tmp_path / "run", "--features", "auto", *said)
         assert result.exit_code == 2, result.output
         assert "--features auto cannot choose, as" in result.stderr

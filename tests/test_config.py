@@ -64,7 +64,7 @@ def test_all_unknown_keys_are_named_at_once_with_the_nearest():
         (["model.pooling=dto", "training.epochs=0"], r"(?s)did you mean 'dot'.*epochs"),
         (["features.kind=mel"], r"did you mean 'logmel'"),
         (["features.kind=logmel", "features.short=keep"], r"short audio cannot be kept"),
-        (["features.n_fft=512"], r"features.n_fft belongs to a log-mel"),
+        (["features.n_fft=512"], r"features.n_fft = 512 belongs to logmel, not to summary"),
         (["training.seed=3"], r"a run has one seed"),
         (["baseline.seed=3"], r"a run has one seed"),
         (["baseline.classifier=knnn"], r"did you mean 'knn'"),

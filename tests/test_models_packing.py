@@ -5,6 +5,7 @@ import json
 import zipfile
 from contextlib import suppress
 from hashlib import sha256
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -73,11 +74,37 @@ def test_the_card_names_genres_counts_and_what_the_maker_says(fitted):
     folder, *_ = fitted
     found = shown(folder / "model.zip")
     assert found["card"].startswith("# Model card\n\nOurs, of noise.")
-    assert "20 tracks of 2 genres: Folk (10), Rock (10)" in found["card"]
-    assert "Not known: there were no validation albums" in found["card"]
+    for text in (found["card"], found["facts"]):
+        assert "20 tracks of 2 genres: Folk (10), Rock (10)" in text
+        assert "Not known: there were no validation albums" in text
+    assert "Ours" not in found["facts"]
     assert found["licence"]
     assert found["sha256"] == sha256((folder / "model.zip").read_bytes()).hexdigest()
-    assert shown(folder / "model")["sha256"] is None
+    assert (shown(folder / "model")["sha256"], shown(folder / "model")["card"]) == (None, "")
+
+
+def test_what_is_not_of_the_model_is_not_packed(fitted, tmp_path):
+    folder, *_ = fitted
+    copytree(folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "secrets.json").write_text("{}")
+    (tmp_path / "model" / "link.json").symlink_to(tmp_path / "model" / "secrets.json")
+    pack(tmp_path / "model", tmp_path / "model.zip", about="")
+    assert set(parts_of(tmp_path / "model.zip")) == {"model.json", "weights.safetensors", CARD}
+
+
+def test_what_is_wrong_inside_is_told_of_the_file(fitted, tmp_path):
+    folder, *_ = fitted
+    whole = parts_of(folder / "model.zip")
+    content = json.loads(whole["model.json"])
+    for name, data in {
+        "model.json": json.dumps({**content, "versions": [1]}).encode(),
+        CARD: b"\xff\xfe",
+    }.items():
+        file = tmp_path / "model.zip"
+        file.write_bytes(zipped({**whole, name: data}))
+        with pytest.raises(DataError) as told:
+            shown(file)
+        assert str(told.value).startswith(f"{file}/model.json is damaged")
 
 
 def test_a_packed_tagger_brings_the_licence_of_its_weights(tmp_path):

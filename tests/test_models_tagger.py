@@ -90,13 +90,18 @@ def test_every_word_is_a_tag_and_no_tag_has_two_meanings():
 def test_what_it_cannot_do_it_refuses():
     store, _, _ = stored([1, 1])
     tracks, bags = bags_of([0, 1])
-    with pytest.raises(ConfigError, match="does not know how frequent genres were"):
+    with pytest.raises(
+        ConfigError,
+        match="prior is about calibrated probabilities, and the shipped tagger gives shares",
+    ):
         Tagger().predict(store, tracks, bags, prior="uniform")
     with pytest.raises(ConfigError, match="cannot be trained; train a model of your own"):
         Tagger().fit(store, bags)
     other = FeatureStore.from_arrays("mfcc", np.arange(2), np.zeros((2, 250), np.float32))
     with pytest.raises(DataError, match="the given store 'mfcc'"):
         Tagger().predict(other, tracks, bags)
+    with pytest.raises(DataError, match="of the kind embedding, and the tagger reads musicnn"):
+        Tagger().aspects(other, bags)
 
 
 def test_it_is_a_classifier_that_is_saved_and_opened(tmp_path):
@@ -111,8 +116,17 @@ def test_it_is_a_classifier_that_is_saved_and_opened(tmp_path):
     )
     path = tmp_path / "model" / "model.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "genres": ["Rock"], "train_counts": [0]}))
-    with pytest.raises(DataError, match="names other genres than the tagger of this version"):
+    summary = FeatureSpec.summary()
+    for changed in (
+        {"genres": ["Rock"], "train_counts": [0]},
+        {"spec": summary.to_json(), "spec_digest": summary.digest},
+    ):
+        path.write_text(json.dumps({**content, **changed}))
+        with pytest.raises(DataError, match="it is another tagger than that of this version"):
+            GenreClassifier.load(tmp_path / "model")
+    path.write_text(json.dumps(content))
+    (tmp_path / "model" / "weights.safetensors").unlink()
+    with pytest.raises(DataError, match=r"has no weights\.safetensors"):
         GenreClassifier.load(tmp_path / "model")
 
 

@@ -106,20 +106,24 @@ def choose_features(
     """
     usable = prepare(with_features(tracks, *stores.values()), next(iter(stores.values())), settings)
     found: dict[str, float] = {}
+    n, main = 0, fitted_rows(settings, controls=False)[0]
+    training = replace(main.training, n_networks=1)
+    one = replace(main, blend=(), test_selection=False, training=training)
     if (usable.labelled & (usable.split == "validation")).any():
         for kind, store in stores.items():
-            row = replace(fitted_rows(settings, controls=False)[0], blend=(), name=kind)
-            fitted = FittedRow.of(row, store, usable, seed=settings.seed)
-            predictions = fitted.predict_row(fitted.bags("validation"))
-            found[kind] = score(predictions, unit="track_of_bag").macro_f1
+            fitted = FittedRow.of(replace(one, name=kind), store, usable, seed=settings.seed)
+            scores = score(fitted.predict_row(fitted.bags("validation")), unit="track_of_bag")
+            found[kind], n = scores.macro_f1, scores.n
     kind = max(found, key=lambda name: found[name], default=next(iter(stores)))
     told = ", ".join(f"{name} {value:.3f}" for name, value in found.items())
-    columns = Column("features"), Column("macro-F1, validation", "share")
+    columns = Column("features"), Column("n", "int"), Column("macro-F1, validation", "share")
+    rows = tuple((name, n, value) for name, value in found.items())
     return Choice(
         kind,
         usable,
-        Table("Features, chosen on validation", columns, tuple(found.items())),
-        f"features are {kind}: macro-F1 of one network each on the validation split, {told}"
+        Table("Features, chosen on validation", columns, rows),
+        f"features are {kind}: macro-F1 of one network each on the {n:,} tracks of the validation "
+        f"split, {told}"
         if told
         else f"features are {kind}: without validation tracks none could be chosen",
     )

@@ -83,8 +83,8 @@ def extract(
         list[str] | None,
         Option(
             "--features",
-            help="summary (518 columns), logmel, mfcc, chroma, contrast or musicnn (a pretrained "
-            "network); again for another one from the same decode.",
+            help="summary (518 columns), logmel, mfcc, chroma, contrast, musicnn (a pretrained "
+            "network) or combined (it and a summary); again for another one from the same decode.",
             show_default="summary",
         ),
     ] = None,
@@ -112,7 +112,7 @@ def extract(
     Several features share one decode. With more than one, --store is the folder of their stores.
     Example: [bold]matt extract ~/Music --features summary --features logmel[/bold]
     """
-    from ..features.spec import FeatureSettings
+    from ..features.spec import KNOWN, FeatureSettings
     from ..processes import Limits
     from ..settings import made
 
@@ -121,8 +121,10 @@ def extract(
     specs = []
     for kind in kinds:
         given = {"kind": kind, **asdict(computing)}
-        if kind != "summary" and "summary" in kinds:
-            given["frequencies"] = None  # meant for the summary; refused if there is none
+        for name in given.keys() & {"precision", "frequencies", "layer"}:
+            meant = [other for other in kinds if name in KNOWN.get(other, ())]
+            if meant and kind not in meant:  # what is meant for none is refused
+                given[name] = None
         specs.append(made(FeatureSettings, given, where="features").spec())
     found = scan_folder(folder, output)
     stores = {spec: _place(spec, store, folder, alone=len(specs) == 1) for spec in specs}

@@ -175,7 +175,7 @@ def predict(
     from ..files import check_new
     from ..library import albums
     from ..library.predict import bar_of, check_explains, predict_library, spec_of
-    from ..models.tagger import Tagger
+    from ..models.tagger import Tagger, check_asked
     from .training import load_model
 
     if out is not None:
@@ -184,6 +184,8 @@ def predict(
     classifier = Tagger() if model is None else load_model(model)
     if explain:
         check_explains(classifier)
+    if shipped := isinstance(classifier, Tagger):
+        check_asked(prior=prior, accuracy=accuracy, cost=cost)
     shares = None if prior is None else read_prior(prior)
     if shares is not None:
         check_prior(shares, classifier.genres, link=classifier.link, trained=classifier.prior)
@@ -191,11 +193,6 @@ def predict(
     costs = None
     if cost is not None:
         check_link(classifier.link)
-        if model is None:
-            raise ConfigError(
-                "--cost weighs calibrated probabilities, and what the shipped tagger gives are "
-                "shares; train a model of your own with 'matt train'"
-            )
         if bar is not None:
             raise ConfigError(
                 "a bar is about the likely genre, --cost answers another; give --cost, or "
@@ -203,7 +200,7 @@ def predict(
             )
         costs = read_costs(cost, classifier.genres)
     spec = spec_of(classifier)
-    if model is None:
+    if shipped:
         output.note(_SHIPPED)
     found = scan_folder(folder, output, reading)
     for note in told_names(found, reading):

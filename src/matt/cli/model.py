@@ -48,7 +48,11 @@ def card(
     """
     from ..models import packing, tagger
 
-    text = tagger.card() if model is None else packing.shown(model_folder(model))["card"]
+    if model is None:
+        text = tagger.card()
+    else:
+        found = packing.shown(model_folder(model))
+        text = found["card"] or found["facts"]
     _print(output, text)
     output.document({"card": text})
 
@@ -81,8 +85,11 @@ def show(output: Output, model: Model) -> None:
         "- Is it for music like yours? Below stands what it was trained on.",
         f"- Made with {', '.join(f'{name} {version}' for name, version in versions.items())}.",
         "",
-        found["card"],
+        found["facts"],
     ]
+    if found["card"]:
+        quoted = [f"> {line}" for line in found["card"].splitlines()]
+        lines += ["What its maker says, which nobody has checked:", "", *quoted]
     _print(output, "\n".join(lines))
     output.document(found)
 

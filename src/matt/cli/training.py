@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..evaluation.tables import Column, Table
 from .console import Output, command, outcome
 from .report import Cost, Rounds, Seed
@@ -32,6 +32,7 @@ from .torchrun import follow, follows, leading, n_processes
 
 if TYPE_CHECKING:
     from ..config import Settings
+    from ..features.report import ExtractionReport
     from ..models.classifier import GenreClassifier
     from ..runs import Run
     from ..settings import SettingsSection
@@ -101,8 +102,7 @@ def train(
         from .. import config as settings_module
         from .. import experiment
         from ..comparison import check_rows, fitted_rows
-        from ..features.spec import FeatureSettings
-        from ..files import lock, locks
+        from ..files import lock, locks, read_toml
         from ..models.extra import check_extra
         from ..runs import Run, check_free, check_resumable, is_finished
 
@@ -111,9 +111,11 @@ def train(
             lock(out)
         check_free(out, replaces=force or resume)
         settings = settings_module.load(config, overrides)
+        said = any(text.strip().startswith("features.") for text in overrides)
+        said = said or (config is not None and "features" in read_toml(config))
         if resume and is_finished(out, kind="train"):
             run = Run.open(out)
-            if kind in (None, AUTO) and settings.features == FeatureSettings():  # chosen then
+            if kind in (None, AUTO) and not said:  # chosen then
                 settings = replace(settings, features=settings_module.load(run.settings).features)
             run.check_same(settings=settings.to_json(), seed=settings.seed)
             output.note(f"{out} is finished; there is nothing to resume")
@@ -124,15 +126,13 @@ def train(
         check_extra("'matt train'")
         lock(out)
         found = open_source(source, output, reading)
-        if _is_auto(kind, settings, found, how):
-            check_rows(
-                fitted_rows(settings, controls=controls), {"": settings.features.spec().shape}
-            )
-            settings, found = _chosen(settings, found, output, how)
-        spec = settings.features.spec()
-        read = spec if found.features is None else found.features.spec
-        check_rows(fitted_rows(settings, controls=controls), {"": read.shape})
-        features, report, place = source_features(found, spec, output, how)
+        first = settings.features.spec() if found.features is None else found.features.spec
+        check_rows(fitted_rows(settings, controls=controls), {"": first.shape})
+        lost: ExtractionReport | None = None
+        if _is_auto(kind, found, output, how, said=said):
+            settings, found, lost = _chosen(settings, found, output, how)
+        features, report, place = source_features(found, settings.features.spec(), output, how)
+        report = lost or report
         files = tell_files(found, report, output)
         with output.progress() as bars:
 
@@ -171,32 +171,42 @@ def train(
 AUTO = "auto"
 
 
-def _is_auto(kind: str | None, settings: Settings, found: Source, how: Extraction) -> bool:
+def _is_auto(
+    kind: str | None, found: Source, output: Output, how: Extraction, *, said: bool
+) -> bool:
     """Whether validation chooses the features: of audio, where nobody else does.
 
     Raises
     ------
     ConfigError
-        If it is to choose and cannot.
+        If they are named, or validation is to choose, where that cannot be.
     """
-    from ..features.spec import FeatureSettings
-
-    others = {
-        "the settings say which": settings.features != FeatureSettings(),
+    reasons = {
         f"{found.path} brings its own": found.features is not None,
-        "several processes train, which have to read the same": n_processes() > 1,
+        "the settings say which": said,
         "--store names one store": how.store is not None,
+        "several processes train, which have to read the same": n_processes() > 1,
     }
-    why = next((why for why, holds in others.items() if holds), "")
+    why = next((why for why, holds in reasons.items() if holds), "")
     if kind == AUTO and why:
         raise ConfigError(f"--features auto cannot choose, as {why}; name one, or leave it out")
-    return kind in (None, AUTO) and not why and bool((found.tracks.path != "").any())
+    if kind is not None and found.features is not None:
+        raise ConfigError(
+            f"--features {kind} is of audio, but {found.path} brings its own; leave it out"
+        )
+    audio = bool((found.tracks.path != "").any())
+    if kind is None and audio and why and not said and found.features is None:
+        output.note(f"features are a summary, and validation chooses none, as {why}")
+    return kind in (None, AUTO) and not why and audio
 
 
 def _chosen(
     settings: Settings, found: Source, output: Output, how: Extraction
-) -> tuple[Settings, Source]:
-    """Settings and tracks with the features that validation chose; all are extracted at once."""
+) -> tuple[Settings, Source, ExtractionReport]:
+    """Settings and tracks with the features that validation chose, and what was lost of any.
+
+    All are extracted at once.
+    """
     from ..experiment import CANDIDATES, choose_features
     from ..features.spec import FeatureSettings
     from ..features.store import FeatureStore
@@ -206,13 +216,21 @@ def _chosen(
     specs = {kind: features.spec() for kind, features in every.items()}
     places = {kind: default_store(found.path, spec) for kind, spec in specs.items()}
     tracks = found.tracks.take(found.tracks.path != "")
-    extract_features(tracks, {specs[kind]: places[kind] for kind in CANDIDATES}, output, how)
+    reports = extract_features(tracks, {specs[k]: places[k] for k in CANDIDATES}, output, how)
+
+    def of_any(name: str) -> tuple[Any, ...]:
+        return tuple(dict.fromkeys(f for one in reports.values() for f in getattr(one, name)))
+
+    failures, partial, silent = map(of_any, ("failures", "partial", "silent"))
+    report = next(iter(reports.values()))
+    report = replace(report, failures=failures, partial=partial, silent=silent)
     stores = {kind: FeatureStore.open(place) for kind, place in places.items()}
-    output.note(f"trying {', '.join(stores)} on the validation split")
     choice = choose_features(tracks, stores, settings)
-    output.tables([choice.table])
+    if choice.table.rows:
+        output.tables([choice.table])
+    output.note(choice.note)
     kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
-    return replace(settings, features=every[choice.kind]), kept
+    return replace(settings, features=every[choice.kind]), kept, report
 
 
 def _show_run(run: Run, output: Output) -> None:
@@ -222,7 +240,7 @@ def _show_run(run: Run, output: Output) -> None:
     for note in run.manifest["notes"]:
         output.warn(note)
     output.note(f"run folder: {run.path}; report: {run.report}")
-    facts = ("audit", "warnings", "untestable", "failures", "partial", "silent")
+    facts = ("data_notes", "audit", "warnings", "untestable", "failures", "partial", "silent")
     output.document(
         {
             "run": str(run.path),
@@ -329,6 +347,8 @@ def model_folder(path: Path) -> Path:
     """The folder of the model of a run; a model folder, or a packed model, itself."""
     from ..runs import Run
 
+    if not path.exists():
+        raise DataError(f"{path} does not exist; name a run of 'matt train', or a model")
     if path.is_file() or (path / "model.json").exists():
         return path
     return Run.open(path).check_finished().model

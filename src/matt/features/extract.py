@@ -22,9 +22,10 @@ from ..files import lock, locks, remove_leftovers
 from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, read_spec, verify_blocks
+from .kernels.runtime import import_runtime
 from .plan import check_room, draw_up
 from .report import CommittedBlock, ExtractionReport, report
-from .spec import FeatureSpec
+from .spec import ENCODED, FeatureSpec
 from .task import (
     DEFAULT,
     HASHED,
@@ -114,7 +115,8 @@ def extract_all(
         If a folder holds features of another spec or other files, is damaged, cannot be
         written, another process is at it, or its disk cannot hold what is to come.
     ConfigError
-        If a spec is not computed from audio, two name one folder, or ``workers`` is below 1.
+        If a spec is not computed from audio, two name one folder, ``workers`` is below 1, or
+        onnxruntime is needed and missing.
     """
     check_arguments(tracks=(tracks, Tracks), stores=(stores, Mapping))
     workers = options.get("workers")
@@ -124,6 +126,8 @@ def extract_all(
     places = {spec: Path(store).absolute() for spec, store in stores.items()}
     for spec in places:
         _ = spec.cut  # refuses what is not computed from audio
+    if any(spec.kind in ENCODED for spec in places):
+        import_runtime()  # whose absence is no fault of any file
     if len(set(places.values())) < len(places):
         raise ConfigError("two features name one folder; give each a store of its own")
     written: list[CommittedBlock] = []

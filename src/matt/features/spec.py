@@ -26,6 +26,7 @@ SEQUENCES = {"mfcc": 20, "chroma": 12, "contrast": 7}  # rows of one column a fr
 LAYERS = {"penultimate": 200, "pooled": 1506}  # values of musicnn
 N_TAGS = 50  # of which it tells, behind either layer
 SUMMARIES = ("summary", "combined")  # which hold FMA's columns
+ENCODED = ("musicnn", "combined")  # which hold what musicnn makes
 KINDS = (*SUMMARIES, "logmel", *SEQUENCES, "musicnn", "embedding")
 MUSICNN_SR = 16_000  # Hz
 N_SAMPLES = 48_128  # of an excerpt: 187 frames of 512, one every 256
@@ -426,14 +427,13 @@ OPTIONS = (
     *("precision", "frequencies", "layer"),
 )
 """Settings of a feature that are options of ``matt extract``, too."""
-_KNOWN: dict[str, tuple[str, ...]] = {
+KNOWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(SUMMARIES, ("frequencies", "precision")),
     "logmel": ("sr", "n_fft", "hop_length", "n_mels", "precision"),
     **dict.fromkeys(SEQUENCES, ("sr", "precision")),
     "musicnn": ("layer",),
 }
 """Settings of each kind; the method of `FeatureSpec` that makes it has its name."""
-_A = {"summary": "a summary", "logmel": "a log-mel", "musicnn": "musicnn"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -489,11 +489,11 @@ class FeatureSettings(Checked):
         )
         make = getattr(FeatureSpec, self.kind)
         for name in given:
-            if name not in _KNOWN[self.kind]:
-                kinds = [kind for kind, names in _KNOWN.items() if name in names]
+            if name not in KNOWN[self.kind]:
+                kinds = [kind for kind, names in KNOWN.items() if name in names]
                 raise ConfigError(
-                    f"features.{name} belongs to {_A[kinds[0]]}; leave it out, or use "
-                    f"features.kind={kinds[0]}"
+                    f"features.{name} = {given[name]!r} belongs to {' or '.join(kinds)}, not to "
+                    f"{self.kind}; leave it out, or use features.kind={kinds[0]}"
                 )
         cutting = _given(self, "policy", "duration", "hop", "n_segments", "short", "silence")
         cut = make().segments

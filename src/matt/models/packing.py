@@ -22,9 +22,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import ConfigError, DataError
+from ..features.spec import ENCODED
 from ..files import check_new, replacing
 from .classifier import GenreClassifier
-from .saving import read_model
+from .saving import GRAPH, MODEL, WEIGHTS, read_model, telling_damage
 from .tagger import Tagger
 from .tagger import card as tagger_card
 
@@ -72,13 +73,11 @@ def pack(
         raise ConfigError(f"cannot pack into {file}: its name must end in .zip")
     check_new(file, force=force)
     model = GenreClassifier.load(folder)  # whatever is wrong with it is said now
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in found}
-    parts = {name: path.read_bytes() for name, path in names.items() if _PART.fullmatch(name)}
+    parts = {path.relative_to(folder).as_posix(): path.read_bytes() for path in _files(folder)}
     parts[CARD] = card_of(model, about).encode()
     if licence:
         parts[LICENCE] = licence.encode()
-    if model.spec is not None and model.spec.kind == "musicnn":
+    if model.spec is not None and model.spec.kind in ENCODED:
         parts[ENCODER_LICENCE] = encoder_licence().encode()
     content = {
         "schema": SCHEMA,
@@ -94,6 +93,14 @@ def pack(
     return digest_of(file)
 
 
+def _files(folder: Path) -> list[Path]:
+    """Files of a model, and of those inside it; whatever else lies there is not of it."""
+    content = read_model(folder)
+    names = [MODEL, WEIGHTS, *([GRAPH] if "graph_sha256" in content else [])]
+    inner = [folder / member["name"] for member in content.get("members", ())]
+    return [folder / name for name in names] + [file for one in inner for file in _files(one)]
+
+
 @contextmanager
 def unpacked(file: Path | str) -> Iterator[Path]:
     """Folder with the parts of a packed model, while it is needed.
@@ -106,16 +113,25 @@ def unpacked(file: Path | str) -> Iterator[Path]:
     file = Path(file)
     with TemporaryDirectory(prefix="matt-model-") as name:
         try:
+            _check_count(file)
             with zipfile.ZipFile(file) as archive:
                 for part, data in _parts(archive):
                     place = Path(name) / part
                     place.parent.mkdir(parents=True, exist_ok=True)
                     place.write_bytes(data)
+        except OSError as error:
+            raise DataError(
+                f"{file} cannot be unpacked ({error.strerror or error}); check that it may be read "
+                f"and that {name} has room"
+            ) from error
         except (*_BROKEN, _Strange) as error:
             raise DataError(
                 f"{file} is not a whole packed model ({error}); get it again, from whom you trust"
             ) from error
-        yield Path(name)
+        try:
+            yield Path(name)
+        except DataError as error:  # of a part, whose place nobody knows
+            raise DataError(str(error).replace(name, str(file))) from error
 
 
 class _Strange(Exception):
@@ -124,9 +140,25 @@ class _Strange(Exception):
 
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError),
-    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(ValueError, KeyError, TypeError, AttributeError),
 )
 """What reading bytes of anybody's raises."""
+
+
+def _check_count(file: Path) -> None:
+    """Refuse so many entries that to list them takes long; where none are told, `zipfile` does."""
+    with file.open("rb") as stream:
+        stream.seek(max(0, file.stat().st_size - _TAIL))
+        tail = stream.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if (
+        0 <= at <= len(tail) - 12
+        and (n := struct.unpack("<H", tail[at + 10 : at + 12])[0]) > _MOST_PARTS
+    ):
+        raise _Strange(f"it holds {n:,} parts")
+
+
+_TAIL = 2**16 + 22  # bytes in which the end of a zip is told
 
 
 def _parts(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
@@ -146,7 +178,7 @@ def _parts(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
         raise _Strange("it is larger than 2 GB")
     content = json.loads(archive.read(entries[0]))
     if content["schema"] != SCHEMA:
-        raise _Strange(f"its schema is {content['schema']!r}, expected {SCHEMA!r}")
+        raise _Strange(f"its schema is {content['schema']!r:.60}, expected {SCHEMA!r}")
     told: Mapping[str, Mapping[str, Any]] = content["parts"]
     names = [entry.filename for entry in entries[1:]]
     if sorted(names) != sorted(told):
@@ -201,19 +233,19 @@ def card_of(model: GenreClassifier, about: str) -> str:
     genres = ", ".join(f"{name} ({n:,})" for name, n in sorted(counts.items(), key=_most_first))
     lines = [
         "# Model card",
-        about.strip() or "Its maker says nothing of it.",
+        about.strip(),
         f"**Trained on** {sum(counts.values()):,} tracks of {len(counts)} genres: {genres}.",
         f"**Hears** {spec.kind if spec else '?'}, digest {spec.digest if spec else '?'}.",
         f"**How often it was right.** {_right(model)}",
     ]
-    if spec is not None and spec.kind == "musicnn":
+    if spec is not None and spec.kind in ENCODED:
         lines.append(
             "**Built on** musicnn, weights © 2019 Music Technology Group, UPF, ISC licence, which "
             "was trained on the Million Song Dataset with the tags of last.fm."
         )
     if model.notes:
         lines.append("**Notes of its training**\n\n" + "\n".join(f"- {n}" for n in model.notes))
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join(filter(None, lines)) + "\n"
 
 
 def _most_first(item: tuple[str, int]) -> tuple[int, str]:
@@ -236,7 +268,9 @@ def shown(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``sha256`` of a packed file, else None; ``made_with``, versions; ``parts``; ``card``.
+        ``sha256`` of a packed file, else None; ``made_with``, versions; ``parts``; ``licence``,
+        whether it has one; ``facts``, what the model itself says, in Markdown; ``card``, what
+        whoever packed it says, which nobody has checked, ``""`` of a folder.
 
     Raises
     ------
@@ -244,14 +278,16 @@ def shown(path: Path) -> dict[str, Any]:
         If it is no model.
     """
     with folder_of(path) as folder:
-        content = read_model(folder)
-        card = folder / CARD
-        model = GenreClassifier.load(folder)
-        text = card.read_text("utf-8") if card.is_file() else card_of(model, "")
+        content, card = read_model(folder), folder / CARD
+        with telling_damage(folder / MODEL):
+            versions = {str(name): str(value) for name, value in dict(content["versions"]).items()}
+            told = card.read_text("utf-8") if card.is_file() else ""
+        parts = (file for file in folder.rglob("*") if file.is_file())
         return {
             "sha256": digest_of(path) if path.is_file() else None,
-            "made_with": dict(content["versions"]),
-            "parts": sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")),
+            "made_with": versions,
+            "parts": sorted(part.relative_to(folder).as_posix() for part in parts),
             "licence": (folder / LICENCE).is_file(),
-            "card": text,
+            "facts": card_of(GenreClassifier.load(folder), ""),
+            "card": told,
         }

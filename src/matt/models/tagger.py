@@ -32,6 +32,7 @@ from .saving import (
     Fitted,
     described,
     read_model,
+    read_weights,
     readied,
     restore,
     telling_damage,
@@ -117,11 +118,7 @@ class Tagger(Fitted):
         ConfigError
             If a prior is given.
         """
-        if prior is not None:
-            raise ConfigError(
-                "the shipped tagger does not know how frequent genres were where it was trained, "
-                "so no other shares can be put in their place; leave prior out, or train a model"
-            )
+        check_asked(prior=prior)
         model = self._reading(features)
         rows, known = readied(model, self.genres, features, tracks, bags)
         heard = self.heard(features, bags)
@@ -148,6 +145,11 @@ class Tagger(Fitted):
             Of kind musicnn.
         bags : Bags
         """
+        if features.spec.kind != "musicnn":
+            raise DataError(
+                f"{features.spec.name!r} is of the kind {features.spec.kind}, and the tagger reads "
+                "musicnn; extract that, see FeatureSpec.musicnn"
+            )
         parts = []
         for first in range(0, len(bags.track_ids), _AT_ONCE):
             values, offsets = features.read(bags.track_ids[first : first + _AT_ONCE])
@@ -184,15 +186,36 @@ class Tagger(Fitted):
         Raises
         ------
         DataError
-            If it is another kind of model, damaged, or of a tagger with other genres.
+            If it is another kind of model, damaged, or of another tagger.
         """
         content = read_model(path, kind="tagger")
-        model = cls()
+        found, ours = Fitted(), cls()
+        read_weights(path, content)  # of which there are none
         with telling_damage(Path(path) / MODEL):
-            restore(model, content, links=("softmax",))
-            if model.genres != cls().genres:
-                raise DataError("it names other genres than the tagger of this version")
-        return model
+            restore(found, content, links=("softmax",))
+            if (found.genres, found.spec) != (ours.genres, ours.spec):
+                raise DataError("it is another tagger than that of this version")
+        return ours
+
+
+def check_asked(**asked: Any) -> None:
+    """Refuse what cannot be asked of shares that are no calibrated probabilities.
+
+    Parameters
+    ----------
+    **asked
+        ``prior``, ``accuracy``, ``cost``; None where it is not.
+
+    Raises
+    ------
+    ConfigError
+    """
+    for name, value in asked.items():
+        if value is not None:
+            raise ConfigError(
+                f"{name} is about calibrated probabilities, and the shipped tagger gives shares of "
+                "what it hears, see 'matt model card'; leave it out, or train a model of your own"
+            )
 
 
 def card() -> str:
