@@ -518,7 +518,7 @@ join = [{{ table = "{shared_data / "fma_medium_tracks.csv.gz"}" }}]
 def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
     music, out = tmp_path / "music", tmp_path / "run"
-    write_library(music, seed=0, tracks=40, seconds=(3.2, 4.0), workers=1)
+    write_library(music, seed=0, tracks=60, seconds=(3.2, 4.0), workers=1)
     (music / "junk.mp3").write_bytes(bytes(range(256)) * 40)
     quick = ["--set", "recipe=single", "--set", "training.epochs=2", "--set", "training.threads=1"]
     result = matt("train", music, "--out", out, "--no-controls", *quick)
