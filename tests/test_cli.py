@@ -49,10 +49,10 @@ def document(result):
 def library(tmp_path_factory):
     """Synthetic music with the planted bad files, and one cache for its features."""
     root = tmp_path_factory.mktemp("music")
-    os.environ["MATT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     write_library(root, seed=0, tracks=60, seconds=(1.0, 1.6), workers=1)
-    yield root
-    del os.environ["MATT_CACHE"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MATT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield root
 
 
 @pytest.fixture(scope="session")

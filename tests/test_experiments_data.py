@@ -19,7 +19,8 @@ from matt.features.extract import extract_all
 
 CONFIGS = sorted((Path(__file__).parents[1] / "experiments").glob("*.toml"))
 OF_MAPS = [file for file in CONFIGS if "logmel" in file.read_text(encoding="utf-8")]
-OF_FEATURES = [file for file in CONFIGS if file not in OF_MAPS and not file.stem.startswith("grid")]
+OTHERS = ("grid_", "beyond_")  # of several runs, of features with a length of their own
+OF_FEATURES = [f for f in CONFIGS if f not in OF_MAPS and not f.stem.startswith(OTHERS)]
 NARROW = (
     *("features.sr=8000", "features.n_fft=512", "features.hop_length=256"),
     *("features.n_mels=24", "features.duration=2"),

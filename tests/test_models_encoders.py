@@ -169,7 +169,7 @@ def test_a_description_whose_encoder_cannot_read_its_features_is_damaged(tmp_pat
     content = read_model(tmp_path)
     content["model"]["encoder"] = "crnn"
     write_json(tmp_path / MODEL, content)
-    with pytest.raises(DataError, match=r"is damaged .*reads maps"):
+    with pytest.raises(DataError, match=r"the weights do not fit .*; copy the whole model folder"):
         NeuralClassifier.load(tmp_path)
 
 

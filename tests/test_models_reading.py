@@ -21,7 +21,7 @@ from matt.errors import DataError
 from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
-from matt.models import neural, reading
+from matt.models import reading, trained
 from matt.models.arrays import parts_of, segment_counts
 from matt.models.network import build_network
 from matt.models.neural import NeuralClassifier
@@ -366,7 +366,7 @@ def test_a_model_is_the_same_with_and_without(shape, settings, monkeypatch):
     once = NeuralClassifier(model, training).fit(store, learn, valid=valid)
     monkeypatch.setattr("matt.models.reading.IN_MEMORY_BYTES", 0)
     told = []
-    monkeypatch.setattr(neural, "train", spied(neural.train, told))
+    monkeypatch.setattr(trained, "train", spied(trained.train, told))
     always = NeuralClassifier(model, training).fit(store, learn, valid=valid)
     assert told == [type(always._networks[0].inputs)]  # nothing was left out
     for one, other in zip(
