@@ -370,10 +370,7 @@ class _Reader:
             return 0, n if policy.hop is None else max(round(policy.hop * rate), 1), math.inf
         if policy.policy == "first":
             return 0, n, 1
-        length = _length(self.decoder, rate)
-        parts = max(min(policy.n_segments or 1, length // n), 1)
-        each = length // parts
-        return max(each - n, 0) // 2, max(each, 1), parts
+        return spread(_length(self.decoder, rate), n, policy.n_segments or 1)
 
     def _heard(
         self,
@@ -428,6 +425,20 @@ class _Reader:
                 self.coarse = self.coarse and (eight or _of_eight_bits(block))
                 self.seconds += len(block) / self.decoder.sr
                 yield block
+
+
+def spread(length: int, n: int, most: int) -> tuple[int, int, int]:
+    """Where the first of at most so many segments of ``n`` samples begins, the hop, and how many.
+
+    Each lies in the middle of its part of ``length`` samples; there are fewer where they would
+    overlap, and one at least.
+
+    >>> spread(100, 10, 3), spread(15, 10, 3), spread(5, 10, 3)
+    ((11, 33, 3), (2, 15, 1), (0, 5, 1))
+    """
+    parts = max(min(most, length // n), 1)
+    each = length // parts
+    return max(each - n, 0) // 2, max(each, 1), parts
 
 
 def audible(

@@ -21,7 +21,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from ...audio.segments import audible
+from ...audio.segments import audible, spread
 from ...errors import DataError
 from ..spec import MUSICNN_SR, N_SAMPLES, Layer
 from .runtime import open_session
@@ -124,10 +124,8 @@ def averaged(y: NDArray[np.float32], sr: int) -> NDArray[np.float32]:
     samples = y if sr == MUSICNN_SR else soxr.resample(y, sr, MUSICNN_SR, quality="HQ")
     if len(samples) < N_SAMPLES:
         samples = np.resize(samples, N_SAMPLES)
-    parts = min(_N_EXCERPTS, len(samples) // N_SAMPLES)
-    each = len(samples) // parts
-    begins = [part * each + (each - N_SAMPLES) // 2 for part in range(parts)]
-    excerpts = [samples[begin : begin + N_SAMPLES] for begin in begins]
+    begin, hop, parts = spread(len(samples), N_SAMPLES, _N_EXCERPTS)
+    excerpts = [samples[begin + part * hop :][:N_SAMPLES] for part in range(parts)]
     heard = [excerpt for excerpt in excerpts if audible(excerpt, MUSICNN_SR).any()]
     found: NDArray[np.float32] = np.mean(
         [encoded(excerpt) for excerpt in heard or excerpts], axis=0
