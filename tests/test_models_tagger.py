@@ -72,11 +72,19 @@ def test_what_else_is_heard_is_told_only_where_it_is_heard():
     values[:, -50:] = -9.0
     values[:2, 200 + TAGS.index("female vocalist")] = 3.0
     values[:2, 200 + TAGS.index("80s")] = 0.0
-    _, bags = bags_of([0, 1])
-    assert Tagger().aspects(store, bags) == [
+    tracks, bags = bags_of([0, 1])
+    assert Tagger().tell(store, tracks, bags)[1] == [
         {"mood": None, "decade": "80s", "voice": "female"},
         {"mood": None, "decade": None, "voice": None},
     ]
+
+
+def test_logits_of_any_size_are_probabilities():
+    store, values, _ = stored([1, 1])
+    values[0, -50:], values[1, -50:] = -1e4, 1e4
+    tracks, bags = bags_of([0, 1])
+    found = Tagger().predict(store, tracks, bags).probabilities
+    np.testing.assert_allclose(found, 1 / 17, rtol=1e-6)  # nothing is likelier than anything else
 
 
 def test_every_word_is_a_tag_and_no_tag_has_two_meanings():
@@ -100,8 +108,6 @@ def test_what_it_cannot_do_it_refuses():
     other = FeatureStore.from_arrays("mfcc", np.arange(2), np.zeros((2, 250), np.float32))
     with pytest.raises(DataError, match="the given store 'mfcc'"):
         Tagger().predict(other, tracks, bags)
-    with pytest.raises(DataError, match="of the kind embedding, and the tagger reads musicnn"):
-        Tagger().aspects(other, bags)
 
 
 def test_it_is_a_classifier_that_is_saved_and_opened(tmp_path):

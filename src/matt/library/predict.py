@@ -40,7 +40,8 @@ class LibraryPrediction:
     extraction : ExtractionReport
         Which files could not be used, and why.
     aspects : list of dict
-        What else was heard of each album, by name: of the shipped tagger mood, decade and voice.
+        What else was heard of each album, by name: of the shipped tagger mood, decade and voice;
+        empty for every other model.
     """
 
     predictions: Predictions
@@ -98,10 +99,10 @@ def predict_library(
         )
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
-    said = predict_explained(model, features, tracks, bags, prior=prior)
-    aspects = (
-        model.aspects(features, bags) if isinstance(model, Tagger) else [{} for _ in said.best]
-    )
+    if isinstance(model, Tagger) and prior is None:
+        said, aspects = model.tell(features, tracks, bags)
+    else:
+        said, aspects = predict_explained(model, features, tracks, bags, prior=prior), []
     return LibraryPrediction(said, report, aspects)
 
 

@@ -25,8 +25,9 @@ from ..errors import ConfigError, DataError
 from ..features.kernels.musicnn import TAGS
 from ..features.spec import N_TAGS, FeatureSpec
 from ..features.store import FeatureStore
-from ..predictions import Predictions
+from ..predictions import Predictions, probabilities_of
 from ..tracks import Tracks
+from .arrays import parts_of, segment_counts, segment_sum
 from .saving import (
     MODEL,
     Fitted,
@@ -41,7 +42,7 @@ from .saving import (
 
 ASPECTS = ("mood", "decade", "voice")
 _LEAST = 1e-6  # probability of a tag, below which nothing follows
-_AT_ONCE = 10_000  # tracks
+_AT_ONCE = 2**16  # segments
 
 
 @cache
@@ -119,14 +120,28 @@ class Tagger(Fitted):
             If a prior is given.
         """
         check_asked(prior=prior)
-        model = self._reading(features)
-        rows, known = readied(model, self.genres, features, tracks, bags)
-        heard = self.heard(features, bags)
-        likeliest = np.stack(
-            [heard[:, those].max(axis=1) for those in _words()["genres"].values()], axis=1
-        )
-        logits = np.log(np.maximum(likeliest, _LEAST))
-        return Predictions(known, rows, logits.astype(np.float32), self.link)
+        return self.tell(features, tracks, bags)[0]
+
+    def tell(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags
+    ) -> tuple[Predictions, list[dict[str, str | None]]]:
+        """Predict bags, and what else is heard in each: mood, decade, voice, or None.
+
+        Parameters
+        ----------
+        features, tracks, bags
+            As in `predict`.
+        """
+        rows, known = readied(self._reading(features), self.genres, features, tracks, bags)
+        heard = _heard(features, bags)
+        logits = np.log(np.maximum(_likeliest(heard, "genres"), _LEAST))
+        said = Predictions(known, rows, logits.astype(np.float32), self.link)
+        told: list[dict[str, str | None]] = [{} for _ in range(len(bags))]
+        for aspect in ASPECTS:
+            names, found = list(_words()[aspect]), _likeliest(heard, aspect)
+            for row, best, share in zip(told, found.argmax(1), found.max(1), strict=True):
+                row[aspect] = names[best] if share >= _words()["named"] else None
+        return said, told
 
     def _reading(self, features: FeatureStore) -> Fitted:
         """The same for features of other segments or the other layer: their tags mean the same."""
@@ -135,44 +150,6 @@ class Tagger(Fitted):
         other = Tagger()
         other.spec = features.spec
         return other
-
-    def heard(self, features: FeatureStore, bags: Bags) -> NDArray[np.float64]:
-        """Probability of each of the `TAGS` in each bag, shape (b, 50).
-
-        Parameters
-        ----------
-        features : FeatureStore
-            Of kind musicnn.
-        bags : Bags
-        """
-        if features.spec.kind != "musicnn":
-            raise DataError(
-                f"{features.spec.name!r} is of the kind {features.spec.kind}, and the tagger reads "
-                "musicnn; extract that, see FeatureSpec.musicnn"
-            )
-        parts = []
-        for first in range(0, len(bags.track_ids), _AT_ONCE):
-            values, offsets = features.read(bags.track_ids[first : first + _AT_ONCE])
-            if (np.diff(offsets) < 1).any():
-                raise DataError("a track has no segments; leave it out with tracks.drop(...)")
-            tags = 1 / (1 + np.exp(-values[:, -N_TAGS:].astype(np.float64)))
-            parts.append(np.add.reduceat(tags, offsets[:-1]) / np.diff(offsets)[:, None])
-        per_track = np.concatenate(parts) if parts else np.empty((0, N_TAGS))
-        if not len(bags):
-            return per_track
-        summed: NDArray[np.float64] = np.add.reduceat(per_track, bags.offsets[:-1])
-        return summed / bags.sizes[:, None]
-
-    def aspects(self, features: FeatureStore, bags: Bags) -> list[dict[str, str | None]]:
-        """What else is heard in each bag: its mood, decade and voice, None where nothing is."""
-        heard = self.heard(features, bags)
-        told: list[dict[str, str | None]] = [{} for _ in range(len(bags))]
-        for aspect in ASPECTS:
-            names = list(_words()[aspect])
-            found = np.stack([heard[:, those].max(axis=1) for those in _words()[aspect].values()])
-            for row, best, share in zip(told, found.argmax(0), found.max(0), strict=True):
-                row[aspect] = names[best] if share >= _words()["named"] else None
-        return told
 
     def save(self, path: Path | str) -> None:
         """Write a model folder, which says that the tagger is meant."""
@@ -196,6 +173,22 @@ class Tagger(Fitted):
             if (found.genres, found.spec) != (ours.genres, ours.spec):
                 raise DataError("it is another tagger than that of this version")
         return ours
+
+
+def _heard(features: FeatureStore, bags: Bags) -> NDArray[np.float64]:
+    """Probability of each of the `TAGS` in each bag, shape (b, 50)."""
+    counts = segment_counts(features, bags.track_ids)
+    per_track = np.empty((len(counts), N_TAGS))
+    for part in parts_of(counts, most=_AT_ONCE):
+        values, offsets = features.read(bags.track_ids[part])
+        tags = probabilities_of(values[:, -N_TAGS:], "sigmoid")
+        per_track[part] = segment_sum(tags, offsets) / counts[part, None]
+    return segment_sum(per_track, bags.offsets) / bags.sizes[:, None]
+
+
+def _likeliest(heard: NDArray[np.float64], part: str) -> NDArray[np.float64]:
+    """Probability of the likeliest tag of each name, (b, 50) -> (b, names)."""
+    return np.stack([heard[:, those].max(axis=1) for those in _words()[part].values()], axis=1)
 
 
 def check_asked(**asked: Any) -> None:
