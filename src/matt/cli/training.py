@@ -33,6 +33,7 @@ from .torchrun import follow, follows, leading, n_processes
 if TYPE_CHECKING:
     from ..config import Settings
     from ..features.report import ExtractionReport
+    from ..features.store import FeatureStore
     from ..models.classifier import GenreClassifier
     from ..runs import Run
     from ..settings import SettingsSection
@@ -128,11 +129,10 @@ def train(
         found = open_source(source, output, reading)
         first = settings.features.spec() if found.features is None else found.features.spec
         check_rows(fitted_rows(settings, controls=controls), {"": first.shape})
-        lost: ExtractionReport | None = None
         if _is_auto(kind, found, output, how, said=said):
-            settings, found, lost = _chosen(settings, found, output, how)
-        features, report, place = source_features(found, settings.features.spec(), output, how)
-        report = lost or report
+            settings, found, (features, report, place) = _chosen(settings, found, output, how)
+        else:
+            features, report, place = source_features(found, settings.features.spec(), output, how)
         files = tell_files(found, report, output)
         with output.progress() as bars:
 
@@ -202,10 +202,10 @@ def _is_auto(
 
 def _chosen(
     settings: Settings, found: Source, output: Output, how: Extraction
-) -> tuple[Settings, Source, ExtractionReport]:
-    """Settings and tracks with the features that validation chose, and what was lost of any.
+) -> tuple[Settings, Source, tuple[FeatureStore, ExtractionReport | None, Path | None]]:
+    """Settings and tracks with the features that validation chose, and these as `source_features`.
 
-    All are extracted at once.
+    All are extracted at once, and the report tells what was lost of any.
     """
     from ..experiment import CANDIDATES, choose_features
     from ..features.spec import FeatureSettings
@@ -230,7 +230,8 @@ def _chosen(
         output.tables([choice.table])
     output.note(choice.note)
     kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
-    return replace(settings, features=every[choice.kind]), kept, report
+    features = stores[choice.kind], report, places[choice.kind]
+    return replace(settings, features=every[choice.kind]), kept, features
 
 
 def _show_run(run: Run, output: Output) -> None:
