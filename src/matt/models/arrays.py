@@ -98,7 +98,7 @@ def normal_score(p: Floats) -> Floats:
     """Quantile of the normal distribution, for p from 1e-10 to 1 - 1e-10.
 
     Algorithm AS 241 of Wichura (1988), without its far tails. scipy has it, too, but to import
-    `scipy.special` takes longer than to predict a small library.
+    `scipy.special` takes part of the second in which a small library is to be answered.
 
     Examples
     --------
