@@ -140,6 +140,18 @@ def test_cut_off_anywhere_it_is_refused(fitted, tmp_path, share):
         parts_of(file)
 
 
+def test_a_zip_of_very_many_entries_is_refused_before_they_are_listed(tmp_path, monkeypatch):
+    file = tmp_path / "model.zip"
+    file.write_bytes(zipped({f"{n}.json": b"" for n in range(300)}))
+
+    def listed(*_):
+        raise AssertionError("the entries were listed")
+
+    monkeypatch.setattr(zipfile, "ZipFile", listed)
+    with pytest.raises(DataError, match="it holds 301 parts"):
+        parts_of(file)
+
+
 def zipped(parts, *, told=None, method=zipfile.ZIP_STORED, first=MANIFEST):
     """A zip of parts whose manifest is right, unless told otherwise."""
     right = {

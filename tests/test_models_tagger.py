@@ -79,6 +79,17 @@ def test_what_else_is_heard_is_told_only_where_it_is_heard():
     ]
 
 
+def test_what_is_heard_of_an_album_is_the_mean_of_its_tracks():
+    store, values, _ = stored([1, 1, 1])
+    values[:, -50:] = -9.0
+    values[:, 200 + TAGS.index("sad")] = np.log(0.08 / 0.92)  # below the bar in every track
+    values[2, 200 + TAGS.index("happy")] = np.log(0.25 / 0.75)  # in one of two: 0.125
+    tracks, bags = bags_of([0, 0, 0])
+    assert Tagger().tell(store, tracks, bags)[1][0]["mood"] is None
+    tracks, bags = bags_of([0, 1, 1])
+    assert [told["mood"] for told in Tagger().tell(store, tracks, bags)[1]] == [None, "happy"]
+
+
 def test_logits_of_any_size_are_probabilities():
     store, values, _ = stored([1, 1])
     values[0, -50:], values[1, -50:] = -1e4, 1e4
