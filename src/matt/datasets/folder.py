@@ -43,8 +43,9 @@ from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
-from .genres import FILE, Meaning, Understood, Vocabulary, understand, vocabulary
+from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
+from .meanings import Meaning, Understood, understand
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
