@@ -189,6 +189,14 @@ class Vocabulary:
             becomes[genre] = becomes.get(becomes[genre], becomes[genre])
         return becomes
 
+    def keeping(self, names: Collection[str]) -> Vocabulary:
+        """The same with some genres of just these names.
+
+        >>> vocabulary().keeping(["Rap"]).read("rap"), vocabulary().keeping(["Rap"]).path("Rap")
+        (('Rap',), ('Hip-Hop', 'Rap'))
+        """
+        return _File({"keep": [*names]}, "genres").over(self) if names else self
+
     def _found(self, tag: str) -> tuple[str, ...] | None:
         """What a tag means if the vocabulary or a word for "unknown" tells."""
         found = self._meaning(folded(tag), tag)
@@ -373,7 +381,7 @@ class _File:
             names=names,
             parents=parents,
             ignored=(below.ignored - own) | {folded(name) for name in self.ignore},
-            own=own if below.names else frozenset(),
+            own=below.own | own if below.names else frozenset(),
             minimum_albums=below.minimum_albums if self.minimum is None else self.minimum,
             main=below.main if self.main is None else self.main,
             _asked={},

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import ConfigError
 from .credits import same_genre
 from .genres import Vocabulary
@@ -31,6 +34,11 @@ class Meaning:
     known: bool
     n_tracks: int
     n_albums: int
+
+    @property
+    def told(self) -> str:
+        """What it became, in words."""
+        return "; ".join(self.becomes) or "no genre"
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +110,12 @@ def understand(
         for value, n in order
     )
     return Understood(tuple(genres), tuple(meanings))
+
+
+def bags_of(artist_id: NDArray[np.int64], album_id: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The album of each track; one without album or artist is alone."""
+    pairs = zip(artist_id.tolist(), album_id.tolist(), strict=True)
+    return [pair if min(pair) >= 0 else (-1, -row) for row, pair in enumerate(pairs, start=1)]
 
 
 def _spelled(
