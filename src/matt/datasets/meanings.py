@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ConfigError
 from .credits import same_genre
-from .genres import Vocabulary
+from .genres import MAINS, Vocabulary, folded
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Meaning:
     def told(self) -> str:
         """What it became, in words."""
         return "; ".join(self.becomes) or "no genre"
+
+    @property
+    def as_written(self) -> bool:
+        """Whether it stayed the one genre that it was, however it is spelled."""
+        return len(self.becomes) == 1 and folded(self.becomes[0]) == folded(self.written)
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,3 +160,108 @@ def _check_left(
             f"{vocabulary.source} leaves {told} of the {len(before)} in the tags, and nothing can "
             "be told apart; take something out of aliases or ignore, or lower minimum_albums"
         )
+
+
+# ---- what to look at ----
+
+_ALIKE = 0.84  # of difflib's ratio, from which on two names may be one that is misspelled
+_MOST = 300  # unknown names that anybody compares with all known ones
+
+
+def unmapped(meanings: Sequence[Meaning]) -> list[Meaning]:
+    """Genres that the vocabulary does not know, each once, however it is spelled."""
+    found: dict[str, Meaning] = {}
+    for some in meanings:
+        if not some.known:
+            name = some.becomes[0]
+            before = found.get(name, Meaning(name, some.becomes, False, 0, 0))
+            tracks, albums = before.n_tracks + some.n_tracks, before.n_albums + some.n_albums
+            found[name] = replace(before, n_tracks=tracks, n_albums=albums)
+    return list(found.values())
+
+
+def look_alike(meanings: Sequence[Meaning], vocabulary: Vocabulary) -> dict[str, str]:
+    """Names that the vocabulary does not know, and the name that each may be.
+
+    Names with the same words, or nearly the same letters; among unknown ones that of more tracks.
+    """
+    unknown = [meaning.written for meaning in unmapped(meanings)][:_MOST]
+    known = {key: vocabulary.names[key] for key in vocabulary.names}
+    words = {_words(name): name for name in reversed(vocabulary.genres)}
+    found = {}
+    for name in unknown:
+        key = folded(name)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=_ALIKE)
+        other = words.get(_words(name)) or (known[near[0]] if near else "")
+        if other and other != name:
+            found[name] = other
+        if not other:
+            known[key] = name
+            words.setdefault(_words(name), name)
+    return found
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(sorted(folded(word) for word in name.replace("-", " ").split()))
+
+
+_START = """\
+# Genres of this library, for every command of matt that reads it: save it as genres.toml in the
+# library, or name it with --genres. Nothing below counts until you take a # away, and what a tag
+# says here goes over the names that come with matt. Letter case, dashes and spaces do not matter.
+# On the left stands the genre that you want.
+
+# minimum_albums = 5  # a genre of fewer albums becomes the one above it
+# main = "first"      # of several genres of a track; or {others}
+
+# What is no genre.
+ignore = [
+{none}]
+
+# What stays as it is written here, although it is read as something else.
+keep = [
+{keep}]
+
+# A genre, and what else it is called.
+[aliases]
+{aliases}
+# A genre, and those below it. Of the names here nothing is known.
+[parents]
+{parents}"""
+
+
+def starting_file(meanings: Sequence[Meaning], vocabulary: Vocabulary) -> str:
+    """A vocabulary of one's own to edit, in TOML, which changes nothing as it is."""
+    alike = look_alike(meanings, vocabulary)
+    changed = [some for some in meanings if some.known and not some.as_written]
+    aliases: dict[str, list[Meaning]] = {}
+    unknown = []
+    for some in unmapped(meanings):
+        if some.written in alike:
+            aliases.setdefault(alike[some.written], []).append(some)
+        else:
+            unknown.append(some)
+    listed = "".join(
+        f"# {_text(genre)} = [{', '.join(_text(some.written) for some in found)}]"
+        f"  # {_albums(sum(some.n_albums for some in found))}\n"
+        for genre, found in aliases.items()
+    )
+    below = [f"#   {_text(some.written)},  # {_albums(some.n_albums)}\n" for some in unknown]
+    return _START.format(
+        others=" or ".join(_text(main) for main in MAINS[1:]),
+        none="".join(f"  # {_text(some.written)},\n" for some in unknown),
+        keep="".join(
+            f"  # {_text(some.written)},  # {some.told}, {_albums(some.n_albums)}\n"
+            for some in changed
+        ),
+        aliases=listed,
+        parents=f'# "Genre" = [\n{"".join(below)}# ]\n' if below else "",
+    )
+
+
+def _text(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
+def _albums(n: int) -> str:
+    return f"{n:,} album{'s' if n > 1 else ''}"
