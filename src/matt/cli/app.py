@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from . import audit, compare, doctor, extract, fma, library, model, report, reproduce, training
+from . import (
+    audit,
+    cache,
+    compare,
+    doctor,
+    extract,
+    fma,
+    library,
+    model,
+    report,
+    reproduce,
+    training,
+)
 from .console import Output, abandon, outcome, write_any_text
 from .torchrun import check_command, end_at_once, follows, n_processes
 
@@ -56,6 +68,7 @@ app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
+app.add_typer(cache.app)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 

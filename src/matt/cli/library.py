@@ -27,6 +27,7 @@ from .sources import (
     tell_files,
     told_names,
 )
+from .watch import watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,6 +123,7 @@ _SHIPPED = (
 
 
 @command
+@watching("folder")
 def predict(
     output: Output,
     folder: Folder,
