@@ -30,6 +30,7 @@ from ..tracks import stable_id
 from .tags import NAMES, Tags
 
 SCHEMA = "matt.memory/1"
+SUFFIX = ".parquet"
 KEPT_DAYS = 180  # what is known of a file that is gone: its disk may come back
 _EARLIEST = 347_155_200 * 10**9  # 1981: what bears an earlier time was written without a clock
 _COARSEST = 2 * 10**9  # ns between two times of some file systems
@@ -162,7 +163,7 @@ class Memory:
 
 def memory_file(folder: Path, root: Path | str) -> Path:
     """Where, in a folder of memories, that of a library lies."""
-    return folder / f"{library_key(root)}.parquet"
+    return folder / f"{library_key(root)}{SUFFIX}"
 
 
 def library_key(root: Path | str) -> str:

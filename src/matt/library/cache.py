@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..datasets.memory import library_key, remembered_folder
+from ..datasets.memory import SUFFIX, library_key, memory_file, remembered_folder
 from ..errors import DataError
 from ..files import lock, locks, unlock
 
@@ -65,8 +65,11 @@ class KeptLibrary:
     @property
     def gone(self) -> bool:
         """Whether its folder is known and is not there, or is empty: no disk is mounted."""
+        if not self.folder:
+            return False
         try:
-            return bool(self.folder) and not any(os.scandir(self.folder))
+            with os.scandir(self.folder) as found:
+                return not any(found)
         except OSError:
             return True
 
@@ -80,8 +83,9 @@ def kept_libraries(cache: Path) -> list[KeptLibrary]:
     """What a cache holds, the largest first."""
     stores: dict[str, list[Path]] = {}
     for place in _entries(cache / FEATURES):
-        stores[place.name] = [store for store in _entries(place) if store.is_dir()]
-    memories = {place.stem: place for place in _entries(cache / SCANS)}
+        if some := [store for store in _entries(place) if (store / "spec.json").is_file()]:
+            stores[place.name] = some
+    memories = {place.stem: place for place in _entries(cache / SCANS) if place.suffix == SUFFIX}
     found = []
     for key in {**stores, **memories}:
         memory = memories.get(key)
@@ -203,7 +207,7 @@ def move_library(cache: Path, folder: Path, to: Path) -> None:
     for store in one.stores:
         _move(store, cache / FEATURES / library_key(to) / store.name)
     if one.memory is not None:
-        _move(one.memory, cache / SCANS / f"{library_key(to)}.parquet")
+        _move(one.memory, memory_file(cache / SCANS, to))
 
 
 @locks()
