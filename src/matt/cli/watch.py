@@ -89,6 +89,8 @@ def keep_watch(
     """
     from ..datasets.folder import look
 
+    missed = False
+
     def looked() -> str:
         try:
             return look(music)
@@ -99,7 +101,6 @@ def keep_watch(
             missed = True
             return ""
 
-    missed = False
     answered = look(music)
     with suppress(typer.Exit):  # some files failed
         answer()

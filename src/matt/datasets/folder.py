@@ -382,8 +382,10 @@ def scan(
     base, named = _below(root, within)
     started = time.time()
     found = find_audio(base, _SUFFIXES, named)
-    place = None if remembered is None else memory_file(Path(remembered), base)
-    memory = place and Memory.load(place, genre_separator=genre_separator)
+    memory = None
+    if remembered is not None:
+        place = memory_file(Path(remembered), base)
+        memory = Memory.load(place, genre_separator=genre_separator)
     files = _whole(base, found.paths)
     problems = list(found.problems)
     kept: list[str] = []
