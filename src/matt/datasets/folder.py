@@ -34,7 +34,7 @@ from collections.abc import Callable, Collection, Generator, Iterator, Mapping, 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +46,7 @@ from ..features.plan import stamp_of
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .identity import Claim, Identified, Merge, identify
-from .memory import FileTags, Memory, memory_file, timed
+from .memory import FileTags, Memory, memory_file, timed, uncollected
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -394,7 +394,7 @@ def scan(
     before = [memory.files.get(path) if memory else None for path in found.paths]
     with closing(_read_all(files, before, genre_separator)) as parts:
         for part in parts:
-            for path, outcome in zip(found.paths[done:], part):
+            for path, outcome in zip(found.paths[done : done + len(part)], part):
                 if isinstance(outcome, str):
                     problems.append(FileProblem(printable(path), outcome))
                 else:
@@ -409,10 +409,11 @@ def scan(
         shown = printable(os.path.join(base, named[0]) if len(named) == 1 else base)
         raise DataError(_nothing(shown, found.counts, problems))
     notes = () if memory is None else _remember(memory, dict(zip(kept, read)), named, base, started)
-    tags = [one.tags for one in read]
-    claims = _claims(tags, kept, known, artist=artist)
-    same = identify(claims, known, merge=merge)
-    tracks = _tracks(base, kept, read, claims, same, known, merge=merge)
+    with uncollected():
+        tags = [one.tags for one in read]
+        claims = _claims(tags, kept, known, artist=artist)
+        same = identify(claims, known, merge=merge)
+        tracks = _tracks(base, kept, read, claims, same, known, merge=merge)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -594,6 +595,7 @@ def _claims(
     tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
 ) -> list[Claim]:
     credits, places, known = Credits(words), {}, {}
+    named = cache(partial(_named, credits=credits))
     claims = []
     for one, path in zip(tags, paths, strict=True):
         folder = path.rpartition("/")[0]
@@ -608,7 +610,9 @@ def _claims(
         )
         if said not in known:
             place = places[folder]
-            known[said] = _identity(one, credits, artist=artist, guests=guests, place=place)
+            known[said] = _identity(
+                one, credits, artist=artist, guests=guests, place=place, named=named
+            )
         claims.append(known[said])
     return claims
 
@@ -627,11 +631,13 @@ def _identity(
     artist: str = "artist",
     guests: tuple[str, ...] = (),
     place: str = "",
+    named: Callable[[str, tuple[str, ...]], _Named] | None = None,
 ) -> Claim:
     """Who made the track and which album it is on, by its own tags; see the head of this module."""
     credits = credits or Credits(known_words())
-    by = _named(tags.artist, tags.artist_ids, credits)
-    over = _named(tags.album_artist, tags.album_artist_ids, credits)
+    named = named or partial(_named, credits=credits)
+    by = named(tags.artist, tags.artist_ids)
+    over = named(tags.album_artist, tags.album_artist_ids)
     if by.several and not over.text:  # nobody knows who it is
         over = _Named(several=True)
     guests, guest_ids = (*guests, *by.guests), by.guest_ids
@@ -682,13 +688,16 @@ def _named(text: str, ids: tuple[str, ...], credits: Credits) -> _Named:
 
 def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str]:
     """Ask after album artists of many artists, but of no track: perhaps "several" in disguise."""
-    made = {normalise(one.artist) for one in tags}
+    made = {normalise(artist) for artist in {one.artist for one in tags}}
     above: dict[str, set[str]] = defaultdict(set)
     shown: dict[str, str] = {}
-    for one, claim in zip(tags, claims, strict=True):
-        if one.artist and claim.owner and claim.owner == one.album_artist:
-            above[key := normalise(one.album_artist)].add(normalise(one.artist))
-            shown.setdefault(key, one.album_artist)
+    told = dict.fromkeys(
+        (one.artist, one.album_artist, claim.owner) for one, claim in zip(tags, claims, strict=True)
+    )
+    for artist, album_artist, owner in told:
+        if artist and owner and owner == album_artist:
+            above[key := normalise(album_artist)].add(normalise(artist))
+            shown.setdefault(key, album_artist)
     found = {
         shown[key]: len(some)
         for key, some in above.items()
