@@ -15,6 +15,7 @@ from . import (
     doctor,
     extract,
     fma,
+    genres,
     library,
     model,
     report,
@@ -55,6 +56,7 @@ def _root(
 
 app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
+app.command("genres")(genres.genres)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(training.settings)
