@@ -28,6 +28,7 @@ from .sources import (
     told_genres,
     told_names,
 )
+from .watch import watching
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,6 +126,7 @@ _SHIPPED = (
 
 
 @command
+@watching("folder")
 def predict(
     output: Output,
     folder: Folder,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -320,27 +319,28 @@ def extraction_counts(report: ExtractionReport) -> dict[str, int]:
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    import platformdirs
+    from ..datasets.memory import library_key
+    from ..library.cache import FEATURES, cache_folder
 
-    from ..tracks import stable_id
-
-    given = os.environ.get("MATT_CACHE")
-    cache = Path(given) if given else platformdirs.user_cache_path("matt")
-    root = folder.resolve()
-    name = re.sub(r"[^\w-]+", "-", root.name)[:40] or "music"
-    return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
+    return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
 
 
-def scan_folder(folder: Path, output: Output, reading: Reading | None = None) -> Scan:
+def scan_folder(
+    folder: Path | Sequence[Path], output: Output, reading: Reading | None = None
+) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
+    from ..library.cache import SCANS, cache_folder
 
+    place = cache_folder() / SCANS
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
-        found = scan(folder, progress=bars.counting("reading tags"), **options)
+        tell = bars.counting("reading tags")
+        found = scan(folder, progress=tell, remembered=place, **options)
     tell_formats(found, output)
-    root = folder.absolute()
-    problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)
+    for note in found.notes:
+        output.note(note)
+    problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 
 

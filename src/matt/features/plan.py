@@ -157,17 +157,16 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
     known: dict[int, TrackStatus] = {}
     for number in plan_numbers(store):
         plan = Plan.load(store, number)
-        outcomes = {
-            int(track_id): (str(status), str(reason))
-            for table in tables.get(number, [])
-            for track_id, status, reason in zip(
-                table["track_id"], table["status"], table["reason"], strict=True
-            )
-        }
-        for row, track_id in enumerate(plan.track_id.tolist()):
-            stamp = int(plan.size[row]), int(plan.mtime_ns[row])
-            seen = str(plan.audio_hash[row])
-            if plan.block[row] == NO_BLOCK:
+        outcomes: dict[int, tuple[str, str]] = {}
+        for table in tables.get(number, []):
+            told = zip(table["status"].tolist(), table["reason"].tolist(), strict=True)
+            outcomes.update(zip(table["track_id"].tolist(), told, strict=True))
+        columns = (plan.track_id, plan.size, plan.mtime_ns, plan.audio_hash, plan.block)
+        for track_id, size, mtime_ns, seen, block in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            stamp = size, mtime_ns
+            if block == NO_BLOCK:
                 # A block that was deleted may have failed since: then the file is to be looked at.
                 if track_id in known and known[track_id].status not in LOST:
                     known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
@@ -255,6 +254,7 @@ def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
 BLOCK_BYTES = 64 * 2**20
 BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
 _PART = 1024  # files looked at together
+_TOLD = 256  # of files that need no look into them, how many pass unsaid
 _TRIED_AGAIN = 2  # times: a file whose process was killed, in later runs
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
 _LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
@@ -291,7 +291,7 @@ def draw_up(
     salvage, retry_failed : bool
         As in `matt.features.extract.extract`.
     progress : callable, optional
-        Told how many tracks were looked at, and of how many.
+        Told how many tracks were looked at, and of how many; after each that was looked into.
     hashes : callable
         Gives the audio hash of each of some files, in order; `hash_files` does, in this process.
 
@@ -323,7 +323,7 @@ def draw_up(
             for want in who:
                 want.note(row, track_id, stamp, seen)
             done += 1
-            if progress:
+            if progress and (looks or done % _TOLD == 0 or done == len(tracks)):
                 progress(done, len(tracks))
     blocks = _cut({spec: want.rows for spec, want in wants.items()})
     return {
