@@ -1,7 +1,7 @@
 """What there is to do about an album: it is new, disagrees with its tag, is unsure, or agrees.
 
-Which status an answer makes is decided here alone. Where no genre is sure, one that stands above the
-likeliest may be: `Rock` for an album between `Indie Rock` and `Punk`.
+Which status an answer makes is decided here alone. Where no genre is sure, one that stands above
+the likeliest may be: `Rock` for an album between `Indie Rock` and `Punk`.
 """
 
 from __future__ import annotations
