@@ -27,7 +27,8 @@ from ..models.tagger import Tagger
 from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
-from .albums import album_rows
+from .albums import album_rows, in_order, track_rows
+from .export import check_level, write_rows
 from .learned import Judged, Learned
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
@@ -48,12 +49,30 @@ class LibraryPrediction:
         empty for every other model.
     rows : list of dict
         One an album, in the order of the predictions: `matt.library.albums.album_rows`.
+    bar : float or None
+        Probability below which no genre was given.
     """
 
     predictions: Predictions
     extraction: ExtractionReport
     aspects: list[dict[str, str | None]]
     rows: list[dict[str, Any]]
+    bar: float | None = None
+
+    def at(self, level: str = "album") -> list[dict[str, Any]]:
+        """Rows of albums or tracks, by what there is to do: see docs/library/predict.md.
+
+        Raises
+        ------
+        ConfigError
+            If the level is neither ``"album"`` nor ``"track"``.
+        """
+        check_level(level)
+        return in_order(self.rows if level == "album" else track_rows(self.rows, bar=self.bar))
+
+    def write(self, path: Path | str, *, level: str = "album", bom: bool = False) -> None:
+        """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`."""
+        write_rows(Path(path), self.at(level), level=level, bom=bom)
 
 
 def predict_library(
@@ -98,7 +117,7 @@ def predict_library(
     Returns
     -------
     LibraryPrediction
-        A genre tag that the model does not know counts as unknown.
+        Empty for a scan without tracks. A genre tag that the model does not know counts as unknown.
 
     Raises
     ------
@@ -106,6 +125,8 @@ def predict_library(
         If no file could be used, or the store holds features of another spec.
     """
     check_arguments(scan=(scan, Scan), model=(model, GenreClassifier), store=(store, Path | str))
+    if not len(scan.tracks):  # a selection may leave nothing
+        return _nothing(scan, model, bar)
     report = extract(scan.tracks, spec_of(model), store, progress=progress, **options)
     features = FeatureStore.open(store)
     usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))
@@ -139,7 +160,16 @@ def predict_library(
         judged=judged,
         vocabulary=vocabulary(),
     )
-    return LibraryPrediction(said, report, aspects, rows)
+    return LibraryPrediction(said, report, aspects, rows, bar)
+
+
+def _nothing(scan: Scan, model: GenreClassifier, bar: float | None) -> LibraryPrediction:
+    """What is said of no albums."""
+    bags = Bags([], [0], [], model.genres, model.train_counts)
+    tracks = scan.tracks.with_genres(model.genres, unknown="drop")
+    logits = np.zeros((0, len(model.genres)), np.float32)
+    report = ExtractionReport(total=0, extracted=0, reused=0, unchanged=0, deleted=0)
+    return LibraryPrediction(Predictions(bags, tracks, logits, model.link), report, [], [], bar)
 
 
 def predict_explained(
@@ -197,21 +227,6 @@ def bar_of(
             "promised; train it with validation artists, or give abstain_below"
         )
     return model.coverage.bar(accuracy)
-
-
-def check_explains(model: GenreClassifier) -> None:
-    """Refuse a model that cannot say which tracks decided.
-
-    Raises
-    ------
-    DataError
-    """
-    if not isinstance(model, _EXPLAINS):
-        kind = "the shipped tagger" if isinstance(model, Tagger) else "a baseline"
-        raise DataError(
-            f"the model is {kind}, which averages over tracks and weighs none, so no track's "
-            "part can be shown; leave out --explain, or train a network with 'matt train'"
-        )
 
 
 def spec_of(model: GenreClassifier) -> FeatureSpec:
