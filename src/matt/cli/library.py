@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -296,7 +296,7 @@ def predict(
             alone=level == "track" or out is not None or output.json,
             **options,
         )
-    result = replace(result, rows=selection.rows(result.rows))
+    result = result.of(selection)
     rows = result.at(level)
     if out is not None:
         export.write_rows(out, rows, level=level, bom=bom)
@@ -307,8 +307,8 @@ def predict(
     n_unsure = sum(row["unsure"] for row in rows)
     if bar is not None:
         output.note(
-            f"{n_unsure} of {len(rows)} {level}s are unsure: below {bar:.2f} no genre is given, and "
-            "the likeliest has a question mark"
+            f"{n_unsure} of {len(rows)} {level}s are unsure: below {bar:.2f} no genre is given, "
+            "and the likeliest has a question mark"
         )
     files = tell_files(found, result.extraction, output)
     output.document(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from ..tracks import Tracks
 from .albums import album_rows, in_order, track_rows
 from .export import check_level, write_rows
 from .learned import Judged, Learned
+from .selection import Selection
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
 
@@ -48,7 +49,8 @@ class LibraryPrediction:
         What else was heard of each album, by name: of the shipped tagger mood, decade and voice;
         empty for every other model.
     rows : list of dict
-        One an album, in the order of the predictions: `matt.library.albums.album_rows`.
+        One an album, in the order of the predictions unless they are selected:
+        `matt.library.albums.album_rows`.
     bar : float or None
         Probability below which no genre was given.
     """
@@ -69,6 +71,10 @@ class LibraryPrediction:
         """
         check_level(level)
         return in_order(self.rows if level == "album" else track_rows(self.rows, bar=self.bar))
+
+    def of(self, selection: Selection) -> LibraryPrediction:
+        """The same with rows of the albums alone that are asked for, now that they are known."""
+        return replace(self, rows=selection.rows(self.rows))
 
     def write(self, path: Path | str, *, level: str = "album", bom: bool = False) -> None:
         """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`."""

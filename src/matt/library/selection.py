@@ -95,17 +95,23 @@ class _Patterns:
         given = [pattern.strip("/") for pattern in patterns]
         self._whole = _compiled(given)
         self._name = _compiled(pattern for pattern in given if "/" not in pattern)
-        self._folders: dict[str, bool] = {"": False}
+        self._known: dict[str, bool] = {}
 
     def match(self, path: str) -> bool:
         """Whether a path, or a folder above it, is meant."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._folders:
-            self._folders[folder] = self.match(folder)
-        return self._folders[folder] or any(
-            pattern.match(text)
-            for pattern, text in ((self._whole, path), (self._name, name))
-            if pattern is not None
+        ends = [place for place, char in enumerate(path) if char == "/"]
+        return any(self._folder(path[:end]) for end in ends) or self._meant(path)
+
+    def _folder(self, path: str) -> bool:
+        if path not in self._known:
+            self._known[path] = self._meant(path)
+        return self._known[path]
+
+    def _meant(self, path: str) -> bool:
+        name = path.rpartition("/")[2]
+        return bool(
+            (self._whole is not None and self._whole.match(path))
+            or (self._name is not None and self._name.match(name))
         )
 
 
