@@ -14,7 +14,6 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
-from ..datasets.genres import vocabulary
 from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
@@ -164,7 +163,7 @@ def predict_library(
         costs=costs,
         alone=single,
         judged=judged,
-        vocabulary=vocabulary(),
+        vocabulary=scan.vocabulary,
     )
     return LibraryPrediction(said, report, aspects, rows, bar)
 
