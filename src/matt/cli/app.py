@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from . import audit, compare, doctor, extract, fma, library, model, report, reproduce, training
+from . import (
+    audit,
+    compare,
+    doctor,
+    extract,
+    fma,
+    genres,
+    library,
+    model,
+    report,
+    reproduce,
+    training,
+)
 from .console import Output, abandon, outcome, write_any_text
 from .torchrun import check_command, end_at_once, follows, n_processes
 
@@ -43,6 +55,7 @@ def _root(
 
 app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
+app.command("genres")(genres.genres)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(training.settings)
