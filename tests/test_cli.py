@@ -28,6 +28,7 @@ HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scip
 COMMANDS = (
     "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",
+    "cache show", "cache prune", "cache move",
 )  # fmt: skip
 FAST = [
     "--set",

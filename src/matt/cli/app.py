@@ -10,6 +10,7 @@ from typer import Option
 
 from . import (
     audit,
+    cache,
     compare,
     doctor,
     extract,
@@ -69,6 +70,7 @@ app.command("predict")(library.predict)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
+app.add_typer(cache.app)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 

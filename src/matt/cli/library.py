@@ -27,6 +27,7 @@ from .sources import (
     tell_files,
     told_names,
 )
+from .watch import watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -179,6 +180,7 @@ class Asked:
 
 
 @command
+@watching("paths")
 def predict(
     output: Output,
     paths: Annotated[

@@ -324,11 +324,16 @@ def scan_folder(
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
+    from ..library.cache import SCANS, cache_folder
 
+    place = cache_folder() / SCANS
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
-        found = scan(folder, progress=bars.counting("reading tags"), **options)
+        tell = bars.counting("reading tags")
+        found = scan(folder, progress=tell, remembered=place, **options)
     tell_formats(found, output)
+    for note in found.notes:
+        output.note(note)
     problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 
