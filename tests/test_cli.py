@@ -245,6 +245,7 @@ def test_albums_come_by_what_there_is_to_do_and_only_those_asked_for(library, ru
     for album in albums:
         ids = [track["track_id"] for track in album["tracks"]]
         assert album["in_training"] == np.isin(ids, known).any()
+        assert album["in_training"] or not album["out_of_fold"]
     new = document(matt(*given, "--untagged", "--json"))["albums"]
     assert by_tracks(new, "top") == by_tracks(albums[: statuses.count("new")], "top")
     assert document(matt(*given, "--disagree", "--json"))["albums"] == [

@@ -40,6 +40,7 @@ def test_an_album_of_the_training_is_answered_out_of_fold_and_the_model_is_not_a
     rows = album_rows(said(now, [FOLK] * 3), judged=judged, alone=said(now, [FOLK] * 3).per_track())
     assert [row["genre"] for row in rows] == ["Jazz", "Rock", "Folk"]
     assert [row["status"] for row in rows] == ["disagrees", "disagrees", "agrees"]
+    assert [row["out_of_fold"] for row in rows] == [True, True, False]
     # Nor does the model speak for the tracks that it knows by heart.
     assert [[t["genre"] for t in row["tracks"]] for row in rows] == [["Jazz"] * 2, ["Rock"] * 2, ["Folk"] * 2]  # fmt: skip
     assert [[t["alone"] for t in row["tracks"]] for row in rows] == [[False] * 2] * 2 + [[True] * 2]
