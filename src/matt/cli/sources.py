@@ -107,6 +107,8 @@ class Source:
         Files that could not be read.
     notes : tuple of str
         What the user should know of the data.
+    folder : bool
+        Whether it is a folder of somebody's own music.
     """
 
     path: Path
@@ -114,6 +116,7 @@ class Source:
     features: FeatureStore | None = None
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
+    folder: bool = False
 
 
 def open_source(
@@ -168,7 +171,7 @@ def open_source(
         output.note(note)
     for question in found.questions:
         output.warn(question)
-    return Source(path, found.tracks, problems=found.problems, notes=notes)
+    return Source(path, found.tracks, problems=found.problems, notes=notes, folder=True)
 
 
 def told_names(found: Scan, reading: Reading) -> Iterator[str]:

@@ -74,6 +74,15 @@ def train(
     controls: Annotated[
         bool, Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
+    out_of_fold: Annotated[
+        bool | None,
+        Option(
+            "--out-of-fold/--no-out-of-fold",
+            help="Also answer each album that is learned from by a network that has heard none of "
+            "its artists.",
+            show_default="of a folder",
+        ),
+    ] = None,
     resume: Annotated[
         bool, Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
@@ -159,6 +168,7 @@ def train(
                 warn=output.warn,
                 ready=lambda: call_others(place),
                 resume=resume,
+                out_of_fold=_asks_out_of_fold(out_of_fold, found, output),
                 processes=n_processes(),
                 store=None if place is None else str(place),
                 **files,
@@ -198,6 +208,23 @@ def _is_auto(
     if kind is None and audio and why and not said and found.features is None:
         output.note(f"features are a summary, and validation chooses none, as {why}")
     return kind in (None, AUTO) and not why and audio
+
+
+def _asks_out_of_fold(asked: bool | None, found: Source, output: Output) -> bool:
+    """Whether to answer out of fold: what was asked, else of a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it is asked of several processes.
+    """
+    if n_processes() == 1:
+        return found.folder if asked is None else asked
+    if asked:
+        raise ConfigError("--out-of-fold is for one process; start it without torchrun")
+    if found.folder and asked is None:
+        output.note("nothing is answered out of fold, which is for one process")
+    return False
 
 
 def _chosen(
