@@ -27,21 +27,33 @@ from .folds import answer_out_of_fold
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
-from .reports.sections import confusion_picture, distribution_picture
+from .reports.lines import lines_of
+from .reports.sections import albums, confusion_picture, distribution_picture
 from .reports.subjects import tables_of
 from .runs import OUT_OF_FOLD, Run
 from .tracks import SPLITS, Tracks
 
 
 def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Tracks:
-    """Keep the tracks that have features, and split them by artist where no split is given.
+    """Keep the tracks that have features, and `divide` them.
+
+    Raises
+    ------
+    DataError
+        As there, or if no track has features.
+    """
+    return divide(with_features(tracks, features), settings)
+
+
+def divide(tracks: Tracks, settings: Settings) -> Tracks:
+    """Split tracks by artist where no split is given.
 
     Raises
     ------
     DataError
         If fewer than two genres can be trained, or nothing can be tested.
     """
-    usable = with_features(tracks, features)
+    usable = tracks
     if not (usable.split != "").any():
         shares = {"validation": settings.splits.validation, "test": settings.splits.test}
         usable = splits.by_artist(usable, **shares, seed=settings.seed)
@@ -143,6 +155,7 @@ def run(
     warn: Callable[[str], None] | None = None,
     ready: Callable[[], None] | None = None,
     resume: bool = False,
+    library: bool = False,
     out_of_fold: bool = False,
     **facts: Any,
 ) -> Run:
@@ -174,6 +187,9 @@ def run(
     resume : bool
         Go on where an unfinished run in the folder was killed: after the last whole epoch, with
         the same result as if it never had been.
+    library : bool
+        The tracks are somebody's own music: the report opens with its albums, and the manifest has
+        `lines_of` the run.
     out_of_fold : bool
         Also answer each album that is learned from by a network that has heard none of its artists,
         see `matt.folds`; the run keeps that as predictions "out-of-fold".
@@ -206,6 +222,7 @@ def run(
         audit=found.counts(),
         warnings=list(found.warnings()),
         faults=list(faults),
+        library=library,
         **facts,
     )
     write_text(out.settings, to_toml(settings))
@@ -255,20 +272,24 @@ def run(
     tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
-    pictures = draw(out, predictions, model.history, model=main.name)
+    lines = lines_of(made, tracks, by=settings.bags, model=main.name) if library else None
     told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     page = ReportPage(
         title=title,
-        lead="\n\n".join(told),
+        lead="\n\n".join(told if lines is None else lines.told),
         warnings=fault_texts(faults, red=True),
         sections=[
+            *([] if lines is None else [Section("Albums", [*albums(predictions).values()])]),
             Section("Results", [*tables.values()]),
-            Section("Pictures", pictures),
+            Section("Pictures", draw(out, predictions, model.history, model=main.name)),
             *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
+            *([] if lines is None else [Section("Notes", ["\n\n".join(told)])]),
         ],
         footer=made_by(out.manifest),
     )
     page.write(out.report)
+    if lines is not None:
+        out.write(lines=list(lines.told), weak=lines.weak)
     out.finish(notes=noted, untestable=list(untestable))
     return out
 
