@@ -316,8 +316,10 @@ def _show_run(run: Run, source: Path, output: Output, *, details: bool) -> None:
     if not output.quiet:
         if details or not lines:
             output.tables(tables.values())
-        for line in (*lines, _next(run, source)) if lines else ():
-            output.say(line)
+        for line in lines or ():
+            output.say(line, words=True)
+        if lines:
+            output.say(_next(run, source))
     if details or not lines:
         for note in run.manifest["notes"]:
             output.warn(note)

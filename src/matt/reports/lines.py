@@ -137,9 +137,11 @@ def _found(items: Items, learned: NDArray[np.int64], unit: str) -> str:
         told.append(f"Found best: {_listed(best)}")
     missed = [g for g in np.argsort(learned, kind="stable").tolist() if n[g] and not hits[g]]
     if missed:
-        names = [f"{_name(items.genres[g])} ({learned[g]:,})" for g in missed]
-        few = "too few " * bool(learned[missed].max() < FEW)
-        told.append(f"never found: {_listed(names)}, with {few}{unit}s to learn from in brackets")
+        first, *others = missed
+        names = [f"{_name(items.genres[first])} (from {_counted(int(learned[first]), unit)})"]
+        names += [f"{_name(items.genres[g])} ({learned[g]:,})" for g in others]
+        few = ", which are too few" if learned[missed].max() < FEW else ""
+        told.append(f"never found: {_listed(names)}{few}")
     untried = [_name(items.genres[g]) for g in range(n_genres) if learned[g] and not n[g]]
     if untried:
         told.append(f"not tried, for want of {unit}s to test: {_listed(untried)}")
