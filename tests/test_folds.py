@@ -15,7 +15,10 @@ NETWORK = config.load(
 )
 
 
-def library(n_artists=20, *, guests=(), labels=None, split=("training",) * 8 + ("test",)):
+def library(
+    n_artists=20, *, guests=(), labels=None, split=("training",) * 8 + ("test",),
+    genres=("Folk", "Rock"),
+):  # fmt: skip
     """Two albums of two tracks an artist; ``guests`` are also named by each track of an artist."""
     artist = np.repeat(np.arange(n_artists), 4)
     album = np.arange(len(artist)) // 2
@@ -25,7 +28,7 @@ def library(n_artists=20, *, guests=(), labels=None, split=("training",) * 8 + (
         named.setdefault(one, []).append(other)
     everybody = [" ".join(map(str, [a, *named[a]])) if a in named else "" for a in artist.tolist()]
     tracks = Tracks(
-        np.arange(len(artist)) + 100, label, ("Folk", "Rock"), artist_id=artist, album_id=album,
+        np.arange(len(artist)) + 100, label, genres, artist_id=artist, album_id=album,
         split=np.array(split)[artist % len(split)], columns={"all_artists": np.array(everybody)},
     )  # fmt: skip
     noise = np.random.default_rng(0).normal(size=(len(artist), 3))
@@ -107,6 +110,17 @@ def test_what_was_learned_by_heart_is_not_known_out_of_fold():
     assert (said.best == said.labels).mean() < 0.7
 
 
+def test_a_genre_that_nobody_else_plays_is_held_against_no_album():
+    labels = [0, 1] * 9 + [0, 2]
+    tracks, features = library(20, labels=labels, split=("training",), genres=("A", "B", "C"))
+    answer = folds.answer_out_of_fold(tracks, features, BASELINE)
+    said = answer.predictions
+    alone = said.tracks.labels[said.bags.offsets[:-1]] == 2
+    assert alone.sum() == 2
+    np.testing.assert_array_equal(said.bags.known, ~alone)
+    assert "2 are of a genre that nobody else plays" in answer.note
+
+
 def test_albums_without_a_genre_are_left_out():
     tracks, features = library(20, labels=[-1, 0, 1, 0] * 5, split=("training",))
     said = folds.answer_out_of_fold(tracks, features, BASELINE).predictions
@@ -114,15 +128,24 @@ def test_albums_without_a_genre_are_left_out():
     assert len(said) == 30
 
 
-def test_logits_of_all_folds_assume_one_prior():
-    """What a fold says, with the shares of all in place of its own."""
-    tracks, features = library(20, split=("training",))
-    answer = folds.answer_out_of_fold(tracks, features, NETWORK)
-    said = answer.predictions
-    assert said.decision.bags.tolist() == [0.5, 0.5]
-    np.testing.assert_allclose(
-        said.likelihoods, said.logits - np.log(said.decision.bags), rtol=1e-6, atol=1e-6
-    )
+def test_logits_of_all_folds_assume_one_prior(monkeypatch):
+    """What each fold says, with the shares of all training albums in place of its own."""
+    tracks, features = library(22, labels=[0, 0, 1] * 7 + [0], split=("training",))
+    parts, predict = [], FittedRow.predict_row
+
+    def noted(fitted, bags, **options):
+        parts.append(predict(fitted, bags, **options))
+        return parts[-1]
+
+    monkeypatch.setattr(FittedRow, "predict_row", noted)
+    said = folds.answer_out_of_fold(tracks, features, NETWORK).predictions
+    shares = said.decision.bags
+    np.testing.assert_allclose(shares, [30.5 / 45, 14.5 / 45], rtol=1e-6)
+    assert any((part.decision.bags != shares).any() for part in parts)
+    for part in parts:
+        mine = np.isin(said.bags.track_ids[said.bags.offsets[:-1]], part.bags.track_ids)
+        expected = part.logits - np.log(part.decision.bags) + np.log(shares)
+        np.testing.assert_allclose(said.logits[mine], expected, rtol=1e-4, atol=1e-4)
     assert (said.best == said.labels).mean() > 0.8
 
 

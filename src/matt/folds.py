@@ -36,7 +36,8 @@ class FoldAnswer:
     Attributes
     ----------
     predictions : Predictions or None
-        Of the albums that could be answered, in the order of the tracks. None where none could.
+        Of the albums that could be answered, in the order of the tracks. None where none could. An
+        album whose genre nobody else plays has no label there: what answered it cannot know it.
     note : str
         How many there are, how they came about, how long that took, and which are missing.
     seconds : float
@@ -86,8 +87,8 @@ def answer_out_of_fold(
         fitted = FittedRow.of(
             fold, features, divided, seed=settings.seed, progress=told, checkpoint=kept
         )
-        said.append(fitted.predict_row(fitted.bags("test")))
-    made = _joined(said, tracks) if said else None
+        said.append(_judgeable(fitted.predict_row(fitted.bags("test")), divided.train_counts))
+    made = _joined(said, tracks, row) if said else None
     seconds = monotonic() - start
     return FoldAnswer(made, _told(made, learned, row, n, seconds), seconds)
 
@@ -124,17 +125,25 @@ def _divided(learned: Tracks, rest: Tracks, part: Tracks, settings: Settings) ->
     return learned.with_split(split).take(split != "")
 
 
-def _joined(said: Sequence[Predictions], tracks: Tracks) -> Predictions:
+def _judgeable(said: Predictions, counts: NDArray[np.int64]) -> Predictions:
+    """The same without the label of albums whose genre their fold has not learned."""
+    labels, known = said.labels, counts > 0
+    labels = labels & known if said.bags.multi_label else np.where(known[labels], labels, -1)
+    return replace(said, bags=replace(said.bags, labels=labels))
+
+
+def _joined(said: Sequence[Predictions], tracks: Tracks, row: Row) -> Predictions:
     """One of those of all folds, in the order of the tracks.
 
     Each fold's logits assume the genres of its own training albums. Where that is known, they are
-    made to assume those of all.
+    made to assume those of all training albums, as the run's model does.
     """
     bags = _all_bags([one.bags for one in said], tracks.train_counts)
     decisions = [one.decision for one in said if one.decision is not None]
     logits, decision = np.concatenate([one.logits for one in said]), None
     if len(decisions) == len(said):
-        decision = replace(decision_of(bags), tau=float(np.mean([d.tau for d in decisions])))
+        trained = Bags.from_tracks(tracks, by=row.bags, split="training").labelled()
+        decision = replace(decision_of(trained), tau=float(np.mean([d.tau for d in decisions])))
         likely = np.concatenate([one.likelihoods for one in said])
         logits = (likely + np.log(decision.bags)).astype(np.float32)
     limits = [one.thresholds for one in said if one.thresholds is not None]
@@ -168,6 +177,9 @@ def _told(made: Predictions | None, learned: Tracks, row: Row, n: int, seconds: 
         return f"none of {total:,} albums was answered out of fold: too few artists play two genres"
     artists = len(np.unique(made.tracks.artist_id[made.tracks.artist_id >= 0]))
     missing = f", {total - len(made):,} could not be" if total > len(made) else ""
+    if not made.bags.known.all():
+        n_alone = int((~made.bags.known).sum())
+        missing += f", {n_alone:,} are of a genre that nobody else plays"
     return (
         f"out of fold: {len(made):,} albums of {artists:,} artists were each answered by one of "
         f"{n} models that had heard none of its artists{missing}; that took {seconds:.0f} s"
