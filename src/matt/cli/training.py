@@ -303,7 +303,7 @@ def _chosen(
     choice = choose_features(tracks, stores, settings)
     if choice.table.rows and details:
         output.tables([choice.table])
-    output.note(choice.note)
+    output.note(choice.note if details else f"features are {choice.kind}, which validation prefers")
     kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
     features = stores[choice.kind], report, places[choice.kind]
     return replace(settings, features=every[choice.kind]), kept, features
