@@ -68,7 +68,7 @@ def test_a_report_of_a_folder_opens_with_its_albums(tmp_path):
     chapter = made.chapters["mine"]["Albums"]
     listed = [part for key, part in chapter.items() if key.startswith("albums-")]
     assert sum(len(table.rows) for table in listed) == said.bags.known.sum()
-    assert chapter["albums"].startswith(f"{said.bags.known.sum()} albums: ")
+    assert chapter["albums"].startswith(f"{said.bags.known.sum()} albums by artists ")
 
 
 def test_a_report_of_one_run_holds_every_part(runs, tmp_path):

@@ -161,8 +161,13 @@ def albums(predictions: Predictions) -> Parts:
     right, unsure = known.best == known.labels, sure < SURE
     kinds = {"wrong": ~right & ~unsure, "unsure": unsure, "right": right & ~unsure}
     counts = ", ".join(f"{int(which.sum()):,} {kind}" for kind, which in kinds.items())
-    also = f" Of the unsure, {int((right & unsure).sum()):,} are right." if unsure.any() else ""
-    found: Parts = {"albums": f"{len(known):,} albums: {counts}.{also}"}
+    also = (
+        f" Of the unsure, {int((right & unsure).sum()):,} would be right." if unsure.any() else ""
+    )
+    found: Parts = {
+        "albums": f"{len(known):,} albums by artists it had not heard: {counts}.{also} Right means "
+        "as tagged, and a tag may be wrong, too."
+    }
     for kind, those in kinds.items():
         which = np.flatnonzero(those)
         which = which[np.argsort(-sure[which], kind="stable")]
@@ -184,7 +189,7 @@ def _albums_table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[st
         ("album", "text", lambda row: row["album"] or name_of(row["tracks"][0])),
         ("tag", "text", itemgetter("tagged")),
         ("genre", "text", at(0, "genre")),
-        ("how sure", "share", at(0, "probability")),
+        ("how sure", "text", lambda row: f"{row['top'][0]['probability']:.0%}"),
         ("second", "text", at(1, "genre")),
         notes=notes,
     )
