@@ -181,8 +181,8 @@ def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def title_of(row: Mapping[str, Any]) -> str:
     """Which album, and what it is said to be."""
-    several = Path(row["path"]).name if row["n_tracks"] > 1 else ""
-    name = row["album"] or several or name_of(row["tracks"][0])
+    several = row["n_tracks"] > 1 and (row["album"] or Path(row["path"]).name)
+    name = several or name_of(row["tracks"][0])
     by = f" by {row['artist']}" if row["artist"] else ""
     genre = row["genre"] or f"{UNSURE} {row['likely']}"
     probability = next(g["probability"] for g in row["top"] if g["genre"] == row["likely"])
@@ -252,7 +252,7 @@ def _excerpts_table(row: Mapping[str, Any], track: Mapping[str, Any]) -> Table:
         track["excerpts"],
         ("excerpt", "text", _when),
         ("alone", "text", _genre),
-        (f"as {row['likely']}", "share", itemgetter("of_album")),
+        (row["likely"], "text", lambda excerpt: _SHARE(excerpt["of_album"])),
     )
 
 
@@ -284,11 +284,11 @@ def _when(excerpt: Mapping[str, Any]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any.
+    """Whole minutes and seconds, and hours where there are any.
 
-    >>> _clock(30.4), _clock(3723)
+    >>> _clock(30.7), _clock(3723)
     ('0:30', '1:02:03')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
