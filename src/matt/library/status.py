@@ -1,0 +1,120 @@
+"""What there is to do about an album: it is new, disagrees with its tag, is unsure, or agrees.
+
+Which status an answer makes is decided here alone. Where no genre is sure, one that stands above
+the likeliest may be: `Rock` for an album between `Indie Rock` and `Punk`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.genres import Vocabulary
+
+NEW, DISAGREES, UNSURE, AGREES = "new", "disagrees", "unsure", "agrees"
+STATUSES = (NEW, DISAGREES, UNSURE, AGREES)
+"""In the order of what there is to do."""
+SURE = 0.5
+"""Probability from which on an answer counts as sure, unless a bar is given."""
+
+
+@dataclass(frozen=True)
+class Above:
+    """The genres above those of a model, and which of these each of them holds.
+
+    Attributes
+    ----------
+    genres : tuple of str, length G
+        Of the model.
+    vocabulary : Vocabulary
+
+    Examples
+    --------
+    >>> tree = Vocabulary(parents={"Indie Rock": "Rock", "Punk": "Rock"})
+    >>> above = Above(("Indie Rock", "Jazz", "Punk"), tree)
+    >>> above.surest(0, np.array([0.4, 0.3, 0.3]), bar=0.6)
+    ('Rock', 0.7)
+    """
+
+    genres: tuple[str, ...]
+    vocabulary: Vocabulary
+    _held: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for place, genre in enumerate(self.genres):
+            for name in self.vocabulary.path(genre):
+                self._held.setdefault(name, []).append(place)
+
+    def surest(
+        self, best: int, probabilities: NDArray[np.float64], *, bar: float
+    ) -> tuple[str, float]:
+        """The genre itself if it reaches the bar, else the lowest above it that does, else itself.
+
+        Parameters
+        ----------
+        best : int
+            Place of the genre.
+        probabilities : array, shape (G,)
+            That exclude each other: those of the genres that one holds add up to its own.
+        bar : float
+
+        Returns
+        -------
+        genre : str
+        probability : float
+        """
+        own = float(probabilities[best])
+        if own < bar:
+            for name in reversed(self.vocabulary.path(self.genres[best])[:-1]):
+                together = float(probabilities[self._held[name]].sum())
+                if together >= bar:
+                    return name, min(together, 1.0)
+        return self.genres[best], own
+
+    def knows(self, tag: str) -> bool:
+        """Whether a genre tag is one of the genres, or above or below one."""
+        if tag not in self._known:
+            related = self.vocabulary.related
+            self._known[tag] = any(related(tag, genre) for genre in self.genres)
+        return self._known[tag]
+
+
+def status_of(
+    tags: Sequence[str],
+    answers: Sequence[str],
+    *,
+    sure: bool,
+    fair: bool,
+    vocabulary: Vocabulary,
+) -> str:
+    """Status of an album.
+
+    Parameters
+    ----------
+    tags : sequence of str
+        Genres that its tags name.
+    answers : sequence of str
+        What it was said to be: mostly one genre.
+    sure : bool
+        Whether that was said with enough probability.
+    fair : bool
+        Whether it may contradict a tag: the model knows such genres, and has not learned from this
+        very album.
+    vocabulary : Vocabulary
+
+    Examples
+    --------
+    >>> def told(*tags, sure=True, fair=True):
+    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, vocabulary=Vocabulary())
+    >>> told(), told("Jazz"), told("Jazz", sure=False), told("Jazz", "rock", sure=False)
+    ('new', 'disagrees', 'unsure', 'agrees')
+    """
+    if not tags:
+        return NEW
+    if any(vocabulary.related(tag, answer) for tag in tags for answer in answers):
+        return AGREES
+    return DISAGREES if sure and fair else UNSURE
