@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..tracks import Tracks
 
 MOST = 12  # albums of one folder that are explained
+_TOGETHER = "together"
 Album = Annotated[
     Path,
     Argument(metavar="ALBUM", help="Folder of an album, or a file of it.", show_default=False),
@@ -46,6 +47,12 @@ Library = Annotated[
         show_default=False,
     ),
 ]
+
+
+_TAUGHT = (
+    "the model was trained on this music, so it may repeat what the tags say; 'matt predict' "
+    "answers such albums by networks that have not heard the artist"
+)
 
 
 @command
@@ -76,15 +83,16 @@ def explain(
     import numpy as np
 
     from ..bags import Bags
+    from ..datasets.genres import vocabulary
     from ..evaluation import style
     from ..features.extract import extract
     from ..features.store import FeatureStore
     from ..files import check_new
     from ..library import explained
     from ..library.explain import explain_album
+    from ..library.learned import Learned, load_model, rows_in
     from ..library.predict import bar_of, spec_of
     from ..models.tagger import Tagger
-    from .training import load_model
 
     if picture is not None:
         style.check_format(picture)
@@ -94,10 +102,15 @@ def explain(
     bar = bar_of(classifier, below=None, accuracy=None, prior=None)
     folder = album if album.is_dir() else album.parent
     root = library or library_around(folder, spec)
+    if root != folder.absolute():
+        output.note(f"as a part of the library {root}, whose features are used")
     found = scan_folder(folder, output, reading, within=root)
     tracks = found.tracks.with_genres(classifier.genres, unknown="drop")
-    named = as_one(tracks) if together else albums_at(tracks, album)
-    if picture is not None and len(Bags.from_tracks(named)) > 1:
+    named = tracks if together else albums_at(tracks, album)
+    if together:  # by a column that all of them share
+        named = replace(named, columns={**named.columns, _TOGETHER: np.ones(len(named))})
+    by = _TOGETHER if together else "album"
+    if picture is not None and len(Bags.from_tracks(named, by=by)) > 1:
         raise ConfigError(f"--picture draws one album, and {album} holds several; name one of them")
     place = how.store or default_store(root, spec)
     with extracting(named, {spec: place}, output, how) as options:
@@ -107,13 +120,21 @@ def explain(
     files = tell_files(found, report, output)
     if not len(heard):
         raise DataError(f"none of {len(named)} files of {album} can be used; name another album")
-    bags = Bags.from_tracks(heard)
-    rows = [
-        explained.explained_row(
-            explain_album(classifier, features, heard, bags.take([bag])), spec.segments, bar=bar
+    bags = Bags.from_tracks(heard, by=by)
+    rows, learned = [], None if model is None else Learned.of(model)
+    for bag in range(len(bags)):
+        one = bags.take([bag])
+        told = explain_album(classifier, features, heard, one)
+        seen = None if model else False
+        if learned is not None:
+            seen = bool((rows_in(told.whole.tracks, learned.tracks) >= 0).any())
+        rows.append(
+            explained.explained_row(
+                told, spec.segments, bar=bar, vocabulary=vocabulary(), in_training=seen
+            )
         )
-        for bag in range(len(bags))
-    ]
+    if any(row["in_training"] for row in rows):
+        output.note(_TAUGHT)
     if picture is not None:
         style.save(explained.explained_picture(rows[0]), picture)
         output.note(f"drawn in {picture}")
@@ -157,11 +178,3 @@ def albums_at(tracks: Tracks, path: Path) -> Tracks:
     if not len(own):
         raise DataError(f"{path} is no audio that can be opened; name a file of an album")
     return tracks.take(tracks.rows(bags.take(bag[bags.track_ids == own[0]]).track_ids))
-
-
-def as_one(tracks: Tracks) -> Tracks:
-    """The same tracks as one album of one artist."""
-    import numpy as np
-
-    one = np.ones(len(tracks), np.int64)
-    return replace(tracks, artist_id=one, album_id=one)
