@@ -16,12 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.segments import SegmentPolicy, planned
+from ..bags import Bags
 from ..datasets.genres import Vocabulary
 from ..evaluation import plots
 from ..evaluation.tables import Cell, Column, ColumnOf, Table, plain
+from ..features.store import FeatureStore
+from ..models.classifier import GenreClassifier
+from ..models.tagger import Tagger
+from ..tracks import Tracks
 from .albums import LEAST, UNSURE, album_rows, name_of
-from .explain import AlbumExplanation
-from .learned import Judged
+from .explain import AlbumExplanation, explain_album
+from .learned import Judged, Learned, rows_in
 from .status import SURE
 
 if TYPE_CHECKING:
@@ -107,6 +112,46 @@ def explained_row(
             }
         )
     return {**row, "likely": likely, "tracks": tracks}
+
+
+def explained_rows(
+    model: GenreClassifier,
+    features: FeatureStore,
+    tracks: Tracks,
+    bags: Bags,
+    *,
+    bar: float | None = None,
+    vocabulary: Vocabulary | None = None,
+    learned: Learned | None = None,
+) -> list[dict[str, Any]]:
+    """Explain some albums, one after the other: a row each.
+
+    Parameters
+    ----------
+    model, features, tracks
+        As in `explain_album`.
+    bags : Bags
+    bar, vocabulary
+        As in `explained_row`.
+    learned : Learned, optional
+        What the model has learned from, where that is known; the shipped tagger has from nobody's.
+    """
+    rows = []
+    for bag in range(len(bags)):
+        told = explain_album(model, features, tracks, bags.take([bag]))
+        in_training = False if isinstance(model, Tagger) else None
+        if learned is not None:
+            in_training = bool((rows_in(told.whole.tracks, learned.tracks) >= 0).any())
+        rows.append(
+            explained_row(
+                told,
+                features.spec.segments,
+                bar=bar,
+                vocabulary=vocabulary,
+                in_training=in_training,
+            )
+        )
+    return rows
 
 
 def _columns(likely: str, told: AlbumExplanation, vocabulary: Vocabulary) -> list[int]:
@@ -260,7 +305,7 @@ def _excerpts_table(row: Mapping[str, Any], track: Mapping[str, Any]) -> Table:
         track["excerpts"],
         ("excerpt", "text", _when),
         ("alone", "text", _genre),
-        (row["likely"], "text", lambda excerpt: _SHARE(excerpt["of_album"])),
+        (f"as {row['likely']}", "text", lambda excerpt: _SHARE(excerpt["of_album"])),
     )
 
 
