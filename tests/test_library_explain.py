@@ -204,7 +204,7 @@ KINDS = {
     "several networks": lambda: NeuralClassifier(ModelSettings(hidden=(4,)), replace(QUICK, n_networks=2)),
     "blend": lambda: BlendClassifier(network(), ["lr"]),
     "lr": lambda: BaselineClassifier(BaselineSettings(classifier="lr")),
-    "knn": lambda: BaselineClassifier(BaselineSettings(classifier="knn")),
+    "knn": lambda: BaselineClassifier(BaselineSettings(classifier="knn", n_neighbors=7)),
     "svm": lambda: BaselineClassifier(BaselineSettings(classifier="svm")),
     "tagger": Tagger,
     "lr of several genres": lambda: BaselineClassifier(BaselineSettings(classifier="lr")),

@@ -137,9 +137,10 @@ def scan_around(
         raise DataError(f"{path} does not exist; check the path")
     folder = Path(os.path.abspath(path if path.is_dir() else path.parent))
     root = Path(os.path.abspath(library)) if library else library_around(folder, spec)
+    found = scan_folder(folder, output, reading, within=root)
     if root != folder:
         output.note(f"as a part of the library {root}, whose features are used")
-    return scan_folder(folder, output, reading, within=root), root
+    return found, root
 
 
 def library_around(folder: Path, spec: FeatureSpec) -> Path:

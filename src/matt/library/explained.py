@@ -19,7 +19,7 @@ from ..audio.segments import SegmentPolicy, planned
 from ..bags import Bags
 from ..datasets.genres import Vocabulary
 from ..evaluation import plots
-from ..evaluation.tables import Cell, Column, ColumnOf, Table, plain
+from ..evaluation.tables import Cell, Column, ColumnOf, Table
 from ..features.store import FeatureStore
 from ..models.classifier import GenreClassifier
 from ..models.tagger import Tagger
@@ -240,7 +240,7 @@ def title_of(row: Mapping[str, Any]) -> str:
     unsure = "" if row["genre"] else f"{UNSURE} "
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
     said = f"{unsure}{row['likely']} {_SHARE(row['probability'])}"
-    return plain(f"{name}{by}{year}: {said}{tagged}")
+    return f"{name}{by}{year}: {said}{tagged}"
 
 
 def _tracks_table(row: Mapping[str, Any]) -> Table:
