@@ -11,10 +11,12 @@ from typer import Option
 from . import (
     albums,
     audit,
+    cache,
     compare,
     doctor,
     extract,
     fma,
+    genres,
     library,
     model,
     report,
@@ -55,6 +57,7 @@ def _root(
 
 app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
+app.command("genres")(genres.genres)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(training.settings)
@@ -69,6 +72,7 @@ app.command("explain")(albums.explain)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
+app.add_typer(cache.app)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -77,10 +76,19 @@ class Reading:
     genre_separator: Annotated[
         str,
         Option(
-            help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
+            help="What separates genres within one tag, e.g. ';'. By default a tag is split only "
+            "where every part is a known genre.",
             show_default=False,
         ),
     ] = ""
+    genres: Annotated[
+        Path | None,
+        Option(
+            help="TOML with your own names of genres, see 'matt genres'. By default genres.toml in "
+            "the folder, if there is one.",
+            show_default=False,
+        ),
+    ] = None
 
 
 _WORTH_A_WORD = 10**8  # bytes to be written
@@ -142,8 +150,9 @@ def open_source(
     tables = jamendo.is_jamendo(path)
     if reading not in (None, Reading()) and (tables or suffix in (".toml", ".parquet")):
         raise ConfigError(
-            "--artist, --no-merge, --words and --genre-separator say how to read a folder, but "
-            f"{path} is none; in the TOML of a table say artist, merge, words or genre_separator"
+            "--artist, --no-merge, --words, --genres and --genre-separator say how to read a "
+            f"folder, but {path} is none; in the TOML of a table say artist, merge, words, "
+            "vocabulary or genre_separator"
         )
     if suffix == ".toml":
         loaded = table.load(path, files=files)
@@ -179,6 +188,14 @@ def told_names(found: Scan, reading: Reading) -> Iterator[str]:
         yield (
             f"{told} go by several names and count as one each; 'matt scan' lists them, and "
             "--no-merge keeps them apart"
+        )
+    if found.vocabulary.source:
+        yield f"genres are read by {found.vocabulary.source}"
+    read = sum(not meaning.as_written for meaning in found.meanings)
+    if read:
+        yield (
+            f"{read:,} genre tag{'s are' if read > 1 else ' is'} read as another genre, several or "
+            "none; 'matt genres' lists them"
         )
     if not reading.merge:
         yield "names are taken as they are (--no-merge)"
@@ -297,15 +314,9 @@ def extraction_counts(report: ExtractionReport) -> dict[str, int]:
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    import platformdirs
+    from ..library.home import store_of
 
-    from ..tracks import stable_id
-
-    given = os.environ.get("MATT_CACHE")
-    cache = Path(given) if given else platformdirs.user_cache_path("matt")
-    root = folder.resolve()
-    name = re.sub(r"[^\w-]+", "-", root.name)[:40] or "music"
-    return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
+    return store_of(folder, spec)
 
 
 def scan_folder(
@@ -317,11 +328,16 @@ def scan_folder(
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
+    from ..library.cache import SCANS, cache_folder
 
+    place = cache_folder() / SCANS
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
-        found = scan(folder, within=within, progress=bars.counting("reading tags"), **options)
+        tell = bars.counting("reading tags")
+        found = scan(folder, within=within, progress=tell, remembered=place, **options)
     tell_formats(found, output)
+    for note in found.notes:
+        output.note(note)
     problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 

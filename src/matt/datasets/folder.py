@@ -18,15 +18,18 @@ How tags become ids
 - Which names mean the same, and who leads where several are named, is told by
   `matt.datasets.identity` from the whole library.
 
-The label of a track is its first genre; all of them are in the column ``genre_tags``. Spellings of
-a genre that differ in letter case, spaces and punctuation are one genre, shown as it is spelled
-most often.
+Genres are read by a vocabulary (`matt.datasets.genres`): the one that comes with the package, and
+over it the file that is named, or ``genres.toml`` in the root of the library. The label of a track
+is its main genre; all of them are in the column ``genre_tags``, what was written in
+``genre_written``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -40,9 +43,13 @@ from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
+from ..features.plan import stamp_of
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
+from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
+from .meanings import Meaning, Understood, bags_of, understand
+from .memory import FileTags, Memory, memory_file, timed
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -187,17 +194,18 @@ class _Walk:
             except OSError as error:
                 self._problem(relative, f"the folder cannot be read ({error.strerror}); skipped")
                 continue
+            before, real_before = f"{relative}/" if relative else "", os.path.join(real, "")
             for entry in entries:
-                path = f"{relative}/{entry.name}" if relative else entry.name
+                path = before + entry.name
                 try:
                     if self._skipped(entry):
                         continue
                     if entry.is_symlink():
                         self.links.append(path)
                     elif entry.is_dir(follow_symlinks=False):
-                        waiting.append((path, os.path.join(real, entry.name)))
+                        waiting.append((path, real_before + entry.name))
                     else:
-                        self._file(path, os.path.join(real, entry.name), entry.is_file())
+                        self._file(path, real_before + entry.name, entry.is_file())
                 except OSError as error:
                     self._problem(path, f"cannot be looked at ({error.strerror}); skipped")
 
@@ -262,6 +270,7 @@ __all__ = [
     "Merge",
     "Scan",
     "Tags",
+    "look",
     "normalise",
     "read_tags",
     "scan",
@@ -271,6 +280,7 @@ __all__ = [
 _SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
 _LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
+_PART = 64  # files that a thread takes at once
 ARTISTS = ("artist", "composer")
 _MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
@@ -284,7 +294,8 @@ class Scan:
     tracks : Tracks
         One row a file, sorted by path; `path` is absolute. Columns: ``title``, ``artist``,
         ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
-        `matt.tracks.Tracks.everybody`), ``genre_tags`` (joined with ``"; "``), ``disc`` and
+        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first, joined with
+        ``"; "``), ``genre_written`` (as tags have them, joined likewise), ``disc`` and
         ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
         unknown), ``year`` (-1 unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
@@ -298,8 +309,14 @@ class Scan:
         Names that count as the same artist or album, the most tracks first.
     questions : tuple of str
         What looks as if it were no name, and what to say if so.
+    vocabulary : Vocabulary
+        By which genres were read.
+    meanings : tuple of Meaning
+        What each genre tag became, the most tracks first.
     root : Path
         The folder that ids and the paths of problems are relative to.
+    notes : tuple of str
+        What whoever asked should know of files that are gone, or read each time.
     """
 
     tracks: Tracks
@@ -308,7 +325,10 @@ class Scan:
     left_out: Mapping[str, int] = field(default_factory=dict)
     merges: tuple[Merge, ...] = ()
     questions: tuple[str, ...] = ()
+    vocabulary: Vocabulary = field(default_factory=vocabulary)
+    meanings: tuple[Meaning, ...] = ()
     root: Path = Path()
+    notes: tuple[str, ...] = ()
 
     __repr__ = in_a_line
 
@@ -326,7 +346,9 @@ def scan(
     merge: bool = True,
     words: Path | str | None = None,
     genre_separator: str = "",
+    genres: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    remembered: Path | str | None = None,
 ) -> Scan:
     """Find the music under a folder, or some files of it, and read their tags.
 
@@ -345,14 +367,21 @@ def scan(
         under their album artist.
     merge : bool
         Whether names that mean the same, guests and discs are seen through
-        (`matt.datasets.identity`); otherwise only letter case, spaces and Unicode forms are.
+        (`matt.datasets.identity`), and genres are read by the vocabulary; otherwise only letter
+        case, spaces and Unicode forms are seen through.
     words : path, optional
         TOML with further words that are no names (`matt.datasets.words`).
     progress : callable, optional
-        Called with (files read, files to read) after each file.
+        Called now and then with (files looked at, files to look at).
     genre_separator : str
-        What separates genres within one tag, e.g. ``";"``; by default nothing does but what the
-        format of the tag says.
+        What separates genres within one tag, e.g. ``";"``, whatever they are; by default a tag is
+        split only where the vocabulary knows every part.
+    genres : path, optional
+        A vocabulary of one's own (`matt.datasets.genres`), which counts without ``merge``, too. By
+        default ``genres.toml`` in the root, if there is one.
+    remembered : path, optional
+        Folder that keeps what files say: those that have not changed since are not read again
+        (`matt.datasets.memory`).
 
     Raises
     ------
@@ -360,35 +389,53 @@ def scan(
         If what is named does not exist, or holds no audio that can be opened, or lies elsewhere
         than ``within``. Of several, those that do not exist are problems.
     ConfigError
-        If the words cannot be read, or the artist is neither.
+        If the words or the vocabulary cannot be read, or the artist is neither.
     """
     if artist not in ARTISTS:
         raise ConfigError(f"artist is {artist!r}; {did_you_mean(artist, ARTISTS)}")
     known = known_words(None if words is None else Path(words))
     base, named = _below(root, within)
+    known_genres = _vocabulary(base, genres, known, merge=merge)
+    started = time.time()
     found = find_audio(base, _SUFFIXES, named)
-    files = [os.path.join(base, *path.split("/")) for path in found.paths]
+    memory = None
+    if remembered is not None:
+        place = memory_file(Path(remembered), base)
+        memory = Memory.load(place, genre_separator=genre_separator)
+    files = _whole(base, found.paths)
     problems = list(found.problems)
     kept: list[str] = []
-    read: list[_Read] = []
-    with closing(_read_all(files, genre_separator)) as outcomes:
-        for done, (path, outcome) in enumerate(zip(found.paths, outcomes), start=1):
-            if isinstance(outcome, str):
-                problems.append(FileProblem(printable(path), outcome))
-            else:
-                kept.append(path)
-                read.append(outcome)
-                if outcome.problem:
-                    problems.append(FileProblem(printable(path), outcome.problem, kept=True))
+    read: list[FileTags] = []
+    done = 0
+    before = [memory.files.get(path) if memory else None for path in found.paths]
+    with closing(_read_all(files, before, genre_separator)) as parts:
+        for part in parts:
+            for path, outcome in zip(found.paths[done:], part):
+                if isinstance(outcome, str):
+                    problems.append(FileProblem(printable(path), outcome))
+                else:
+                    kept.append(path)
+                    read.append(outcome)
+                    if outcome.problem:
+                        problems.append(FileProblem(printable(path), outcome.problem, kept=True))
+            done += len(part)
             if progress is not None:
                 progress(done, len(files))
     if not kept:
         shown = printable(os.path.join(base, named[0]) if len(named) == 1 else base)
         raise DataError(_nothing(shown, found.counts, problems))
+    notes = () if memory is None else _remember(memory, dict(zip(kept, read)), named, base, started)
     tags = [one.tags for one in read]
     claims = _claims(tags, kept, known, artist=artist)
     same = identify(claims, known, merge=merge)
-    tracks = _tracks(base, kept, read, claims, same, known, merge=merge)
+    by = known_genres if merge or genres is not None else Vocabulary(words=known)
+    said = understand(
+        [one.genres for one in tags],
+        bags_of(same.artist_id, same.album_id),
+        by,
+        same=same_genre if merge else normalise,
+    )
+    tracks = _tracks(base, kept, read, claims, same, said)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -399,7 +446,36 @@ def scan(
     }
     in_order = tuple(sorted(problems, key=lambda problem: problem.path))
     questions = (*_many_artists(tags, claims), *_many_albums(tracks))
-    return Scan(tracks, in_order, counts, found.left_out, same.merges, questions, Path(base))
+    return Scan(
+        tracks,
+        in_order,
+        counts,
+        found.left_out,
+        same.merges,
+        questions,
+        known_genres,
+        said.meanings,
+        Path(base),
+        tuple(notes),
+    )
+
+
+def look(root: Path | str | Sequence[Path | str]) -> str:
+    """Digest of which audio files there are, and of their sizes and times; none is opened.
+
+    Raises
+    ------
+    DataError
+        As `scan`.
+    """
+    base, named = _below(root, None)
+    found = find_audio(base, _SUFFIXES, named)
+    if not found.paths:
+        raise DataError(_nothing(printable(base), found.counts, found.problems))
+    digest = hashlib.sha256()
+    for path, file in zip(found.paths, _whole(base, found.paths), strict=True):
+        digest.update(f"{path}\0{stamp_of(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _below(
@@ -429,52 +505,89 @@ def _below(
     return base, ["" if path == "." else path for path in relative]
 
 
-@dataclass(frozen=True)
-class _Read:
-    tags: Tags
-    size: int
-    mtime_ns: int
-    problem: str = ""
+def _whole(base: str, paths: Sequence[str]) -> list[str]:
+    """Paths of files, from those relative to a folder."""
+    before = os.path.join(base, "")
+    return [before + path.replace("/", os.sep) for path in paths]
 
 
-def _read_all(files: Sequence[str], genre_separator: str) -> Generator[_Read | str]:
+def _read_all(
+    files: Sequence[str], before: Sequence[FileTags | None], genre_separator: str
+) -> Generator[list[FileTags | str]]:
+    """Outcomes of the files, in order and in parts."""
+    size = min(_PART, -(-len(files) // _READERS)) or 1
+    starts = range(0, len(files), size)
+    parts = [(files[at : at + size], before[at : at + size]) for at in starts]
     pool = ThreadPoolExecutor(_READERS)
     try:
-        yield from pool.map(partial(_read, genre_separator=genre_separator), files)
+        yield from pool.map(partial(_read_part, genre_separator=genre_separator), *zip(*parts))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the library
 
 
-def _read(file: str, *, genre_separator: str) -> _Read | str:
+def _read_part(
+    files: Sequence[str], before: Sequence[FileTags | None], *, genre_separator: str
+) -> list[FileTags | str]:
+    how = {"genre_separator": genre_separator}
+    return [_read(file, known, **how) for file, known in zip(files, before, strict=True)]
+
+
+def _read(file: str, known: FileTags | None, *, genre_separator: str) -> FileTags | str:
     """Tags of a file; or, where not even an attempt at decoding makes sense, why not."""
     try:
         status = os.stat(file)
-        size, changed = status.st_size, status.st_mtime_ns
-        return _Read(read_tags(file, genre_separator=genre_separator), size, changed)
+        if known is not None and known.is_of(status):
+            return known
+        stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return FileTags(read_tags(file, genre_separator=genre_separator), *stamp)
     except AudioError as error:
         reason = str(error).removeprefix(f"{printable(file)}: ")
-        hopeless = size == 0 or isinstance(error.__cause__, OSError)
-        return reason if hopeless else _Read(Tags(), size, changed, reason)
+        hopeless = stamp[0] == 0 or isinstance(error.__cause__, OSError)
+        return reason if hopeless else FileTags(Tags(), *stamp, reason)
     except OSError as error:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
+
+
+def _vocabulary(
+    root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
+) -> Vocabulary:
+    """The vocabulary that is named, or lies in the library unless names are to stay."""
+    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
+        genres = own
+    return vocabulary(genres, words)
+
+
+def _remember(
+    memory: Memory, found: Mapping[str, FileTags], named: Sequence[str], base: str, started: float
+) -> Iterator[str]:
+    """Keep what was read, and say what is not as usual."""
+    if memory.note:
+        yield f"all tags are read anew: {memory.note}"
+    gone = sum(path not in found for path in memory.files) if "" in named else 0
+    if gone > _MANY and gone > len(memory.files) / 2:
+        yield (
+            f"{gone:,} of {len(memory.files):,} files that were here are gone; if their disk is "
+            "not mounted, mount it: what is known of them is kept"
+        )
+    timeless = sum(not timed(one.mtime_ns, int(started * 1e9)) for one in found.values())
+    if timeless:
+        yield f"{timeless:,} files bear no usable time of change, so they are read each time"
+    try:
+        memory.save(found, named, now=started, name=base)
+    except (DataError, OSError) as error:
+        yield f"what tags say is not remembered for the next time: {error}"
 
 
 def _tracks(
     base: str,
     paths: Sequence[str],
-    read: Sequence[_Read],
+    read: Sequence[FileTags],
     claims: Sequence[Claim],
     same: Identified,
-    words: Words,
-    *,
-    merge: bool,
+    said: Understood,
 ) -> Tracks:
     tags = [one.tags for one in read]
-    spelling = _spellings([genre for one in tags for genre in one.genres], words, merge=merge)
-    known = [
-        list(dict.fromkeys(shown for genre in one.genres if (shown := spelling[genre])))
-        for one in tags
-    ]  # the genres of each track as they are shown; none is an empty list
+    known = said.genres
     genres = tuple(sorted({some[0] for some in known if some}, key=normalise))
     index = {genre: number for number, genre in enumerate(genres)}
     return Tracks(
@@ -483,7 +596,7 @@ def _tracks(
         genres=genres,
         artist_id=same.artist_id,
         album_id=same.album_id,
-        path=np.array([os.path.join(base, *path.split("/")) for path in paths], np.str_),
+        path=np.array(_whole(base, paths), np.str_),
         columns={
             "title": np.array([one.title for one in tags], np.str_),
             "artist": np.array([one.artist for one in tags], np.str_),
@@ -492,6 +605,7 @@ def _tracks(
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
             "genre_tags": np.array(["; ".join(some) for some in known], np.str_),
+            "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
             "compilation": np.array([one.compilation for one in claims], np.bool_),
@@ -503,23 +617,13 @@ def _tracks(
     )
 
 
-def _spellings(genres: Sequence[str], words: Words, *, merge: bool) -> dict[str, str]:
-    """What is shown for each genre: its most common spelling, ties to the first in the alphabet."""
-    same = same_genre if merge else normalise
-    shown: dict[str, str] = {}
-    counted = Counter(" ".join(genre.split()) for genre in genres)
-    for spelling, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(same(spelling), "" if words.is_no_genre(spelling) else spelling)
-    return {genre: shown[same(" ".join(genre.split()))] for genre in dict.fromkeys(genres)}
-
-
 def _claims(
     tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
 ) -> list[Claim]:
     credits, places, known = Credits(words), {}, {}
     claims = []
     for one, path in zip(tags, paths, strict=True):
-        folder = os.path.dirname(path)
+        folder = path.rpartition("/")[0]
         if folder not in places:
             places[folder] = _without_disc(folder)
         guests = tuple(credits.in_title(one.title)) if artist == "artist" else ()

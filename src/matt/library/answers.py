@@ -12,6 +12,8 @@ from ..calibration.costs import DECISION, cheapest
 from ..predictions import Predictions
 from .status import SURE, Above
 
+_DIGITS = 4  # of a probability that is told
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -22,18 +24,18 @@ class Answer:
     genres : tuple of str
         Mostly one; of a model of several genres those that are given, most likely first, or the
         likeliest where none is.
-    probability : float
-        Of the first.
     unsure : bool
-        Whether that is below the bar.
+        Whether the first has less probability than the bar.
     best : int
         Place of the first genre, or of that below it which brought it, among the model's.
+    told : dict
+        The same as keys of a row, JSON-ready.
     """
 
     genres: tuple[str, ...]
-    probability: float
     unsure: bool
     best: int
+    told: dict[str, Any]
 
 
 class Answers:
@@ -45,10 +47,13 @@ class Answers:
     above : Above
         What stands above the genres of the predictions.
     bar : float, optional
-        An answer of less probability is unsure, and names no genre. By default it is one half, and
-        an unsure answer names one all the same.
+        An answer of less probability is unsure; by default one half.
+    abstain : bool
+        Whether an unsure answer names no genre.
     costs : array, shape (G, G), optional
         See `matt.calibration.costs`: the answer is then the one of least expected cost.
+    top : int >= 1
+        How many genres are named, most likely first.
     """
 
     def __init__(
@@ -57,49 +62,68 @@ class Answers:
         above: Above,
         *,
         bar: float | None = None,
+        abstain: bool = False,
         costs: NDArray[np.float64] | None = None,
+        top: int = 3,
     ) -> None:
-        self.predictions, self.above, self.abstains = predictions, above, bar is not None
-        self._bar = SURE if bar is None else bar
-        self._probabilities, self._balanced = predictions.probabilities, predictions.balanced
-        self._costly = None if costs is None else cheapest(predictions, costs)
+        self.predictions, self.above = predictions, above
+        self._abstains, self._bar = abstain, SURE if bar is None else bar
+        self._probabilities = predictions.probabilities
+        order = np.argsort(-self._probabilities, axis=1, kind="stable")[:, :top]
+        likely = np.take_along_axis(self._probabilities, order, axis=1)
+        # Lists, since one number after the other is taken from these.
+        self._order, self._likely = order.tolist(), likely.round(_DIGITS).tolist()
+        self._balanced = predictions.balanced.tolist()
+        self._costly = None if costs is None else cheapest(predictions, costs).tolist()
         self._given = None
         if predictions.thresholds is not None:
             self._given = predictions.given & (self._probabilities >= (bar or 0))
 
     def of(self, bag: int) -> Answer:
         """The answer for one bag."""
-        probabilities, genres = self._probabilities[bag], self.predictions.genres
-        order = np.argsort(-probabilities, kind="stable")
         if self._given is not None:
-            chosen = order[self._given[bag][order]]
-            best = int(order[0] if not chosen.size else chosen[0])
-            names = tuple(genres[g] for g in chosen) or (genres[best],)
-            return Answer(names, float(probabilities[best]), not chosen.size, best)
-        best = int(order[0] if self._costly is None else self._costly[bag])
-        name, sure = genres[best], float(probabilities[best])
-        if self._costly is None and self.predictions.link == "softmax":
-            name, sure = self.above.surest(best, probabilities, bar=self._bar)
-        return Answer((name,), sure, sure < self._bar, best)
+            return self._several(bag, self._given[bag])
+        best = self._order[bag][0] if self._costly is None else self._costly[bag]
+        name, sure = self.predictions.genres[best], float(self._probabilities[bag, best])
+        if self._costly is None and self.predictions.link == "softmax" and sure < self._bar:
+            name, sure = self.above.surest(best, self._probabilities[bag], bar=self._bar)
+        unsure = sure < self._bar
+        silent = unsure and self._abstains
+        decision = {} if self._costly is None else {"decision": DECISION}
+        told = self._told(bag, best, None if silent else name, sure, unsure, **decision)
+        return Answer((name,), unsure, best, told)
 
-    def told(self, bag: int, answer: Answer, top: int) -> dict[str, Any]:
-        """The answer as keys of a row, with the genres that are most likely."""
-        genres, probabilities = self.predictions.genres, self._probabilities[bag]
-        several = self._given is not None
-        silent = answer.unsure and (self.abstains or several)
-        genre = None if silent else answer.genres[0]
-        rare = int(self._balanced[bag])
-        order = np.argsort(-probabilities, kind="stable")[:top]
+    def _several(self, bag: int, given: NDArray[np.bool_]) -> Answer:
+        """All genres that are given, or none."""
+        genres, order = (
+            self.predictions.genres,
+            np.argsort(-self._probabilities[bag], kind="stable"),
+        )
+        names = [genres[g] for g in order if given[g]]
+        best = genres.index(names[0]) if names else int(order[0])
+        sure, first = float(self._probabilities[bag, best]), names[0] if names else None
+        told = self._told(bag, best, first, sure, not names, genres=names)
+        return Answer(tuple(names) or (genres[best],), not names, best, told)
+
+    def _told(
+        self,
+        bag: int,
+        best: int,
+        genre: str | None,
+        probability: float,
+        unsure: bool,
+        **more: Any,
+    ) -> dict[str, Any]:
+        genres, rare = self.predictions.genres, self._balanced[bag]
         return {
             "genre": genre,
-            "genre_path": [] if genre is None else list(self.above.vocabulary.path(genre)),
-            **({"genres": [] if silent else list(answer.genres)} if several else {}),
-            **({} if self._costly is None else {"decision": DECISION}),
-            "probability": round(answer.probability, 4),
-            "unsure": answer.unsure,
-            "if_rare": genres[rare] if rare != answer.best else None,
+            "genre_path": [] if genre is None else list(self.above.path(genre)),
+            **more,
+            "probability": round(probability, _DIGITS),
+            "unsure": unsure,
+            "if_rare": genres[rare] if rare != best else None,
             "top": [
-                {"genre": genres[g], "probability": round(float(probabilities[g]), 4)}
-                for g in order
+                {"genre": genres[g], "probability": sure}
+                for g, sure in zip(self._order[bag], self._likely[bag], strict=True)
             ],
         }

@@ -6,8 +6,10 @@ the likeliest may be: `Rock` for an album between `Indie Rock` and `Punk`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +44,29 @@ class Above:
     genres: tuple[str, ...]
     vocabulary: Vocabulary
     _held: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
-    _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
+    _paths: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
+    _related: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for place, genre in enumerate(self.genres):
-            for name in self.vocabulary.path(genre):
+            for name in self.path(genre):
                 self._held.setdefault(name, []).append(place)
+
+    def path(self, genre: str) -> tuple[str, ...]:
+        """As `Vocabulary.path`, remembered: it is asked of every track."""
+        if genre not in self._paths:
+            self._paths[genre] = self.vocabulary.path(genre)
+        return self._paths[genre]
+
+    def related(self, tag: str, answer: str) -> bool:
+        """As `Vocabulary.related`, remembered."""
+        if (tag, answer) not in self._related:
+            self._related[tag, answer] = self.vocabulary.related(tag, answer)
+        return self._related[tag, answer]
+
+    def knows(self, tag: str) -> bool:
+        """Whether a genre tag is one of the genres, or above or below one."""
+        return any(self.related(tag, genre) for genre in self.genres)
 
     def surest(
         self, best: int, probabilities: NDArray[np.float64], *, bar: float
@@ -69,29 +88,17 @@ class Above:
         """
         own = float(probabilities[best])
         if own < bar:
-            for name in reversed(self.vocabulary.path(self.genres[best])[:-1]):
+            for name in reversed(self.path(self.genres[best])[:-1]):
                 together = float(probabilities[self._held[name]].sum())
                 if together >= bar:
                     return name, min(together, 1.0)
         return self.genres[best], own
 
-    def knows(self, tag: str) -> bool:
-        """Whether a genre tag is one of the genres, or above or below one."""
-        if tag not in self._known:
-            related = self.vocabulary.related
-            self._known[tag] = any(related(tag, genre) for genre in self.genres)
-        return self._known[tag]
-
 
 def status_of(
-    tags: Sequence[str],
-    answers: Sequence[str],
-    *,
-    sure: bool,
-    fair: bool,
-    vocabulary: Vocabulary,
-) -> str:
-    """Status of an album.
+    tags: Sequence[str], answers: Sequence[str], *, sure: bool, fair: bool, above: Above
+) -> dict[str, Any]:
+    """Status of an album or a track, and whether its tag is foreign to the model, by name.
 
     Parameters
     ----------
@@ -102,19 +109,42 @@ def status_of(
     sure : bool
         Whether that was said with enough probability.
     fair : bool
-        Whether it may contradict a tag: the model knows such genres, and has not learned from this
-        very album.
-    vocabulary : Vocabulary
+        Whether it may contradict a tag: not where the model has learned from this very album.
+    above : Above
+        Of the genres of the model.
 
     Examples
     --------
+    >>> above = Above(("Jazz", "Rock"), Vocabulary())
     >>> def told(*tags, sure=True, fair=True):
-    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, vocabulary=Vocabulary())
+    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, above=above)["status"]
     >>> told(), told("Jazz"), told("Jazz", sure=False), told("Jazz", "rock", sure=False)
     ('new', 'disagrees', 'unsure', 'agrees')
+    >>> told("Polka"), told("Jazz", fair=False)
+    ('unsure', 'unsure')
     """
     if not tags:
-        return NEW
-    if any(vocabulary.related(tag, answer) for tag in tags for answer in answers):
-        return AGREES
-    return DISAGREES if sure and fair else UNSURE
+        return {"status": NEW, "tag_unknown": False}
+    if any(above.related(tag, answer) for tag in tags for answer in answers):
+        return {"status": AGREES, "tag_unknown": False}
+    unknown = not any(map(above.knows, tags))
+    status = DISAGREES if sure and fair and not unknown else UNSURE
+    return {"status": status, "tag_unknown": unknown}
+
+
+def summary(rows: Iterable[Mapping[str, Any]]) -> str:
+    """How many albums or tracks there are of each status.
+
+    >>> summary([{"status": "new"}, {"status": "agrees"}, {"status": "agrees"}])
+    '1 new (no genre yet), 2 agree'
+    """
+    counted = Counter(row["status"] for row in rows)
+    told = {
+        NEW: "new (no genre yet)",
+        DISAGREES: "disagree with their tag",
+        UNSURE: "unsure",
+        AGREES: "agree",
+    }
+    return ", ".join(
+        f"{counted[status]:,} {told[status]}" for status in STATUSES if counted[status]
+    )
