@@ -323,7 +323,11 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
 
 
 def scan_folder(
-    folder: Path | Sequence[Path], output: Output, reading: Reading | None = None
+    folder: Path | Sequence[Path],
+    output: Output,
+    reading: Reading | None = None,
+    *,
+    within: Path | None = None,
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
@@ -333,7 +337,7 @@ def scan_folder(
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
         tell = bars.counting("reading tags")
-        found = scan(folder, progress=tell, remembered=place, **options)
+        found = scan(folder, within=within, progress=tell, remembered=place, **options)
     tell_formats(found, output)
     for note in found.notes:
         output.note(note)
