@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes or the real app, real files, exit codes."""
 
 import csv
+import html
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -18,12 +20,15 @@ from typer.testing import CliRunner
 
 from matt import Predictions, Tracks
 from matt.cli.app import app
+from matt.datasets.genres import vocabulary
 from matt.datasets.synthetic import write_library
+from matt.library.status import STATUSES
 from matt.models import training
+from matt.runs import OUT_OF_FOLD, Run
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
-    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "audit", "describe", "doctor", "fma fetch", "fma verify",
+    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "explain", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",
     "cache show", "cache prune", "cache move",
 )  # fmt: skip
@@ -177,7 +182,8 @@ def test_predict_names_a_genre_for_every_album(library, run, tmp_path):
     albums = document(result)["albums"]
     assert sum(album["n_tracks"] for album in albums) == len(Tracks.load(out / "tracks.parquet"))
     genres = Predictions.load(out / "predictions" / "test.parquet").genres
-    assert {album["genre"] for album in albums} <= set(genres)
+    above = {name for genre in genres for name in vocabulary().path(genre)}
+    assert {album["genre"] for album in albums} <= {*genres} | above
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["genre"] for row in rows] == [album["genre"] for album in albums]
@@ -199,7 +205,12 @@ def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_p
         albums = document(matt(*given, "--prior", prior))["albums"]
         assert {album["genre"] for album in albums} == {genres[0]}
     estimated = document(matt(*given, "--prior", "estimate"))["albums"]
-    assert [a["probability"] for a in estimated] != [a["probability"] for a in before]
+    assert by_tracks(estimated, "top") != by_tracks(before, "top")
+
+
+def by_tracks(rows, name):
+    """One value of each row, whatever the order of the rows; a folder may hold several albums."""
+    return {tuple(track["track_id"] for track in row["tracks"]): row[name] for row in rows}
 
 
 def test_own_costs_decide_albums_and_are_scored(library, run, tmp_path):
@@ -213,7 +224,7 @@ def test_own_costs_decide_albums_and_are_scored(library, run, tmp_path):
     assert "decision" not in before
     assert after["decision"] == "own cost"
     assert {album["genre"] for album in after["albums"]} == {genres[0]}
-    assert [album["top"] for album in after["albums"]] == [a["top"] for a in before["albums"]]
+    assert by_tracks(after["albums"], "top") == by_tracks(before["albums"], "top")
     with table.open(newline="") as file:
         assert {row["decision"] for row in csv.DictReader(file)} == {"own cost"}
     tables = document(matt("evaluate", run[0], "--rounds", "0", "--cost", costs, "--json"))
@@ -221,10 +232,52 @@ def test_own_costs_decide_albums_and_are_scored(library, run, tmp_path):
     assert paid["own cost"] == 0 < paid["likely"]
 
 
-def test_explanations_are_shown_beside_the_albums(library, run):
-    result = matt("predict", library, "--model", run[0] / "model", "--explain", "--quiet")
-    assert "attention" in result.stdout
-    assert "Margin: what the track added" in " ".join(result.stdout.split())
+def test_albums_come_by_what_there_is_to_do_and_only_those_asked_for(library, run, tmp_path):
+    given = ("predict", library, "--model", run[0])
+    table = tmp_path / "tracks.csv"
+    albums = document(matt(*given, "--json"))["albums"]
+    statuses = [album["status"] for album in albums]
+    assert statuses == sorted(statuses, key=STATUSES.index)
+    assert {status == "new" for status in statuses} == {True, False}
+    for album in albums:
+        assert (album["status"] == "new") == (album["tagged"] is None)
+        assert not (album["status"] == "disagrees" and album["unsure"])
+    trained = Tracks.load(run[0] / "tracks.parquet")
+    known = trained.track_id[np.isin(trained.split, ("training", "validation")) & trained.labelled]
+    for album in albums:
+        ids = [track["track_id"] for track in album["tracks"]]
+        assert album["in_training"] == np.isin(ids, known).any()
+        assert album["in_training"] or not album["out_of_fold"]
+    new = document(matt(*given, "--untagged", "--json"))["albums"]
+    assert by_tracks(new, "top") == by_tracks(albums[: statuses.count("new")], "top")
+    assert document(matt(*given, "--disagree", "--json"))["albums"] == [
+        album for album in albums if album["status"] == "disagrees"
+    ]
+    flacs = document(matt(*given, "--only", "*.flac", "--level", "track", "--out", table, "--json"))
+    assert flacs["schema"] == "matt.albums.tracks/1"
+    assert {Path(track["path"]).suffix for track in flacs["tracks"]} == {".flac"}
+    with table.open(newline="") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [t["path"] for t in flacs["tracks"]]
+    none = matt(*given, "--only", "nothing of the kind")
+    assert none.exit_code == 3  # what the scan could not read is told all the same
+    assert "0 albums" in none.stdout
+
+
+def test_one_line_an_album_however_narrow_the_terminal(library, run):
+    for columns in (80, 120):
+        result = CliRunner(env={"COLUMNS": str(columns)}).invoke(
+            app, ["predict", str(library), "--model", str(run[0])], color=True
+        )
+        lines = result.stdout.splitlines()
+        assert lines[0].endswith(" albums")
+        assert len(lines) >= 3 + int(lines[0].split()[0])
+
+
+def test_a_file_and_several_are_enough(run):
+    paths = [path for path in Tracks.load(run[0] / "tracks.parquet").path[:3]]
+    for some in (paths[:1], paths):
+        albums = document(matt("predict", *some, "--model", run[0], "--json"))["albums"]
+        assert sorted(t["path"] for a in albums for t in a["tracks"]) == sorted(some)
 
 
 def test_the_real_clips_go_all_the_way(shared_data, run):
@@ -267,7 +320,7 @@ def test_without_a_model_the_shipped_tagger_answers_and_needs_no_network(shared_
 
 
 @pytest.mark.parametrize(
-    "refused", [["--explain"], ["--prior", "uniform"], ["--accuracy", "0.8"], ["--cost", "no.toml"]]
+    "refused", [["--prior", "uniform"], ["--accuracy", "0.8"], ["--cost", "no.toml"]]
 )
 def test_what_the_tagger_cannot_do_is_refused_before_anything_is_heard(library, refused, tmp_path):
     result = matt("predict", library, *refused, "--store", tmp_path / "store")
@@ -288,7 +341,12 @@ def test_a_model_is_packed_shown_and_predicts_the_same(library, run, tmp_path):
         document(matt("predict", library, "--model", model, "--json"))["albums"]
         for model in (run[0], packed)
     )
-    assert here == there
+    # What a run has learned from it answers otherwise; a packed model does not know what that is.
+    fresh = [album for album in here if not album["in_training"]]
+    assert fresh
+    tops = by_tracks(there, "top")
+    assert all(tops[album] == top for album, top in by_tracks(fresh, "top").items())
+    assert {album["in_training"] for album in there} == {None}
     again = matt("model", "pack", run[0], "--out", packed)
     assert again.exit_code == 2
     assert "replace it with --force" in again.stderr
@@ -306,6 +364,10 @@ def test_a_model_is_packed_shown_and_predicts_the_same(library, run, tmp_path):
         (["evaluate", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{empty}"], "is not a run folder"),
         (["predict", "{music}", "--model", "{run}", "--out", "x.txt"], "must end in .json, .csv"),
+        (["predict", "{music}", "--model", "{run}", "--level", "artist"], "level is 'artist'"),
+        (["predict", "{music}", "--model", "{run}", "--bom"], "the file that --out names"),
+        (["predict", "{music}", "--model", "{run}", "--since", "noon"], "which is no time"),
+        (["predict", "{music}", "--untagged", "--disagree"], "cannot disagree with it"),
         (["predict", "{music}", "--model", "{run}", "--prior", "evn"], "is no file and none of training"),
         (["predict", "{music}", "--model", "{run}", "--prior", '{{"Polka": 1}}'], "unknown genre 'Polka'"),
         (["predict", "{music}", "--model", "{run}", "--abstain-below", "2"], "must be above 0 and below 1"),
@@ -371,8 +433,46 @@ def test_a_finished_training_is_resumed_by_telling_it_again(library, run):
     assert "differs in settings, seed" in " ".join(other.stderr.split())
 
 
+def test_a_folder_ends_in_a_few_lines_and_tables_stand_behind_details(library, run):
+    out, told = run
+    again = ["train", library, "--out", out, "--resume", *FAST]
+    shown = matt(*again).stdout.splitlines()
+    assert shown[:-1] == told["lines"]
+    assert len(shown) == 5
+    assert shown[-1].startswith(("Next: matt predict ", "As that is worth little: "))
+    assert str(out / "report.html") in shown[-1]
+    details = matt(*again, "--details").stdout
+    assert "By size" in details or "95 % of accuracy" in " ".join(details.split())
+    assert told["lines"][0].split(";")[0] in " ".join(details.split())
+    quiet = matt(*again, "--quiet", "--details")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+
+
+def test_the_page_of_a_folder_opens_with_albums(run):
+    page = (run[0] / "report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert headings[:2] == ["Albums", "Results"]
+    assert html.unescape(page).index(run[1]["lines"][0]) < page.index(">Albums<")
+
+
+def test_albums_of_a_folder_are_answered_out_of_fold(library, run, tmp_path):
+    out, _ = run
+    made = Run.open(out).predictions(OUT_OF_FOLD)
+    assert set(made.tracks.split) <= {"training", "validation"}
+    tracks = Tracks.load(out / "tracks.parquet")
+    learned = tracks.labelled & (tracks.split != "test")
+    assert np.isin(tracks.track_id[learned], made.tracks.track_id).mean() > 0.8
+    table = tmp_path / "table"
+    more = [*FAST, "--set", "recipe=single", "--no-controls"]
+    done = matt("train", out / "tracks.parquet", "--out", table, *more)
+    assert done.exit_code == 0, done.output
+    assert not Run.open(table).has_predictions(OUT_OF_FOLD)
+    assert "Test split" in done.stdout
+    assert Run.open(table).manifest["library"] is False
+
+
 def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch):
-    """Cut between the bag model and its control: only the control is trained then."""
+    """Cut between the bag model and its control: only what follows is trained then."""
 
     def cut(model, path):
         raise KeyboardInterrupt
@@ -392,7 +492,7 @@ def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch)
     result = matt(*command, "--resume")
     assert result.exit_code == 3, result.output
     assert document(result)["scores"] == run[1]["scores"]
-    assert epochs == [1, 2, 3]
+    assert epochs == [1, 2, 3] * 6  # the control, and five folds
 
 
 def test_one_genre_cannot_be_trained(library, tmp_path):
@@ -403,7 +503,11 @@ def test_one_genre_cannot_be_trained(library, tmp_path):
         (tmp_path / "music" / Path(path).name).symlink_to(path)
     result = matt("train", tmp_path / "music", "--out", tmp_path / "run", *FAST)
     assert result.exit_code == 2
-    assert "a classifier needs two" in " ".join(result.stderr.split())
+    told = " ".join(result.stderr.split())
+    assert "has only one genre, " in told
+    assert "needs no training: matt predict" in told
+    assert "extracting" not in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_silence_is_told_and_moves_no_album(run, tmp_path):
@@ -440,9 +544,6 @@ def test_a_baseline_is_trained_scored_and_predicts(library, tmp_path):
     albums = document(matt("predict", library, "--model", out, "--json"))["albums"]
     tracks = [track for album in albums for track in album["tracks"]]
     assert {(t["attention"], t["margin"], t["effect"]) for t in tracks} == {(None, None, None)}
-    refused = matt("predict", library, "--model", out, "--explain")
-    assert refused.exit_code == 2
-    assert "leave out --explain" in " ".join(refused.stderr.split())
 
 
 def _scanned(library, tmp_path):
@@ -522,7 +623,7 @@ def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path,
     write_library(music, seed=0, tracks=60, seconds=(3.2, 4.0), workers=1)
     (music / "junk.mp3").write_bytes(bytes(range(256)) * 40)
     quick = ["--set", "recipe=single", "--set", "training.epochs=2", "--set", "training.threads=1"]
-    result = matt("train", music, "--out", out, "--no-controls", *quick)
+    result = matt("train", music, "--out", out, "--no-controls", "--details", *quick)
     assert result.exit_code == 3, result.output
     assert "junk.mp3" in result.stderr  # and the planted bad files
     assert "Features, chosen on validation" in result.stdout

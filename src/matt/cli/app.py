@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from . import (
+    albums,
     audit,
     cache,
     compare,
@@ -67,6 +68,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
+app.command("explain")(albums.explain)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)

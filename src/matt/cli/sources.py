@@ -115,6 +115,8 @@ class Source:
         Files that could not be read.
     notes : tuple of str
         What the user should know of the data.
+    folder : bool
+        Whether it is a folder of somebody's own music.
     """
 
     path: Path
@@ -122,6 +124,7 @@ class Source:
     features: FeatureStore | None = None
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
+    folder: bool = False
 
 
 def open_source(
@@ -177,7 +180,7 @@ def open_source(
         output.note(note)
     for question in found.questions:
         output.warn(question)
-    return Source(path, found.tracks, problems=found.problems, notes=notes)
+    return Source(path, found.tracks, problems=found.problems, notes=notes, folder=True)
 
 
 def told_names(found: Scan, reading: Reading) -> Iterator[str]:
@@ -319,14 +322,17 @@ def extraction_counts(report: ExtractionReport) -> dict[str, int]:
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    from ..datasets.memory import library_key
-    from ..library.cache import FEATURES, cache_folder
+    from ..library.home import store_of
 
-    return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
+    return store_of(folder, spec)
 
 
 def scan_folder(
-    folder: Path | Sequence[Path], output: Output, reading: Reading | None = None
+    folder: Path | Sequence[Path],
+    output: Output,
+    reading: Reading | None = None,
+    *,
+    within: Path | None = None,
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
@@ -336,7 +342,7 @@ def scan_folder(
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
         tell = bars.counting("reading tags")
-        found = scan(folder, progress=tell, remembered=place, **options)
+        found = scan(folder, within=within, progress=tell, remembered=place, **options)
     tell_formats(found, output)
     for note in found.notes:
         output.note(note)

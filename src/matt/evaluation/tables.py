@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from ..errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderResult
+    from rich.segment import Segment
     from rich.table import Table as RichTable
 
 UNDEFINED = "-"
@@ -31,7 +32,7 @@ _PAIRS = {
     "difference": ("difference", "half width"),
     "effect": ("difference", "low", "high"),
 }
-KINDS = ("text", "flag", "alarm", "int", "number", "share", "signed", *_PAIRS)
+KINDS = ("text", "flag", "alarm", "int", "number", "share", "percent", "signed", *_PAIRS)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
 
 Cell = str | bool | int | float | tuple[float, ...] | None
@@ -54,8 +55,11 @@ def plain(text: object) -> str:
     >>> plain("Best of\n\x1b[31mLive")
     'Best of �[31mLive'
     """
+    text = str(text)
+    if text.isascii() and text.isprintable():  # nearly all texts
+        return text
     kept = []
-    for char in str(text):
+    for char in text:
         category = unicodedata.category(char)
         if char.isspace():
             kept.append(" ")
@@ -88,6 +92,7 @@ class Column:
         ``int``             int                          12,345
         ``number``          float                        three digits: 0.0123, 4.56
         ``share``           float in [0, 1]              .683
+        ``percent``         float in [0, 1]              68 %
         ``signed``          float                        +0.18
         ``mean and sd``     (mean, standard deviation)   .683 ± .02
         ``interval``        (low, high)                  .61-.74
@@ -136,6 +141,8 @@ class Column:
             return _share(first) + _plus_minus(second, 2)
         if self.kind == "share" and isinstance(cell, float | int):
             return _share(cell)
+        if self.kind == "percent" and isinstance(cell, float | int):
+            return f"{100 * cell:.0f} %"
         layout = {"int": ",", "number": ".3g", "signed": "+.2f"}.get(self.kind)
         return plain(cell) if layout is None else format(cell, layout)
 
@@ -152,6 +159,8 @@ class Table:
     rows : tuple of tuple
         One cell a column.
     notes : tuple of str
+    cut : bool
+        On a terminal each row is one line: names that are too long for it end in "…".
 
     Raises
     ------
@@ -176,6 +185,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    cut: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -195,6 +205,7 @@ class Table:
         items: Iterable[_Item],
         *columns: ColumnOf[_Item],
         notes: Iterable[str] = (),
+        cut: bool = False,
     ) -> Table:
         """One row an item; a column is its name, its kind, and its cell of an item.
 
@@ -202,7 +213,7 @@ class Table:
         (('Rock',),)
         """
         rows = tuple(tuple(cell(item) for *_, cell in columns) for item in items)
-        return cls(title, tuple(Column(*told) for *told, _ in columns), rows, tuple(notes))
+        return cls(title, tuple(Column(*told) for *told, _ in columns), rows, tuple(notes), cut)
 
     def shown(self) -> list[list[str]]:
         """Every cell as people read it."""
@@ -265,10 +276,10 @@ class Table:
     def to_rich(self) -> Group:
         """Title, table and notes for a terminal; square brackets in names are shown, not obeyed.
 
-        Where it is narrow, names are folded. What does not fit even then stands below, beside the
-        columns that tell the rows apart. No number is broken, so only a single one may be wider
-        than the terminal, whose line then goes on in the next. Print it with ``crop=False``:
-        nothing is then cut.
+        Where it is narrow, names are folded, or `cut`. What does not fit even then stands below,
+        beside the columns that tell the rows apart. No number is broken, so only a single one may
+        be wider than the terminal, whose line then goes on in the next. Print it with
+        ``crop=False``: nothing else is then cut.
         """
         from rich.console import Group
         from rich.text import Text
@@ -353,15 +364,48 @@ class _Fitting:
             widths.append(width)
             least.append(width if column.numeric else min(width, _LEAST))
         numeric = [column.numeric for column in self.table.columns]
-        narrow = [w if n else min(w, _NARROW) for w, n in zip(widths, numeric, strict=True)]
+        kept = _NARROW if not self.table.cut else _LEAST
+        narrow = [w if n else min(w, kept) for w, n in zip(widths, numeric, strict=True)]
         for number, places in enumerate(_blocks(narrow, least, _n_telling(rows), room)):
             if number:
                 yield Text()
             apart = int(_wide(narrow[place] for place in places) + len(places) - 1 <= room)
             left = room - apart * (len(places) - 1)
             fitted = _fitted([widths[i] for i in places], [least[i] for i in places], left)
+            if self.table.cut:
+                yield from self._lines(places, headings, fitted, rows, apart)
+                continue
             made = self._block(places, headings, fitted, rows, apart)
             yield from console.render(made, options.update(width=max(room, _wide(fitted) + 1)))
+
+    def _lines(
+        self,
+        places: Sequence[int],
+        headings: Sequence[str],
+        widths: Sequence[int],
+        rows: Sequence[Sequence[str]],
+        apart: int,
+    ) -> Iterator[Segment]:
+        """The same, each row on one line. Ten thousand take rich a minute, and this a moment."""
+        from rich.segment import Segment
+        from rich.style import Style
+
+        numeric = [self.table.columns[place].numeric for place in places]
+        between = " " * (1 + apart)
+
+        def line(cells: Sequence[str]) -> str:
+            fitted = map(_in_cells, cells, widths, numeric)
+            return between.join(fitted).rstrip()
+
+        whole = sum(widths) + len(between) * (len(widths) - 1)
+        names = [headings[place].replace("\n", " ") for place in places]
+        yield Segment(line(names), Style(bold=True))
+        yield Segment.line()
+        yield Segment("\u2500" * whole)
+        yield Segment.line()
+        for row in rows:
+            yield Segment(line([row[place] for place in places]))
+            yield Segment.line()
 
     def _block(
         self,
@@ -389,6 +433,22 @@ class _Fitting:
         for row in rows:
             made.add_row(*(Text(row[place]) for place in places))
         return made
+
+
+def _in_cells(text: str, width: int, right: bool = False) -> str:
+    """Text that takes so many columns of a terminal, where a letter may take two or none.
+
+    >>> _in_cells("Portishead", 6), _in_cells("電気グルーヴ", 6), _in_cells("8", 3, right=True)
+    ('Porti…', '電気… ', '  8')
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    length = cell_len(text)
+    if length > width:
+        text = set_cell_size(text, width - 1).rstrip() + "\u2026"
+        length = cell_len(text)
+    space = " " * (width - length)
+    return space + text if right else text + space
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import check_share
@@ -25,6 +26,10 @@ from ..models.tagger import Tagger
 from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
+from .albums import album_rows, in_order, track_rows
+from .export import check_level, write_rows
+from .learned import Judged, Learned
+from .selection import Selection
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
 
@@ -42,11 +47,37 @@ class LibraryPrediction:
     aspects : list of dict
         What else was heard of each album, by name: of the shipped tagger mood, decade and voice;
         empty for every other model.
+    rows : list of dict
+        One an album, in the order of the predictions unless they are selected:
+        `matt.library.albums.album_rows`.
+    bar : float or None
+        Probability below which no genre was given.
     """
 
     predictions: Predictions
     extraction: ExtractionReport
     aspects: list[dict[str, str | None]]
+    rows: list[dict[str, Any]]
+    bar: float | None = None
+
+    def at(self, level: str = "album") -> list[dict[str, Any]]:
+        """Rows of albums or tracks, by what there is to do: see docs/library/predict.md.
+
+        Raises
+        ------
+        ConfigError
+            If the level is neither ``"album"`` nor ``"track"``.
+        """
+        check_level(level)
+        return in_order(self.rows if level == "album" else track_rows(self.rows, bar=self.bar))
+
+    def of(self, selection: Selection) -> LibraryPrediction:
+        """The same with rows of the albums alone that are asked for, now that they are known."""
+        return replace(self, rows=selection.rows(self.rows))
+
+    def write(self, path: Path | str, *, level: str = "album", bom: bool = False) -> None:
+        """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`."""
+        write_rows(Path(path), self.at(level), level=level, bom=bom)
 
 
 def predict_library(
@@ -56,6 +87,11 @@ def predict_library(
     *,
     by: str = "album",
     prior: Prior | None = None,
+    bar: float | None = None,
+    costs: NDArray[np.float64] | None = None,
+    top: int = 3,
+    learned: Learned | None = None,
+    alone: bool = True,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> LibraryPrediction:
@@ -72,6 +108,12 @@ def predict_library(
         What is classified together, as in `Bags.from_tracks`.
     prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
         As in `GenreClassifier.predict`.
+    bar, costs, top
+        As in `matt.library.albums.album_rows`; see `bar_of`.
+    learned : Learned, optional
+        What the model has learned from, where that is known: `Learned.of`.
+    alone : bool
+        Whether each track is also predicted by itself.
     progress : callable, optional
         Called during extraction.
     **options
@@ -80,7 +122,7 @@ def predict_library(
     Returns
     -------
     LibraryPrediction
-        A genre tag that the model does not know counts as unknown.
+        Empty for a scan without tracks. A genre tag that the model does not know counts as unknown.
 
     Raises
     ------
@@ -88,6 +130,8 @@ def predict_library(
         If no file could be used, or the store holds features of another spec.
     """
     check_arguments(scan=(scan, Scan), model=(model, GenreClassifier), store=(store, Path | str))
+    if not len(scan.tracks):  # a selection may leave nothing
+        return _nothing(scan, model, bar)
     report = extract(scan.tracks, spec_of(model), store, progress=progress, **options)
     features = FeatureStore.open(store)
     usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))
@@ -103,7 +147,34 @@ def predict_library(
         said, aspects = model.tell(features, tracks, bags)
     else:
         said, aspects = predict_explained(model, features, tracks, bags, prior=prior), []
-    return LibraryPrediction(said, report, aspects)
+    single = None
+    if alone:
+        lone = Bags.from_tracks(said.tracks, by="track")
+        single = model.predict(features, said.tracks, lone, prior=prior)
+    if learned is None:
+        judged = Judged.of(said, False if isinstance(model, Tagger) else None)
+    else:
+        judged = learned.judge(said, prior=prior, trained=model.prior)
+    rows = album_rows(
+        said,
+        top=top,
+        bar=bar,
+        aspects=aspects,
+        costs=costs,
+        alone=single,
+        judged=judged,
+        vocabulary=scan.vocabulary,
+    )
+    return LibraryPrediction(said, report, aspects, rows, bar)
+
+
+def _nothing(scan: Scan, model: GenreClassifier, bar: float | None) -> LibraryPrediction:
+    """What is said of no albums."""
+    bags = Bags([], [0], [], model.genres, model.train_counts)
+    tracks = scan.tracks.with_genres(model.genres, unknown="drop")
+    logits = np.zeros((0, len(model.genres)), np.float32)
+    report = ExtractionReport(total=0, extracted=0, reused=0, unchanged=0, deleted=0)
+    return LibraryPrediction(Predictions(bags, tracks, logits, model.link), report, [], [], bar)
 
 
 def predict_explained(
@@ -161,21 +232,6 @@ def bar_of(
             "promised; train it with validation artists, or give abstain_below"
         )
     return model.coverage.bar(accuracy)
-
-
-def check_explains(model: GenreClassifier) -> None:
-    """Refuse a model that cannot say which tracks decided.
-
-    Raises
-    ------
-    DataError
-    """
-    if not isinstance(model, _EXPLAINS):
-        kind = "the shipped tagger" if isinstance(model, Tagger) else "a baseline"
-        raise DataError(
-            f"the model is {kind}, which averages over tracks and weighs none, so no track's "
-            "part can be shown; leave out --explain, or train a network with 'matt train'"
-        )
 
 
 def spec_of(model: GenreClassifier) -> FeatureSpec:

@@ -1,0 +1,129 @@
+"""Answers: what is said of each album, made of probabilities, a bar, costs and a vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration.costs import DECISION, cheapest
+from ..predictions import Predictions
+from .status import SURE, Above
+
+_DIGITS = 4  # of a probability that is told
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one album or track.
+
+    Attributes
+    ----------
+    genres : tuple of str
+        Mostly one; of a model of several genres those that are given, most likely first, or the
+        likeliest where none is.
+    unsure : bool
+        Whether the first has less probability than the bar.
+    best : int
+        Place of the first genre, or of that below it which brought it, among the model's.
+    told : dict
+        The same as keys of a row, JSON-ready.
+    """
+
+    genres: tuple[str, ...]
+    unsure: bool
+    best: int
+    told: dict[str, Any]
+
+
+class Answers:
+    """What is said of each bag of predictions.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    above : Above
+        What stands above the genres of the predictions.
+    bar : float, optional
+        An answer of less probability is unsure; by default one half.
+    abstain : bool
+        Whether an unsure answer names no genre.
+    costs : array, shape (G, G), optional
+        See `matt.calibration.costs`: the answer is then the one of least expected cost.
+    top : int >= 1
+        How many genres are named, most likely first.
+    """
+
+    def __init__(
+        self,
+        predictions: Predictions,
+        above: Above,
+        *,
+        bar: float | None = None,
+        abstain: bool = False,
+        costs: NDArray[np.float64] | None = None,
+        top: int = 3,
+    ) -> None:
+        self.predictions, self.above = predictions, above
+        self._abstains, self._bar = abstain, SURE if bar is None else bar
+        self._probabilities = predictions.probabilities
+        order = np.argsort(-self._probabilities, axis=1, kind="stable")[:, :top]
+        likely = np.take_along_axis(self._probabilities, order, axis=1)
+        # Lists, since one number after the other is taken from these.
+        self._order, self._likely = order.tolist(), likely.round(_DIGITS).tolist()
+        self._balanced = predictions.balanced.tolist()
+        self._costly = None if costs is None else cheapest(predictions, costs).tolist()
+        self._given = None
+        if predictions.thresholds is not None:
+            self._given = predictions.given & (self._probabilities >= (bar or 0))
+
+    def of(self, bag: int) -> Answer:
+        """The answer for one bag."""
+        if self._given is not None:
+            return self._several(bag, self._given[bag])
+        best = self._order[bag][0] if self._costly is None else self._costly[bag]
+        name, sure = self.predictions.genres[best], float(self._probabilities[bag, best])
+        if self._costly is None and self.predictions.link == "softmax" and sure < self._bar:
+            name, sure = self.above.surest(best, self._probabilities[bag], bar=self._bar)
+        unsure = sure < self._bar
+        silent = unsure and self._abstains
+        decision = {} if self._costly is None else {"decision": DECISION}
+        told = self._told(bag, best, None if silent else name, sure, unsure, **decision)
+        return Answer((name,), unsure, best, told)
+
+    def _several(self, bag: int, given: NDArray[np.bool_]) -> Answer:
+        """All genres that are given, or none."""
+        genres, order = (
+            self.predictions.genres,
+            np.argsort(-self._probabilities[bag], kind="stable"),
+        )
+        names = [genres[g] for g in order if given[g]]
+        best = genres.index(names[0]) if names else int(order[0])
+        sure, first = float(self._probabilities[bag, best]), names[0] if names else None
+        told = self._told(bag, best, first, sure, not names, genres=names)
+        return Answer(tuple(names) or (genres[best],), not names, best, told)
+
+    def _told(
+        self,
+        bag: int,
+        best: int,
+        genre: str | None,
+        probability: float,
+        unsure: bool,
+        **more: Any,
+    ) -> dict[str, Any]:
+        genres, rare = self.predictions.genres, self._balanced[bag]
+        return {
+            "genre": genre,
+            "genre_path": [] if genre is None else list(self.above.path(genre)),
+            **more,
+            "probability": round(probability, _DIGITS),
+            "unsure": unsure,
+            "if_rare": genres[rare] if rare != best else None,
+            "top": [
+                {"genre": genres[g], "probability": sure}
+                for g, sure in zip(self._order[bag], self._likely[bag], strict=True)
+            ],
+        }
