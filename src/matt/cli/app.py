@@ -8,7 +8,19 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from . import audit, compare, doctor, extract, fma, library, model, report, reproduce, training
+from . import (
+    audit,
+    check,
+    compare,
+    doctor,
+    extract,
+    fma,
+    library,
+    model,
+    report,
+    reproduce,
+    training,
+)
 from .console import Output, abandon, outcome, write_any_text
 from .torchrun import check_command, end_at_once, follows, n_processes
 
@@ -53,6 +65,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
+app.command("similar")(check.similar)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
