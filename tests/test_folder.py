@@ -475,8 +475,78 @@ def test_a_folder_that_is_none(tmp_path):
     with pytest.raises(DataError, match="nowhere does not exist; check the path"):
         scan(tmp_path / "nowhere")
     (tmp_path / "file.mp3").write_bytes(b"")
-    with pytest.raises(DataError, match="is a file, not a folder"):
+    with pytest.raises(DataError, match=r"no audio that can be opened.*file\.mp3.*empty"):
         scan(tmp_path / "file.mp3")
+    with pytest.raises(DataError, match="no file or folder is named"):
+        scan([])
+
+
+def test_files_and_folders_are_named_as_their_library_names_them(tmp_path):
+    names = ("a/1", "a/2", "b/1", "b/.hidden", "c/1")
+    files = {name: audio(tmp_path / f"{name}.flac", artist="X", album="Y") for name in names}
+    (tmp_path / "a" / "cover.jpg").write_bytes(b"jpeg")
+    whole = scan(tmp_path)
+    ids = {str(path): number for path, number in zip(whole.tracks.path, whole.tracks.track_id)}
+
+    def found(*paths, within=None):
+        made = scan(list(paths), within=within)
+        return [os.path.relpath(path, tmp_path) for path in made.tracks.path.tolist()], made
+
+    paths, some = found(files["b/1"], tmp_path / "a", files["a/2"], tmp_path / "a" / "cover.jpg")
+    assert (paths, some.root) == (["a/1.flac", "a/2.flac", "b/1.flac"], tmp_path)  # once each
+    assert [ids[path] for path in some.tracks.path.tolist()] == some.tracks.track_id.tolist()
+    alone = scan(files["a/2"])
+    assert alone.root == tmp_path / "a"
+    assert alone.tracks.track_id.tolist() == scan(tmp_path / "a").tracks.track_id[1:].tolist()
+    paths, inside = found(files["a/2"], within=tmp_path)
+    assert inside.tracks.track_id.tolist() == [ids[str(files["a/2"])]]
+    assert inside.root == tmp_path
+    paths, _ = found(files["b/.hidden"])
+    assert paths == ["b/.hidden.flac"]
+    paths, most = found(files["c/1"], tmp_path / "a" / "gone.flac")
+    assert paths == ["c/1.flac"]
+    assert [(problem.path, problem.reason) for problem in most.problems] == [
+        ("a/gone.flac", "does not exist; check the path")
+    ]
+    with pytest.raises(DataError, match=r"c/1\.flac does not lie in .*/a; name the library"):
+        scan(files["c/1"], within=tmp_path / "a")
+
+
+YEARS = {
+    "flac": lambda path: audio(path, date="2004-11-03", originaldate="1971"),
+    "ogg": lambda path: audio(path, originalyear="2004"),
+    "opus": lambda path: audio(path, year="2004"),
+}
+
+
+@pytest.mark.parametrize("suffix", YEARS)
+def test_the_year_of_vorbis_comments(suffix, tmp_path):
+    YEARS[suffix](tmp_path / f"a.{suffix}")
+    assert scan(tmp_path).tracks.columns["year"].tolist() == [2004]
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "wav", "aiff"])
+@pytest.mark.parametrize("version", [3, 4])
+def test_the_year_of_id3(suffix, version, tmp_path):
+    path = with_id3(tmp_path / f"a.{suffix}", {})
+    assert read_tags(path).year == -1
+    file = {"mp3": mutagen.mp3.MP3, "wav": mutagen.wave.WAVE, "aiff": mutagen.aiff.AIFF}[suffix](
+        path
+    )
+    file.tags.add(mutagen.id3.TDRC(encoding=3, text=["1987-02"]))
+    file.save(v2_version=version, v23_sep=None)
+    assert read_tags(path).year == 1987
+
+
+def test_the_year_of_other_families(tmp_path):
+    file = mutagen.mp4.MP4(m4a(tmp_path / "a.m4a"))
+    file["\xa9day"] = "1999-01-01T08:00:00Z"
+    file.save()
+    ape_tags(audio(tmp_path / "a.mp3"))
+    tags = mutagen.apev2.APEv2(tmp_path / "a.mp3")
+    tags["Year"] = "1966"
+    tags.save()
+    assert [read_tags(tmp_path / f"a.{suffix}").year for suffix in ("m4a", "mp3")] == [1999, 1966]
 
 
 def test_a_folder_without_audio(tmp_path):

@@ -207,8 +207,10 @@ def predict(
         output.note(note)
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
-        result = predict_library(found, classifier, place, prior=shares, **options)
-    rows = albums.album_rows(result.predictions, bar=bar, costs=costs, aspects=result.aspects)
+        result = predict_library(
+            found, classifier, place, prior=shares, bar=bar, costs=costs, **options
+        )
+    rows = result.rows
     if out is not None:
         albums.write_albums(out, rows)
         output.note(f"written to {out}")

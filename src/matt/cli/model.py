@@ -10,7 +10,6 @@ from typer import Argument, Option
 
 from .console import Output, command
 from .sources import Force
-from .training import model_folder
 
 app = typer.Typer(
     name="model",
@@ -51,6 +50,8 @@ def card(
     if model is None:
         text = tagger.card()
     else:
+        from ..library.learned import model_folder
+
         found = packing.shown(model_folder(model))
         text = found["card"] or found["facts"]
     _print(output, text)

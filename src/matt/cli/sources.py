@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -308,7 +308,9 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
     return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
 
 
-def scan_folder(folder: Path, output: Output, reading: Reading | None = None) -> Scan:
+def scan_folder(
+    folder: Path | Sequence[Path], output: Output, reading: Reading | None = None
+) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
 
@@ -316,8 +318,7 @@ def scan_folder(folder: Path, output: Output, reading: Reading | None = None) ->
         options = {} if reading is None else asdict(reading)
         found = scan(folder, progress=bars.counting("reading tags"), **options)
     tell_formats(found, output)
-    root = folder.absolute()
-    problems = (replace(problem, path=str(root / problem.path)) for problem in found.problems)
+    problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 
 

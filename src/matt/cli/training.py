@@ -337,22 +337,9 @@ def settings(
 
 def load_model(path: Path) -> GenreClassifier:
     """Classifier of a run folder, of a model folder or a packed model, of any kind."""
-    from ..models.classifier import GenreClassifier
-    from ..models.packing import folder_of
+    from ..library.learned import load_model
 
-    with folder_of(model_folder(path)) as folder:
-        return GenreClassifier.load(folder)
-
-
-def model_folder(path: Path) -> Path:
-    """The folder of the model of a run; a model folder, or a packed model, itself."""
-    from ..runs import Run
-
-    if not path.exists():
-        raise DataError(f"{path} does not exist; name a run of 'matt train', or a model")
-    if path.is_file() or (path / "model.json").exists():
-        return path
-    return Run.open(path).check_finished().model
+    return load_model(path)
 
 
 def _saved_tables(

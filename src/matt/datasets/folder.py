@@ -97,8 +97,10 @@ class FoundFiles:
     left_out: Mapping[str, int]
 
 
-def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
-    """Walk a folder and everything below it.
+def find_audio(
+    root: Path | str, suffixes: Collection[str], named: Sequence[str] = ("",)
+) -> FoundFiles:
+    """Walk a folder and everything below it, or what is named in it.
 
     Real files come before links, so a link to a file of the same library is never taken instead of
     the file. A linked folder is entered once; a link to a folder around it is a loop and skipped.
@@ -108,6 +110,8 @@ def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
     root : path
     suffixes : collection of str
         Lower case, with the dot; letter case in file names does not matter.
+    named : sequence of str
+        Files and folders below the root, relative to it; those that are hidden, too.
 
     Raises
     ------
@@ -126,7 +130,8 @@ def find_audio(root: Path | str, suffixes: Collection[str]) -> FoundFiles:
             f"{shown} cannot be read ({error.strerror}); check its permissions"
         ) from error
     walk = _Walk(os.path.abspath(root), frozenset(suffixes))
-    walk.folder("", os.path.realpath(root))
+    for path in sorted(named, key=lambda path: os.path.islink(os.path.join(walk.root, path))):
+        walk.named(path)
     # Links found on the way wait until every real file is known; following one may find more.
     while walk.links:
         links, walk.links = sorted(walk.links), []
@@ -152,6 +157,21 @@ class _Walk:
         self.counts: Counter[str] = Counter()
         self.left_out: Counter[str] = Counter()  # suffixes of what is not audio
         self.seen: set[str] = set()  # real paths of files and folders
+
+    def named(self, path: str) -> None:
+        """Take what the user named, whatever it is."""
+        full = os.path.join(self.root, path)
+        try:
+            mode = os.stat(full).st_mode
+        except OSError as error:
+            missing = isinstance(error, FileNotFoundError)
+            reason = "does not exist" if missing else f"cannot be read ({error.strerror})"
+            self._problem(path, f"{reason}; check the path")
+            return
+        if stat.S_ISDIR(mode):
+            self.folder(path, os.path.realpath(full))
+        else:
+            self._file(path, os.path.realpath(full), stat.S_ISREG(mode))
 
     def folder(self, top: str, real_top: str) -> None:
         """Take a real folder and all real ones in it; ``top`` is relative, links wait."""
@@ -266,7 +286,7 @@ class Scan:
         ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
         `matt.tracks.Tracks.everybody`), ``genre_tags`` (joined with ``"; "``), ``disc`` and
         ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
-        unknown), ``size`` (bytes), ``mtime_ns``.
+        unknown), ``year`` (-1 unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
         Sorted by path. A file whose tags are damaged is kept, as its audio may be sound; an empty
         or unreadable one is left out.
@@ -278,6 +298,8 @@ class Scan:
         Names that count as the same artist or album, the most tracks first.
     questions : tuple of str
         What looks as if it were no name, and what to say if so.
+    root : Path
+        The folder that ids and the paths of problems are relative to.
     """
 
     tracks: Tracks
@@ -286,6 +308,7 @@ class Scan:
     left_out: Mapping[str, int] = field(default_factory=dict)
     merges: tuple[Merge, ...] = ()
     questions: tuple[str, ...] = ()
+    root: Path = Path()
 
     __repr__ = in_a_line
 
@@ -296,23 +319,27 @@ class Scan:
 
 
 def scan(
-    root: Path | str,
+    root: Path | str | Sequence[Path | str],
     *,
+    within: Path | str | None = None,
     artist: str = "artist",
     merge: bool = True,
     words: Path | str | None = None,
     genre_separator: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
-    """Find the music under a folder and read its tags.
+    """Find the music under a folder, or some files of it, and read their tags.
 
     Files are found in a fixed order, each real file once; hidden files and folders and ``@eaDir``
     are skipped (`matt.datasets.folder`). No file stops the scan.
 
     Parameters
     ----------
-    root : path
-        The library.
+    root : path, or several
+        The library; or a file, or files and folders.
+    within : path, optional
+        The library that these belong to: ids are hashes of paths relative to it. By default the
+        folder itself, that of the file, or the one that holds all of them.
     artist : {"artist", "composer"}
         Whose a track is. With ``"composer"`` it is the composer's, where one is tagged; albums stay
         under their album artist.
@@ -330,15 +357,16 @@ def scan(
     Raises
     ------
     DataError
-        If the folder does not exist, is a file, or holds no audio that can be opened.
+        If what is named does not exist, or holds no audio that can be opened, or lies elsewhere
+        than ``within``. Of several, those that do not exist are problems.
     ConfigError
         If the words cannot be read, or the artist is neither.
     """
     if artist not in ARTISTS:
         raise ConfigError(f"artist is {artist!r}; {did_you_mean(artist, ARTISTS)}")
     known = known_words(None if words is None else Path(words))
-    found = find_audio(root, _SUFFIXES)
-    base = os.path.abspath(root)
+    base, named = _below(root, within)
+    found = find_audio(base, _SUFFIXES, named)
     files = [os.path.join(base, *path.split("/")) for path in found.paths]
     problems = list(found.problems)
     kept: list[str] = []
@@ -355,7 +383,8 @@ def scan(
             if progress is not None:
                 progress(done, len(files))
     if not kept:
-        raise DataError(_nothing(root, found.counts, problems))
+        shown = printable(os.path.join(base, named[0]) if len(named) == 1 else base)
+        raise DataError(_nothing(shown, found.counts, problems))
     tags = [one.tags for one in read]
     claims = _claims(tags, kept, known, artist=artist)
     same = identify(claims, known, merge=merge)
@@ -370,7 +399,34 @@ def scan(
     }
     in_order = tuple(sorted(problems, key=lambda problem: problem.path))
     questions = (*_many_artists(tags, claims), *_many_albums(tracks))
-    return Scan(tracks, in_order, counts, found.left_out, same.merges, questions)
+    return Scan(tracks, in_order, counts, found.left_out, same.merges, questions, Path(base))
+
+
+def _below(
+    named: Path | str | Sequence[Path | str], within: Path | str | None
+) -> tuple[str, list[str]]:
+    """The folder that paths are relative to, and what is named, relative to it, "" being itself."""
+    given = [named] if isinstance(named, str | os.PathLike) else list(named)
+    if not given:
+        raise DataError("no file or folder is named; name one")
+    if len(given) == 1 and not os.path.lexists(given[0]):
+        raise DataError(f"{printable(os.fspath(given[0]))} does not exist; check the path")
+    whole = [os.path.abspath(path) for path in given]
+    holding = [path if os.path.isdir(path) else os.path.dirname(path) for path in whole]
+    try:
+        base = os.path.commonpath(holding) if within is None else os.path.abspath(within)
+        outside = [path for path in whole if os.path.commonpath([base, path]) != base]
+    except ValueError:
+        raise DataError(
+            f"{printable(whole[0])} and others lie on several drives; name those of one"
+        ) from None
+    if outside:
+        raise DataError(
+            f"{printable(outside[0])} does not lie in {printable(base)}; name the library that "
+            "holds it"
+        )
+    relative = [Path(os.path.relpath(path, base)).as_posix() for path in whole]
+    return base, ["" if path == "." else path for path in relative]
 
 
 @dataclass(frozen=True)
@@ -440,6 +496,7 @@ def _tracks(
             "track_number": np.array([one.track_number for one in tags], np.int64),
             "compilation": np.array([one.compilation for one in claims], np.bool_),
             "duration": np.array([one.duration for one in tags], np.float64),
+            "year": np.array([one.year for one in tags], np.int64),
             "size": np.array([one.size for one in read], np.int64),
             "mtime_ns": np.array([one.mtime_ns for one in read], np.int64),
         },
@@ -598,8 +655,7 @@ def _untagged(tracks: Tracks) -> NDArray[np.bool_]:
     return (tracks.artist_id < 0) | (tracks.album_id < 0)
 
 
-def _nothing(root: Path | str, counts: Mapping[str, int], problems: Sequence[FileProblem]) -> str:
-    shown = printable(os.fspath(root))
+def _nothing(shown: str, counts: Mapping[str, int], problems: Sequence[FileProblem]) -> str:
     if problems:
         return (
             f"{shown} holds no audio that can be opened; {len(problems)} problems "

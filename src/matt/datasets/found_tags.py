@@ -29,12 +29,14 @@ _TEXTS = {
     "iprd": "album",
     "ialb": "album",
     "ignr": "genre",
+    "icrd": "date",
     "itrk": "tracknumber",
     "iprt": "tracknumber",
     "name": "title",
     "auth": "artist",
     "track number": "tracknumber",
     "part_number": "tracknumber",
+    "recorded date": "date",
 }
 _OF_ALBUM = {"title": "album", "artist": "albumartist"}
 _UNTAGGED = ("MP3", "AC-3", "E-AC-3", "DTS")  # formats that have no tags of their own

@@ -48,6 +48,12 @@ NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("compilation",),
     ),
     "composer": (("TCOM",), ("\xa9wrt",), ("WM/Composer",), ("composer",)),
+    "year": (
+        ("TDRC", "TDRL", "TDOR"),  # mutagen makes one of these of ID3v2.3's TYER and TORY
+        ("\xa9day",),
+        ("WM/Year", "WM/OriginalReleaseYear"),
+        ("date", "year", "date_released", "date_recorded", "originaldate", "originalyear"),
+    ),
 }
 # Genres of ID3: numbers in parentheses, and perhaps a name that refines them; or a number alone.
 _NUMBERED = re.compile(r"((?:\((?:[0-9]+|RX|CR)\))+)(.*)", re.DOTALL)
@@ -65,6 +71,8 @@ for _field, _name in {
         (f"MusicBrainz/{_name}",),
         (_free,),
     )
+# A day may follow without a sign between, in front stand at most day and month.
+_YEAR = re.compile(r"(?<![0-9])[12][0-9]{3}(?=[0-9]{4}(?![0-9])|(?![0-9]))")
 _MBID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
 
 
@@ -86,6 +94,8 @@ class Tags:
     composer : str
     artist_ids, album_artist_ids, release_ids, release_group_ids : tuple of str
         What MusicBrainz calls them, in lower case.
+    year : int
+        Of the release; where only that of the first release is told, that one.
     duration : float
         Seconds, as the header claims; nothing is decoded.
     """
@@ -104,6 +114,7 @@ class Tags:
     album_artist_ids: tuple[str, ...] = ()
     release_ids: tuple[str, ...] = ()
     release_group_ids: tuple[str, ...] = ()
+    year: int = -1
 
 
 def read_tags(path: Path | str, *, genre_separator: str = "") -> Tags:
@@ -206,6 +217,7 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
         album_artist_ids=mbids("album_artist_ids"),
         release_ids=mbids("release_ids"),
         release_group_ids=mbids("release_group_ids"),
+        year=_year(first("year")),
     )
 
 
@@ -273,6 +285,16 @@ def _text(value: Any) -> str:
 def _number(text: str) -> int:
     """``"3/12"`` is 3; -1 where there is no number."""
     found = re.match(r"[0-9]{1,6}(?![0-9])", text)
+    return int(found.group()) if found else -1
+
+
+def _year(text: str) -> int:
+    """Year of a date, however it is written; -1 where there is none.
+
+    >>> [_year(text) for text in ("1999", "2004-11-03", "20041103", "3.11.2004", "0000", "1234567")]
+    [1999, 2004, 2004, 2004, -1, -1]
+    """
+    found = _YEAR.search(text)
     return int(found.group()) if found else -1
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 import os
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -14,16 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration.costs import DECISION, cheapest
+from ..calibration.costs import DECISION
 from ..errors import DataError
 from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
 from ..models.tagger import ASPECTS
 from ..predictions import Predictions
-from ..tracks import Tracks
+from .answers import Answer, Answers
 from .explain import Explanation, explain
+from .learned import Judged
+from .status import Above, Flat, Tree, status_of
 
-SCHEMA = "matt.albums/1"
+SCHEMA = "matt.albums/2"
+JOINT = "; "  # between genres in one text
 _FORMATS = (".json", ".csv", ".parquet")
 _HOW_TO_READ = (
     "Margin: what the track added to the logit of the genre, against the mean of all genres. "
@@ -45,6 +49,9 @@ def album_rows(
     bar: float | None = None,
     aspects: Sequence[Mapping[str, str | None]] = (),
     costs: NDArray[np.float64] | None = None,
+    alone: Predictions | None = None,
+    judged: Judged | None = None,
+    tree: Tree | None = None,
 ) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
@@ -56,71 +63,66 @@ def album_rows(
     top : int >= 1
         How many genres are named, most likely first.
     bar : float, optional
-        An album whose most likely genre has less probability is unsure: its genre is None, and
-        what it might be is named in ``top`` alone.
+        An album whose most likely genre has less probability is unsure, unless a genre that stands
+        above it reaches the bar, which is given then. An unsure album has no genre, and what it
+        might be is named in ``top`` alone. By default the bar is one half, and takes no genre away.
     aspects : sequence of mapping, optional
         What else is known of each bag, by name, such as its mood.
     costs : array, shape (G, G), optional
         The genre of an album is the one of least expected cost then, see `matt.calibration.costs`,
         not the most likely, and ``decision`` says so.
+    alone : Predictions, optional
+        Of each track by itself, in the same order; without it no track has a genre of its own.
+    judged : Judged, optional
+        Which bags the model was trained on, and what is said of these by who was not.
+    tree : Tree, optional
+        Which genre stands above which; by default none does.
 
     Returns
     -------
     list of dict
-        Where predictions have thresholds, an album may have several genres: ``genres`` names those
-        that reach theirs (and the bar), most likely first. ``genre`` is the first of them, and an
-        album without any is unsure.
+        In the order of the bags. Where predictions have thresholds, an album may have several
+        genres: ``genres`` names those that reach theirs (and the bar), most likely first. ``genre``
+        is the first of them, and an album without any is unsure.
     """
     told = None if predictions.attention is None else explain(predictions)
-    probabilities, balanced = predictions.probabilities, predictions.balanced
-    answers = None if costs is None else cheapest(predictions, costs)
-    given = None
-    if predictions.thresholds is not None:
-        given = predictions.given & (probabilities >= (bar or 0))
-    rows = []
+    judged = judged or Judged.of(predictions)
+    above = Above(predictions.genres, tree or Flat())
+    said = Answers(judged.predictions, above, bar=bar, costs=costs)
+    own = None if alone is None else Answers(alone, above)
+    columns = {
+        "track_id": predictions.tracks.track_id.tolist(),
+        "path": predictions.tracks.path.tolist(),
+        "artist_id": predictions.tracks.artist_id.tolist(),
+        **{name: column.tolist() for name, column in predictions.tracks.columns.items()},
+    }
+    offsets, rows = predictions.bags.offsets.tolist(), []
     for bag in range(len(predictions)):
-        here = slice(int(predictions.bags.offsets[bag]), int(predictions.bags.offsets[bag + 1]))
-        tracks = predictions.tracks.take(np.arange(here.start, here.stop))
-        order = np.argsort(-probabilities[bag], kind="stable")
-        best = int(order[0])
-        unsure = bar is not None and bool(probabilities[bag, best] < bar)
-        if answers is not None:
-            best = int(answers[bag])
-        several: dict[str, list[str]] = {}
-        if given is not None:
-            chosen = order[given[bag][order]]
-            unsure = not chosen.size
-            best = best if unsure else int(chosen[0])
-            several["genres"] = [predictions.genres[g] for g in chosen]
+        first, held_out = offsets[bag], bool(judged.held_out[bag])
+        tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
+        answer, main = said.of(bag), _main(predictions, bag)
+        tags = _tags(tracks) or main
+        unknown = bool(tags) and not any(map(above.knows, tags))
+        fair = not unknown and (held_out or not judged.in_training[bag])
         rows.append(
             {
-                "artist": _common(tracks.columns.get("artist")),
-                "album": _common(tracks.columns.get("album")),
-                "title": _common(tracks.columns.get("title")),
-                "path": _place(tracks),
-                "n_tracks": len(tracks),
-                "tagged": _known(predictions, bag) or _tags(tracks),
-                "genre": None if unsure else predictions.genres[best],
-                **several,
-                **({} if costs is None else {"decision": DECISION}),
-                "probability": round(float(probabilities[bag, best]), 4),
-                "unsure": unsure,
-                "if_rare": predictions.genres[balanced[bag]] if balanced[bag] != best else None,
+                **_who(tracks),
+                "tagged": "; ".join(main or tags) or None,
+                **(row := said.told(bag, answer, top)),
+                "status": status_of(
+                    tags, answer.genres, sure=not answer.unsure, known=fair, tree=above.tree
+                ),
+                "tag_unknown": unknown,
+                "in_training": judged.in_training[bag],
                 **(aspects[bag] if aspects else {}),
-                "top": [
-                    {"genre": predictions.genres[g], "probability": round(float(p), 4)}
-                    for g, p in zip(order[:top], probabilities[bag, order[:top]], strict=True)
-                ],
+                "top": row["top"],
                 "tracks": [
                     {
-                        "track_id": int(tracks.track_id[i]),
-                        "title": str(tracks.columns["title"][i])
-                        if "title" in tracks.columns
-                        else "",
-                        "path": str(tracks.path[i]),
-                        **_part(told, here.start + i, best),
+                        **track,
+                        **_alone(None if held_out else own, first + i, answer, known=bool(own)),
+                        **_part(None if held_out else told, first + i, answer.best),
                     }
-                    for i in range(len(tracks))
+                    for i, track in enumerate(_each(tracks))
                 ],
             }
         )
@@ -255,11 +257,11 @@ def _joined(value: Any) -> Any:
     return "; ".join(value) if isinstance(value, list) else value
 
 
-def _known(predictions: Predictions, bag: int) -> str:
-    """Genres that the tags name and the model knows."""
+def _main(predictions: Predictions, bag: int) -> list[str]:
+    """Genres of a bag that the model knows: its label."""
     label = predictions.labels[bag]
     those = np.flatnonzero(label) if predictions.bags.multi_label else [label][: int(label >= 0)]
-    return "; ".join(predictions.genres[g] for g in those)
+    return [predictions.genres[g] for g in those]
 
 
 def _title(row: Mapping[str, Any]) -> str:
@@ -281,22 +283,65 @@ def _inert(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 
-def _place(tracks: Tracks) -> str:
+def _who(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Whose album it is, which, of which year, and where."""
+    one = len({*tracks["artist_id"]}) == 1 and tracks["artist_id"][0] >= 0
+    artist = _common(tracks.get("artist")) or _common(tracks.get("album_artist"))
+    return {
+        "artist": artist or (_most(tracks.get("artist")) if one else None),
+        "album": _most(tracks.get("album")) if one else _common(tracks.get("album")),
+        "title": _common(tracks.get("title")),
+        "year": _common([year for year in tracks.get("year", ()) if year > 0]),
+        "path": _place(tracks["path"]),
+        "n_tracks": len(tracks["path"]),
+    }
+
+
+def _each(tracks: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """What is told of each track, whatever a model says."""
+    for i, (track_id, path) in enumerate(zip(tracks["track_id"], tracks["path"], strict=True)):
+        yield {
+            "track_id": track_id,
+            "title": tracks["title"][i] if "title" in tracks else "",
+            "artist": tracks["artist"][i] if "artist" in tracks else "",
+            "path": path,
+            "tagged": (tracks["genre_tags"][i] if "genre_tags" in tracks else "") or None,
+        }
+
+
+def _place(paths: Sequence[str]) -> str:
     """The file of a lone track, the folder that holds all files of an album."""
-    paths = [str(path) for path in tracks.path]
     return paths[0] if len(paths) == 1 else os.path.commonpath(paths) if all(paths) else ""
 
 
-def _tags(tracks: Tracks) -> str | None:
-    """Genre tags that the model does not know, as they are written in the files."""
-    tags = sorted({str(tag) for tag in tracks.columns.get("genre_tags", ()) if tag})
-    return "; ".join(tags) or None
+def _tags(tracks: Mapping[str, list[Any]]) -> list[str]:
+    """Genres that half of the tagged tracks name, or else all that one names."""
+    named = [tags.split(JOINT) for tags in tracks.get("genre_tags", ()) if tags]
+    counted = Counter(genre for some in named for genre in dict.fromkeys(some))
+    often = [genre for genre, n in counted.items() if 2 * n >= len(named)]
+    return often or sorted(counted)
 
 
-def _common(column: Any) -> str | None:
+def _common(values: Sequence[Any] | None) -> Any:
     """The value all tracks share, else None."""
-    values = set() if column is None else set(column.tolist())
-    return values.pop() or None if len(values) == 1 else None
+    found = {*(values or ())}
+    return (found.pop() or None) if len(found) == 1 else None
+
+
+def _most(values: Sequence[Any] | None) -> Any:
+    """The value of most tracks that have one."""
+    return max(Counter(filter(None, values or ())).items(), key=itemgetter(1), default=(None,))[0]
+
+
+def _alone(
+    own: Answers | None, row: int, album: Answer, *, known: bool
+) -> dict[str, str | float | bool | None]:
+    """What a track would be by itself; where that is not to be asked, as its album."""
+    if not known:
+        return {"genre": None, "probability": None, "alone": False}
+    answer = album if own is None else own.of(row)
+    genre, probability = answer.genres[0], round(answer.probability, 4)
+    return {"genre": genre, "probability": probability, "alone": own is not None}
 
 
 def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:

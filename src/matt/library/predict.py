@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..bags import Bags
 from ..calibration.coverage import check_share
@@ -25,6 +26,8 @@ from ..models.tagger import Tagger
 from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
+from .albums import album_rows
+from .learned import Judged
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
 
@@ -42,11 +45,14 @@ class LibraryPrediction:
     aspects : list of dict
         What else was heard of each album, by name: of the shipped tagger mood, decade and voice;
         empty for every other model.
+    rows : list of dict
+        One an album, in the order of the predictions: `matt.library.albums.album_rows`.
     """
 
     predictions: Predictions
     extraction: ExtractionReport
     aspects: list[dict[str, str | None]]
+    rows: list[dict[str, Any]]
 
 
 def predict_library(
@@ -56,6 +62,10 @@ def predict_library(
     *,
     by: str = "album",
     prior: Prior | None = None,
+    bar: float | None = None,
+    costs: NDArray[np.float64] | None = None,
+    top: int = 3,
+    alone: bool = True,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
 ) -> LibraryPrediction:
@@ -72,6 +82,10 @@ def predict_library(
         What is classified together, as in `Bags.from_tracks`.
     prior : {"training", "uniform", "estimate"} or mapping of genre to share, optional
         As in `GenreClassifier.predict`.
+    bar, costs, top
+        As in `matt.library.albums.album_rows`; see `bar_of`.
+    alone : bool
+        Whether each track is also predicted by itself.
     progress : callable, optional
         Called during extraction.
     **options
@@ -103,7 +117,15 @@ def predict_library(
         said, aspects = model.tell(features, tracks, bags)
     else:
         said, aspects = predict_explained(model, features, tracks, bags, prior=prior), []
-    return LibraryPrediction(said, report, aspects)
+    single = None
+    if alone:
+        lone = Bags.from_tracks(said.tracks, by="track")
+        single = model.predict(features, said.tracks, lone, prior=prior)
+    judged = Judged.of(said, False if isinstance(model, Tagger) else None)
+    rows = album_rows(
+        said, top=top, bar=bar, aspects=aspects, costs=costs, alone=single, judged=judged
+    )
+    return LibraryPrediction(said, report, aspects, rows)
 
 
 def predict_explained(

@@ -1,0 +1,180 @@
+"""What a model has learned from, and what is said of it by networks that have not.
+
+A model that was trained on an album knows its tag by heart, so whether the two agree says nothing.
+A run keeps an answer out of fold for each such album: of a network that never saw its artists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..calibration.priors import Prior, TrainedPrior, reprior
+from ..errors import DataError
+from ..models.classifier import GenreClassifier
+from ..models.packing import folder_of
+from ..predictions import Predictions
+from ..runs import Run
+from ..tracks import Tracks
+
+OUT_OF_FOLD = "out-of-fold"
+_LEARNED = ("training", "validation")
+_APART = 0.05  # seconds: files of one length differ by less
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions in which albums that the model has learned from are answered out of fold.
+
+    Attributes
+    ----------
+    predictions : Predictions
+        Without segments.
+    in_training : sequence of bool or None, length b
+        Whether the model was trained on a track of each bag; None where nobody knows.
+    held_out : bool array, shape (b,)
+        Which bags are answered out of fold.
+    """
+
+    predictions: Predictions
+    in_training: Sequence[bool | None]
+    held_out: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, predictions: Predictions, in_training: bool | None = None) -> Judged:
+        """As a model says it that was trained on all of the bags, or none, or nobody knows."""
+        return cls(
+            replace(predictions, segment_offsets=None, attention=None, segment_logits=None),
+            [in_training] * len(predictions),
+            np.zeros(len(predictions), bool),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What a run has learned from.
+
+    Attributes
+    ----------
+    tracks : Tracks
+        Of the albums that its model was trained on, or chosen by.
+    predictions : Predictions or None
+        Of these albums, each by a network that has heard nobody of theirs; None where the run keeps
+        none.
+    """
+
+    tracks: Tracks
+    predictions: Predictions | None = None
+
+    @classmethod
+    def of(cls, path: Path | str) -> Learned | None:
+        """What a run, or its model folder, has learned from; None of a model without its run."""
+        for folder in (Path(path), Path(path).resolve().parent):
+            if (folder / "run.json").exists() and Path(path).resolve() in _models(folder):
+                run = Run.open(folder)
+                tracks = run.tracks()
+                learned = np.isin(tracks.split, _LEARNED) & tracks.labelled
+                kept = run.has_predictions(OUT_OF_FOLD)
+                return cls(tracks.take(learned), run.predictions(OUT_OF_FOLD) if kept else None)
+        return None
+
+    def judge(
+        self,
+        predictions: Predictions,
+        *,
+        prior: Prior | None = None,
+        trained: TrainedPrior | None = None,
+    ) -> Judged:
+        """Put what is known out of fold in the place of what the model says of its own lessons.
+
+        Parameters
+        ----------
+        predictions : Predictions
+            Of the model.
+        prior : optional
+            That they were made with.
+        trained : TrainedPrior, optional
+            Of the model.
+        """
+        mine = replace(predictions, segment_offsets=None, attention=None, segment_logits=None)
+        offsets = predictions.bags.offsets[:-1]
+        learned = np.logical_or.reduceat(rows_in(predictions.tracks, self.tracks) >= 0, offsets)
+        there = self._same_kind(predictions)
+        logits, held_out = predictions.logits.copy(), np.zeros(len(predictions), bool)
+        if there is not None:
+            if prior is not None:
+                there = reprior(there, prior, trained=trained)
+            columns = [there.genres.index(genre) for genre in predictions.genres]
+            bag_of = np.repeat(np.arange(len(there)), there.bags.sizes)
+            rows = rows_in(predictions.tracks, there.tracks)
+            for bag, some in enumerate(np.split(rows, offsets[1:])):
+                if (some >= 0).any():
+                    counted = np.bincount(bag_of[some[some >= 0]])
+                    logits[bag] = there.logits[int(counted.argmax()), columns]
+                    held_out[bag] = True
+        in_training = (learned | held_out).tolist()
+        return Judged(replace(mine, logits=logits), in_training, held_out)
+
+    def _same_kind(self, predictions: Predictions) -> Predictions | None:
+        """Answers out of fold, if they are about the same genres."""
+        there = self.predictions
+        if there is None or there.link != predictions.link:
+            return None
+        return there if {*predictions.genres} <= {*there.genres} else None
+
+
+def rows_in(tracks: Tracks, others: Tracks) -> NDArray[np.int64]:
+    """Row of each track among others, -1 where it is none of them, shape (n,).
+
+    It is the same by its path; where the library has moved, by its id and its length, since a file
+    of another library may well lie in the same place.
+    """
+    places = {path: row for row, path in enumerate(others.path.tolist()) if path}
+    numbers = {number: row for row, number in enumerate(others.track_id.tolist())}
+    lengths = [some.columns.get("duration", np.full(len(some), np.nan)) for some in (tracks, others)]
+    found = np.full(len(tracks), -1, np.int64)
+    for row, (path, number) in enumerate(
+        zip(tracks.path.tolist(), tracks.track_id.tolist(), strict=True)
+    ):
+        place = places.get(path, -1)
+        if place < 0 and (other := numbers.get(number, -1)) >= 0:
+            same = abs(float(lengths[0][row]) - float(lengths[1][other])) < _APART
+            place = other if same else -1
+        found[row] = place
+    return found
+
+
+def _models(run: Path) -> tuple[Path, Path]:
+    """What names the model of a run: the run itself, and the folder of its model."""
+    return run.resolve(), (run / "model").resolve()
+
+
+def load_model(path: Path) -> GenreClassifier:
+    """Classifier of a run folder, of a model folder or a packed model, of any kind.
+
+    Raises
+    ------
+    DataError
+        If it is none of them, or damaged.
+    """
+    with folder_of(model_folder(path)) as folder:
+        return GenreClassifier.load(folder)
+
+
+def model_folder(path: Path) -> Path:
+    """The folder of the model of a run; a model folder, or a packed model, itself.
+
+    Raises
+    ------
+    DataError
+        If it does not exist, or is no run or an unfinished one.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; name a run of 'matt train', or a model")
+    if path.is_file() or (path / "model.json").exists():
+        return path
+    return Run.open(path).check_finished().model
