@@ -174,9 +174,9 @@ def predict(
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums
+    from ..library.learned import Learned, load_model
     from ..library.predict import bar_of, check_explains, predict_library, spec_of
     from ..models.tagger import Tagger, check_asked
-    from .training import load_model
 
     if out is not None:
         albums.check_format(out)
@@ -208,7 +208,14 @@ def predict(
     place = how.store or default_store(folder, spec)
     with extracting(found.tracks, {spec: place}, output, how) as options:
         result = predict_library(
-            found, classifier, place, prior=shares, bar=bar, costs=costs, **options
+            found,
+            classifier,
+            place,
+            prior=shares,
+            bar=bar,
+            costs=costs,
+            learned=None if model is None else Learned.of(model),
+            **options,
         )
     rows = result.rows
     if out is not None:

@@ -45,13 +45,12 @@ def card(
 
     Example: [bold]matt model card[/bold]
     """
+    from ..library.learned import model_folder
     from ..models import packing, tagger
 
     if model is None:
         text = tagger.card()
     else:
-        from ..library.learned import model_folder
-
         found = packing.shown(model_folder(model))
         text = found["card"] or found["facts"]
     _print(output, text)
@@ -70,6 +69,7 @@ def show(output: Output, model: Model) -> None:
 
     Example: [bold]matt model show friends-model.zip[/bold]
     """
+    from ..library.learned import model_folder
     from ..models import packing
 
     found = packing.shown(model_folder(model))
@@ -119,6 +119,7 @@ def pack(
     Example: [bold]matt model pack runs/mine --out mine.zip --about about.md[/bold]
     """
     from ..files import read_text
+    from ..library.learned import model_folder
     from ..models import packing
 
     texts = ["" if file is None else read_text(file) for file in (about, licence)]

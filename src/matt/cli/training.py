@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..evaluation.tables import Column, Table
 from .console import Output, command, outcome
 from .report import Cost, Rounds, Seed

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration.costs import DECISION
+from ..datasets.genres import Vocabulary
 from ..errors import DataError
 from ..evaluation.tables import Table
 from ..files import write_json, write_parquet, write_text
@@ -24,7 +25,7 @@ from ..predictions import Predictions
 from .answers import Answer, Answers
 from .explain import Explanation, explain
 from .learned import Judged
-from .status import Above, Flat, Tree, status_of
+from .status import Above, status_of
 
 SCHEMA = "matt.albums/2"
 JOINT = "; "  # between genres in one text
@@ -51,7 +52,7 @@ def album_rows(
     costs: NDArray[np.float64] | None = None,
     alone: Predictions | None = None,
     judged: Judged | None = None,
-    tree: Tree | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> list[dict[str, Any]]:
     """One JSON-ready dictionary a bag: who, what was said, with which probability, who decided.
 
@@ -75,7 +76,7 @@ def album_rows(
         Of each track by itself, in the same order; without it no track has a genre of its own.
     judged : Judged, optional
         Which bags the model was trained on, and what is said of these by who was not.
-    tree : Tree, optional
+    vocabulary : Vocabulary, optional
         Which genre stands above which; by default none does.
 
     Returns
@@ -87,7 +88,7 @@ def album_rows(
     """
     told = None if predictions.attention is None else explain(predictions)
     judged = judged or Judged.of(predictions)
-    above = Above(predictions.genres, tree or Flat())
+    above = Above(predictions.genres, vocabulary or Vocabulary())
     said = Answers(judged.predictions, above, bar=bar, costs=costs)
     own = None if alone is None else Answers(alone, above)
     columns = {
@@ -110,7 +111,11 @@ def album_rows(
                 "tagged": "; ".join(main or tags) or None,
                 **(row := said.told(bag, answer, top)),
                 "status": status_of(
-                    tags, answer.genres, sure=not answer.unsure, known=fair, tree=above.tree
+                    tags,
+                    answer.genres,
+                    sure=not answer.unsure,
+                    fair=fair,
+                    vocabulary=above.vocabulary,
                 ),
                 "tag_unknown": unknown,
                 "in_training": judged.in_training[bag],

@@ -1,4 +1,4 @@
-"""Answers: what is said of each album, made of probabilities, a bar, costs and a tree of genres."""
+"""Answers: what is said of each album, made of probabilities, a bar, costs and a vocabulary."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Answers:
         order = np.argsort(-probabilities, kind="stable")[:top]
         return {
             "genre": genre,
-            "genre_path": [] if genre is None else list(self.above.tree.path(genre)),
+            "genre_path": [] if genre is None else list(self.above.vocabulary.path(genre)),
             **({"genres": [] if silent else list(answer.genres)} if several else {}),
             **({} if self._costly is None else {"decision": DECISION}),
             "probability": round(answer.probability, 4),

@@ -135,7 +135,9 @@ def rows_in(tracks: Tracks, others: Tracks) -> NDArray[np.int64]:
     """
     places = {path: row for row, path in enumerate(others.path.tolist()) if path}
     numbers = {number: row for row, number in enumerate(others.track_id.tolist())}
-    lengths = [some.columns.get("duration", np.full(len(some), np.nan)) for some in (tracks, others)]
+    lengths = [
+        some.columns.get("duration", np.full(len(some), np.nan)) for some in (tracks, others)
+    ]
     found = np.full(len(tracks), -1, np.int64)
     for row, (path, number) in enumerate(
         zip(tracks.path.tolist(), tracks.track_id.tolist(), strict=True)
@@ -146,6 +148,10 @@ def rows_in(tracks: Tracks, others: Tracks) -> NDArray[np.int64]:
             place = other if same else -1
         found[row] = place
     return found
+
+
+def _lengths(tracks: Tracks) -> NDArray[np.float64]:
+    return np.asarray(tracks.columns.get("duration", np.full(len(tracks), np.nan)), np.float64)
 
 
 def _models(run: Path) -> tuple[Path, Path]:

@@ -14,6 +14,7 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
+from ..datasets.genres import vocabulary
 from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
@@ -27,7 +28,7 @@ from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
 from .albums import album_rows
-from .learned import Judged
+from .learned import Judged, Learned
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
 
@@ -65,6 +66,7 @@ def predict_library(
     bar: float | None = None,
     costs: NDArray[np.float64] | None = None,
     top: int = 3,
+    learned: Learned | None = None,
     alone: bool = True,
     progress: Callable[[Progress], None] | None = None,
     **options: Any,
@@ -84,6 +86,8 @@ def predict_library(
         As in `GenreClassifier.predict`.
     bar, costs, top
         As in `matt.library.albums.album_rows`; see `bar_of`.
+    learned : Learned, optional
+        What the model has learned from, where that is known: `Learned.of`.
     alone : bool
         Whether each track is also predicted by itself.
     progress : callable, optional
@@ -121,9 +125,19 @@ def predict_library(
     if alone:
         lone = Bags.from_tracks(said.tracks, by="track")
         single = model.predict(features, said.tracks, lone, prior=prior)
-    judged = Judged.of(said, False if isinstance(model, Tagger) else None)
+    if learned is None:
+        judged = Judged.of(said, False if isinstance(model, Tagger) else None)
+    else:
+        judged = learned.judge(said, prior=prior, trained=model.prior)
     rows = album_rows(
-        said, top=top, bar=bar, aspects=aspects, costs=costs, alone=single, judged=judged
+        said,
+        top=top,
+        bar=bar,
+        aspects=aspects,
+        costs=costs,
+        alone=single,
+        judged=judged,
+        vocabulary=vocabulary(),
     )
     return LibraryPrediction(said, report, aspects, rows)
 

@@ -8,44 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..datasets.genres import Vocabulary
 
 NEW, DISAGREES, UNSURE, AGREES = "new", "disagrees", "unsure", "agrees"
 STATUSES = (NEW, DISAGREES, UNSURE, AGREES)
 """In the order of what there is to do."""
 SURE = 0.5
 """Probability from which on an answer counts as sure, unless a bar is given."""
-
-
-class Tree(Protocol):
-    """What is asked of a vocabulary of genres: what stands above what."""
-
-    def path(self, genre: str) -> tuple[str, ...]:
-        """The genre with those above it, the highest first."""
-        ...
-
-    def related(self, a: str, b: str) -> bool:
-        """Whether two genres are one, or one stands above the other."""
-        ...
-
-
-class Flat:
-    """A tree of genres of which none stands above another.
-
-    >>> Flat().path("Rock"), Flat().related("Rock", "rock")
-    (('Rock',), True)
-    """
-
-    def path(self, genre: str) -> tuple[str, ...]:
-        """The genre alone."""
-        return (genre,)
-
-    def related(self, a: str, b: str) -> bool:
-        """Whether they are one, in any letter case."""
-        return a.casefold() == b.casefold()
 
 
 @dataclass(frozen=True)
@@ -56,24 +29,24 @@ class Above:
     ----------
     genres : tuple of str, length G
         Of the model.
-    tree : Tree
+    vocabulary : Vocabulary
 
     Examples
     --------
-    >>> class Rocks(Flat):
-    ...     def path(self, genre):
-    ...         return (genre,) if genre == "Jazz" else ("Rock", genre)
-    >>> Above(("Indie Rock", "Jazz", "Punk"), Rocks()).surest(0, np.array([0.4, 0.3, 0.3]), bar=0.6)
+    >>> tree = Vocabulary(parents={"Indie Rock": "Rock", "Punk": "Rock"})
+    >>> above = Above(("Indie Rock", "Jazz", "Punk"), tree)
+    >>> above.surest(0, np.array([0.4, 0.3, 0.3]), bar=0.6)
     ('Rock', 0.7)
     """
 
     genres: tuple[str, ...]
-    tree: Tree
+    vocabulary: Vocabulary
     _held: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for place, genre in enumerate(self.genres):
-            for name in self.tree.path(genre):
+            for name in self.vocabulary.path(genre):
                 self._held.setdefault(name, []).append(place)
 
     def surest(
@@ -96,7 +69,7 @@ class Above:
         """
         own = float(probabilities[best])
         if own < bar:
-            for name in reversed(self.tree.path(self.genres[best])[:-1]):
+            for name in reversed(self.vocabulary.path(self.genres[best])[:-1]):
                 together = float(probabilities[self._held[name]].sum())
                 if together >= bar:
                     return name, min(together, 1.0)
@@ -104,11 +77,19 @@ class Above:
 
     def knows(self, tag: str) -> bool:
         """Whether a genre tag is one of the genres, or above or below one."""
-        return any(self.tree.related(tag, genre) for genre in self.genres)
+        if tag not in self._known:
+            related = self.vocabulary.related
+            self._known[tag] = any(related(tag, genre) for genre in self.genres)
+        return self._known[tag]
 
 
 def status_of(
-    tags: Sequence[str], answers: Sequence[str], *, sure: bool, known: bool, tree: Tree
+    tags: Sequence[str],
+    answers: Sequence[str],
+    *,
+    sure: bool,
+    fair: bool,
+    vocabulary: Vocabulary,
 ) -> str:
     """Status of an album.
 
@@ -120,20 +101,20 @@ def status_of(
         What it was said to be: mostly one genre.
     sure : bool
         Whether that was said with enough probability.
-    known : bool
-        Whether what was said may contradict a tag: the model knows such genres, and has not learned
-        from this very album.
-    tree : Tree
+    fair : bool
+        Whether it may contradict a tag: the model knows such genres, and has not learned from this
+        very album.
+    vocabulary : Vocabulary
 
     Examples
     --------
-    >>> def told(*tags, **given):
-    ...     return status_of(tags, ["Rock"], **{"sure": True, "known": True, **given}, tree=Flat())
+    >>> def told(*tags, sure=True, fair=True):
+    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, vocabulary=Vocabulary())
     >>> told(), told("Jazz"), told("Jazz", sure=False), told("Jazz", "rock", sure=False)
     ('new', 'disagrees', 'unsure', 'agrees')
     """
     if not tags:
         return NEW
-    if any(tree.related(tag, answer) for tag in tags for answer in answers):
+    if any(vocabulary.related(tag, answer) for tag in tags for answer in answers):
         return AGREES
-    return DISAGREES if sure and known else UNSURE
+    return DISAGREES if sure and fair else UNSURE
