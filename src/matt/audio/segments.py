@@ -49,6 +49,7 @@ _MOST_CHANNELS = 32  # tried where their mean is silence
 _N_SEGMENTS = 3
 _LONGEST_WHOLE = 15 * 60  # seconds in one segment: 160 MB at 44.1 kHz
 _BLOCK_SECONDS = 1.0  # at most so much is decoded behind the end of an excerpt
+_PER_SECOND = 48_000  # samples, where a file is planned and not read
 _LEAD = 0.1  # more in the first block: whole seconds, resampled, then end just before a block does
 
 
@@ -439,6 +440,38 @@ def spread(length: int, n: int, most: int) -> tuple[int, int, int]:
     parts = max(min(most, length // n), 1)
     each = length // parts
     return max(each - n, 0) // 2, max(each, 1), parts
+
+
+def planned(policy: SegmentPolicy, seconds: float) -> list[tuple[float, float]]:
+    """Where the segments of a file lie before anything is known of silence: starts and ends.
+
+    Parameters
+    ----------
+    policy : SegmentPolicy
+    seconds : float > 0
+        Length of the file.
+
+    Returns
+    -------
+    list of (float, float)
+        In seconds; what is padded or repeated behind the end of a file does not count.
+
+    Examples
+    --------
+    >>> planned(SegmentPolicy("all", duration=3), 8.0), planned(SegmentPolicy("first", 30), 8.0)
+    ([(0.0, 3.0), (3.0, 6.0), (6.0, 8.0)], [(0.0, 8.0)])
+    """
+    length = round(seconds * _PER_SECOND)
+    n = length if policy.duration is None else round(policy.duration * _PER_SECOND)
+    begin, hop, most = 0, n, 1
+    if policy.policy == "all":
+        hop = round((policy.hop or policy.duration or seconds) * _PER_SECOND)
+        fit = (length - n) // hop + 1 if length >= n else 0
+        most = max(fit + (2 * (length - fit * hop) >= n), 1)
+    elif policy.policy != "first":
+        begin, hop, most = spread(length, n, policy.n_segments or 1)
+    starts = [begin + number * hop for number in range(most)]
+    return [(at / _PER_SECOND, min(at + n, length) / _PER_SECOND) for at in starts]
 
 
 def audible(

@@ -9,6 +9,7 @@ import typer
 from typer import Option
 
 from . import (
+    albums,
     audit,
     check,
     compare,
@@ -65,7 +66,10 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
+app.command("explain")(albums.explain)
+app.command("check")(check.check)
 app.command("similar")(check.similar)
+app.command("playlist")(check.playlist)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)

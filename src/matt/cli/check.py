@@ -1,17 +1,20 @@
-"""Commands that act on what is known of a library: ``similar``, ``playlist``."""
+"""Commands that act on what is known of a library: ``check``, ``similar``, ``playlist``."""
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
 from typer import Argument, Option
 
-from ..errors import DataError
+from ..errors import ConfigError, DataError
 from ..evaluation.tables import Table
+from .albums import Model
 from .console import Output, command
 from .sources import (
+    SHOWN,
     Extraction,
     Folder,
     Force,
@@ -19,6 +22,8 @@ from .sources import (
     default_store,
     exit_if_failed,
     extract_features,
+    extracting,
+    lost_files,
     scan_folder,
     tell_files,
 )
@@ -29,17 +34,104 @@ if TYPE_CHECKING:
     from ..datasets.folder import Scan
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
+    from ..library.check import Finding
     from ..models.classifier import GenreClassifier
     from ..tracks import Tracks
 
-Model = Annotated[
-    Path | None,
-    Option(
-        help="Run folder of 'matt train', model folder or packed model; by default the tagger "
-        "that comes with matt.",
-        show_default=False,
-    ),
-]
+By = Literal["both", "tags", "sound"]
+_LIKE = 100  # tracks of a playlist of albums that are alike
+_UNIT = {
+    "copy": ("Likely duplicates", "Nothing says which to keep."),
+    "spelling": ("One name, several spellings", "matt takes those of 1.000 for one already."),
+    "disagrees": ("Albums that sound like something else than their tag", ""),
+    "mixed tags": ("Albums whose tracks have unlike genres", ""),
+    "odd track": ("Tracks that do not fit their album", ""),
+}
+
+
+@command
+def check(
+    output: Output,
+    folder: Folder,
+    model: Model = None,
+    tags_only: Annotated[
+        bool, Option("--tags-only", help="Look at tags alone; nothing is heard.")
+    ] = False,
+    *,
+    reading: Reading,
+    how: Extraction,
+) -> None:
+    """Say what is odd in a library: tags, spellings, tracks that do not fit, likely duplicates.
+
+    The surest comes first, nothing is changed. The exit code is 3 if there is something to look
+    at, and 0 if not. Example: [bold]matt check ~/Music[/bold]
+    """
+    from ..datasets.audit import hashes_of
+    from ..features.store import FeatureStore
+    from ..library.check import KINDS, check_library
+    from ..library.learned import Learned
+    from ..library.predict import bar_of, predict_library
+
+    if tags_only:
+        found = scan_folder(folder, output, reading)
+        findings = check_library(found)
+        files = tell_files(found, None, output)
+    else:
+        classifier, spec = _opened(model)
+        found = scan_folder(folder, output, reading)
+        place = how.store or default_store(folder, spec)
+        with extracting(found.tracks, {spec: place}, output, how) as options:
+            result = predict_library(
+                found,
+                classifier,
+                place,
+                bar=bar_of(classifier, below=None, accuracy=None, prior=None),
+                learned=None if model is None else Learned.of(model),
+                **options,
+            )
+        findings = check_library(
+            found,
+            result.rows,
+            features=FeatureStore.open(place),
+            hashes=hashes_of(found.tracks, store=place),
+        )
+        files = tell_files(found, result.extraction, output)
+    output.tables(_findings(kind, findings) for kind in KINDS if _of(kind, findings))
+    output.say(_summary(findings))
+    output.document(
+        {
+            "counts": {kind: len(_of(kind, findings)) for kind in KINDS},
+            "findings": [asdict(finding) for finding in findings],
+            **files,
+        }
+    )
+    exit_if_failed(len(findings) + len(files["failures"]))
+
+
+def _of(kind: str, findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.kind == kind]
+
+
+def _findings(kind: str, findings: Sequence[Finding]) -> Table:
+    some = _of(kind, findings)
+    title, note = _UNIT[kind]
+    more = f"{len(some) - SHOWN:,} more, all with --json." if len(some) > SHOWN else ""
+    return Table.of(
+        title,
+        some[:SHOWN],
+        ("sure", "share", lambda finding: finding.sure),
+        ("what", "text", lambda finding: finding.about),
+        ("found", "text", lambda finding: finding.told),
+        notes=filter(None, (note, more)),
+    )
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "Nothing odd was found."
+    counts = Counter(finding.kind for finding in findings)
+    told = ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
+    return f"{len(findings):,} to look at: {told}. Nothing was changed."
 
 
 @command
@@ -78,12 +170,112 @@ def similar(
     folder = library or _library_of(album, spec)
     found = scan_folder(folder, output, reading)
     rows_in(found.tracks, album)  # before any work
-    features, tracks, files = _heard(found, folder, spec, output, how)
+    features, tracks = _heard(found, folder, spec, output, how)
     chosen = rows_in(tracks, album)
     space = space_of(classifier, features, tracks)
     rows = similar_albums(tracks, space, chosen, most=most)
     output.tables([_similar_table(rows, album)])
-    output.document({"album": str(album), "library": str(folder), "similar": rows, **files})
+    output.document({"album": str(album), "library": str(folder), "similar": rows})
+
+
+@command
+def playlist(
+    output: Output,
+    folder: Folder,
+    out: Annotated[Path, Option(help="The playlist, an .m3u8 file.", show_default=False)],
+    genre: Annotated[
+        str | None, Option(help="Tracks of a genre, and of those below it.", show_default=False)
+    ] = None,
+    like: Annotated[
+        Path | None,
+        Option(
+            metavar="ALBUM",
+            help="An album (or an artist, or a file), then what sounds most like it.",
+            show_default=False,
+        ),
+    ] = None,
+    by: Annotated[
+        By, Option(help="What a genre is told by: tags, sound, or the sound where no tag is.")
+    ] = "both",
+    most: Annotated[
+        int | None,
+        Option(help="Tracks at most; by default 100 with --like, else all.", min=1),
+    ] = None,
+    absolute: Annotated[
+        bool, Option("--absolute", help="Name files by their whole path, not from the playlist.")
+    ] = False,
+    force: Force = False,
+    model: Model = None,
+    *,
+    reading: Reading,
+    how: Extraction,
+) -> None:
+    """Write a playlist of a genre, or of albums that sound like one.
+
+    Albums follow each other, the surest or most alike first. Example: [bold]matt playlist ~/Music
+    --genre Jazz --out jazz.m3u8[/bold]
+    """
+    import numpy as np
+
+    from ..library.playlist import check_playlist, write_playlist
+    from ..library.similar import rows_in
+
+    check_playlist(out, force=force)
+    if genre is None and like is None:
+        raise ConfigError("a playlist of what? say --genre GENRE, --like ALBUM, or both")
+    found = scan_folder(folder, output, reading)
+    if like is not None:
+        rows_in(found.tracks, like)  # before any work
+    tracks = _chosen(found, folder, _Wanted(genre, like, by, model), output, how)
+    n = most or (_LIKE if like else len(tracks))
+    tracks = tracks.take(np.arange(min(n, len(tracks))))
+    title = " ".join(filter(None, (genre, like and f"like {like.absolute().name}")))
+    left_out = write_playlist(out, tracks, title=title, absolute=absolute, force=force)
+    for path in left_out:
+        output.warn(f"{path} cannot stand in a playlist: its name breaks lines; rename it")
+    output.say(f"{out}: {len(tracks) - len(left_out):,} tracks")
+    output.document(
+        {
+            "out": str(out),
+            "tracks": [str(path) for path in tracks.path if path not in left_out],
+            "left_out": list(left_out),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a playlist is asked to hold."""
+
+    genre: str | None
+    like: Path | None
+    by: By
+    model: Path | None
+
+
+def _chosen(found: Scan, folder: Path, wanted: _Wanted, output: Output, how: Extraction) -> Tracks:
+    """Tracks of a playlist, in their order."""
+    import numpy as np
+
+    from ..library.playlist import rows_like, rows_of_genre
+    from ..library.predict import bar_of, predict_library
+    from ..library.similar import rows_in, space_of
+
+    tracks, words, rows = found.tracks, found.vocabulary, None
+    if wanted.by == "tags" and wanted.like is None and wanted.genre is not None:
+        return tracks.take(rows_of_genre(tracks, wanted.genre, words, by="tags"))
+    classifier, spec = _opened(wanted.model)
+    features, heard = _heard(found, folder, spec, output, how)
+    if wanted.genre is not None:
+        bar = bar_of(classifier, below=None, accuracy=None, prior=None)
+        place = how.store or default_store(folder, spec)
+        said = predict_library(found, classifier, place, bar=bar, alone=False)
+        rows = rows_of_genre(tracks, wanted.genre, words, said.rows, by=wanted.by)
+    if wanted.like is None:
+        return tracks.take(rows)
+    space = space_of(classifier, features, heard)
+    near = heard.take(rows_like(heard, space, rows_in(heard, wanted.like)))
+    return near if rows is None else near.take(np.isin(near.track_id, tracks.track_id[rows]))
 
 
 def _similar_table(rows: Sequence[Mapping[str, Any]], album: Path) -> Table:
@@ -103,7 +295,7 @@ def _opened(model: Path | None) -> tuple[GenreClassifier, FeatureSpec]:
     """A model, the shipped tagger where none is named, and what it reads."""
     from ..library.predict import spec_of
     from ..models.tagger import Tagger
-    from .training import load_model
+    from ..library.learned import load_model
 
     classifier = Tagger() if model is None else load_model(model)
     return classifier, spec_of(classifier)
@@ -111,20 +303,21 @@ def _opened(model: Path | None) -> tuple[GenreClassifier, FeatureSpec]:
 
 def _heard(
     found: Scan, folder: Path, spec: FeatureSpec, output: Output, how: Extraction
-) -> tuple[FeatureStore, Tracks, dict[str, list[dict[str, str]]]]:
-    """Features of what was found, the tracks that have some, and what became of the files."""
+) -> tuple[FeatureStore, Tracks]:
+    """Features of what was found, and the tracks that have some."""
     import numpy as np
 
     from ..features.store import FeatureStore
 
     place = how.store or default_store(folder, spec)
     report = extract_features(found.tracks, {spec: place}, output, how)[spec]
-    files = tell_files(found, report, output)
+    if n := len(lost_files(found, report)):
+        output.note(f"{n:,} files could not be used; 'matt predict' lists them")
     features = FeatureStore.open(place)
     tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
     if not len(tracks):
         raise DataError(f"none of {len(found.tracks)} files could be used; name other music")
-    return features, tracks, files
+    return features, tracks
 
 
 def _library_of(album: Path, spec: FeatureSpec) -> Path:

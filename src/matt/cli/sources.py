@@ -309,14 +309,18 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
 
 
 def scan_folder(
-    folder: Path | Sequence[Path], output: Output, reading: Reading | None = None
+    folder: Path | Sequence[Path],
+    output: Output,
+    reading: Reading | None = None,
+    *,
+    within: Path | None = None,
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
 
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
-        found = scan(folder, progress=bars.counting("reading tags"), **options)
+        found = scan(folder, within=within, progress=bars.counting("reading tags"), **options)
     tell_formats(found, output)
     problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))

@@ -268,6 +268,107 @@ def contributions(
     return figure
 
 
+def heard(
+    tracks: Sequence[str],
+    alone: NDArray[np.floating],
+    effects: NDArray[np.floating],
+    others: Sequence[str],
+    spans: Sequence[Sequence[tuple[float, float, float]]],
+    *,
+    genre: str,
+    title: str,
+    most: int = 40,
+) -> Figure:
+    """What the tracks of one album say of its genre, each by itself, and where.
+
+    Parameters
+    ----------
+    tracks : sequence of str, length n
+        Titles, the first on top.
+    alone : array, shape (n,)
+        Probability of the genre by the track alone.
+    effects : array, shape (n,)
+        Probability of the genre less that without the track; without a panel if all are NaN.
+    others : sequence of str, length n
+        What the track is alone, where that is another genre; else ``""``.
+    spans : sequence of sequence of (float, float, float)
+        Start and end in seconds of each excerpt of each track, and the probability of the genre by
+        it alone; without a panel if there are no tracks.
+    genre, title : str
+    most : int
+        Tracks that are drawn, the first ones and the last ones.
+    """
+    alone, effects = np.asarray(alone, float), np.asarray(effects, float)
+    _same_length(tracks, alone=alone, effects=effects, others=np.asarray(others))
+    n, half = len(tracks), most // 2
+    shown = list(range(n)) if n <= most else [*range(half), *range(n - half, n)]
+    called = style.label(genre, most=24)
+    wanted = [True, not np.isnan(effects).all(), bool(spans)]
+    ratios = [width for width, there in zip((3, 2, 3), wanted, strict=True) if there]
+    with style.settings():
+        figure, panes = style.panels(len(ratios), height=1.1 + 0.24 * len(shown), ratios=ratios)
+        pane = panes[0]
+        colours = [AGAINST if others[k] else FOR for k in shown]
+        pane.barh(range(len(shown)), alone[shown], color=colours, height=0.72)
+        for place, k in enumerate(shown):
+            if others[k]:
+                x = alone[k] + 0.02
+                pane.text(x, place, style.label(others[k], most=24), va="center", fontsize=8)
+        pane.set_xlim(0, 1)
+        pane.set_xlabel(f"{called}, alone")
+        style.rows(pane, len(shown))
+        style.names(pane.yaxis, [tracks[k] for k in shown], most=30)
+        if wanted[1]:
+            values = effects[shown].tolist()
+            signs = [FOR if value >= 0 else AGAINST for value in values]
+            style.bar_values(panes[1], values, signs, "+.2f", space=0.45)
+            panes[1].axvline(0, color=INK, linewidth=0.8)
+            panes[1].spines["left"].set_visible(False)
+            panes[1].set_xlabel("adds")
+            panes[1].locator_params(axis="x", nbins=3)
+            panes[1].set_yticks([])
+            panes[1].set_ylim(len(shown) - 0.5, -0.5)
+        if wanted[2]:
+            _excerpts(panes[-1], [spans[k] for k in shown])
+            panes[-1].set_xlabel(f"minutes; dark: {called}")
+        left = f", {n - len(shown)} between them not drawn" if n > len(shown) else ""
+        said = f"{style.label(title, most=80)}{left}"
+        figure.suptitle(said, x=0.01, ha="left", fontsize=9)
+    return figure
+
+
+def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]]) -> None:
+    """Draw excerpts along the time of their tracks, the darker the likelier."""
+    from matplotlib.colors import to_rgba
+
+    end = max((stop for some in spans for _, stop, _ in some), default=1.0)
+    for place, some in enumerate(spans):
+        pane.plot(
+            [0, max((stop for _, stop, _ in some), default=0) / 60],
+            [place] * 2,
+            color=FAINT,
+            linewidth=0.6,
+            alpha=0.6,
+            zorder=1,
+        )
+        for start, stop, value in some:
+            wide = max(stop - start, end / 80)  # seconds of which something can be seen
+            pane.barh(
+                place,
+                wide / 60,
+                left=start / 60,
+                height=0.6,
+                zorder=2,
+                color=to_rgba(COMMON, 0.08 + 0.92 * value),
+                edgecolor=FAINT,
+                linewidth=0.4,
+            )
+    pane.set_ylim(len(spans) - 0.5, -0.5)
+    pane.set_xlim(0, 1.02 * end / 60)
+    pane.set_yticks([])
+    pane.spines["left"].set_visible(False)
+
+
 def _rare(tail: NDArray[np.bool_] | None, n_genres: int) -> NDArray[np.bool_]:
     return np.zeros(n_genres, bool) if tail is None else np.asarray(tail, bool)
 

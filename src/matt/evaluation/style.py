@@ -58,13 +58,25 @@ def save(figure: Figure, path: Path | str) -> None:
     DataError
         If the ending is another.
     """
+    suffix = check_format(path)
+    with replacing(path) as temporary:
+        _write(figure, temporary, suffix)
+
+
+def check_format(path: Path | str) -> str:
+    """Format of a picture by what its path ends in.
+
+    Raises
+    ------
+    DataError
+        If pictures are not written so.
+    """
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         raise DataError(
             f"{path}: pictures are not written as {suffix!r}; {did_you_mean(suffix, FORMATS)}"
         )
-    with replacing(path) as temporary:
-        _write(figure, temporary, suffix)
+    return suffix
 
 
 def cut(text: str, *, most: int) -> str:

@@ -6,10 +6,10 @@ Nothing is changed. Each finding says how sure it is, in [0, 1]:
   model that was trained on the album, that is only told of those answered out of fold.
 - **mixed tags**: tracks of one album have genres of which none stands above the other; as sure as
   the others are many.
-- **spelling**: genres, artists or albums that are one under several names (1), or nearly one (less).
+- **spelling**: genres, artists or albums that are one under several names (1), or may be (less).
 - **odd track**: a track that, alone, surely sounds like something else than the rest of its album.
-- **copy**: tracks with the same audio (1), of one album that lies in two places or formats, or whose
-  features nearly agree (`matt.datasets.near_duplicates`) and which are equally long.
+- **copy**: tracks with the same audio (1), of one album that lies in two places or formats, or
+  whose features nearly agree (`matt.datasets.near_duplicates`) and which are equally long.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ def _names(scan: Scan) -> Iterator[Finding]:
         forms = set(like_names(merge.name))
         others = [other for other in merge.others if forms & {*like_names(other)}]
         if others:  # else guests, discs, or names that only an id joins
-            told = f"written in {len(others) + 1} ways: {first_few([merge.name, *others], most=_SHOWN)}"
+            names = first_few([merge.name, *others], most=_SHOWN)
+            told = f"written in {len(others) + 1} ways: {names}"
             yield Finding("spelling", 1.0, f"{merge.what} {merge.name}", told)
     tracks = scan.tracks
     by = {

@@ -1,6 +1,11 @@
-"""Which tracks decided: explanations of bag predictions, from saved arrays alone.
+"""Which tracks decided: for any model by asking it again, for networks from saved arrays alone.
 
-With attention a and segment logits l the logits of a bag are a sum over its segments,
+`explain_album` takes an album apart and asks the model of every part: each track alone, the album
+without each track, each segment alone. Nothing is assumed of the model, so this holds for a
+network, a blend, a baseline and the shipped tagger alike.
+
+`explain` reads what networks have told already. With attention a and segment logits l the logits of
+a bag are a sum over its segments,
 
     o_g = sum_k a_kg l_kg,
 
@@ -23,16 +28,25 @@ Margins say who spoke for a genre; leave-one-out says who could not be missed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bags import Bags
 from ..errors import DataError, check_arguments, in_a_line
+from ..features.store import FeatureStore
+from ..models.blend import BlendClassifier
+from ..models.classifier import GenreClassifier
+from ..models.neural import NeuralClassifier
 from ..predictions import Predictions, probabilities_of
+from ..tracks import Tracks
 
 _ALONE = float(np.finfo(np.float32).tiny)  # attention below it has lost digits, or is 0
 _ROUNDING = 1e-3  # of logits, relative to the largest: single precision over large bags
+_ALIKE = 1e-3  # attention that differs by less between tracks is none
+_ASKED_BYTES = 2**28  # of features, read again for albums without one of their tracks
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,3 +133,154 @@ def _of_others(values: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArr
         row = last[:n] - step
         behind[row] = behind[row + 1] + values[row + 1]
     return before + behind
+
+
+@dataclass(frozen=True, eq=False)
+class AlbumExplanation:
+    """What a model says of an album, and of each of its parts.
+
+    Rows are tracks, or segments of tracks, in the order of the album; columns are genres.
+
+    Attributes
+    ----------
+    whole : Predictions
+        Of the album: one bag.
+    alone : float array, shape (n, G)
+        Probabilities of each track, had it been the only one.
+    without : float array, shape (n, G)
+        Probabilities of the album without the track. NaN for the only track of an album, and in a
+        very large one for tracks that are much like the others, which are not tried.
+    segments : float array, shape (N, G)
+        Probabilities of each segment, had it been all of its track.
+    segment_offsets : int array, shape (n + 1,)
+        Where each track's segments start.
+    attention : float array, shape (n, G), or None
+        Share of each track in the attention of the networks; None where the model has no
+        attention, or gives all tracks the same.
+    """
+
+    whole: Predictions
+    alone: NDArray[np.float64]
+    without: NDArray[np.float64]
+    segments: NDArray[np.float64]
+    segment_offsets: NDArray[np.int64]
+    attention: NDArray[np.float64] | None
+
+    __repr__ = in_a_line
+
+    @property
+    def genre(self) -> int:
+        """Column of the most likely genre of the album."""
+        return int(self.whole.best[0])
+
+    @property
+    def effects(self) -> NDArray[np.float64]:
+        """Probability of the album less that without the track, shape (n, G), NaN as `without`."""
+        return np.asarray(self.whole.probabilities - self.without)
+
+
+def explain_album(
+    model: GenreClassifier, features: FeatureStore, tracks: Tracks, album: Bags
+) -> AlbumExplanation:
+    """Ask a model of any kind which tracks and segments of one album decided.
+
+    Parameters
+    ----------
+    model : GenreClassifier
+    features : FeatureStore
+    tracks : Tracks
+        Holds at least those of the album.
+    album : Bags
+        One bag.
+
+    Returns
+    -------
+    AlbumExplanation
+
+    Raises
+    ------
+    DataError
+        If there is not exactly one album, the model says no probabilities, or as
+        `GenreClassifier.predict`.
+
+    Examples
+    --------
+    >>> from matt.models.baselines import BaselineClassifier
+    >>> tracks = Tracks(range(8), [0, 1] * 4, ("Rock", "Folk"))
+    >>> store = FeatureStore.from_arrays("toy", tracks.track_id, np.arange(8.0)[:, None] % 2)
+    >>> model = BaselineClassifier().fit(store, Bags.from_tracks(tracks, by="track"))
+    >>> odd = Bags([0, 2, 1], [0, 3], [-1], tracks.genres)
+    >>> told = explain_album(model, store, tracks, odd)
+    >>> told.alone.argmax(axis=1), told.effects[:, told.genre] > 0
+    (array([0, 0, 1]), array([ True,  True, False]))
+    """
+    check_arguments(model=(model, GenreClassifier), album=(album, Bags))
+    if len(album) != 1:
+        raise DataError(f"one album is explained at a time, but these are {len(album)}; take one")
+    if isinstance(model, NeuralClassifier | BlendClassifier):
+        whole = model.predict(features, tracks, album, explain=True)
+    else:
+        whole = model.predict(features, tracks, album)
+    parts = _Parts(model, features, album)
+    alone = parts.probabilities([[track] for track in range(parts.n)])
+    without = np.full_like(alone, np.nan)
+    tried = _tried(alone[:, whole.best[0]], parts)
+    rest = [[other for other in range(parts.n) if other != track] for track in tried]
+    if rest:
+        without[tried] = parts.probabilities(rest)
+    segments = parts.probabilities([[row] for row in range(parts.n, len(parts.counts))])
+    return AlbumExplanation(
+        whole, alone, without, segments, parts.offsets, _attention_of_tracks(whole)
+    )
+
+
+class _Parts:
+    """Tracks of an album, and behind them its segments, each as a track that can be asked about.
+
+    Rows of features are read once; a part says where its own lie.
+    """
+
+    def __init__(self, model: GenreClassifier, features: FeatureStore, album: Bags) -> None:
+        self.model, self.spec = model, features.spec
+        self.values, self.offsets = features.read(album.track_ids)
+        self.n = len(album.track_ids)
+        rows = np.arange(len(self.values))
+        self.starts = np.concatenate([self.offsets[:-1], rows])
+        self.counts = np.concatenate([np.diff(self.offsets), np.ones_like(rows)])
+
+    def probabilities(self, albums: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        """Of albums that are made of some of the parts, shape (b, G)."""
+        parts = np.concatenate([np.asarray(album, np.int64) for album in albums])
+        ids, unknown = np.arange(len(parts)), np.full(len(parts), -1)
+        offsets = np.cumsum([0, *map(len, albums)])
+        store = FeatureStore(
+            self.spec,
+            ids,
+            np.zeros_like(ids),
+            self.starts[parts],
+            self.counts[parts],
+            (self.values,),
+        )
+        genres = self.model.genres
+        bags = Bags(ids, offsets, unknown[: len(albums)], genres)
+        said = self.model.predict(store, Tracks(ids, unknown, genres), bags)
+        return said.probabilities
+
+
+def _tried(alone: NDArray[np.float64], parts: _Parts) -> NDArray[np.int64]:
+    """Tracks that are left out in turn: all, or of a large album those that differ the most."""
+    if parts.n < 2:
+        return np.empty(0, np.int64)
+    most = max(_ASKED_BYTES // (parts.spec.n_bytes * len(parts.values)), 1)
+    strange = np.argsort(-np.abs(alone - alone.mean()), kind="stable")
+    return np.sort(strange[:most])
+
+
+def _attention_of_tracks(whole: Predictions) -> NDArray[np.float64] | None:
+    """Share of each track in the attention of one bag, (n, G); None where all have the same."""
+    if whole.attention is None or whole.segment_offsets is None or len(whole.tracks) < 2:
+        return None
+    found = np.add.reduceat(whole.attention.astype(np.float64), whole.segment_offsets[:-1], axis=0)
+    if np.ptp(found, axis=0).max() < _ALIKE:
+        return None
+    return np.broadcast_to(found, (len(found), len(whole.genres)))

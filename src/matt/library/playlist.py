@@ -9,15 +9,115 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Literal
 
-from ..errors import DataError, first_few
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.genres import Vocabulary
+from ..errors import DataError, did_you_mean, first_few
 from ..evaluation.tables import plain
 from ..files import check_new, write_text
 from ..tracks import Tracks
+from .similar import similar_albums
 
 SUFFIX = ".m3u8"
+By = Literal["both", "tags", "sound"]
+_WHERE: dict[By, str] = {
+    "both": "by its tags, nor surely by its sound",
+    "tags": "by its tags",
+    "sound": "surely by its sound",
+}
+
+
+def rows_of_genre(
+    tracks: Tracks,
+    genre: str,
+    vocabulary: Vocabulary,
+    albums: Sequence[Mapping[str, Any]] = (),
+    *,
+    by: By = "both",
+) -> NDArray[np.int64]:
+    """Rows of the tracks of a genre and of those below it, album by album, the surest first.
+
+    Parameters
+    ----------
+    tracks : Tracks
+        Of a scanned folder.
+    genre : str
+        As the vocabulary knows it, or as tags or the model have it.
+    vocabulary : Vocabulary
+    albums : sequence of mapping
+        Rows of the albums that were heard (`LibraryPrediction.rows`).
+    by : {"both", "tags", "sound"}
+        Tags alone; or what albums surely sound like, whatever their tags are; or tags, and the
+        sound where a track has none.
+
+    Raises
+    ------
+    DataError
+        If there are none; says which genre may have been meant.
+    """
+    wanted = {vocabulary.path(name)[-1] for name in vocabulary.read(genre) or (genre,)}
+
+    def of_it(name: str) -> bool:
+        return not wanted.isdisjoint(vocabulary.path(name))
+
+    sounds, sure = np.zeros(len(tracks), bool), np.zeros(len(tracks))
+    heard: dict[str, None] = {}
+    for album in albums:
+        rows = tracks.rows(np.array([track["track_id"] for track in album["tracks"]]))
+        sure[rows] = sum(top["probability"] for top in album["top"] if of_it(top["genre"]))
+        given = album.get("genres") or [album["genre"]] if album["genre"] else []
+        sounds[rows] = not album["unsure"] and any(map(of_it, given))
+        heard |= dict.fromkeys(given)
+    tags = [str(text).split("; ") if text else [] for text in tracks.columns["genre_tags"]]
+    tagged = np.array([any(map(of_it, some)) for some in tags], bool)
+    untagged = np.array([not some for some in tags], bool)
+    chosen = {"both": tagged | (untagged & sounds), "tags": tagged, "sound": sounds}[by]
+    if not chosen.any():
+        known = {
+            above for some in (*tags, [*heard]) for name in some for above in vocabulary.path(name)
+        }
+        raise DataError(f"no track is {genre!r} {_WHERE[by]}; {did_you_mean(genre, known)}")
+    return in_order(tracks, np.flatnonzero(chosen), -sure)
+
+
+def rows_like(
+    tracks: Tracks, space: NDArray[np.float32], album: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Rows of an album, then of those by other artists that sound most like it.
+
+    Parameters
+    ----------
+    tracks, space, album
+        As in `matt.library.similar.similar_albums`.
+    """
+    place = np.full(len(tracks), np.inf)
+    for number, near in enumerate(similar_albums(tracks, space, album, most=len(tracks))):
+        place[tracks.rows(np.array(near["track_ids"]))] = number
+    place[album] = -1
+    return in_order(tracks, np.flatnonzero(np.isfinite(place)), place)
+
+
+def in_order(
+    tracks: Tracks, rows: NDArray[np.int64], first: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Rows album by album: the album of least ``first``, shape (n,), then by artist and number."""
+    columns = tracks.columns
+    keys = (
+        tracks.path[rows],
+        columns["track_number"][rows],
+        columns["disc"][rows],
+        tracks.album_id[rows],
+        columns["album"][rows],
+        tracks.artist_id[rows],
+        first[rows],
+    )
+    return np.asarray(rows[np.lexsort(keys)])
 
 
 def check_playlist(path: Path, *, force: bool) -> None:
