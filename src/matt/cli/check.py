@@ -194,7 +194,7 @@ def playlist(
             show_default=False,
         ),
     ] = None,
-    by: Annotated[
+    go_by: Annotated[
         By, Option(help="What a genre is told by: tags, sound, or the sound where no tag is.")
     ] = "both",
     most: Annotated[
@@ -226,10 +226,10 @@ def playlist(
     found = scan_folder(folder, output, reading)
     if like is not None:
         rows_in(found.tracks, like)  # before any work
-    tracks = _chosen(found, folder, _Wanted(genre, like, by, model), output, how)
+    tracks = _chosen(found, folder, _Wanted(genre, like, go_by, model), output, how)
     n = most or (_LIKE if like else len(tracks))
     tracks = tracks.take(np.arange(min(n, len(tracks))))
-    title = " ".join(filter(None, (genre, like and f"like {like.absolute().name}")))
+    title = " ".join(filter(None, (genre, f"like {like.absolute().name}" if like else "")))
     left_out = write_playlist(out, tracks, title=title, absolute=absolute, force=force)
     for path in left_out:
         output.warn(f"{path} cannot stand in a playlist: its name breaks lines; rename it")
@@ -271,10 +271,10 @@ def _chosen(found: Scan, folder: Path, wanted: _Wanted, output: Output, how: Ext
         place = how.store or default_store(folder, spec)
         said = predict_library(found, classifier, place, bar=bar, alone=False)
         rows = rows_of_genre(tracks, wanted.genre, words, said.rows, by=wanted.by)
-    if wanted.like is None:
+    if wanted.like is None and rows is not None:
         return tracks.take(rows)
     space = space_of(classifier, features, heard)
-    near = heard.take(rows_like(heard, space, rows_in(heard, wanted.like)))
+    near = heard.take(rows_like(heard, space, rows_in(heard, wanted.like or folder)))
     return near if rows is None else near.take(np.isin(near.track_id, tracks.track_id[rows]))
 
 
@@ -293,9 +293,9 @@ def _similar_table(rows: Sequence[Mapping[str, Any]], album: Path) -> Table:
 
 def _opened(model: Path | None) -> tuple[GenreClassifier, FeatureSpec]:
     """A model, the shipped tagger where none is named, and what it reads."""
+    from ..library.learned import load_model
     from ..library.predict import spec_of
     from ..models.tagger import Tagger
-    from ..library.learned import load_model
 
     classifier = Tagger() if model is None else load_model(model)
     return classifier, spec_of(classifier)
