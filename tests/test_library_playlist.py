@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matt import DataError, Tracks
-from matt.library.playlist import write_playlist
+from matt.datasets.genres import vocabulary
+from matt.library.playlist import rows_like, rows_of_genre, write_playlist
 
 
 def tracks_of(paths, **columns):
@@ -123,3 +124,58 @@ def test_a_playlist_that_is_there_stays_and_one_that_fails_is_not_there(tmp_path
 def test_a_path_that_is_no_text_is_left_out(tmp_path):
     paths = [tmp_path / "a\udc80.mp3", tmp_path / "b.mp3"]
     assert write_playlist(tmp_path / "x.m3u8", tracks_of(paths)) == (str(paths[0]),)
+
+
+# ---- what a playlist holds ----
+
+
+def library(*albums):
+    """Albums of two tracks each, the second one first, with tags."""
+    n = 2 * len(albums)
+    ids = np.repeat(np.arange(len(albums)), 2)
+    return Tracks(
+        np.arange(n) + 10, [-1] * n, (), artist_id=ids, album_id=ids, path=[f"/m/{i}" for i in range(n)],
+        columns={
+            "genre_tags": [tags for tags in albums for _ in range(2)], "disc": np.full(n, -1),
+            "track_number": [2, 1] * len(albums), "album": [f"a{i}" for i in ids],
+        },
+    )  # fmt: skip
+
+
+def heard(tracks, album, genre, probability, *, unsure=False):
+    mine = [{"track_id": int(i)} for i in tracks.track_id[tracks.album_id == album]]
+    top = [{"genre": genre, "probability": probability}]
+    return {"tracks": mine, "genre": None if unsure else genre, "unsure": unsure, "top": top}
+
+
+WORDS = vocabulary()
+TRACKS = library("Rock", "Jazz; Indie Rock", "", "Jazz", "", "Mock House")
+HEARD = [
+    heard(TRACKS, album, *said)
+    for album, said in enumerate([("Jazz", 0.9), ("Rock", 0.6), ("Indie Rock", 0.8), ("Rock", 0.7)])
+] + [heard(TRACKS, 4, "Rock", 0.3, unsure=True)]
+
+
+@pytest.mark.parametrize(
+    ("by", "albums"),
+    [("tags", [0, 1]), ("both", [2, 1, 0]), ("sound", [2, 3, 1])],  # the surest of Rock first
+)
+def test_a_genre_is_told_by_tags_by_sound_or_by_sound_where_no_tag_is(by, albums):
+    rows = rows_of_genre(TRACKS, "rock", WORDS, [] if by == "tags" else HEARD, by=by)
+    assert rows.tolist() == [row for album in albums for row in (2 * album + 1, 2 * album)]
+
+
+def test_a_genre_does_not_hold_what_stands_above_it():
+    assert set(rows_of_genre(TRACKS, "Indie Rock", WORDS, HEARD).tolist()) == {2, 3, 4, 5}
+
+
+def test_a_genre_that_nobody_knows_is_found_however_it_is_written():
+    assert rows_of_genre(TRACKS, "mock-HOUSE", WORDS).tolist() == [11, 10]
+    with pytest.raises(DataError, match="did you mean 'Mock House'"):
+        rows_of_genre(TRACKS, "Mock Hose", WORDS)
+
+
+def test_an_album_comes_first_then_what_is_most_like_it():
+    space = np.repeat([[1.0, 0], [0, 1], [1, 1], [1, 0.2], [-1, 0], [0.1, -1]], 2, axis=0)
+    rows = rows_like(TRACKS, space, np.array([1, 0]))
+    assert rows.tolist() == [1, 0, 7, 6, 5, 4, 11, 10, 3, 2, 9, 8]

@@ -40,13 +40,14 @@ if TYPE_CHECKING:
 
 By = Literal["both", "tags", "sound"]
 _LIKE = 100  # tracks of a playlist of albums that are alike
-_UNIT = {
-    "copy": ("Likely duplicates", "Nothing says which to keep."),
-    "spelling": ("One name, several spellings", "matt takes those of 1.000 for one already."),
-    "disagrees": ("Albums that sound like something else than their tag", ""),
-    "mixed tags": ("Albums whose tracks have unlike genres", ""),
-    "odd track": ("Tracks that do not fit their album", ""),
+_TITLES = {
+    "copy": "Likely duplicates",
+    "spelling": "Names in several spellings",
+    "disagrees": "Albums that sound like something else than their tag",
+    "mixed tags": "Albums whose tracks have unlike genres",
+    "odd track": "Tracks that do not fit their album",
 }
+_SHORT = {"copy": "duplicates", "spelling": "spellings", "odd track": "odd tracks"}
 
 
 @command
@@ -114,15 +115,13 @@ def _of(kind: str, findings: Sequence[Finding]) -> list[Finding]:
 
 def _findings(kind: str, findings: Sequence[Finding]) -> Table:
     some = _of(kind, findings)
-    title, note = _UNIT[kind]
-    more = f"{len(some) - SHOWN:,} more, all with --json." if len(some) > SHOWN else ""
     return Table.of(
-        title,
+        _TITLES[kind],
         some[:SHOWN],
         ("sure", "share", lambda finding: finding.sure),
         ("what", "text", lambda finding: finding.about),
         ("found", "text", lambda finding: finding.told),
-        notes=filter(None, (note, more)),
+        notes=[f"{len(some) - SHOWN:,} more, all with --json."] if len(some) > SHOWN else [],
     )
 
 
@@ -130,7 +129,7 @@ def _summary(findings: Sequence[Finding]) -> str:
     if not findings:
         return "Nothing odd was found."
     counts = Counter(finding.kind for finding in findings)
-    told = ", ".join(f"{n:,} {kind}" for kind, n in counts.items())
+    told = ", ".join(f"{_SHORT.get(kind, kind)} {n:,}" for kind, n in counts.items())
     return f"{len(findings):,} to look at: {told}. Nothing was changed."
 
 

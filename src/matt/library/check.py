@@ -14,6 +14,7 @@ Nothing is changed. Each finding says how sure it is, in [0, 1]:
 
 from __future__ import annotations
 
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def check_library(
     check_arguments(scan=(scan, Scan), features=(features, FeatureStore | None))
     near = features if features is not None and is_cheap(features) else None
     found = [
-        *_copies(scan.tracks, near, hashes),
+        *_copies(scan, near, hashes),
         *_genre_names(scan),
         *_names(scan),
         *_disagreeing(rows),
@@ -99,26 +100,26 @@ def check_library(
 
 
 def _copies(
-    tracks: Tracks, features: FeatureStore | None, hashes: NDArray[np.str_] | None
+    scan: Scan, features: FeatureStore | None, hashes: NDArray[np.str_] | None
 ) -> Iterator[Finding]:
-    for copy in find_copies(tracks, features=features, hashes=hashes):
-        first, second = copy.places
-        n = len(copy.first)
-        many = (
-            f"{n:,} tracks" if n > 1 else str(tracks.columns["title"][copy.first[0]] or "a track")
-        )
-        where = f"in {second}" if first != second else "in the same folder"
-        formats = {Path(path).suffix.lower() for path in tracks.path[[*copy.first, *copy.second]]}
-        as_ = f" ({', '.join(sorted(formats))})" if len(formats) > 1 else ""
-        rows = [copy.first[0], copy.second[0]]
-        paths = (first, second) if n > 1 and first != second else tuple(tracks.path[rows].tolist())
-        yield Finding(
-            "copy",
-            copy.sure,
-            _album(tracks, copy.first[0]),
-            f"{many}{as_}: {copy.why} {where}",
-            paths,
-        )
+    tracks = scan.tracks
+    for copies in find_copies(tracks, features=features, hashes=hashes):
+        n, (first, second), row = len(copies.first), copies.places, copies.first[0]
+        rows = [*copies.first, *copies.second]
+        formats = sorted({Path(path).suffix.lower() for path in tracks.path[rows].tolist()})
+        as_ = f" ({', '.join(formats)})" if len(formats) > 1 else ""
+        many = f"{n:,} tracks" if n > 1 else _title(tracks, row)
+        apart = first != second
+        where = " and ".join(_shown(scan, place) for place in copies.places[: 1 + apart])
+        paths = (first, second) if n > 1 and apart else tuple(tracks.path[rows[::n]].tolist())
+        about = _album(tracks, row) if n == 1 or tracks.album_id[row] >= 0 else _shown(scan, first)
+        told = f"{many}{as_}, {copies.why}: {'' if apart else 'both in '}{where}"
+        yield Finding("copy", copies.sure, about, told, paths)
+
+
+def _shown(scan: Scan, folder: str) -> str:
+    """A folder as it lies in the library."""
+    return Path(os.path.relpath(folder, scan.root)).as_posix()
 
 
 # ---- spelling ----
@@ -249,8 +250,12 @@ def _mixed(scan: Scan) -> Iterator[Finding]:
 
 def _album(tracks: Tracks, row: int) -> str:
     """Artist and album of a track; its title or file where it has none."""
-    artist, album, title = (str(tracks.columns[name][row]) for name in ("artist", "album", "title"))
-    return _joined(artist, album or title or Path(str(tracks.path[row])).name)
+    artist, album = (str(tracks.columns[name][row]) for name in ("artist", "album"))
+    return _joined(artist, album or _title(tracks, row))
+
+
+def _title(tracks: Tracks, row: int) -> str:
+    return str(tracks.columns["title"][row]) or Path(str(tracks.path[row])).name
 
 
 def _called(row: Mapping[str, Any]) -> str:

@@ -112,9 +112,7 @@ def _in_two_places(tracks: Tracks, pairs: _Pairs) -> None:
         for other in others:
             alike = _as_long(tracks, first, other)
             if alike is not False and _kept_apart(tracks, first, other):
-                _keep(
-                    pairs, first, other, _ALBUM if alike else _LIKELY, "of the same album and title"
-                )
+                _keep(pairs, first, other, _ALBUM if alike else _LIKELY, "one album and title")
 
 
 def _kept_apart(tracks: Tracks, one: int, other: int) -> bool:

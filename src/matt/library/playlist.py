@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..datasets.credits import same_genre
 from ..datasets.genres import Vocabulary
 from ..errors import DataError, did_you_mean, first_few
 from ..evaluation.tables import plain
@@ -61,10 +62,10 @@ def rows_of_genre(
     DataError
         If there are none; says which genre may have been meant.
     """
-    wanted = {vocabulary.path(name)[-1] for name in vocabulary.read(genre) or (genre,)}
+    wanted = {same_genre(vocabulary.path(name)[-1]) for name in vocabulary.read(genre) or (genre,)}
 
     def of_it(name: str) -> bool:
-        return not wanted.isdisjoint(vocabulary.path(name))
+        return not wanted.isdisjoint(map(same_genre, vocabulary.path(name)))
 
     sounds, sure = np.zeros(len(tracks), bool), np.zeros(len(tracks))
     heard: dict[str, None] = {}
