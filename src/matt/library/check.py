@@ -25,7 +25,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags
-from ..datasets.audit import is_cheap
 from ..datasets.credits import like_names
 from ..datasets.folder import Scan
 from ..errors import check_arguments, first_few
@@ -79,14 +78,14 @@ def check_library(
     rows : sequence of mapping
         Of its albums (`LibraryPrediction.rows`); without them, only tags and copies are looked at.
     features : FeatureStore, optional
-        To find copies that were encoded anew; of very many tracks they are not compared.
+        To find copies that were encoded anew. Every track is compared with every other, which
+        `matt.datasets.audit.is_cheap` of less than some 40,000 tracks.
     hashes : str array, shape (n,), optional
         Of the audio of each scanned track, ``""`` unknown: `matt.datasets.audit.hashes_of`.
     """
     check_arguments(scan=(scan, Scan), features=(features, FeatureStore | None))
-    near = features if features is not None and is_cheap(features) else None
     found = [
-        *_copies(scan, near, hashes),
+        *_copies(scan, features, hashes),
         *_genre_names(scan),
         *_names(scan),
         *_disagreeing(rows),

@@ -68,8 +68,9 @@ def find_copies(
     """
     pairs: _Pairs = {}
     if hashes is not None:
+        row_of = {track_id: row for row, track_id in enumerate(tracks.track_id.tolist())}
         for group in equal_audio(tracks, hashes):
-            first, *others = tracks.rows(np.array(group.tracks)).tolist()
+            first, *others = (row_of[track_id] for track_id in group.tracks)
             for other in others:
                 _keep(pairs, first, other, _SAME, "the same audio")
     _in_two_places(tracks, pairs)

@@ -69,8 +69,9 @@ def rows_of_genre(
 
     sounds, sure = np.zeros(len(tracks), bool), np.zeros(len(tracks))
     heard: dict[str, None] = {}
+    row_of = {track_id: row for row, track_id in enumerate(tracks.track_id.tolist())}
     for album in albums:
-        rows = tracks.rows(np.array([track["track_id"] for track in album["tracks"]]))
+        rows = [row_of[track["track_id"]] for track in album["tracks"]]
         sure[rows] = sum(top["probability"] for top in album["top"] if of_it(top["genre"]))
         given = album.get("genres") or [album["genre"]] if album["genre"] else []
         sounds[rows] = not album["unsure"] and any(map(of_it, given))
@@ -98,8 +99,9 @@ def rows_like(
         As in `matt.library.similar.similar_albums`.
     """
     place = np.full(len(tracks), np.inf)
+    row_of = {track_id: row for row, track_id in enumerate(tracks.track_id.tolist())}
     for number, near in enumerate(similar_albums(tracks, space, album, most=len(tracks))):
-        place[tracks.rows(np.array(near["track_ids"]))] = number
+        place[[row_of[track_id] for track_id in near["track_ids"]]] = number
     place[album] = -1
     return in_order(tracks, np.flatnonzero(np.isfinite(place)), place)
 
