@@ -21,6 +21,7 @@ _HOME = {
     "FeatureSpec": "features.spec",
     "FeatureStore": "features.store",
     "GenreClassifier": "models.classifier",
+    "Library": "library.home",
     "MattError": "errors",
     "NeuralClassifier": "models.neural",
     "Predictions": "predictions",

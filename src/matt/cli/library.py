@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from typer import Option
+from typer import Argument, Option
 
 from ..errors import ConfigError, first_few
 from ..evaluation.tables import Column, Table
@@ -29,9 +29,11 @@ from .sources import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ..datasets.identity import Merge
+    from ..library.learned import Learned
+    from ..library.selection import Selection
 
 
 @command
@@ -119,12 +121,74 @@ _SHIPPED = (
     "genres are those of the tagger that comes with matt, a probability is a genre's share of what "
     "it hears: see 'matt model card'; 'matt train' learns yours"
 )
+_UNKNOWN = (
+    "a model without its run does not tell which albums it was trained on, and of those it says "
+    "what their tags say; name the run of 'matt train' if you have it"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options that say which albums are asked for."""
+
+    untagged: Annotated[bool, Option("--untagged", help="Only albums that have no genre yet.")] = (
+        False
+    )
+    disagree: Annotated[
+        bool, Option("--disagree", help="Only albums whose tag and music differ.")
+    ] = False
+    since: Annotated[
+        str | None,
+        Option(
+            metavar="TIME",
+            help="Only albums with a file changed since then: 7d, 36h, 2w, or 2026-11-01.",
+            show_default=False,
+        ),
+    ] = None
+    only: Annotated[
+        list[str] | None,
+        Option(
+            metavar="GLOB",
+            help="Only these files or folders, e.g. 'Jazz/*' or '*.flac'. May be repeated.",
+            show_default=False,
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        Option(
+            metavar="GLOB", help="Not these files or folders. May be repeated.", show_default=False
+        ),
+    ] = None
+
+    def selection(self) -> Selection:
+        """What is asked for.
+
+        Raises
+        ------
+        ConfigError
+        """
+        from ..library.selection import Selection, since
+
+        return Selection(
+            only=tuple(self.only or ()),
+            exclude=tuple(self.exclude or ()),
+            since=None if self.since is None else since(self.since),
+            untagged=self.untagged,
+            disagree=self.disagree,
+        )
 
 
 @command
 def predict(
     output: Output,
-    folder: Folder,
+    paths: Annotated[
+        list[Path],
+        Argument(
+            metavar="PATH...",
+            help="Folder of tagged music; or files, or several folders.",
+            show_default=False,
+        ),
+    ],
     model: Annotated[
         Path | None,
         Option(
@@ -137,8 +201,12 @@ def predict(
         Path | None,
         Option(help="Also write to a .json, .csv or .parquet file.", show_default=False),
     ] = None,
-    explain: Annotated[
-        bool, Option("--explain", help="Show which tracks decided each album.")
+    level: Annotated[
+        str, Option(metavar="album|track", help="One line an album, or a track.")
+    ] = "album",
+    top: Annotated[int, Option(help="Genres named for each in files and --json.", min=1)] = 3,
+    bom: Annotated[
+        bool, Option("--bom", help="Begin a .csv so that spreadsheets read it as UTF-8.")
     ] = False,
     force: Force = False,
     prior: Annotated[
@@ -162,28 +230,32 @@ def predict(
     ] = None,
     cost: Cost = None,
     *,
+    asked: Asked,
     reading: Reading,
     how: Extraction,
 ) -> None:
-    """Predict a genre for every album of a folder; no file of yours is changed.
+    """Predict a genre for every album of a folder, what to look at first; no file is changed.
 
+    Albums are new (no genre yet), disagree with their tag, unsure, or agree.
     Example: [bold]matt predict ~/Music[/bold], with a model of your own
     [bold]matt predict ~/Music --model runs/mine --out genres.csv[/bold]
     """
     from ..calibration.costs import DECISION, check_link, read_costs
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
-    from ..library import albums
+    from ..library import albums, export
     from ..library.learned import Learned, load_model
-    from ..library.predict import bar_of, check_explains, predict_library, spec_of
+    from ..library.predict import bar_of, predict_library, spec_of
     from ..models.tagger import Tagger, check_asked
 
+    export.check_level(level)
     if out is not None:
-        albums.check_format(out)
+        export.check_format(out, bom=bom)
         check_new(out, force=force)
+    elif bom:
+        raise ConfigError("--bom is about the file that --out names; name one, e.g. genres.csv")
+    selection = asked.selection()
     classifier = Tagger() if model is None else load_model(model)
-    if explain:
-        check_explains(classifier)
     if shipped := isinstance(classifier, Tagger):
         check_asked(prior=prior, accuracy=accuracy, cost=cost)
     shares = None if prior is None else read_prior(prior)
@@ -199,41 +271,69 @@ def predict(
                 "--abstain-below or --accuracy"
             )
         costs = read_costs(cost, classifier.genres)
-    spec = spec_of(classifier)
+    spec, learned = spec_of(classifier), None if model is None else Learned.of(model)
     if shipped:
         output.note(_SHIPPED)
-    found = scan_folder(folder, output, reading)
+    elif learned is None:
+        output.note(_UNKNOWN)
+    found = scan_folder(paths, output, reading)
     for note in told_names(found, reading):
         output.note(note)
-    place = how.store or default_store(folder, spec)
-    with extracting(found.tracks, {spec: place}, output, how) as options:
+    chosen = selection.of(found)
+    if len(chosen.tracks) < len(found.tracks):
+        output.note(f"{len(chosen.tracks):,} of {len(found.tracks):,} tracks are asked for")
+    place = how.store or default_store(found.root, spec)
+    with extracting(chosen.tracks, {spec: place}, output, how) as options:
         result = predict_library(
-            found,
+            chosen,
             classifier,
             place,
             prior=shares,
             bar=bar,
             costs=costs,
-            learned=None if model is None else Learned.of(model),
+            top=top,
+            learned=learned,
+            alone=level == "track" or out is not None or output.json,
             **options,
         )
-    rows = result.rows
+    result = result.of(selection)
+    rows = result.at(level)
     if out is not None:
-        albums.write_albums(out, rows)
+        export.write_rows(out, rows, level=level, bom=bom)
         output.note(f"written to {out}")
-    decided = [albums.decided_table(row) for row in rows] if explain else []
-    output.tables([albums.albums_table(rows), *decided])
+    table = albums.albums_table if level == "album" else albums.tracks_table
+    output.tables([table(rows)])
+    _tell_learned(result.rows, learned, output)
     n_unsure = sum(row["unsure"] for row in rows)
     if bar is not None:
-        output.note(f"{n_unsure} of {len(rows)} albums are unsure: below {bar:.2f}, no genre")
+        output.note(
+            f"{n_unsure} of {len(rows)} {level}s are unsure: below {bar:.2f} no genre is given, "
+            "and the likeliest has a question mark"
+        )
     files = tell_files(found, result.extraction, output)
     output.document(
         {
-            "schema": albums.SCHEMA,
+            **export.document(rows, level=level),
             "bar": bar,
             **({} if costs is None else {"decision": DECISION}),
-            "albums": rows,
             **files,
         }
     )
     exit_if_failed(len(files["failures"]))
+
+
+def _tell_learned(
+    rows: Sequence[Mapping[str, Any]], learned: Learned | None, output: Output
+) -> None:
+    """Say who answers for the albums that the model was trained on."""
+    n = sum(bool(row["in_training"]) for row in rows)
+    if n and learned is not None:
+        output.note(
+            f"the model has learned from {n:,} of these albums; "
+            + (
+                "they are answered by networks that have not heard their artists"
+                if learned.predictions is not None
+                else "so that they disagree is not said of them: the run keeps no answers for them "
+                "by networks that have not heard their artists; train it again"
+            )
+        )

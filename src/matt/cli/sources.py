@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -297,15 +296,9 @@ def extraction_counts(report: ExtractionReport) -> dict[str, int]:
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    import platformdirs
+    from ..library.home import store_of
 
-    from ..tracks import stable_id
-
-    given = os.environ.get("MATT_CACHE")
-    cache = Path(given) if given else platformdirs.user_cache_path("matt")
-    root = folder.resolve()
-    name = re.sub(r"[^\w-]+", "-", root.name)[:40] or "music"
-    return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
+    return store_of(folder, spec)
 
 
 def scan_folder(

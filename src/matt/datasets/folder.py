@@ -18,9 +18,10 @@ How tags become ids
 - Which names mean the same, and who leads where several are named, is told by
   `matt.datasets.identity` from the whole library.
 
-The label of a track is its first genre; all of them are in the column ``genre_tags``. Spellings of
-a genre that differ in letter case, spaces and punctuation are one genre, shown as it is spelled
-most often.
+Genres are read by a vocabulary (`matt.datasets.genres`): the one that comes with the package, and
+over it the file that is named, or ``genres.toml`` in the root of the library. The label of a track
+is its main genre; all of them are in the column ``genre_tags``, what was written in
+``genre_written``.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
+from .genres import FILE, Meaning, Understood, Vocabulary, understand, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
@@ -284,7 +286,8 @@ class Scan:
     tracks : Tracks
         One row a file, sorted by path; `path` is absolute. Columns: ``title``, ``artist``,
         ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
-        `matt.tracks.Tracks.everybody`), ``genre_tags`` (joined with ``"; "``), ``disc`` and
+        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first, joined with
+        ``"; "``), ``genre_written`` (as tags have them, joined likewise), ``disc`` and
         ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
         unknown), ``year`` (-1 unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
@@ -298,6 +301,10 @@ class Scan:
         Names that count as the same artist or album, the most tracks first.
     questions : tuple of str
         What looks as if it were no name, and what to say if so.
+    vocabulary : Vocabulary
+        By which genres were read.
+    meanings : tuple of Meaning
+        What each genre tag became, the most tracks first.
     root : Path
         The folder that ids and the paths of problems are relative to.
     """
@@ -308,6 +315,8 @@ class Scan:
     left_out: Mapping[str, int] = field(default_factory=dict)
     merges: tuple[Merge, ...] = ()
     questions: tuple[str, ...] = ()
+    vocabulary: Vocabulary = field(default_factory=vocabulary)
+    meanings: tuple[Meaning, ...] = ()
     root: Path = Path()
 
     __repr__ = in_a_line
@@ -326,6 +335,7 @@ def scan(
     merge: bool = True,
     words: Path | str | None = None,
     genre_separator: str = "",
+    genres: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
     """Find the music under a folder, or some files of it, and read their tags.
@@ -345,14 +355,18 @@ def scan(
         under their album artist.
     merge : bool
         Whether names that mean the same, guests and discs are seen through
-        (`matt.datasets.identity`); otherwise only letter case, spaces and Unicode forms are.
+        (`matt.datasets.identity`), and genres are read by the vocabulary; otherwise only letter
+        case, spaces and Unicode forms are seen through.
     words : path, optional
         TOML with further words that are no names (`matt.datasets.words`).
     progress : callable, optional
         Called with (files read, files to read) after each file.
     genre_separator : str
-        What separates genres within one tag, e.g. ``";"``; by default nothing does but what the
-        format of the tag says.
+        What separates genres within one tag, e.g. ``";"``, whatever they are; by default a tag is
+        split only where the vocabulary knows every part.
+    genres : path, optional
+        A vocabulary of one's own (`matt.datasets.genres`), which counts without ``merge``, too. By
+        default ``genres.toml`` in the root, if there is one.
 
     Raises
     ------
@@ -360,12 +374,13 @@ def scan(
         If what is named does not exist, or holds no audio that can be opened, or lies elsewhere
         than ``within``. Of several, those that do not exist are problems.
     ConfigError
-        If the words cannot be read, or the artist is neither.
+        If the words or the vocabulary cannot be read, or the artist is neither.
     """
     if artist not in ARTISTS:
         raise ConfigError(f"artist is {artist!r}; {did_you_mean(artist, ARTISTS)}")
     known = known_words(None if words is None else Path(words))
     base, named = _below(root, within)
+    known_genres = _vocabulary(base, genres, known, merge=merge)
     found = find_audio(base, _SUFFIXES, named)
     files = [os.path.join(base, *path.split("/")) for path in found.paths]
     problems = list(found.problems)
@@ -388,7 +403,14 @@ def scan(
     tags = [one.tags for one in read]
     claims = _claims(tags, kept, known, artist=artist)
     same = identify(claims, known, merge=merge)
-    tracks = _tracks(base, kept, read, claims, same, known, merge=merge)
+    by = known_genres if merge or genres is not None else Vocabulary(words=known)
+    said = understand(
+        [one.genres for one in tags],
+        _albums(same),
+        by,
+        same=same_genre if merge else normalise,
+    )
+    tracks = _tracks(base, kept, read, claims, same, said)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -399,7 +421,17 @@ def scan(
     }
     in_order = tuple(sorted(problems, key=lambda problem: problem.path))
     questions = (*_many_artists(tags, claims), *_many_albums(tracks))
-    return Scan(tracks, in_order, counts, found.left_out, same.merges, questions, Path(base))
+    return Scan(
+        tracks,
+        in_order,
+        counts,
+        found.left_out,
+        same.merges,
+        questions,
+        known_genres,
+        said.meanings,
+        Path(base),
+    )
 
 
 def _below(
@@ -459,22 +491,31 @@ def _read(file: str, *, genre_separator: str) -> _Read | str:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
 
 
+def _vocabulary(
+    root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
+) -> Vocabulary:
+    """The vocabulary that is named, or lies in the library unless names are to stay."""
+    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
+        genres = own
+    return vocabulary(genres, words)
+
+
+def _albums(same: Identified) -> list[tuple[int, int]]:
+    """The bag of each track; one without album or artist is alone."""
+    pairs = zip(same.artist_id.tolist(), same.album_id.tolist(), strict=True)
+    return [pair if min(pair) >= 0 else (-1, -row) for row, pair in enumerate(pairs, start=1)]
+
+
 def _tracks(
     base: str,
     paths: Sequence[str],
     read: Sequence[_Read],
     claims: Sequence[Claim],
     same: Identified,
-    words: Words,
-    *,
-    merge: bool,
+    said: Understood,
 ) -> Tracks:
     tags = [one.tags for one in read]
-    spelling = _spellings([genre for one in tags for genre in one.genres], words, merge=merge)
-    known = [
-        list(dict.fromkeys(shown for genre in one.genres if (shown := spelling[genre])))
-        for one in tags
-    ]  # the genres of each track as they are shown; none is an empty list
+    known = said.genres
     genres = tuple(sorted({some[0] for some in known if some}, key=normalise))
     index = {genre: number for number, genre in enumerate(genres)}
     return Tracks(
@@ -492,6 +533,7 @@ def _tracks(
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
             "genre_tags": np.array(["; ".join(some) for some in known], np.str_),
+            "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
             "compilation": np.array([one.compilation for one in claims], np.bool_),
@@ -501,16 +543,6 @@ def _tracks(
             "mtime_ns": np.array([one.mtime_ns for one in read], np.int64),
         },
     )
-
-
-def _spellings(genres: Sequence[str], words: Words, *, merge: bool) -> dict[str, str]:
-    """What is shown for each genre: its most common spelling, ties to the first in the alphabet."""
-    same = same_genre if merge else normalise
-    shown: dict[str, str] = {}
-    counted = Counter(" ".join(genre.split()) for genre in genres)
-    for spelling, _ in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(same(spelling), "" if words.is_no_genre(spelling) else spelling)
-    return {genre: shown[same(" ".join(genre.split()))] for genre in dict.fromkeys(genres)}
 
 
 def _claims(

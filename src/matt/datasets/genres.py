@@ -1,7 +1,7 @@
 """One vocabulary of genres: what a tag means, and which genre stands above which.
 
-The names that come with the package lie in ``genres.toml``; a file of one's own goes over them, with
-the same sections::
+The names that come with the package lie in ``genres.toml``; a file of one's own goes over them,
+with the same sections::
 
     ignore = ["Christmas"]         # no genre
     keep = ["Rap", "Rock; Pop"]    # stays as it is written here, whatever the rest says
@@ -172,6 +172,44 @@ class Vocabulary:
             return True
         return same_genre(a) == same_genre(b)
 
+    def tells(self, tag: str) -> bool:
+        """Whether what a tag value means is known: a name, several, or no genre."""
+        return self._found(tag) is not None
+
+    def in_order(self, genres: tuple[str, ...]) -> tuple[str, ...]:
+        """Several genres of a track, the main one first.
+
+        >>> from dataclasses import replace
+        >>> replace(vocabulary(), main="most specific").in_order(("Rock", "Indie Rock"))
+        ('Indie Rock', 'Rock')
+        """
+        if self.main == "first" or len(genres) < 2:
+            return genres
+        sign = -1 if self.main == "most specific" else 1
+        main = min(genres, key=lambda genre: sign * len(self.path(genre)))
+        return (main, *(genre for genre in genres if genre != main))
+
+    def too_small(
+        self, genres: Sequence[Sequence[str]], albums: Sequence[Hashable]
+    ) -> dict[str, str]:
+        """Genres that too few albums have as their main one, and what they become."""
+        having: dict[str, set[Hashable]] = {}
+        if self.minimum_albums < 2:
+            return {}
+        for some, album in zip(genres, albums, strict=True):
+            if some:
+                having.setdefault(some[0], set()).add(album)
+        becomes: dict[str, str] = {}
+        deepest = max((len(self.path(genre)) for genre in having), default=0)
+        for depth in range(deepest, 1, -1):  # the parent of a genre may be saved by its children
+            for genre in [genre for genre in having if len(self.path(genre)) == depth]:
+                if len(having[genre]) < self.minimum_albums:
+                    above = becomes[genre] = self.parents[genre]
+                    having.setdefault(above, set()).update(having[genre])
+        for genre in reversed(becomes):
+            becomes[genre] = becomes.get(becomes[genre], becomes[genre])
+        return becomes
+
     def _found(self, tag: str) -> tuple[str, ...] | None:
         """What a tag means if the vocabulary or a word for "unknown" tells."""
         found = self._meaning(folded(tag), tag)
@@ -208,6 +246,117 @@ class Vocabulary:
             else:
                 return None
         return tuple(found)
+
+
+# ---- a library ----
+
+
+@dataclass(frozen=True, eq=False)
+class Understood:
+    """The genres of a library.
+
+    Attributes
+    ----------
+    genres : tuple of tuple of str
+        Of each track, the main one first; none where unknown.
+    meanings : tuple of Meaning
+        What each tag value became, the most tracks first.
+    """
+
+    genres: tuple[tuple[str, ...], ...]
+    meanings: tuple[Meaning, ...]
+
+
+def understand(
+    written: Sequence[Sequence[str]],
+    albums: Sequence[Hashable],
+    vocabulary: Vocabulary,
+    *,
+    same: Callable[[str], str] = same_genre,
+) -> Understood:
+    """Read the tags of a whole library.
+
+    A name that the vocabulary does not know is spelled as it is most often, ties going to the first
+    in the alphabet.
+
+    Parameters
+    ----------
+    written : sequence of sequences of str, length n
+        Tag values of each track.
+    albums : sequence, length n
+        The album of each track, for `Vocabulary.minimum_albums`.
+    vocabulary : Vocabulary
+    same : callable
+        Form in which unknown names that mean the same are equal.
+
+    Raises
+    ------
+    ConfigError
+        If a user's vocabulary leaves one genre, or none, of several.
+    """
+    rows = Counter(value for values in written for value in dict.fromkeys(values))
+    read = _spelled({value: vocabulary.read(value) for value in rows}, rows, vocabulary, same)
+    of_values: dict[tuple[str, ...], tuple[str, ...]] = {}
+    genres = []
+    for values in map(tuple, written):
+        if values not in of_values:
+            some = dict.fromkeys(genre for value in values for genre in read[value])
+            of_values[values] = vocabulary.in_order(tuple(some))
+        genres.append(of_values[values])
+    becomes = vocabulary.too_small(genres, albums)
+    if becomes:
+        read = {value: _become(some, becomes) for value, some in read.items()}
+        changed = {some: _become(some, becomes) for some in dict.fromkeys(genres)}
+        genres = [changed[some] for some in genres]
+    if vocabulary.source:
+        _check_left(rows, genres, vocabulary)
+    seen: dict[str, set[Hashable]] = {value: set() for value in rows}
+    for values, album in zip(written, albums, strict=True):
+        for value in values:
+            seen[value].add(album)
+    order = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
+    meanings = (
+        Meaning(value, read[value], vocabulary.tells(value), n, len(seen[value]))
+        for value, n in order
+    )
+    return Understood(tuple(genres), tuple(meanings))
+
+
+def _spelled(
+    read: Mapping[str, tuple[str, ...]],
+    rows: Counter[str],
+    vocabulary: Vocabulary,
+    same: Callable[[str], str],
+) -> dict[str, tuple[str, ...]]:
+    """Unknown names, each as it is written most often."""
+    times: Counter[str] = Counter()
+    for value, some in read.items():
+        if some and not vocabulary.tells(value):
+            times[some[0]] += rows[value]
+    shown: dict[str, str] = {}
+    for spelling, _ in sorted(times.items(), key=lambda item: (-item[1], item[0])):
+        shown.setdefault(same(spelling), spelling)
+    return {
+        value: some if not some or some[0] not in times else (shown[same(some[0])],)
+        for value, some in read.items()
+    }
+
+
+def _become(some: tuple[str, ...], becomes: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(becomes.get(genre, genre) for genre in some))
+
+
+def _check_left(
+    rows: Collection[str], genres: Iterable[tuple[str, ...]], vocabulary: Vocabulary
+) -> None:
+    before = {same_genre(value) for value in rows if not vocabulary.words.is_no_genre(value)}
+    left = {some[0] for some in genres if some}
+    if len(before) > 1 and len(left) < 2:
+        told = f"one genre, {next(iter(left))!r}," if left else "no genre"
+        raise ConfigError(
+            f"{vocabulary.source} leaves {told} of the {len(before)} in the tags, and nothing can "
+            "be told apart; take something out of aliases or ignore, or lower minimum_albums"
+        )
 
 
 # ---- files ----

@@ -31,7 +31,7 @@ _PAIRS = {
     "difference": ("difference", "half width"),
     "effect": ("difference", "low", "high"),
 }
-KINDS = ("text", "flag", "alarm", "int", "number", "share", "signed", *_PAIRS)
+KINDS = ("text", "flag", "alarm", "int", "number", "share", "percent", "signed", *_PAIRS)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|&~$#!])")
 
 Cell = str | bool | int | float | tuple[float, ...] | None
@@ -88,6 +88,7 @@ class Column:
         ``int``             int                          12,345
         ``number``          float                        three digits: 0.0123, 4.56
         ``share``           float in [0, 1]              .683
+        ``percent``         float in [0, 1]              68 %
         ``signed``          float                        +0.18
         ``mean and sd``     (mean, standard deviation)   .683 ± .02
         ``interval``        (low, high)                  .61-.74
@@ -136,6 +137,8 @@ class Column:
             return _share(first) + _plus_minus(second, 2)
         if self.kind == "share" and isinstance(cell, float | int):
             return _share(cell)
+        if self.kind == "percent" and isinstance(cell, float | int):
+            return f"{100 * cell:.0f} %"
         layout = {"int": ",", "number": ".3g", "signed": "+.2f"}.get(self.kind)
         return plain(cell) if layout is None else format(cell, layout)
 
@@ -152,6 +155,8 @@ class Table:
     rows : tuple of tuple
         One cell a column.
     notes : tuple of str
+    cut : bool
+        On a terminal each row is one line: names that are too long for it end in "…".
 
     Raises
     ------
@@ -176,6 +181,7 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    cut: bool = False
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
@@ -195,6 +201,7 @@ class Table:
         items: Iterable[_Item],
         *columns: ColumnOf[_Item],
         notes: Iterable[str] = (),
+        cut: bool = False,
     ) -> Table:
         """One row an item; a column is its name, its kind, and its cell of an item.
 
@@ -202,7 +209,7 @@ class Table:
         (('Rock',),)
         """
         rows = tuple(tuple(cell(item) for *_, cell in columns) for item in items)
-        return cls(title, tuple(Column(*told) for *told, _ in columns), rows, tuple(notes))
+        return cls(title, tuple(Column(*told) for *told, _ in columns), rows, tuple(notes), cut)
 
     def shown(self) -> list[list[str]]:
         """Every cell as people read it."""
@@ -265,10 +272,10 @@ class Table:
     def to_rich(self) -> Group:
         """Title, table and notes for a terminal; square brackets in names are shown, not obeyed.
 
-        Where it is narrow, names are folded. What does not fit even then stands below, beside the
-        columns that tell the rows apart. No number is broken, so only a single one may be wider
-        than the terminal, whose line then goes on in the next. Print it with ``crop=False``:
-        nothing is then cut.
+        Where it is narrow, names are folded, or `cut`. What does not fit even then stands below,
+        beside the columns that tell the rows apart. No number is broken, so only a single one may
+        be wider than the terminal, whose line then goes on in the next. Print it with
+        ``crop=False``: nothing else is then cut.
         """
         from rich.console import Group
         from rich.text import Text
@@ -353,7 +360,8 @@ class _Fitting:
             widths.append(width)
             least.append(width if column.numeric else min(width, _LEAST))
         numeric = [column.numeric for column in self.table.columns]
-        narrow = [w if n else min(w, _NARROW) for w, n in zip(widths, numeric, strict=True)]
+        kept = _NARROW if not self.table.cut else _LEAST
+        narrow = [w if n else min(w, kept) for w, n in zip(widths, numeric, strict=True)]
         for number, places in enumerate(_blocks(narrow, least, _n_telling(rows), room)):
             if number:
                 yield Text()
@@ -382,8 +390,8 @@ class _Fitting:
             made.add_column(
                 Text(headings[place]),
                 justify="right" if numeric else "left",
-                no_wrap=numeric,
-                overflow="fold",
+                no_wrap=numeric or self.table.cut,
+                overflow="ellipsis" if self.table.cut and not numeric else "fold",
                 width=width,
             )
         for row in rows:

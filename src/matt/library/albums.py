@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -17,28 +14,20 @@ from numpy.typing import NDArray
 
 from ..calibration.costs import DECISION
 from ..datasets.genres import Vocabulary
-from ..errors import DataError
-from ..evaluation.tables import Table
-from ..files import write_json, write_parquet, write_text
+from ..evaluation.tables import ColumnOf, Table
 from ..models.tagger import ASPECTS
 from ..predictions import Predictions
 from .answers import Answer, Answers
 from .explain import Explanation, explain
 from .learned import Judged
-from .status import Above, status_of
+from .status import STATUSES, Above, status_of, summary
 
-SCHEMA = "matt.albums/2"
 JOINT = "; "  # between genres in one text
-_FORMATS = (".json", ".csv", ".parquet")
 _HOW_TO_READ = (
     "Margin: what the track added to the logit of the genre, against the mean of all genres. "
     "Effect: how much probability the genre would lose without the track."
 )
-_NAMES = (
-    *("artist", "album", "title", "path", "n_tracks"),
-    *("tagged", "genre", "probability", "unsure", "if_rare"),
-)
-_MORE = ("genres", "decision", *ASPECTS)  # of some models
+_PARTS = ("attention", "margin", "effect")
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
@@ -73,7 +62,8 @@ def album_rows(
         The genre of an album is the one of least expected cost then, see `matt.calibration.costs`,
         not the most likely, and ``decision`` says so.
     alone : Predictions, optional
-        Of each track by itself, in the same order; without it no track has a genre of its own.
+        Of each track by itself, in the same order; without it no track has a genre of its own. An
+        unsure track has one all the same.
     judged : Judged, optional
         Which bags the model was trained on, and what is said of these by who was not.
     vocabulary : Vocabulary, optional
@@ -89,8 +79,9 @@ def album_rows(
     told = None if predictions.attention is None else explain(predictions)
     judged = judged or Judged.of(predictions)
     above = Above(predictions.genres, vocabulary or Vocabulary())
-    said = Answers(judged.predictions, above, bar=bar, costs=costs)
-    own = None if alone is None else Answers(alone, above)
+    abstain = bar is not None
+    said = Answers(judged.predictions, above, bar=bar, abstain=abstain, costs=costs, top=top)
+    own = None if alone is None else Answers(alone, above, bar=bar, costs=costs, top=top)
     columns = {
         "track_id": predictions.tracks.track_id.tolist(),
         "path": predictions.tracks.path.tolist(),
@@ -101,102 +92,143 @@ def album_rows(
     for bag in range(len(predictions)):
         first, held_out = offsets[bag], bool(judged.held_out[bag])
         tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
-        answer, main = said.of(bag), _main(predictions, bag)
-        tags = _tags(tracks) or main
-        unknown = bool(tags) and not any(map(above.knows, tags))
-        fair = not unknown and (held_out or not judged.in_training[bag])
+        answer, main, learned = said.of(bag), _main(predictions, bag), judged.in_training[bag]
+        fair, tags = held_out or not learned, _tags(tracks) or main
+        parts = [
+            {
+                **track,
+                **_answered(
+                    named,
+                    answer if held_out else None if own is None else own.of(first + i),
+                    fair=fair,
+                    above=above,
+                ),
+                "alone": own is not None and not held_out,
+                **_part(None if held_out else told, first + i, answer.best),
+            }
+            for i, (track, named) in enumerate(_each(tracks))
+        ]
         rows.append(
             {
                 **_who(tracks),
                 "tagged": "; ".join(main or tags) or None,
-                **(row := said.told(bag, answer, top)),
-                "status": status_of(
-                    tags,
-                    answer.genres,
-                    sure=not answer.unsure,
-                    fair=fair,
-                    vocabulary=above.vocabulary,
-                ),
-                "tag_unknown": unknown,
-                "in_training": judged.in_training[bag],
+                **_answered(tags, answer, fair=fair, above=above),
+                "in_training": learned,
                 **(aspects[bag] if aspects else {}),
-                "top": row["top"],
-                "tracks": [
-                    {
-                        **track,
-                        **_alone(None if held_out else own, first + i, answer, known=bool(own)),
-                        **_part(None if held_out else told, first + i, answer.best),
-                    }
-                    for i, track in enumerate(_each(tracks))
-                ],
+                "tracks": parts,
             }
         )
     return rows
 
 
-def write_albums(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write album rows as .json (everything), .csv or .parquet (one row an album, no tracks).
+def _answered(
+    tags: Sequence[str], answer: Answer | None, *, fair: bool, above: Above
+) -> dict[str, Any]:
+    """What is said of an album or a track, and what there is to do about it."""
+    if answer is None:
+        return {"genre": None, "probability": None}
+    sure = not answer.unsure
+    return {
+        **answer.told,
+        **status_of(tags, answer.genres, sure=sure, fair=fair, above=above),
+    }
 
-    Raises
-    ------
-    DataError
-        If the suffix is none of these.
+
+def track_rows(
+    rows: Iterable[Mapping[str, Any]], *, bar: float | None = None
+) -> Iterator[dict[str, Any]]:
+    """Rows of tracks from rows of albums, each with what is said of its album.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Of `album_rows`, with ``alone``.
+    bar : float, optional
+        With which these were made: a track that is unsure has no genre then.
     """
-    check_format(path)
-    if path.suffix.lower() == ".json":
-        write_json(path, {"schema": SCHEMA, "albums": list(rows)})
-        return
-    names = (*_NAMES, *(name for row in rows[:1] for name in _MORE if name in row))
-    flat = [{name: _visible(_joined(row[name])) for name in names} for row in rows]
-    if path.suffix.lower() == ".parquet":
-        columns = {name: [row[name] for row in flat] for name in names}
-        write_parquet(path, columns, schema=SCHEMA)
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _inert(value) for key, value in row.items()} for row in flat)
-    write_text(path, text.getvalue())
+    for row in rows:
+        for track in row["tracks"]:
+            told = {name: value for name, value in track.items() if name not in _PARTS}
+            if bar is not None and track["unsure"]:
+                told |= {"genre": None, "genre_path": []}
+            yield {
+                **told,
+                "artist": track["artist"] or row["artist"],
+                "album": row["album"],
+                "year": row["year"],
+                "in_training": row["in_training"],
+                "album_genre": row["genre"],
+                "album_probability": row["probability"],
+                **{name: row[name] for name in ASPECTS if name in row},
+            }
 
 
-def check_format(path: Path) -> None:
-    """Refuse a file whose suffix names no format, before any work.
-
-    Raises
-    ------
-    DataError
-    """
-    if path.suffix.lower() not in _FORMATS:
-        raise DataError(f"cannot write {path}: its name must end in {', '.join(_FORMATS)}")
-
-
-def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Table of album rows: one line an album."""
-
-    def following(row: Mapping[str, Any]) -> str:
-        said = row.get("genres", [row["genre"]])
-        rest = [g for g in row["top"] if row["unsure"] or g["genre"] not in said]
-        return ", ".join(f"{g['genre']} {g['probability']:.2f}" for g in rest)
-
-    any_rare = any(row["if_rare"] for row in rows)
-    own = any("decision" in row for row in rows)
-    return Table.of(
-        f"Albums, decided by {DECISION}" if own else "Albums",
+def in_order(rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Album rows by what there is to do, and then the surest first."""
+    return sorted(
         rows,
-        ("artist", "text", itemgetter("artist")),
-        ("album", "text", _title),
-        ("tracks", "int", itemgetter("n_tracks")),
-        ("tagged", "text", itemgetter("tagged")),
-        ("genre", "text", _said),
-        ("probability", "share", itemgetter("probability")),
-        *([("if rare", "text", lambda row: row["if_rare"] or "")] if any_rare else []),
-        ("next", "text", following),
-        *[(name, "text", _heard(name)) for name in ASPECTS if any(row.get(name) for row in rows)],
+        key=lambda row: (
+            STATUSES.index(row["status"]),
+            -row["probability"],
+            *(str(row[name] or "").casefold() for name in ("artist", "album", "path")),
+        ),
     )
 
 
-def _heard(name: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda row: row.get(name) or ""
+def albums_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Table of album rows: one line an album, and how many are new, disagree and so on."""
+    title = _counted(len(rows), "album")
+    return _answers_table(title, rows, ("album", "text", _title))
+
+
+def tracks_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Table of `track_rows`: one line a track."""
+    return _answers_table(
+        _counted(len(rows), "track"),
+        rows,
+        ("title", "text", name_of),
+        ("album", "text", lambda row: row["album"] or ""),
+    )
+
+
+def _answers_table(
+    title: str,
+    rows: Sequence[Mapping[str, Any]],
+    *what: ColumnOf[Mapping[str, Any]],
+) -> Table:
+    own = any("decision" in row for row in rows)
+    tagged = any(row["tagged"] for row in rows)
+    return Table.of(
+        f"{title}, decided by {DECISION}" if own else title,
+        rows,
+        ("artist", "text", lambda row: row["artist"] or ""),
+        *what,
+        ("year", "text", lambda row: str(row["year"] or "")),
+        ("genre", "text", _shown),
+        ("sure", "percent", itemgetter("probability")),
+        ("or else", "text", _second),
+        *([("tag", "text", lambda row: row["tagged"] or "")] if tagged else []),
+        ("mark", "text", itemgetter("status")),
+        notes=(summary(rows),) if rows else (),
+        cut=True,
+    )
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """What is given; where that is nothing, the likeliest genre with a question mark."""
+    given = "; ".join(row.get("genres", ())) or row["genre"]
+    return given or f"{row['top'][0]['genre']}?"
+
+
+def _second(row: Mapping[str, Any]) -> str:
+    """The likeliest genre that is not shown as the first."""
+    said = row.get("genres") or [row["genre"] or row["top"][0]["genre"]]
+    rest = [one["genre"] for one in row["top"] if one["genre"] not in said]
+    return rest[0] if rest else ""
 
 
 def decided_table(row: Mapping[str, Any]) -> Table:
@@ -254,12 +286,7 @@ def name_of(track: Mapping[str, Any]) -> str:
 
 def _said(row: Mapping[str, Any]) -> str:
     """The genre of an album, or all that it is given."""
-    return _joined(row.get("genres")) or row["genre"] or UNSURE
-
-
-def _joined(value: Any) -> Any:
-    """Several names as one text."""
-    return "; ".join(value) if isinstance(value, list) else value
+    return "; ".join(row.get("genres", ())) or row["genre"] or UNSURE
 
 
 def _main(predictions: Predictions, bag: int) -> list[str]:
@@ -271,21 +298,6 @@ def _main(predictions: Predictions, bag: int) -> list[str]:
 
 def _title(row: Mapping[str, Any]) -> str:
     return str(row["album"] or name_of(row["tracks"][0]))
-
-
-def _visible(value: Any) -> Any:
-    r"""Text without characters that steer: they are written as Python would, e.g. ``\x1b``."""
-    if not isinstance(value, str):
-        return value
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char)[0] == "C" else char
-        for char in value
-    )
-
-
-def _inert(value: Any) -> Any:
-    """Text that a spreadsheet would run as a formula gets a quote in front."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 
 def _who(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
@@ -302,16 +314,14 @@ def _who(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _each(tracks: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """What is told of each track, whatever a model says."""
+def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """What is told of each track, whatever a model says, and the genres that it names."""
     for i, (track_id, path) in enumerate(zip(tracks["track_id"], tracks["path"], strict=True)):
-        yield {
-            "track_id": track_id,
-            "title": tracks["title"][i] if "title" in tracks else "",
-            "artist": tracks["artist"][i] if "artist" in tracks else "",
-            "path": path,
-            "tagged": (tracks["genre_tags"][i] if "genre_tags" in tracks else "") or None,
-        }
+        title, artist, tags = (
+            tracks[name][i] if name in tracks else "" for name in ("title", "artist", "genre_tags")
+        )
+        told = {"track_id": track_id, "title": title, "artist": artist, "path": path}
+        yield told | {"tagged": tags or None}, tags.split(JOINT) if tags else []
 
 
 def _place(paths: Sequence[str]) -> str:
@@ -338,20 +348,9 @@ def _most(values: Sequence[Any] | None) -> Any:
     return max(Counter(filter(None, values or ())).items(), key=itemgetter(1), default=(None,))[0]
 
 
-def _alone(
-    own: Answers | None, row: int, album: Answer, *, known: bool
-) -> dict[str, str | float | bool | None]:
-    """What a track would be by itself; where that is not to be asked, as its album."""
-    if not known:
-        return {"genre": None, "probability": None, "alone": False}
-    answer = album if own is None else own.of(row)
-    genre, probability = answer.genres[0], round(answer.probability, 4)
-    return {"genre": genre, "probability": probability, "alone": own is not None}
-
-
 def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:
     """What a track did for a genre."""
-    found: dict[str, float | None] = {"attention": None, "margin": None, "effect": None}
+    found: dict[str, float | None] = dict.fromkeys(_PARTS)
     if told is not None:
         arrays = told.attention, told.margins, told.effects
         for name, value in zip(found, (float(array[row, genre]) for array in arrays), strict=True):

@@ -22,18 +22,18 @@ class Answer:
     genres : tuple of str
         Mostly one; of a model of several genres those that are given, most likely first, or the
         likeliest where none is.
-    probability : float
-        Of the first.
     unsure : bool
-        Whether that is below the bar.
+        Whether the first has less probability than the bar.
     best : int
         Place of the first genre, or of that below it which brought it, among the model's.
+    told : dict
+        The same as keys of a row, JSON-ready.
     """
 
     genres: tuple[str, ...]
-    probability: float
     unsure: bool
     best: int
+    told: dict[str, Any]
 
 
 class Answers:
@@ -45,10 +45,13 @@ class Answers:
     above : Above
         What stands above the genres of the predictions.
     bar : float, optional
-        An answer of less probability is unsure, and names no genre. By default it is one half, and
-        an unsure answer names one all the same.
+        An answer of less probability is unsure; by default one half.
+    abstain : bool
+        Whether an unsure answer names no genre.
     costs : array, shape (G, G), optional
         See `matt.calibration.costs`: the answer is then the one of least expected cost.
+    top : int >= 1
+        How many genres are named, most likely first.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class Answers:
         above: Above,
         *,
         bar: float | None = None,
+        abstain: bool = False,
         costs: NDArray[np.float64] | None = None,
+        top: int = 3,
     ) -> None:
-        self.predictions, self.above, self.abstains = predictions, above, bar is not None
-        self._bar = SURE if bar is None else bar
+        self.predictions, self.above = predictions, above
+        self._abstains, self._bar, self._top = abstain, SURE if bar is None else bar, top
         self._probabilities, self._balanced = predictions.probabilities, predictions.balanced
         self._costly = None if costs is None else cheapest(predictions, costs)
         self._given = None
@@ -69,37 +74,50 @@ class Answers:
 
     def of(self, bag: int) -> Answer:
         """The answer for one bag."""
-        probabilities, genres = self._probabilities[bag], self.predictions.genres
+        probabilities = self._probabilities[bag]
         order = np.argsort(-probabilities, kind="stable")
         if self._given is not None:
-            chosen = order[self._given[bag][order]]
-            best = int(order[0] if not chosen.size else chosen[0])
-            names = tuple(genres[g] for g in chosen) or (genres[best],)
-            return Answer(names, float(probabilities[best]), not chosen.size, best)
+            return self._several(bag, order, self._given[bag])
         best = int(order[0] if self._costly is None else self._costly[bag])
-        name, sure = genres[best], float(probabilities[best])
+        name, sure = self.predictions.genres[best], float(probabilities[best])
         if self._costly is None and self.predictions.link == "softmax":
             name, sure = self.above.surest(best, probabilities, bar=self._bar)
-        return Answer((name,), sure, sure < self._bar, best)
+        unsure = sure < self._bar
+        silent = unsure and self._abstains
+        decision = {} if self._costly is None else {"decision": DECISION}
+        told = self._told(bag, order, best, None if silent else name, sure, unsure, **decision)
+        return Answer((name,), unsure, best, told)
 
-    def told(self, bag: int, answer: Answer, top: int) -> dict[str, Any]:
-        """The answer as keys of a row, with the genres that are most likely."""
-        genres, probabilities = self.predictions.genres, self._probabilities[bag]
-        several = self._given is not None
-        silent = answer.unsure and (self.abstains or several)
-        genre = None if silent else answer.genres[0]
-        rare = int(self._balanced[bag])
-        order = np.argsort(-probabilities, kind="stable")[:top]
+    def _several(self, bag: int, order: NDArray[np.int64], given: NDArray[np.bool_]) -> Answer:
+        """All genres that are given, or none."""
+        chosen, genres = order[given[order]], self.predictions.genres
+        best = int(chosen[0] if chosen.size else order[0])
+        names = [genres[g] for g in chosen]
+        sure = float(self._probabilities[bag, best])
+        first = names[0] if names else None
+        told = self._told(bag, order, best, first, sure, not names, genres=names)
+        return Answer(tuple(names) or (genres[best],), not names, best, told)
+
+    def _told(
+        self,
+        bag: int,
+        order: NDArray[np.int64],
+        best: int,
+        genre: str | None,
+        probability: float,
+        unsure: bool,
+        **more: Any,
+    ) -> dict[str, Any]:
+        genres, rare = self.predictions.genres, int(self._balanced[bag])
         return {
             "genre": genre,
             "genre_path": [] if genre is None else list(self.above.vocabulary.path(genre)),
-            **({"genres": [] if silent else list(answer.genres)} if several else {}),
-            **({} if self._costly is None else {"decision": DECISION}),
-            "probability": round(answer.probability, 4),
-            "unsure": answer.unsure,
-            "if_rare": genres[rare] if rare != answer.best else None,
+            **more,
+            "probability": round(probability, 4),
+            "unsure": unsure,
+            "if_rare": genres[rare] if rare != best else None,
             "top": [
-                {"genre": genres[g], "probability": round(float(probabilities[g]), 4)}
-                for g in order
+                {"genre": genres[g], "probability": round(float(self._probabilities[bag, g]), 4)}
+                for g in order[: self._top]
             ],
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
-from ..datasets.genres import vocabulary
 from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
@@ -27,8 +26,10 @@ from ..models.tagger import Tagger
 from ..predictions import Predictions
 from ..processes import Progress
 from ..tracks import Tracks
-from .albums import album_rows
+from .albums import album_rows, in_order, track_rows
+from .export import check_level, write_rows
 from .learned import Judged, Learned
+from .selection import Selection
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
 
@@ -47,13 +48,36 @@ class LibraryPrediction:
         What else was heard of each album, by name: of the shipped tagger mood, decade and voice;
         empty for every other model.
     rows : list of dict
-        One an album, in the order of the predictions: `matt.library.albums.album_rows`.
+        One an album, in the order of the predictions unless they are selected:
+        `matt.library.albums.album_rows`.
+    bar : float or None
+        Probability below which no genre was given.
     """
 
     predictions: Predictions
     extraction: ExtractionReport
     aspects: list[dict[str, str | None]]
     rows: list[dict[str, Any]]
+    bar: float | None = None
+
+    def at(self, level: str = "album") -> list[dict[str, Any]]:
+        """Rows of albums or tracks, by what there is to do: see docs/library/predict.md.
+
+        Raises
+        ------
+        ConfigError
+            If the level is neither ``"album"`` nor ``"track"``.
+        """
+        check_level(level)
+        return in_order(self.rows if level == "album" else track_rows(self.rows, bar=self.bar))
+
+    def of(self, selection: Selection) -> LibraryPrediction:
+        """The same with rows of the albums alone that are asked for, now that they are known."""
+        return replace(self, rows=selection.rows(self.rows))
+
+    def write(self, path: Path | str, *, level: str = "album", bom: bool = False) -> None:
+        """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`."""
+        write_rows(Path(path), self.at(level), level=level, bom=bom)
 
 
 def predict_library(
@@ -98,7 +122,7 @@ def predict_library(
     Returns
     -------
     LibraryPrediction
-        A genre tag that the model does not know counts as unknown.
+        Empty for a scan without tracks. A genre tag that the model does not know counts as unknown.
 
     Raises
     ------
@@ -106,6 +130,8 @@ def predict_library(
         If no file could be used, or the store holds features of another spec.
     """
     check_arguments(scan=(scan, Scan), model=(model, GenreClassifier), store=(store, Path | str))
+    if not len(scan.tracks):  # a selection may leave nothing
+        return _nothing(scan, model, bar)
     report = extract(scan.tracks, spec_of(model), store, progress=progress, **options)
     features = FeatureStore.open(store)
     usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))
@@ -137,9 +163,18 @@ def predict_library(
         costs=costs,
         alone=single,
         judged=judged,
-        vocabulary=vocabulary(),
+        vocabulary=scan.vocabulary,
     )
-    return LibraryPrediction(said, report, aspects, rows)
+    return LibraryPrediction(said, report, aspects, rows, bar)
+
+
+def _nothing(scan: Scan, model: GenreClassifier, bar: float | None) -> LibraryPrediction:
+    """What is said of no albums."""
+    bags = Bags([], [0], [], model.genres, model.train_counts)
+    tracks = scan.tracks.with_genres(model.genres, unknown="drop")
+    logits = np.zeros((0, len(model.genres)), np.float32)
+    report = ExtractionReport(total=0, extracted=0, reused=0, unchanged=0, deleted=0)
+    return LibraryPrediction(Predictions(bags, tracks, logits, model.link), report, [], [], bar)
 
 
 def predict_explained(
@@ -197,21 +232,6 @@ def bar_of(
             "promised; train it with validation artists, or give abstain_below"
         )
     return model.coverage.bar(accuracy)
-
-
-def check_explains(model: GenreClassifier) -> None:
-    """Refuse a model that cannot say which tracks decided.
-
-    Raises
-    ------
-    DataError
-    """
-    if not isinstance(model, _EXPLAINS):
-        kind = "the shipped tagger" if isinstance(model, Tagger) else "a baseline"
-        raise DataError(
-            f"the model is {kind}, which averages over tracks and weighs none, so no track's "
-            "part can be shown; leave out --explain, or train a network with 'matt train'"
-        )
 
 
 def spec_of(model: GenreClassifier) -> FeatureSpec:

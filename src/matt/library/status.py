@@ -6,8 +6,10 @@ the likeliest may be: `Rock` for an album between `Indie Rock` and `Punk`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,14 +86,9 @@ class Above:
 
 
 def status_of(
-    tags: Sequence[str],
-    answers: Sequence[str],
-    *,
-    sure: bool,
-    fair: bool,
-    vocabulary: Vocabulary,
-) -> str:
-    """Status of an album.
+    tags: Sequence[str], answers: Sequence[str], *, sure: bool, fair: bool, above: Above
+) -> dict[str, Any]:
+    """Status of an album or a track, and whether its tag is foreign to the model, by name.
 
     Parameters
     ----------
@@ -102,19 +99,43 @@ def status_of(
     sure : bool
         Whether that was said with enough probability.
     fair : bool
-        Whether it may contradict a tag: the model knows such genres, and has not learned from this
-        very album.
-    vocabulary : Vocabulary
+        Whether it may contradict a tag: not where the model has learned from this very album.
+    above : Above
+        Of the genres of the model.
 
     Examples
     --------
+    >>> above = Above(("Jazz", "Rock"), Vocabulary())
     >>> def told(*tags, sure=True, fair=True):
-    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, vocabulary=Vocabulary())
+    ...     return status_of(tags, ["Rock"], sure=sure, fair=fair, above=above)["status"]
     >>> told(), told("Jazz"), told("Jazz", sure=False), told("Jazz", "rock", sure=False)
     ('new', 'disagrees', 'unsure', 'agrees')
+    >>> told("Polka"), told("Jazz", fair=False)
+    ('unsure', 'unsure')
     """
+    unknown = bool(tags) and not any(map(above.knows, tags))
     if not tags:
-        return NEW
-    if any(vocabulary.related(tag, answer) for tag in tags for answer in answers):
-        return AGREES
-    return DISAGREES if sure and fair else UNSURE
+        status = NEW
+    elif any(above.vocabulary.related(tag, answer) for tag in tags for answer in answers):
+        status = AGREES
+    else:
+        status = DISAGREES if sure and fair and not unknown else UNSURE
+    return {"status": status, "tag_unknown": unknown}
+
+
+def summary(rows: Iterable[Mapping[str, Any]]) -> str:
+    """How many albums or tracks there are of each status.
+
+    >>> summary([{"status": "new"}, {"status": "agrees"}, {"status": "agrees"}])
+    '1 new (no genre yet), 2 agree'
+    """
+    counted = Counter(row["status"] for row in rows)
+    told = {
+        NEW: "new (no genre yet)",
+        DISAGREES: "disagree with their tag",
+        UNSURE: "unsure",
+        AGREES: "agree",
+    }
+    return ", ".join(
+        f"{counted[status]:,} {told[status]}" for status in STATUSES if counted[status]
+    )
