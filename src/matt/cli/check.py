@@ -117,7 +117,7 @@ def _findings(kind: str, findings: Sequence[Finding]) -> Table:
     return Table.of(
         _TITLES[kind],
         some[:SHOWN],
-        ("sure", "share", lambda finding: finding.sure),
+        ("sure", "percent", lambda finding: finding.sure),
         ("what", "text", lambda finding: finding.about),
         ("found", "text", lambda finding: finding.told),
         notes=[f"{len(some) - SHOWN:,} more, all with --json."] if len(some) > SHOWN else [],

@@ -78,10 +78,10 @@ def find_copies(
         _nearly_equal(tracks, features, pairs)
     together: dict[tuple[str, str], list[tuple[int, int, float, str]]] = defaultdict(list)
     for (first, second), (sure, why) in sorted(pairs.items()):
-        one, other = (os.path.dirname(str(tracks.path[row])) for row in (first, second))
-        if one > other:
-            first, second, one, other = second, first, other, one
-        together[one, other].append((first, second, sure, why))
+        here, there = (os.path.dirname(str(tracks.path[row])) for row in (first, second))
+        if here > there:
+            first, second, here, there = second, first, there, here
+        together[here, there].append((first, second, sure, why))
     found = [
         Copies(
             places,
