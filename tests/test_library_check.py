@@ -165,6 +165,7 @@ def test_several_genres_of_a_track_are_alike_if_one_of_them_is():
         ([("Rock", 0.9), ("Rock", 0.3), ("Jazz", 0.49)], []),  # not sure
         ([("Rock", 0.9), ("Rock", 0.8), ("Indie Rock", 0.9)], []),  # below it
         ([("Rock", 0.9), ("Jazz", 0.8), ("Folk", 0.7)], []),  # then nothing is the rest
+        ([("Punk", 0.9), ("Indie Rock", 0.3), ("Jazz", 0.7)], [2]),  # the others are both Rock
     ],
 )
 def test_an_odd_track_is_sure_of_another_genre_than_most_of_its_album(alone, odd):
@@ -190,7 +191,7 @@ def test_an_album_without_a_genre_of_its_own_is_what_it_may_be():
     scan = scanned(CLEAN)
     row = row_of(scan, "One", None, 0.4, [("Pop", 0.6), ("Pop", 0.6), ("Jazz", 0.7)])
     (one,) = check_library(scan, [row])
-    assert one.told == "t2 sounds like Jazz (0.70), the album like Pop"
+    assert one.told == "t2 sounds like Jazz (0.70), 100% of the others like Pop"
 
 
 # ---- spelling ----

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..datasets.credits import like_names
 from ..datasets.folder import Scan
+from ..datasets.genres import Vocabulary
 from ..errors import check_arguments, first_few
 from ..features.store import FeatureStore
 from ..tracks import Tracks
@@ -198,22 +199,34 @@ def _disagreeing(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 
 def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
     """Tracks that are sure of another genre than most of the others of their album."""
-    related = scan.vocabulary.related
     for row in rows:
-        album = row["genre"] or row["top"][0]["genre"]
         tracks = [track for track in row["tracks"] if track["alone"]]
-        alike = [related(track["genre"], album) for track in tracks]
-        if len(tracks) < _FEWEST or 2 * sum(alike) <= len(tracks):
-            continue
-        for track, same in zip(tracks, alike, strict=True):
-            if not same and track["probability"] >= SURE:
-                share = sum(alike) / (len(tracks) - 1)
-                sounds = f"sounds like {track['genre']} ({track['probability']:.2f})"
-                told = (
-                    f"{track['title'] or Path(track['path']).name} {sounds}, the album like {album}"
-                )
+        counted = Counter(track["genre"] for track in tracks)
+        others = {genre: _most_of(counted - Counter([genre]), scan.vocabulary) for genre in counted}
+        for track in tracks if len(tracks) >= _FEWEST else ():
+            if track["probability"] < SURE:
+                continue
+            genre, share = others[track["genre"]]
+            if 2 * share > 1 and not scan.vocabulary.related(track["genre"], genre):
+                title = track["title"] or Path(track["path"]).name
+                sounds = f"{title} sounds like {track['genre']} ({track['probability']:.2f})"
+                told = f"{sounds}, {share:.0%} of the others like {genre}"
                 sure = round(track["probability"] * share, 4)
                 yield Finding("odd track", sure, _called(row), told, (track["path"],))
+
+
+def _most_of(counted: Mapping[str, int], vocabulary: Vocabulary) -> tuple[str, float]:
+    """The genre that most of some are, or stand below or above, and their share.
+
+    >>> from ..datasets.genres import vocabulary
+    >>> _most_of({"Indie Rock": 2, "Punk": 1, "Jazz": 1}, vocabulary())
+    ('Rock', 0.75)
+    """
+    found: dict[str, int] = {"": 0}
+    for name in {name: 0 for genre in counted for name in reversed(vocabulary.path(genre))}:
+        found[name] = sum(n for one, n in counted.items() if vocabulary.related(one, name))
+    genre = max(found, key=lambda name: (found[name], len(vocabulary.path(name))))
+    return genre, found[genre] / max(1, sum(counted.values()))
 
 
 # ---- tags of one album ----
