@@ -233,7 +233,9 @@ def test_genres_keep_their_order_and_are_separated_where_somebody_says(
     file.save()
     assert read_tags(path, genre_separator=separator).genres == genres
     found = scan(tmp_path, genre_separator=separator).tracks
-    assert found.columns["genre_tags"].tolist() == ["; ".join(genres)]
+    assert found.columns["genre_written"].tolist() == ["; ".join(genres)]
+    as_written = scan(tmp_path, genre_separator=separator, merge=False).tracks
+    assert as_written.columns["genre_tags"].tolist() == ["; ".join(genres)]
     assert found.genres == genres[:1]
 
 

@@ -16,6 +16,7 @@ from . import (
     doctor,
     extract,
     fma,
+    genres,
     library,
     model,
     report,
@@ -56,6 +57,7 @@ def _root(
 
 app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
+app.command("genres")(genres.genres)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(training.settings)

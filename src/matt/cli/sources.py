@@ -76,10 +76,19 @@ class Reading:
     genre_separator: Annotated[
         str,
         Option(
-            help="What separates genres within one tag, e.g. ';'. By default a tag is one genre.",
+            help="What separates genres within one tag, e.g. ';'. By default a tag is split only "
+            "where every part is a known genre.",
             show_default=False,
         ),
     ] = ""
+    genres: Annotated[
+        Path | None,
+        Option(
+            help="TOML with your own names of genres, see 'matt genres'. By default genres.toml in "
+            "the folder, if there is one.",
+            show_default=False,
+        ),
+    ] = None
 
 
 _WORTH_A_WORD = 10**8  # bytes to be written
@@ -141,8 +150,9 @@ def open_source(
     tables = jamendo.is_jamendo(path)
     if reading not in (None, Reading()) and (tables or suffix in (".toml", ".parquet")):
         raise ConfigError(
-            "--artist, --no-merge, --words and --genre-separator say how to read a folder, but "
-            f"{path} is none; in the TOML of a table say artist, merge, words or genre_separator"
+            "--artist, --no-merge, --words, --genres and --genre-separator say how to read a "
+            f"folder, but {path} is none; in the TOML of a table say artist, merge, words, "
+            "vocabulary or genre_separator"
         )
     if suffix == ".toml":
         loaded = table.load(path, files=files)
@@ -178,6 +188,14 @@ def told_names(found: Scan, reading: Reading) -> Iterator[str]:
         yield (
             f"{told} go by several names and count as one each; 'matt scan' lists them, and "
             "--no-merge keeps them apart"
+        )
+    if found.vocabulary.source:
+        yield f"genres are read by {found.vocabulary.source}"
+    read = sum(not meaning.as_written for meaning in found.meanings)
+    if read:
+        yield (
+            f"{read:,} genre tag{'s are' if read > 1 else ' is'} read as another genre, several or "
+            "none; 'matt genres' lists them"
         )
     if not reading.merge:
         yield "names are taken as they are (--no-merge)"

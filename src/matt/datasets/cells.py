@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..tracks import MAX_ID, SPLITS, stable_id
+from .genres import Vocabulary
+from .meanings import understand
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -199,6 +201,18 @@ class GenreCells:
             f"names = [{_by_size(gone)[0][0]!r}]"
         )
         return GenreCells(kept, [*self.notes, note])
+
+    def read_by(
+        self, vocabulary: Vocabulary, albums: Sequence[Hashable], same: Callable[[str], str]
+    ) -> GenreCells:
+        """Genres as a vocabulary has them (`matt.datasets.meanings.understand`)."""
+        found = understand(self.cells, albums, vocabulary, same=same)
+        other = [some for some in found.meanings if some.becomes != (some.written,)]
+        if not other:
+            return self
+        told = first_few((f"{some.written!r} = {some.told!r}" for some in other), most=3)
+        note = f"{len(other):,} names of genres are read by the vocabulary ({told})"
+        return GenreCells([[*some] for some in found.genres], [*self.notes, note])
 
     def spelled_alike(self, same: Callable[[str], str], wanted: Sequence[str]) -> GenreCells:
         """Each genre spelled as it is most often, or as it is wanted."""

@@ -43,8 +43,9 @@ from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
-from .genres import FILE, Meaning, Understood, Vocabulary, understand, vocabulary
+from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
+from .meanings import Meaning, Understood, bags_of, understand
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -406,7 +407,7 @@ def scan(
     by = known_genres if merge or genres is not None else Vocabulary(words=known)
     said = understand(
         [one.genres for one in tags],
-        _albums(same),
+        bags_of(same.artist_id, same.album_id),
         by,
         same=same_genre if merge else normalise,
     )
@@ -498,12 +499,6 @@ def _vocabulary(
     if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
         genres = own
     return vocabulary(genres, words)
-
-
-def _albums(same: Identified) -> list[tuple[int, int]]:
-    """The bag of each track; one without album or artist is alone."""
-    pairs = zip(same.artist_id.tolist(), same.album_id.tolist(), strict=True)
-    return [pair if min(pair) >= 0 else (-1, -row) for row, pair in enumerate(pairs, start=1)]
 
 
 def _tracks(

@@ -22,17 +22,17 @@ split only where the whole is no known name and every part is one.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, did_you_mean, first_few
+from ..errors import ConfigError, did_you_mean
 from ..files import read_toml
 from .credits import same_genre, same_name
+from .tags import printable
 from .words import Words, known_words, plain_word
 
 MAINS = ("first", "most specific", "most general")
@@ -48,6 +48,7 @@ _AND = re.compile(r"\s*(?:\band\b|[&+])\s*|(?:\s*'|(?<=\w)\s)n(?:'\s*|\s(?=\w))"
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s|-{2,}")
 _JOINED = 4  # parts that may be one name: "Rock & Roll" in "Blues & Rock & Roll"
 _LONGEST = 200  # characters of a name, and parts of a text that anybody looks at
+_DEEPEST = 16  # genres above each other
 _REMEMBERED = 2**17
 
 
@@ -63,28 +64,6 @@ def folded(name: str) -> str:
     text = _AND.sub("&", same_name(name.replace("-and-", " and ").replace("-n-", " n ")))
     parts = (part if part in _BETWEEN else plain_word(part) for part in _PARTED.split(text))
     return "".join(parts).strip("".join(_BETWEEN)) or text
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """What one tag value became in a library.
-
-    Attributes
-    ----------
-    written : str
-        As files have it.
-    becomes : tuple of str
-        Genres; none where it is no genre.
-    known : bool
-        Whether the vocabulary knows the name, or all of its parts.
-    n_tracks, n_albums : int
-    """
-
-    written: str
-    becomes: tuple[str, ...]
-    known: bool
-    n_tracks: int
-    n_albums: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +189,14 @@ class Vocabulary:
             becomes[genre] = becomes.get(becomes[genre], becomes[genre])
         return becomes
 
+    def keeping(self, names: Collection[str]) -> Vocabulary:
+        """The same with some genres of just these names.
+
+        >>> vocabulary().keeping(["Rap"]).read("rap"), vocabulary().keeping(["Rap"]).path("Rap")
+        (('Rap',), ('Hip-Hop', 'Rap'))
+        """
+        return _File({"keep": [*names]}, "genres").over(self) if names else self
+
     def _found(self, tag: str) -> tuple[str, ...] | None:
         """What a tag means if the vocabulary or a word for "unknown" tells."""
         found = self._meaning(folded(tag), tag)
@@ -229,6 +216,9 @@ class Vocabulary:
                 return self._parts(key, sign)
         return None
 
+    def _is_name(self, key: str) -> bool:
+        return key in self.names or key in self.ignored
+
     def _parts(self, key: str, sign: str) -> tuple[str, ...] | None:
         """Genres of a text that is cut at a sign; nothing unless all of it is known."""
         parts = [part.strip("&,") for part in key.split(sign)][:_LONGEST]
@@ -237,7 +227,7 @@ class Vocabulary:
         while start < len(parts):
             for stop in range(min(start + _JOINED, len(parts)), start, -1):
                 joined = sign.join(parts[start:stop])
-                if stop - start == len(parts) or (stop > start + 1 and joined not in self.names):
+                if stop - start == len(parts) or (stop > start + 1 and not self._is_name(joined)):
                     continue
                 if (some := self._meaning(joined, joined)) is not None:
                     found |= dict.fromkeys(some)
@@ -248,124 +238,13 @@ class Vocabulary:
         return tuple(found)
 
 
-# ---- a library ----
-
-
-@dataclass(frozen=True, eq=False)
-class Understood:
-    """The genres of a library.
-
-    Attributes
-    ----------
-    genres : tuple of tuple of str
-        Of each track, the main one first; none where unknown.
-    meanings : tuple of Meaning
-        What each tag value became, the most tracks first.
-    """
-
-    genres: tuple[tuple[str, ...], ...]
-    meanings: tuple[Meaning, ...]
-
-
-def understand(
-    written: Sequence[Sequence[str]],
-    albums: Sequence[Hashable],
-    vocabulary: Vocabulary,
-    *,
-    same: Callable[[str], str] = same_genre,
-) -> Understood:
-    """Read the tags of a whole library.
-
-    A name that the vocabulary does not know is spelled as it is most often, ties going to the first
-    in the alphabet.
-
-    Parameters
-    ----------
-    written : sequence of sequences of str, length n
-        Tag values of each track.
-    albums : sequence, length n
-        The album of each track, for `Vocabulary.minimum_albums`.
-    vocabulary : Vocabulary
-    same : callable
-        Form in which unknown names that mean the same are equal.
-
-    Raises
-    ------
-    ConfigError
-        If a user's vocabulary leaves one genre, or none, of several.
-    """
-    rows = Counter(value for values in written for value in dict.fromkeys(values))
-    read = _spelled({value: vocabulary.read(value) for value in rows}, rows, vocabulary, same)
-    of_values: dict[tuple[str, ...], tuple[str, ...]] = {}
-    genres = []
-    for values in map(tuple, written):
-        if values not in of_values:
-            some = dict.fromkeys(genre for value in values for genre in read[value])
-            of_values[values] = vocabulary.in_order(tuple(some))
-        genres.append(of_values[values])
-    becomes = vocabulary.too_small(genres, albums)
-    if becomes:
-        read = {value: _become(some, becomes) for value, some in read.items()}
-        changed = {some: _become(some, becomes) for some in dict.fromkeys(genres)}
-        genres = [changed[some] for some in genres]
-    if vocabulary.source:
-        _check_left(rows, genres, vocabulary)
-    seen: dict[str, set[Hashable]] = {value: set() for value in rows}
-    for values, album in zip(written, albums, strict=True):
-        for value in values:
-            seen[value].add(album)
-    order = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
-    meanings = (
-        Meaning(value, read[value], vocabulary.tells(value), n, len(seen[value]))
-        for value, n in order
-    )
-    return Understood(tuple(genres), tuple(meanings))
-
-
-def _spelled(
-    read: Mapping[str, tuple[str, ...]],
-    rows: Counter[str],
-    vocabulary: Vocabulary,
-    same: Callable[[str], str],
-) -> dict[str, tuple[str, ...]]:
-    """Unknown names, each as it is written most often."""
-    times: Counter[str] = Counter()
-    for value, some in read.items():
-        if some and not vocabulary.tells(value):
-            times[some[0]] += rows[value]
-    shown: dict[str, str] = {}
-    for spelling, _ in sorted(times.items(), key=lambda item: (-item[1], item[0])):
-        shown.setdefault(same(spelling), spelling)
-    return {
-        value: some if not some or some[0] not in times else (shown[same(some[0])],)
-        for value, some in read.items()
-    }
-
-
-def _become(some: tuple[str, ...], becomes: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(becomes.get(genre, genre) for genre in some))
-
-
-def _check_left(
-    rows: Collection[str], genres: Iterable[tuple[str, ...]], vocabulary: Vocabulary
-) -> None:
-    before = {same_genre(value) for value in rows if not vocabulary.words.is_no_genre(value)}
-    left = {some[0] for some in genres if some}
-    if len(before) > 1 and len(left) < 2:
-        told = f"one genre, {next(iter(left))!r}," if left else "no genre"
-        raise ConfigError(
-            f"{vocabulary.source} leaves {told} of the {len(before)} in the tags, and nothing can "
-            "be told apart; take something out of aliases or ignore, or lower minimum_albums"
-        )
-
-
 # ---- files ----
 
 
 @cache
 def _shipped() -> Vocabulary:
-    with as_file(files(__package__) / "genres.toml") as own:
-        return _over(Vocabulary(), read_toml(own), "genres.toml")
+    with as_file(files(__package__) / FILE) as own:
+        return _File(read_toml(own), FILE).over(Vocabulary())
 
 
 def vocabulary(path: Path | str | None = None, words: Words | None = None) -> Vocabulary:
@@ -388,21 +267,165 @@ def vocabulary(path: Path | str | None = None, words: Words | None = None) -> Vo
         known = replace(known, words=words, _asked={})
     if path is None:
         return known
-    return replace(_over(known, read_toml(path), str(path)), source=str(path))
+    own = _File(read_toml(path), str(path)).over(known)
+    return replace(own, source=str(path))
 
 
-def _over(below: Vocabulary, content: Mapping[str, Any], where: str) -> Vocabulary:
-    names = dict(below.names)
-    parents = dict(below.parents)
-    given = content.get("parents", {})
-    for above, some in given.items():
-        for name in (above, *some):
-            names.setdefault(folded(name), name)
-    for name, others in content.get("aliases", {}).items():
-        names.setdefault(folded(name), name)
-        for other in others:
-            names[folded(other)] = names[folded(name)]
-    for above, some in given.items():
-        for name in some:
-            parents[names[folded(name)]] = names[folded(above)]
-    return replace(below, names=names, parents=parents, _asked={})
+class _File:
+    """What a file says, checked."""
+
+    def __init__(self, content: Mapping[str, Any], where: str) -> None:
+        self.where = where
+        for key in content:
+            if key not in _KEYS:
+                raise self._wrong(f"{key!r} is no key; {did_you_mean(key, _KEYS)}")
+        self.ignore, self.keep = (self._texts(content.get(key, []), key) for key in _LISTS)
+        self.aliases, self.parents = (self._lists(content.get(key, {}), key) for key in _SECTIONS)
+        self.minimum = content.get("minimum_albums")
+        if self.minimum is not None and (type(self.minimum) is not int or self.minimum < 0):
+            raise self._wrong(
+                f"minimum_albums is {self.minimum!r}; give a whole number, 0 for none"
+            )
+        self.main = content.get("main")
+        if self.main is not None and self.main not in MAINS:
+            raise self._wrong(f"main is {self.main!r}; {did_you_mean(self.main, MAINS)}")
+        self.target = self._pairs(self.aliases, "an alias of")
+        self.above = self._pairs(self.parents, "below")
+        for name in (*self.keep, *self.aliases, *self.parents):
+            if folded(name) in {folded(some) for some in self.ignore}:
+                raise self._wrong(f"{name!r} is in ignore, and is a genre elsewhere; decide")
+        for name in self.keep:
+            if (other := self.target.get(folded(name))) is not None:
+                raise self._wrong(f"{name!r} is in keep, and an alias of {other!r}; decide")
+
+    def _wrong(self, told: str) -> ConfigError:
+        return ConfigError(f"{self.where}: {told}")
+
+    def _texts(self, given: Any, key: str) -> list[str]:
+        if not isinstance(given, list) or not all(isinstance(text, str) for text in given):
+            raise self._wrong(f'{key} holds {given!r:.80}; give a list of names, e.g. ["Rap"]')
+        return [self._name(text, key) for text in given]
+
+    def _lists(self, given: Any, key: str) -> dict[str, list[str]]:
+        if not isinstance(given, Mapping):
+            raise self._wrong(f"{key} is {given!r:.80}; make it a section, [{key}]")
+        return {
+            self._name(name, key): self._texts(some, f"{key}, {name!r:.80},")
+            for name, some in given.items()
+        }
+
+    def _name(self, text: str, key: str) -> str:
+        name = " ".join(text.split())
+        if not name or name != printable(name) or len(name) > _LONGEST:
+            raise self._wrong(
+                f"{key} names {text[:80]!r}; a name has 1 to {_LONGEST} characters that show"
+            )
+        return name
+
+    def _pairs(self, lists: Mapping[str, list[str]], what: str) -> dict[str, str]:
+        """The genre that each name points to; names as folded."""
+        pairs: dict[str, str] = {}
+        for name, some in lists.items():
+            for other in some:
+                key = folded(other)
+                if other == name:
+                    raise self._wrong(f"{name!r} is {what} itself; take it out of its own list")
+                if key == folded(name):
+                    continue
+                if folded(pairs.setdefault(key, name)) != folded(name):
+                    raise self._wrong(
+                        f"{other!r} is {what} two genres, {pairs[key]!r} and {name!r}; keep one"
+                    )
+        for key in pairs:
+            self._last(key, pairs, what)
+        return pairs
+
+    def _last(self, key: str, pairs: Mapping[str, str], what: str) -> str:
+        """Where a way of names ends."""
+        way = [key]
+        while (name := pairs.get(way[-1])) is not None:
+            if folded(name) in way:
+                circle = [pairs[one] for one in way[way.index(folded(name)) :]]
+                told = f" is {what} ".join(map(repr, [circle[-1], *circle]))
+                raise self._wrong(f"{told}, a circle; take one of them out")
+            way.append(folded(name))
+            if len(way) > _DEEPEST:
+                raise self._wrong(
+                    f"{name!r} stands at the end of {_DEEPEST} names, each {what} the next; "
+                    "name the last one at once"
+                )
+        return way[-1]
+
+    def over(self, below: Vocabulary) -> Vocabulary:
+        """A vocabulary as this file changes it."""
+        names, parents = dict(below.names), dict(below.parents)
+        mine: dict[str, str] = {}  # how this file spells its genres
+        for name in (*self.keep, *self.aliases, *(n for n in self.parents), *self._children()):
+            if folded(name) not in self.target:
+                mine.setdefault(folded(name), name)
+        for key, name in mine.items():
+            old = names.get(key)
+            if old is not None and folded(old) == key:
+                _rename(names, parents, old, name)
+            elif old is not None:  # an alias so far: a genre of its own, below that one
+                parents[name] = old
+            names[key] = name
+        for key in self.target:
+            self._alias(key, mine[self._last(key, self.target, "")], names, parents)
+        fixed = {names[key]: names[folded(name)] for key, name in self.above.items()}
+        parents |= {name: above for name, above in fixed.items() if name != above}
+        _without_circles(parents, fixed)
+        own = frozenset({*mine, *self.target})
+        return replace(
+            below,
+            names=names,
+            parents=parents,
+            ignored=(below.ignored - own) | {folded(name) for name in self.ignore},
+            own=below.own | own if below.names else frozenset(),
+            minimum_albums=below.minimum_albums if self.minimum is None else self.minimum,
+            main=below.main if self.main is None else self.main,
+            _asked={},
+        )
+
+    def _children(self) -> Iterator[str]:
+        for some in self.parents.values():
+            yield from some
+
+    def _alias(self, key: str, name: str, names: dict[str, str], parents: dict[str, str]) -> None:
+        """Make a name that of a genre; a genre that it was until now goes there as a whole."""
+        old = names.get(key)
+        names[key] = name
+        if old is None or folded(old) != key:
+            return
+        if parents.get(name) == old or (name not in parents and name not in names.values()):
+            parents.pop(name, None)
+            if old in parents:
+                parents[name] = parents[old]
+        _rename(names, parents, old, name)
+
+
+def _rename(names: dict[str, str], parents: dict[str, str], old: str, new: str) -> None:
+    """Call a genre otherwise, or join it to another."""
+    if old == new:
+        return
+    for key in [key for key, name in names.items() if name == old]:
+        names[key] = new
+    for child in [child for child, above in parents.items() if above == old]:
+        parents[child] = new
+    if old in parents:
+        parents.setdefault(new, parents[old])
+        del parents[old]
+    if parents.get(new) == new:
+        del parents[new]
+
+
+def _without_circles(parents: dict[str, str], fixed: Collection[str]) -> None:
+    """Cut what comes from below where a user's file closes a circle."""
+    for genre in list(parents):
+        way = [genre]
+        while (above := parents.get(way[-1])) is not None:
+            if above in way:
+                loose = [one for one in way[way.index(above) :] if one not in fixed]
+                del parents[loose[0]]
+                break
+            way.append(above)

@@ -33,9 +33,11 @@ from ..settings import Many, Texts, Whole, made
 from ..tracks import ALL_ARTISTS, SPLITS, Tracks, stable_id
 from . import cells
 from .columns import how_to_find, line_numbers, read_columns, read_heading
-from .credits import Credits, same_genre
+from .credits import Credits, normalise, same_genre
+from .genres import Vocabulary, vocabulary
 from .identity import Claim, Merge, identify
 from .layout import Layout, kind_of, recognised
+from .meanings import bags_of
 from .words import Words, known_words
 
 if TYPE_CHECKING:
@@ -127,6 +129,11 @@ class TableSettings(Layout):
     merge: bool = True
     """Whether names of artists, albums and genres that mean the same are one, and of an artist with
     guests the leading one counts. Not done to numbers, nor to columns that are called ids.
+    """
+    vocabulary: str | bool = False
+    """By which names of genres are read: ``true`` for the one that comes with the package, or a
+    file of your own over it, relative to the TOML (`matt.datasets.genres`). Genres that are named
+    in ``genres`` stay.
     """
     repeated: Literal["error", "first", "best_known"] = "error"
     """Of several rows of a track keep none and say so, the first, or the one with the most cells
@@ -476,7 +483,7 @@ def _load(settings: TableSettings, folder: Path, path: Path, *, files: bool) -> 
     columns: dict[str, NDArray[Any]] = {}
     owners = _owners(source, columns, words)
     _keep_names(columns, "track", track, source)
-    labels, genres = _labels(source, words)
+    labels, genres = _labels(source, words, folder, owners)
     tracks = Tracks(
         track.values,
         labels,
@@ -562,7 +569,9 @@ def _keep_names(
         columns[f"{role}_key" if role in others else role] = found.names
 
 
-def _labels(source: JoinedTable, words: Words) -> tuple[NDArray[Any], tuple[str, ...]]:
+def _labels(
+    source: JoinedTable, words: Words, folder: Path, owners: Mapping[str, NDArray[np.int64]]
+) -> tuple[NDArray[Any], tuple[str, ...]]:
     if not source.roles["genre"]:
         source.notes.append("no column names the genre; all tracks are unlabelled")
         return np.full(source.n, -1, np.int64), ()
@@ -573,6 +582,9 @@ def _labels(source: JoinedTable, words: Words) -> tuple[NDArray[Any], tuple[str,
     is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
     several = settings.several == "all" and (is_list or bool(settings.genre_separator))
     found = cells.GenreCells(listed, [])
+    if by := _vocabulary(settings, words, folder):
+        albums = bags_of(owners["artist"], owners["album"])
+        found = found.read_by(by, albums, same_genre if settings.merge else normalise)
     if settings.missing == MISSING:
         found = found.without(words.is_no_genre, settings.genres)
     if settings.merge:
@@ -581,6 +593,14 @@ def _labels(source: JoinedTable, words: Words) -> tuple[NDArray[Any], tuple[str,
     labels, genres, notes = cells.genre_labels(found.cells, several=several, wanted=settings.genres)
     source.notes.extend([*found.notes, *notes])
     return labels, genres
+
+
+def _vocabulary(settings: TableSettings, words: Words, folder: Path) -> Vocabulary | None:
+    """What the settings name, with the wanted genres kept."""
+    if not settings.vocabulary:
+        return None
+    own = folder / settings.vocabulary if isinstance(settings.vocabulary, str) else None
+    return vocabulary(own, words).keeping(settings.genres)
 
 
 def _splits(source: JoinedTable) -> NDArray[np.str_]:
