@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from matt import FeatureStore, Tracks
 from matt.datasets.folder import Scan
-from matt.datasets.genres import Meaning, vocabulary
+from matt.datasets.genres import vocabulary
 from matt.datasets.identity import Merge
+from matt.datasets.meanings import Meaning
 from matt.library.check import KINDS, check_library
 from matt.library.copies import find_copies
 
@@ -200,15 +201,33 @@ def test_an_album_without_a_genre_of_its_own_is_what_it_may_be():
 def test_names_that_differ_in_signs_are_surely_one_and_aliases_nearly():
     meanings = [
         Meaning("Hip-Hop", ("Hip-Hop",), True, 9, 3), Meaning("HIPHOP", ("Hip-Hop",), True, 1, 1),
-        Meaning("Rap", ("Rap",), True, 4, 2), Meaning("Rapping", ("Rap",), True, 2, 2),
+        Meaning("R&B", ("R&B",), True, 4, 2), Meaning("Rhythm and Blues", ("R&B",), True, 2, 2),
         Meaning("Rock/Pop", ("Rock", "Pop"), True, 2, 2), Meaning("Rock", ("Rock",), True, 2, 2),
         Meaning(" Rock ", ("Rock",), True, 2, 2), Meaning("Other", (), True, 2, 2),
     ]  # fmt: skip
     found = check_library(scanned(CLEAN, meanings))
     assert [(one.kind, one.sure, one.about, one.told) for one in found] == [
         ("spelling", 1.0, "genre Hip-Hop", "'Hip-Hop' 9, 'HIPHOP' 1"),
-        ("spelling", 0.9, "genre Rap", "'Rap' 4, 'Rapping' 2"),
+        ("spelling", 0.9, "genre R&B", "'R&B' 4, 'Rhythm and Blues' 2"),
     ]
+
+
+def test_a_genre_that_nobody_knows_may_be_misspelled():
+    meanings = [Meaning("Electornic", ("Electornic",), False, 9, 3)]
+    (one,) = check_library(scanned(CLEAN, meanings))
+    assert (one.sure, one.about, one.told) == (
+        0.8,
+        "genre Electornic",
+        "may be 'Electronic', misspelled",
+    )
+
+
+def test_a_small_genre_that_became_the_one_above_it_is_no_spelling_of_that():
+    meanings = [
+        Meaning("Rock", ("Rock",), True, 9, 3),
+        Meaning("Indie Rock", ("Rock",), True, 1, 1),
+    ]
+    assert check_library(scanned(CLEAN, meanings)) == ()
 
 
 def test_guests_and_discs_are_no_spellings():

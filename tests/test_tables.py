@@ -30,6 +30,7 @@ EVERY_KIND = {  # cell, as shown
     "int": (12345, "12,345"),
     "number": (0.012345, "0.0123"),
     "share": (0.6826, ".683"),
+    "percent": (0.6826, "68 %"),
     "signed": (0.184, "+0.18"),
     "mean and sd": ((0.6834, 0.0209), ".683 ± .02"),
     "interval": ((0.612, 0.744), ".61-.74"),
@@ -140,6 +141,31 @@ def test_a_terminal_shows_names_as_they_are(text):
 
 
 LONG = "Electro-acoustic Improvisation of the Late Twentieth Century"
+
+
+NAMES = st.text(st.sampled_from("ab 電気グ\u0301\U0001f3b8\u202e\n\x1b[\u00e9"), max_size=40)
+
+
+@given(names=st.lists(st.tuples(NAMES, NAMES), min_size=1, max_size=6), width=st.integers(45, 130))
+def test_a_table_that_is_cut_has_one_line_a_row_and_fits(names, width):
+    columns = Column("artist"), Column("album"), Column("sure", "percent"), Column("mark")
+    rows = tuple((artist, album, 0.5, "disagrees") for artist, album in names)
+    head, rule, *lines = console_text(Table("", columns, rows, cut=True), width).splitlines()[1:]
+    assert len(lines) == len(rows)
+    assert max(map(cell_len, [head, rule, *lines])) <= width
+    assert {rule[0]} == {*rule}
+    for line, (artist, _) in zip(lines, names, strict=True):
+        assert line.endswith("50 %  disagrees")
+        assert line.startswith(plain(artist).rstrip()) or "\u2026" in line
+
+
+def test_names_are_cut_only_where_there_is_no_room():
+    columns = Column("artist"), Column("sure", "percent")
+    table = Table("", columns, (("電気グルーヴ" * 3, 0.5), ("ab", 1.0)), cut=True)
+    wide = console_text(table, 80).splitlines()[3:]
+    assert wide == [f"{'電気グルーヴ' * 3}   50 %", f"ab{' ' * 34}  100 %"]
+    narrow = console_text(table, 20).splitlines()[3:]
+    assert narrow == ["電気グルーヴ…   50 %", f"ab{' ' * 13}100 %"]
 
 
 @pytest.mark.parametrize("width", [24, 40, 300])

@@ -12,7 +12,7 @@ import math
 import re
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +20,7 @@ from ..errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, Group, RenderResult
+    from rich.segment import Segment
     from rich.table import Table as RichTable
 
 UNDEFINED = "-"
@@ -54,8 +55,11 @@ def plain(text: object) -> str:
     >>> plain("Best of\n\x1b[31mLive")
     'Best of �[31mLive'
     """
+    text = str(text)
+    if text.isascii() and text.isprintable():  # nearly all texts
+        return text
     kept = []
-    for char in str(text):
+    for char in text:
         category = unicodedata.category(char)
         if char.isspace():
             kept.append(" ")
@@ -368,8 +372,40 @@ class _Fitting:
             apart = int(_wide(narrow[place] for place in places) + len(places) - 1 <= room)
             left = room - apart * (len(places) - 1)
             fitted = _fitted([widths[i] for i in places], [least[i] for i in places], left)
+            if self.table.cut:
+                yield from self._lines(places, headings, fitted, rows, apart)
+                continue
             made = self._block(places, headings, fitted, rows, apart)
             yield from console.render(made, options.update(width=max(room, _wide(fitted) + 1)))
+
+    def _lines(
+        self,
+        places: Sequence[int],
+        headings: Sequence[str],
+        widths: Sequence[int],
+        rows: Sequence[Sequence[str]],
+        apart: int,
+    ) -> Iterator[Segment]:
+        """The same, each row on one line. Ten thousand take rich a minute, and this a moment."""
+        from rich.segment import Segment
+        from rich.style import Style
+
+        numeric = [self.table.columns[place].numeric for place in places]
+        between = " " * (1 + apart)
+
+        def line(cells: Sequence[str]) -> str:
+            fitted = map(_in_cells, cells, widths, numeric)
+            return between.join(fitted).rstrip()
+
+        whole = sum(widths) + len(between) * (len(widths) - 1)
+        names = [headings[place].replace("\n", " ") for place in places]
+        yield Segment(line(names), Style(bold=True))
+        yield Segment.line()
+        yield Segment("\u2500" * whole)
+        yield Segment.line()
+        for row in rows:
+            yield Segment(line([row[place] for place in places]))
+            yield Segment.line()
 
     def _block(
         self,
@@ -390,13 +426,29 @@ class _Fitting:
             made.add_column(
                 Text(headings[place]),
                 justify="right" if numeric else "left",
-                no_wrap=numeric or self.table.cut,
-                overflow="ellipsis" if self.table.cut and not numeric else "fold",
+                no_wrap=numeric,
+                overflow="fold",
                 width=width,
             )
         for row in rows:
             made.add_row(*(Text(row[place]) for place in places))
         return made
+
+
+def _in_cells(text: str, width: int, right: bool = False) -> str:
+    """Text that takes so many columns of a terminal, where a letter may take two or none.
+
+    >>> _in_cells("Portishead", 6), _in_cells("電気グルーヴ", 6), _in_cells("8", 3, right=True)
+    ('Porti…', '電気… ', '  8')
+    """
+    from rich.cells import cell_len, set_cell_size
+
+    length = cell_len(text)
+    if length > width:
+        text = set_cell_size(text, width - 1).rstrip() + "\u2026"
+        length = cell_len(text)
+    space = " " * (width - length)
+    return space + text if right else text + space
 
 
 def _fitted(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:

@@ -12,6 +12,8 @@ from ..calibration.costs import DECISION, cheapest
 from ..predictions import Predictions
 from .status import SURE, Above
 
+_DIGITS = 4  # of a probability that is told
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -65,59 +67,63 @@ class Answers:
         top: int = 3,
     ) -> None:
         self.predictions, self.above = predictions, above
-        self._abstains, self._bar, self._top = abstain, SURE if bar is None else bar, top
-        self._probabilities, self._balanced = predictions.probabilities, predictions.balanced
-        self._costly = None if costs is None else cheapest(predictions, costs)
+        self._abstains, self._bar = abstain, SURE if bar is None else bar
+        self._probabilities = predictions.probabilities
+        order = np.argsort(-self._probabilities, axis=1, kind="stable")[:, :top]
+        likely = np.take_along_axis(self._probabilities, order, axis=1)
+        # Lists, since one number after the other is taken from these.
+        self._order, self._likely = order.tolist(), likely.round(_DIGITS).tolist()
+        self._balanced = predictions.balanced.tolist()
+        self._costly = None if costs is None else cheapest(predictions, costs).tolist()
         self._given = None
         if predictions.thresholds is not None:
             self._given = predictions.given & (self._probabilities >= (bar or 0))
 
     def of(self, bag: int) -> Answer:
         """The answer for one bag."""
-        probabilities = self._probabilities[bag]
-        order = np.argsort(-probabilities, kind="stable")
         if self._given is not None:
-            return self._several(bag, order, self._given[bag])
-        best = int(order[0] if self._costly is None else self._costly[bag])
-        name, sure = self.predictions.genres[best], float(probabilities[best])
-        if self._costly is None and self.predictions.link == "softmax":
-            name, sure = self.above.surest(best, probabilities, bar=self._bar)
+            return self._several(bag, self._given[bag])
+        best = self._order[bag][0] if self._costly is None else self._costly[bag]
+        name, sure = self.predictions.genres[best], float(self._probabilities[bag, best])
+        if self._costly is None and self.predictions.link == "softmax" and sure < self._bar:
+            name, sure = self.above.surest(best, self._probabilities[bag], bar=self._bar)
         unsure = sure < self._bar
         silent = unsure and self._abstains
         decision = {} if self._costly is None else {"decision": DECISION}
-        told = self._told(bag, order, best, None if silent else name, sure, unsure, **decision)
+        told = self._told(bag, best, None if silent else name, sure, unsure, **decision)
         return Answer((name,), unsure, best, told)
 
-    def _several(self, bag: int, order: NDArray[np.int64], given: NDArray[np.bool_]) -> Answer:
+    def _several(self, bag: int, given: NDArray[np.bool_]) -> Answer:
         """All genres that are given, or none."""
-        chosen, genres = order[given[order]], self.predictions.genres
-        best = int(chosen[0] if chosen.size else order[0])
-        names = [genres[g] for g in chosen]
-        sure = float(self._probabilities[bag, best])
-        first = names[0] if names else None
-        told = self._told(bag, order, best, first, sure, not names, genres=names)
+        genres, order = (
+            self.predictions.genres,
+            np.argsort(-self._probabilities[bag], kind="stable"),
+        )
+        names = [genres[g] for g in order if given[g]]
+        best = genres.index(names[0]) if names else int(order[0])
+        sure, first = float(self._probabilities[bag, best]), names[0] if names else None
+        told = self._told(bag, best, first, sure, not names, genres=names)
         return Answer(tuple(names) or (genres[best],), not names, best, told)
 
     def _told(
         self,
         bag: int,
-        order: NDArray[np.int64],
         best: int,
         genre: str | None,
         probability: float,
         unsure: bool,
         **more: Any,
     ) -> dict[str, Any]:
-        genres, rare = self.predictions.genres, int(self._balanced[bag])
+        genres, rare = self.predictions.genres, self._balanced[bag]
         return {
             "genre": genre,
-            "genre_path": [] if genre is None else list(self.above.vocabulary.path(genre)),
+            "genre_path": [] if genre is None else list(self.above.path(genre)),
             **more,
-            "probability": round(probability, 4),
+            "probability": round(probability, _DIGITS),
             "unsure": unsure,
             "if_rare": genres[rare] if rare != best else None,
             "top": [
-                {"genre": genres[g], "probability": round(float(self._probabilities[bag, g]), 4)}
-                for g in order[: self._top]
+                {"genre": genres[g], "probability": sure}
+                for g, sure in zip(self._order[bag], self._likely[bag], strict=True)
             ],
         }

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..datasets.credits import like_names
 from ..datasets.folder import Scan
-from ..datasets.genres import Vocabulary
+from ..datasets.genres import Vocabulary, folded
+from ..datasets.meanings import look_alike
 from ..errors import check_arguments, first_few
 from ..features.store import FeatureStore
 from ..tracks import Tracks
@@ -126,16 +127,18 @@ def _shown(scan: Scan, folder: str) -> str:
 
 
 def _genre_names(scan: Scan) -> Iterator[Finding]:
-    """Genres that tags write in several ways."""
-    written: dict[str, dict[str, int]] = defaultdict(dict)
+    """Genres that tags write in several ways, and those that may be misspelled."""
+    written: dict[str, Counter[str]] = defaultdict(Counter)
     for meaning in scan.meanings:
-        if len(meaning.becomes) == 1:
-            written[meaning.becomes[0]][" ".join(meaning.written.split())] = meaning.n_tracks
+        means = scan.vocabulary.read(meaning.written) if meaning.known else meaning.becomes
+        if len(means) == 1:
+            written[means[0]][" ".join(meaning.written.split())] += meaning.n_tracks
     for genre, counted in written.items():
         if len(counted) > 1:
-            spellings = {tuple(like_names(name)[:1]) for name in counted}
-            sure = 1.0 if len(spellings) < len(counted) else _ALIAS
+            sure = 1.0 if len({*map(folded, counted)}) < len(counted) else _ALIAS
             yield Finding("spelling", sure, f"genre {genre}", _times(counted))
+    for name, other in look_alike(scan.meanings, scan.vocabulary).items():
+        yield Finding("spelling", _NEARLY, f"genre {name}", f"may be {other!r}, misspelled")
 
 
 def _names(scan: Scan) -> Iterator[Finding]:

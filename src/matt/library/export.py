@@ -16,7 +16,7 @@ from ..errors import ConfigError, DataError, did_you_mean
 from ..files import write_json, write_parquet, write_text
 from ..models.tagger import ASPECTS
 
-SCHEMAS = {"album": "matt.albums/2", "track": "matt.album-tracks/1"}
+SCHEMAS = {"album": "matt.albums/2", "track": "matt.albums.tracks/1"}
 """Name and version of what is written, by level."""
 LEVELS = tuple(SCHEMAS)
 _FORMATS = (".json", ".csv", ".parquet")

@@ -44,12 +44,29 @@ class Above:
     genres: tuple[str, ...]
     vocabulary: Vocabulary
     _held: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False)
-    _known: dict[str, bool] = field(default_factory=dict, init=False, repr=False)
+    _paths: dict[str, tuple[str, ...]] = field(default_factory=dict, init=False, repr=False)
+    _related: dict[tuple[str, str], bool] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for place, genre in enumerate(self.genres):
-            for name in self.vocabulary.path(genre):
+            for name in self.path(genre):
                 self._held.setdefault(name, []).append(place)
+
+    def path(self, genre: str) -> tuple[str, ...]:
+        """As `Vocabulary.path`, remembered: it is asked of every track."""
+        if genre not in self._paths:
+            self._paths[genre] = self.vocabulary.path(genre)
+        return self._paths[genre]
+
+    def related(self, tag: str, answer: str) -> bool:
+        """As `Vocabulary.related`, remembered."""
+        if (tag, answer) not in self._related:
+            self._related[tag, answer] = self.vocabulary.related(tag, answer)
+        return self._related[tag, answer]
+
+    def knows(self, tag: str) -> bool:
+        """Whether a genre tag is one of the genres, or above or below one."""
+        return any(self.related(tag, genre) for genre in self.genres)
 
     def surest(
         self, best: int, probabilities: NDArray[np.float64], *, bar: float
@@ -71,18 +88,11 @@ class Above:
         """
         own = float(probabilities[best])
         if own < bar:
-            for name in reversed(self.vocabulary.path(self.genres[best])[:-1]):
+            for name in reversed(self.path(self.genres[best])[:-1]):
                 together = float(probabilities[self._held[name]].sum())
                 if together >= bar:
                     return name, min(together, 1.0)
         return self.genres[best], own
-
-    def knows(self, tag: str) -> bool:
-        """Whether a genre tag is one of the genres, or above or below one."""
-        if tag not in self._known:
-            related = self.vocabulary.related
-            self._known[tag] = any(related(tag, genre) for genre in self.genres)
-        return self._known[tag]
 
 
 def status_of(
@@ -113,13 +123,12 @@ def status_of(
     >>> told("Polka"), told("Jazz", fair=False)
     ('unsure', 'unsure')
     """
-    unknown = bool(tags) and not any(map(above.knows, tags))
     if not tags:
-        status = NEW
-    elif any(above.vocabulary.related(tag, answer) for tag in tags for answer in answers):
-        status = AGREES
-    else:
-        status = DISAGREES if sure and fair and not unknown else UNSURE
+        return {"status": NEW, "tag_unknown": False}
+    if any(above.related(tag, answer) for tag in tags for answer in answers):
+        return {"status": AGREES, "tag_unknown": False}
+    unknown = not any(map(above.knows, tags))
+    status = DISAGREES if sure and fair and not unknown else UNSURE
     return {"status": status, "tag_unknown": unknown}
 
 
