@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from matt.audio import Cut, SegmentPolicy, read_blocks, read_cuts, read_segments
-from matt.audio.segments import QUIETEST, audible
+from matt.audio.segments import QUIETEST, audible, planned
 from matt.errors import AudioError, ConfigError
 
 NATIVE = 100  # Hz; small, so that whole files are drawn quickly
@@ -58,6 +58,11 @@ def test_segments_are_slices_of_the_whole(tmp_path, n_samples, n, hop, policy, s
     got = segments(path, SegmentPolicy(policy, n / NATIVE, short=short, silence="keep", **settings))
     starts = expected_starts(n_samples, n, hop or n, policy, n_segments)
     assert [round(segment.start * NATIVE) for segment in got] == starts
+    where = planned(SegmentPolicy(policy, n / NATIVE, **settings), n_samples / NATIVE)
+    apart = (n_segments + 1.01) / NATIVE  # parts are whole samples, of which a second has few here
+    np.testing.assert_allclose([at for at, _ in where], [one.start for one in got], atol=apart)
+    ends = [min(start + n, n_samples) / NATIVE for start in starts]
+    np.testing.assert_allclose([end for _, end in where], ends, atol=apart)
     for start, segment in zip(starts, got, strict=True):
         piece = samples[start : start + n]
         if short == "pad":
@@ -513,3 +518,7 @@ def test_what_rings_across_an_edge_is_no_sound_of_the_segment(tmp_path, sr):
     samples = np.concatenate([loud, second, ends, second, second])
     path = write(tmp_path / "a.wav", samples, sr=44_100)
     assert [s.start for s in segments(path, SegmentPolicy("all", 1.0), sr=sr)] == [0, 2]
+
+
+def test_a_whole_file_is_planned_as_one_segment():
+    assert planned(SegmentPolicy("first", None), 61.25) == [(0.0, 61.25)]

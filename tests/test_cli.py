@@ -26,7 +26,7 @@ from matt.models import training
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
-    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "check", "similar", "playlist", "audit", "describe", "doctor", "fma fetch", "fma verify",
+    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "check", "similar", "playlist", "explain", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",
 )  # fmt: skip
 FAST = [

@@ -92,7 +92,8 @@ def check(result, *, as_json):
 
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize(
-    "command", ["scan", "extract", "train", "evaluate", "predict", "compare", "report", "score"]
+    "command",
+    ["scan", "extract", "train", "evaluate", "predict", "explain", "compare", "report", "score"],
 )
 def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, trained):
     music, out = attack[1], trained[0]
@@ -105,6 +106,10 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
         "compare": [out, saved, "--rounds", "0"],
         "report": [out, "--out", attack[0] / f"report [red]\x1b[31m {as_json}", "--rounds", "0"],
         "score": [saved, "--rounds", "0"],
+        "explain": [
+            *(music, "--together", "--model", out),
+            *("--picture", attack[0] / "[red]\x1b[31m.svg", "--force"),
+        ],
         "predict": [
             music,
             "--model",

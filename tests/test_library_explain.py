@@ -1,5 +1,6 @@
 """Explanations against predictions of bags from which the track was really taken out."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +9,21 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matt import Bags, DataError, FeatureStore, NeuralClassifier, Predictions, Tracks
-from matt.library.explain import _of_others, explain
-from matt.models.settings import ModelSettings, TrainingSettings
+from matt import (
+    Bags,
+    BaselineClassifier,
+    BlendClassifier,
+    DataError,
+    FeatureSpec,
+    FeatureStore,
+    NeuralClassifier,
+    Predictions,
+    Tracks,
+)
+from matt.library import explain as explaining
+from matt.library.explain import _of_others, explain, explain_album
+from matt.models.settings import BaselineSettings, ModelSettings, TrainingSettings
+from matt.models.tagger import Tagger
 
 SEGMENTS = np.array([1, 3, 2, 1, 1, 2, 1])  # of 7 tracks
 ALBUMS = [1, 1, 1, 2, 3, 3, 3]
@@ -150,3 +163,152 @@ def test_sums_of_others_are_those_of_each_bag_alone(sizes, seed):
         for row in range(start, end):
             rest = np.delete(values[start:end], row - start, axis=0).sum(axis=0)
             np.testing.assert_allclose(found[row], rest, atol=1e-12)
+
+
+# ---- albums taken apart, whatever the model is ----
+
+
+def music(spec=None, several=False):
+    """Thirty albums of four tracks, of one to three segments each, in two genres."""
+    rng = np.random.default_rng(1)
+    album = np.repeat(np.arange(30), 4)
+    labels = np.eye(2, dtype=bool)[album % 2] if several else album % 2
+    if several:
+        labels[::5] = True
+    tracks = Tracks(np.arange(120) + 9, labels, ("A", "B"), artist_id=album, album_id=album)
+    sizes = rng.integers(1, 4, 120)
+    size = 5 if spec is None else spec.shape[0]
+    values = rng.normal(size=(sizes.sum(), size)).astype("f4")
+    values[:, 0] += np.repeat(album % 2, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    return as_store(spec, tracks.track_id, values, offsets), tracks
+
+
+def as_store(spec, ids, values, offsets):
+    made = FeatureStore.from_arrays("toy", np.asarray(ids), values, np.asarray(offsets))
+    return made if spec is None else replace(made, spec=spec)
+
+
+QUICK = TrainingSettings(epochs=6, lr=0.02, threads=1)
+
+
+def network(several=False, **settings):
+    return NeuralClassifier(ModelSettings(hidden=(4,), **settings), QUICK)
+
+
+KINDS = {
+    "mean": lambda: network(pooling="mean"),
+    "attention": lambda: network(pooling="dot"),
+    "max": lambda: network(pooling="max", spread=False),
+    "several layers": lambda: network(head="mlp"),
+    "several networks": lambda: NeuralClassifier(ModelSettings(hidden=(4,)), replace(QUICK, n_networks=2)),
+    "blend": lambda: BlendClassifier(network(), ["lr"]),
+    "lr": lambda: BaselineClassifier(BaselineSettings(classifier="lr")),
+    "knn": lambda: BaselineClassifier(BaselineSettings(classifier="knn", n_neighbors=7)),
+    "svm": lambda: BaselineClassifier(BaselineSettings(classifier="svm")),
+    "tagger": Tagger,
+    "lr of several genres": lambda: BaselineClassifier(BaselineSettings(classifier="lr")),
+    "network of several genres": network,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def asked(request):
+    """A fitted model of a kind, its features and tracks."""
+    torch.set_num_threads(1)
+    model = KINDS[request.param]()
+    store, tracks = music(FeatureSpec.musicnn() if request.param == "tagger" else None, "genres" in request.param)  # fmt: skip
+    if request.param != "tagger":
+        bags = Bags.from_tracks(tracks)
+        model.fit(store, bags.take(range(20)), valid=bags.take(range(20, 28)))
+    return model, store, tracks
+
+
+def predicted(model, store, tracks, ids):
+    """What the model says of an album of these tracks alone."""
+    some = tracks.take(tracks.rows(np.asarray(ids)))
+    return model.predict(store, some, Bags.from_tracks(some)).probabilities[0]
+
+
+def test_an_album_without_a_track_is_the_album_of_the_other_tracks(asked):
+    model, store, tracks = asked
+    album = Bags.from_tracks(tracks).take([29])
+    told = explain_album(model, store, tracks, album)
+    np.testing.assert_allclose(
+        told.whole.probabilities[0], predicted(model, store, tracks, album.track_ids), atol=1e-6
+    )
+    for row, left_out in enumerate(album.track_ids):
+        rest = [one for one in album.track_ids if one != left_out]
+        expected = predicted(model, store, tracks, rest)
+        np.testing.assert_allclose(told.without[row], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            told.alone[row], predicted(model, store, tracks, [left_out]), atol=1e-5
+        )
+    np.testing.assert_array_equal(told.effects, told.whole.probabilities - told.without)
+    assert np.ptp(told.without, axis=0).max() > 1e-4  # else nothing was tried
+
+
+def test_a_segment_alone_is_a_track_of_this_segment(asked):
+    model, store, tracks = asked
+    album = Bags.from_tracks(tracks).take([28])
+    told = explain_album(model, store, tracks, album)
+    values, offsets = store.read(album.track_ids)
+    np.testing.assert_array_equal(told.segment_offsets, offsets)
+    spec = store.spec if store.spec.kind == "musicnn" else None
+    for row, value in enumerate(values):
+        lone = Tracks([5], tracks.labels[:1], tracks.genres)
+        only = as_store(spec, [5], value[None], [0, 1])
+        expected = model.predict(only, lone, Bags.from_tracks(lone)).probabilities[0]
+        np.testing.assert_allclose(told.segments[row], expected, atol=1e-5)
+
+
+def test_attention_is_told_only_where_there_is_any(asked):
+    model, store, tracks = asked
+    told = explain_album(model, store, tracks, Bags.from_tracks(tracks).take([29]))
+    attends = isinstance(model, NeuralClassifier) and model.model.pooling in ("dot", "max")
+    if not isinstance(model, NeuralClassifier | BlendClassifier) or model_pools_by_mean(model):
+        assert told.attention is None
+    if attends:
+        assert told.attention.shape == (4, 2)
+        np.testing.assert_allclose(told.attention.sum(axis=0), 1, atol=1e-5)
+
+
+def model_pools_by_mean(model):
+    network = model.network if isinstance(model, BlendClassifier) else model
+    return network.model.pooling == "mean"
+
+
+def test_the_only_track_of_an_album_cannot_be_left_out(asked):
+    model, store, tracks = asked
+    lone = Bags.from_tracks(tracks, by="track").take([3])
+    told = explain_album(model, store, tracks, lone)
+    assert np.isnan(told.without).all()
+    assert told.attention is None
+    np.testing.assert_allclose(told.alone, told.whole.probabilities, atol=1e-6)
+
+
+def test_of_a_very_large_album_the_strangest_tracks_are_tried(monkeypatch):
+    """As many as the features allow that may be read; the others have no effect, not 0."""
+    store, tracks = music(FeatureSpec.musicnn())
+    every = Bags.from_tracks(replace(tracks, album_id=np.ones(120), artist_id=np.ones(120)))
+    n_bytes = int(store.n_segments.sum()) * store.spec.n_bytes
+    monkeypatch.setattr(explaining, "_ASKED_BYTES", 7 * n_bytes + 1)
+    told = explain_album(Tagger(), store, tracks, every)
+    tried = ~np.isnan(told.without).any(axis=1)
+    assert tried.sum() == 7
+    apart = np.abs(told.alone - told.alone.mean(axis=0))[:, told.genre]
+    assert apart[tried].min() >= apart[~tried].max()
+
+
+def test_only_one_album_is_explained_at_a_time():
+    store, tracks = music(FeatureSpec.musicnn())
+    with pytest.raises(DataError, match="but these are 30; take one"):
+        explain_album(Tagger(), store, tracks, Bags.from_tracks(tracks))
+
+
+def test_scores_that_are_no_probabilities_explain_no_album(library):
+    store, tracks, _ = library
+    model = NeuralClassifier(ModelSettings(tanh_pooled=True), QUICK)
+    model.fit(store, Bags.from_tracks(tracks, by="track"))
+    with pytest.raises(DataError, match="these scores are no probabilities"):
+        explain_album(model, store, tracks, Bags.from_tracks(tracks).take([0]))

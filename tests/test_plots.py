@@ -64,6 +64,18 @@ FIGURES = {
     "contributions": lambda: plots.contributions(
         HOSTILE, MARGINS, genre="R$B$", title=HOSTILE[7] * 3, effects=MARGINS / 10
     ),
+    "heard": lambda: plots.heard(
+        HOSTILE,
+        abs(MARGINS) / 2,
+        MARGINS / 10,
+        HOSTILE[::-1],
+        [[(k, k + 3, 0.1 * k), (60 * k, 60 * k + 3, 1.0)] for k in range(10)],
+        genre="R$B$",
+        title=HOSTILE[7] * 3,
+    ),
+    "heard, one track": lambda: plots.heard(
+        ["Intro"], np.array([1.0]), np.array([np.nan]), [""], [], genre="Folk", title="Single"
+    ),
     "comparison": lambda: plots.comparison(
         {name: [0.0, 0.5, 1.0] for name in HOSTILE}, label="macro-F1", highlight=HOSTILE[:1]
     ),
@@ -126,7 +138,7 @@ def test_every_text_lies_inside_the_picture(name):
         assert inside or axis_number, (text.get_text(), box)
 
 
-@pytest.mark.parametrize("name", ["distribution", "contributions", "history"])
+@pytest.mark.parametrize("name", ["distribution", "contributions", "heard", "history"])
 def test_names_keep_off_each_other(name):
     figure = FIGURES[name]()
     style.png(figure)
@@ -223,6 +235,26 @@ def test_contributions_are_sorted_and_complete():
     assert "n = 10 tracks" in figure.get_suptitle()
 
 
+def test_what_was_heard_is_drawn_track_by_track():
+    """Of a large album the first and the last tracks, which are those that add most and least."""
+    n = 50
+    effects = np.linspace(0.1, -0.1, n)
+    spans = [[(0.0, 3.0, k / n), (57.0, 60.0, 0.5)] for k in range(n)]
+    names = [f"track {k}" for k in range(n)]
+    others = ["" if k < 25 else "Folk .900" for k in range(n)]
+    figure = plots.heard(names, np.linspace(1, 0, n), effects, others, spans, genre="Rock", title="X", most=6)  # fmt: skip
+    alone, adds, excerpts = figure.axes
+    shown = [0, 1, 2, 47, 48, 49]
+    assert [t.get_text() for t in alone.get_yticklabels()] == [names[k] for k in shown]
+    bars = [bar.get_width() for bar in alone.patches]
+    np.testing.assert_allclose(bars, np.linspace(1, 0, n)[shown])
+    np.testing.assert_allclose([bar.get_width() for bar in adds.patches], effects[shown])
+    assert [t.get_text() for t in alone.texts] == ["Folk .900"] * 3
+    assert len(excerpts.patches) == 12
+    assert excerpts.get_xlim()[1] >= 1  # minutes
+    assert "44 between them not drawn" in figure.get_suptitle()
+
+
 def test_history_draws_what_it_is_given():
     figure = plots.history(HISTORY)
     left, right = figure.axes
@@ -240,6 +272,10 @@ def test_history_draws_what_it_is_given():
         (
             lambda: plots.contributions(["a"], MARGINS[:2], genre="", title=""),
             "2 margins for 1 names",
+        ),
+        (
+            lambda: plots.heard(["a"], MARGINS[:2], MARGINS[:1], [""], [], genre="", title=""),
+            "2 alone for 1 names",
         ),
         (lambda: plots.history(HISTORY, losses=["valid_los"]), r"did you mean 'valid_loss'\?"),
     ],

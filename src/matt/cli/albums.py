@@ -16,13 +16,15 @@ from .sources import (
     Reading,
     default_store,
     exit_if_failed,
-    extracting,
+    extract_features,
     scan_folder,
     tell_files,
 )
 
 if TYPE_CHECKING:
+    from ..datasets.folder import Scan
     from ..features.spec import FeatureSpec
+    from ..features.store import FeatureStore
     from ..tracks import Tracks
 
 MOST = 12  # albums of one folder that are explained
@@ -46,6 +48,12 @@ Library = Annotated[
         show_default=False,
     ),
 ]
+
+
+_TAUGHT = (
+    "the model was trained on this music, so it may repeat what the tags say; 'matt predict' "
+    "answers such albums by networks that have not heard the artist"
+)
 
 
 @command
@@ -73,59 +81,70 @@ def explain(
     are listed, too. No file of yours is changed.
     Example: [bold]matt explain ~/Music/Portishead/Dummy[/bold]
     """
-    import numpy as np
-
     from ..bags import Bags
+    from ..datasets.genres import vocabulary
     from ..evaluation import style
-    from ..features.extract import extract
-    from ..features.store import FeatureStore
     from ..files import check_new
     from ..library import explained
-    from ..library.explain import explain_album
+    from ..library.learned import Learned, load_model
     from ..library.predict import bar_of, spec_of
     from ..models.tagger import Tagger
-    from .training import load_model
 
     if picture is not None:
         style.check_format(picture)
         check_new(picture, force=force)
     classifier = Tagger() if model is None else load_model(model)
-    spec = spec_of(classifier)
-    bar = bar_of(classifier, below=None, accuracy=None, prior=None)
-    folder = album if album.is_dir() else album.parent
-    root = library or library_around(folder, spec)
-    found = scan_folder(folder, output, reading, within=root)
+    spec, bar = spec_of(classifier), bar_of(classifier, below=None, accuracy=None, prior=None)
+    found, root = scan_around(album, spec, output, reading, library=library)
     tracks = found.tracks.with_genres(classifier.genres, unknown="drop")
-    named = as_one(tracks) if together else albums_at(tracks, album)
-    if picture is not None and len(Bags.from_tracks(named)) > 1:
+    tracks, by = one_album(tracks) if together else (albums_at(tracks, album), "album")
+    if picture is not None and len(Bags.from_tracks(tracks, by=by)) > 1:
         raise ConfigError(f"--picture draws one album, and {album} holds several; name one of them")
     place = how.store or default_store(root, spec)
-    with extracting(named, {spec: place}, output, how) as options:
-        report = extract(named, spec, place, **options)
-    features = FeatureStore.open(place)
-    heard = named.take(np.isin(named.track_id, features.track_ids))
+    report = extract_features(tracks, {spec: place}, output, how)[spec]
     files = tell_files(found, report, output)
-    if not len(heard):
-        raise DataError(f"none of {len(named)} files of {album} can be used; name another album")
-    bags = Bags.from_tracks(heard)
-    rows = [
-        explained.explained_row(
-            explain_album(classifier, features, heard, bags.take([bag])), spec.segments, bar=bar
-        )
-        for bag in range(len(bags))
-    ]
+    features, heard = heard_of(tracks, place)
+    rows = explained.explained_rows(
+        classifier,
+        features,
+        heard,
+        Bags.from_tracks(heard, by=by),
+        bar=bar,
+        vocabulary=vocabulary(),
+        learned=None if model is None else Learned.of(model),
+    )
+    if any(row["in_training"] for row in rows):
+        output.note(_TAUGHT)
     if picture is not None:
         style.save(explained.explained_picture(rows[0]), picture)
         output.note(f"drawn in {picture}")
-    file = "" if album.is_dir() else os.path.abspath(album)
-    output.tables(explained.explained_tables(rows, file))
+    output.tables(explained.explained_tables(rows, os.path.abspath(album)))
     output.document({"schema": explained.SCHEMA, "albums": rows, **files})
     exit_if_failed(len(files["failures"]))
 
 
+def scan_around(
+    path: Path, spec: FeatureSpec, output: Output, reading: Reading, *, library: Path | None
+) -> tuple[Scan, Path]:
+    """Scan the folder of an album, as a part of its library; and the root of that.
+
+    Raises
+    ------
+    DataError
+        If the album does not exist, or lies elsewhere.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist; check the path")
+    folder = Path(os.path.abspath(path if path.is_dir() else path.parent))
+    root = Path(os.path.abspath(library)) if library else library_around(folder, spec)
+    found = scan_folder(folder, output, reading, within=root)
+    if root != folder:
+        output.note(f"as a part of the library {root}, whose features are used")
+    return found, root
+
+
 def library_around(folder: Path, spec: FeatureSpec) -> Path:
     """The nearest folder, upwards, of which features of a kind are kept; else the folder itself."""
-    folder = folder.absolute()
     known = (one for one in (folder, *folder.parents) if default_store(one, spec).is_dir())
     return next(known, folder)
 
@@ -159,9 +178,30 @@ def albums_at(tracks: Tracks, path: Path) -> Tracks:
     return tracks.take(tracks.rows(bags.take(bag[bags.track_ids == own[0]]).track_ids))
 
 
-def as_one(tracks: Tracks) -> Tracks:
-    """The same tracks as one album of one artist."""
+def one_album(tracks: Tracks) -> tuple[Tracks, str]:
+    """The same tracks with a column that all of them share, and its name."""
     import numpy as np
 
-    one = np.ones(len(tracks), np.int64)
-    return replace(tracks, artist_id=one, album_id=one)
+    name = "together"
+    return replace(tracks, columns={**tracks.columns, name: np.ones(len(tracks))}), name
+
+
+def heard_of(tracks: Tracks, place: Path) -> tuple[FeatureStore, Tracks]:
+    """A store, and those of some tracks that have features in it.
+
+    Raises
+    ------
+    DataError
+        If none has.
+    """
+    import numpy as np
+
+    from ..features.store import FeatureStore
+
+    features = FeatureStore.open(place)
+    heard = tracks.take(np.isin(tracks.track_id, features.track_ids))
+    if not len(heard):
+        raise DataError(
+            f"none of {len(tracks)} files can be used (first: {tracks.path[0]}); name another album"
+        )
+    return features, heard

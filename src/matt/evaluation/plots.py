@@ -315,6 +315,7 @@ def heard(
                 x = alone[k] + 0.02
                 pane.text(x, place, style.label(others[k], most=24), va="center", fontsize=8)
         pane.set_xlim(0, 1)
+        pane.set_xticks([0, 0.5, 1], labels=["0", ".5", "1"])
         pane.set_xlabel(f"{called}, alone")
         style.rows(pane, len(shown))
         style.names(pane.yaxis, [tracks[k] for k in shown], most=30)
@@ -339,7 +340,7 @@ def heard(
 
 def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]]) -> None:
     """Draw excerpts along the time of their tracks, the darker the likelier."""
-    from matplotlib.colors import to_rgba
+    from matplotlib.colors import to_rgb
 
     end = max((stop for some in spans for _, stop, _ in some), default=1.0)
     for place, some in enumerate(spans):
@@ -359,7 +360,7 @@ def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]])
                 left=start / 60,
                 height=0.6,
                 zorder=2,
-                color=to_rgba(COMMON, 0.08 + 0.92 * value),
+                color=[1 - (0.08 + 0.92 * value) * (1 - part) for part in to_rgb(COMMON)],
                 edgecolor=FAINT,
                 linewidth=0.4,
             )

@@ -6,7 +6,7 @@ People read of excerpts where the code has segments.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
@@ -16,35 +16,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio.segments import SegmentPolicy, planned
+from ..bags import Bags
+from ..datasets.genres import Vocabulary
 from ..evaluation import plots
-from ..evaluation.tables import Cell, Column, ColumnOf, Table, plain
+from ..evaluation.tables import Cell, Column, ColumnOf, Table
+from ..features.store import FeatureStore
+from ..models.classifier import GenreClassifier
+from ..models.tagger import Tagger
+from ..tracks import Tracks
 from .albums import LEAST, UNSURE, album_rows, name_of
-from .explain import AlbumExplanation
+from .explain import AlbumExplanation, explain_album
+from .learned import Judged, Learned, rows_in
+from .status import SURE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCHEMA = "matt.explanation/1"
-_SURE = 0.5  # probability of a genre, from which on a track alone or an album is sure of it
 _SHARE = Column("share", "share").show
 _ALBUM = (
-    "Alone: what the track would be by itself. Without it: what the album would be. Adds: the "
-    "probability of the album's genre less that without the track; tracks are in this order."
+    "Alone: what the track would be by itself. Without it: what the rest of the album would be. "
+    "Adds: what the album's genre owes to the track, in probability."
 )
-_ATTENTION = (
-    "Attention: how much of it the track has, for the album's genre, in what the model's networks "
-    "say; what they make of it stands under adds."
-)
+_ATTENTION = "Attention: how much of it the track has in the model's networks."
 _MARKS = (
-    "Does not fit: alone it is surely another genre than the others are surely of. Decides: "
-    "without it the album would be another genre."
+    "Does not fit: alone it is surely one genre, and the rest of the album surely another. "
+    "Decides: without it the album would be another genre."
 )
-_LOUDEST = "Excerpt: where in the track its genre is the likeliest, and what that excerpt alone is."
-_TIMES = (
-    "Times follow from the length of the file; an excerpt that would have been silent was taken "
-    "from elsewhere."
-)
-_ABOUT = "~: silence was left out of this track, so its excerpts may lie later."
+_LOUDEST = "Excerpt: where the track is the most of its genre, and how likely that is there."
+_TIMES = "Times follow from the length of the file; silence may have moved an excerpt."
+_ABOUT = "~: silent parts were left out of this track, so its excerpts may lie later."
 
 
 def explained_row(
@@ -52,7 +53,8 @@ def explained_row(
     policy: SegmentPolicy | None = None,
     *,
     bar: float | None = None,
-    related: Callable[[str, str], bool] = str.__eq__,
+    vocabulary: Vocabulary | None = None,
+    in_training: bool | None = None,
 ) -> dict[str, Any]:
     """One JSON-ready dictionary: the album, and what each of its tracks and excerpts did.
 
@@ -61,12 +63,10 @@ def explained_row(
     told : AlbumExplanation
     policy : SegmentPolicy, optional
         How tracks were cut: without it, excerpts have no times.
-    bar : float, optional
-        From which probability on a genre is given; without it every album gets one, and 0.5 is
-        sure.
-    related : callable, optional
-        Whether two genres are kin, so that a track of the one fits an album of the other; by
-        default only a genre to itself.
+    bar, vocabulary
+        As in `album_rows`; genres that are related fit each other.
+    in_training : bool, optional
+        Whether the model was trained on the album, where that is known.
 
     Returns
     -------
@@ -75,37 +75,91 @@ def explained_row(
         Each of its ``tracks`` has ``genre`` and ``probability`` alone, ``of_album``, its
         probability of the album's genre, ``without`` (genre and probability of the album without
         it, or None), ``effect`` on the probability of the album's genre, ``attention`` or None,
-        ``fits`` (None where nobody can tell) and ``excerpts``. Of these each has ``start`` and
-        ``end`` in seconds or None, ``about`` (whether they are the earliest possible), ``genre``,
-        ``probability`` and ``of_album``.
+        ``decides``, ``fits`` (None where nobody can tell) and ``excerpts``. Of these each has
+        ``start`` and ``end`` in seconds or None, ``about`` (whether they are the earliest
+        possible), ``genre``, ``probability`` and ``of_album``.
     """
-    whole, g = told.whole, told.genre
-    row = album_rows(whole, bar=bar)[0]
+    whole, known = told.whole, vocabulary or Vocabulary()
+    judged = Judged.of(whole, in_training)
+    row = album_rows(whole, bar=bar, vocabulary=known, judged=judged)[0]
+    likely = row["genre"] or whole.genres[told.genre]
+    columns = _columns(likely, told, known)
     lengths = whole.tracks.columns.get("duration", np.full(len(whole.tracks), np.nan))
-    effects = told.effects[:, g]
     tracks = []
     for number, track in enumerate(row["tracks"]):
-        here = slice(*told.segment_offsets[number : number + 2].tolist())
-        heard = told.segments[here]
-        attention = None if told.attention is None else _rounded(told.attention[number, g])
+        heard = told.segments[slice(*told.segment_offsets[number : number + 2].tolist())]
+        without = _said(told.without[number], whole.genres)
+        share = None if told.attention is None else told.attention[number, told.genre]
+        when = _times(policy, float(lengths[number]), len(heard))
         tracks.append(
             {
-                **{name: track[name] for name in ("track_id", "title", "path")},
+                **{name: track[name] for name in ("track_id", "title", "artist", "path", "tagged")},
                 **_said(told.alone[number], whole.genres),
-                "of_album": _rounded(told.alone[number, g]),
-                "without": _said(told.without[number], whole.genres),
-                "effect": _rounded(effects[number]),
-                "attention": attention,
-                "fits": _fits(told, number, bar or _SURE, related),
+                "of_album": _rounded(told.alone[number, columns].sum()),
+                "without": without,
+                "effect": _rounded(told.effects[number, columns].sum()),
+                "attention": None if share is None else _rounded(share),
+                "decides": bool(without) and not known.related(without["genre"], likely),
+                "fits": _fits(told, number, SURE if bar is None else bar, known),
                 "excerpts": [
-                    {**when, **_said(said, whole.genres), "of_album": _rounded(said[g])}
-                    for when, said in zip(
-                        _times(policy, float(lengths[number]), len(heard)), heard, strict=True
-                    )
+                    {
+                        **place,
+                        **_said(said, whole.genres),
+                        "of_album": _rounded(said[columns].sum()),
+                    }
+                    for place, said in zip(when, heard, strict=True)
                 ],
             }
         )
-    return {**row, "likely": whole.genres[g], "tracks": tracks}
+    return {**row, "likely": likely, "tracks": tracks}
+
+
+def explained_rows(
+    model: GenreClassifier,
+    features: FeatureStore,
+    tracks: Tracks,
+    bags: Bags,
+    *,
+    bar: float | None = None,
+    vocabulary: Vocabulary | None = None,
+    learned: Learned | None = None,
+) -> list[dict[str, Any]]:
+    """Explain some albums, one after the other: a row each.
+
+    Parameters
+    ----------
+    model, features, tracks
+        As in `explain_album`.
+    bags : Bags
+    bar, vocabulary
+        As in `explained_row`.
+    learned : Learned, optional
+        What the model has learned from, where that is known; the shipped tagger has from nobody's.
+    """
+    rows = []
+    for bag in range(len(bags)):
+        told = explain_album(model, features, tracks, bags.take([bag]))
+        in_training = False if isinstance(model, Tagger) else None
+        if learned is not None:
+            in_training = bool((rows_in(told.whole.tracks, learned.tracks) >= 0).any())
+        rows.append(
+            explained_row(
+                told,
+                features.spec.segments,
+                bar=bar,
+                vocabulary=vocabulary,
+                in_training=in_training,
+            )
+        )
+    return rows
+
+
+def _columns(likely: str, told: AlbumExplanation, vocabulary: Vocabulary) -> list[int]:
+    """Which of the model's genres make the one that is explained: itself, or all that it holds."""
+    genres = told.whole.genres
+    if likely == genres[told.genre] or told.whole.link != "softmax":
+        return [told.genre]
+    return [g for g, genre in enumerate(genres) if likely in vocabulary.path(genre)]
 
 
 def _rounded(value: float) -> float | None:
@@ -120,14 +174,12 @@ def _said(probabilities: NDArray[np.float64], genres: Sequence[str]) -> Any:
     return {"genre": genres[best], "probability": _rounded(probabilities[best])}
 
 
-def _fits(
-    told: AlbumExplanation, track: int, sure: float, related: Callable[[str, str], bool]
-) -> bool | None:
+def _fits(told: AlbumExplanation, track: int, sure: float, vocabulary: Vocabulary) -> bool | None:
     """Whether a track is of the genre of the others; None of too few, or where either is unsure."""
     alone, others, genres = told.alone[track], told.without[track], told.whole.genres
     if len(told.alone) < LEAST or np.isnan(others).any():
         return None
-    if related(genres[int(alone.argmax())], genres[int(others.argmax())]):
+    if vocabulary.related(genres[int(alone.argmax())], genres[int(others.argmax())]):
         return True
     return False if min(alone.max(), others.max()) >= sure else None
 
@@ -165,13 +217,13 @@ def explained_tables(rows: Sequence[Mapping[str, Any]], path: str = "") -> list[
 def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the columns mean that there are."""
     albums = [row for row in rows if row["n_tracks"] > 1]
-    members = [(row, track) for row in albums for track in row["tracks"]]
+    members = [track for row in albums for track in row["tracks"]]
     excerpts = [one for row in rows for track in row["tracks"] for one in track["excerpts"]]
     for text, holds in (
         (_ALBUM, bool(albums)),
-        (_ATTENTION, any(track["attention"] is not None for _, track in members)),
-        (_MARKS, any(_mark(row, track) for row, track in members)),
-        (_LOUDEST, any(len(track["excerpts"]) > 1 for _, track in members)),
+        (_ATTENTION, any(track["attention"] is not None for track in members)),
+        (_MARKS, any(_mark(track) for track in members)),
+        (_LOUDEST, any(len(track["excerpts"]) > 1 for track in members)),
         (_TIMES, any(one["start"] is not None for one in excerpts)),
         (_ABOUT, any(one["about"] for one in excerpts)),
     ):
@@ -181,13 +233,14 @@ def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 def title_of(row: Mapping[str, Any]) -> str:
     """Which album, and what it is said to be."""
-    several = Path(row["path"]).name if row["n_tracks"] > 1 else ""
-    name = row["album"] or several or name_of(row["tracks"][0])
+    several = row["n_tracks"] > 1 and (row["album"] or Path(row["path"]).name)
+    name = several or name_of(row["tracks"][0])
     by = f" by {row['artist']}" if row["artist"] else ""
-    genre = row["genre"] or f"{UNSURE} {row['likely']}"
-    probability = next(g["probability"] for g in row["top"] if g["genre"] == row["likely"])
+    year = f" ({row['year']})" if row["year"] else ""
+    unsure = "" if row["genre"] else f"{UNSURE} "
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
-    return plain(f"{name}{by}: {genre} {_SHARE(probability)}{tagged}")
+    said = f"{unsure}{row['likely']} {_SHARE(row['probability'])}"
+    return f"{name}{by}{year}: {said}{tagged}"
 
 
 def _tracks_table(row: Mapping[str, Any]) -> Table:
@@ -203,8 +256,8 @@ def _tracks_table(row: Mapping[str, Any]) -> Table:
         columns.append(("attention", "share", itemgetter("attention")))
     if several:
         columns.append(("excerpt", "text", _loudest))
-    if any(_mark(row, track) for track in tracks):
-        columns.append(("", "text", lambda track: _mark(row, track)))
+    if any(_mark(track) for track in tracks):
+        columns.append(("", "text", _mark))
     return Table.of(title_of(row), tracks, *columns)
 
 
@@ -252,7 +305,7 @@ def _excerpts_table(row: Mapping[str, Any], track: Mapping[str, Any]) -> Table:
         track["excerpts"],
         ("excerpt", "text", _when),
         ("alone", "text", _genre),
-        (f"as {row['likely']}", "share", itemgetter("of_album")),
+        (f"as {row['likely']}", "text", lambda excerpt: _SHARE(excerpt["of_album"])),
     )
 
 
@@ -260,19 +313,16 @@ def _genre(said: Mapping[str, Any] | None) -> Cell:
     return None if said is None else f"{said['genre']} {_SHARE(said['probability'])}"
 
 
-def _mark(row: Mapping[str, Any], track: Mapping[str, Any]) -> str:
+def _mark(track: Mapping[str, Any]) -> str:
     """What is worth saying of a track."""
-    if track["fits"] is False:
-        return "does not fit"
-    without = track["without"]
-    return "decides" if without is not None and without["genre"] != row["likely"] else ""
+    return "does not fit" if track["fits"] is False else "decides" if track["decides"] else ""
 
 
 def _loudest(track: Mapping[str, Any]) -> str:
-    """The excerpt in which the track's own genre is the likeliest."""
+    """The excerpt in which the track's own genre is the likeliest; of another only if none is."""
     own = [one for one in track["excerpts"] if one["genre"] == track["genre"]]
     best = max(own or track["excerpts"], key=itemgetter("probability"))
-    return " ".join(filter(None, [_when(best), str(_genre(best))]))
+    return f"{_when(best)} {_SHARE(best['probability']) if own else _genre(best)}".strip()
 
 
 def _when(excerpt: Mapping[str, Any]) -> str:
@@ -284,11 +334,11 @@ def _when(excerpt: Mapping[str, Any]) -> str:
 
 
 def _clock(seconds: float) -> str:
-    """Minutes and seconds, and hours where there are any.
+    """Whole minutes and seconds, and hours where there are any.
 
-    >>> _clock(30.4), _clock(3723)
+    >>> _clock(30.7), _clock(3723)
     ('0:30', '1:02:03')
     """
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
