@@ -277,13 +277,15 @@ def _chosen(found: Scan, folder: Path, wanted: _Wanted, output: Output, how: Ext
 
 
 def _similar_table(rows: Sequence[Mapping[str, Any]], album: Path) -> Table:
+    dated = any(row["year"] for row in rows)
     return Table.of(
         f"Albums like {album.absolute().name}",
         rows,
         ("likeness", "share", lambda row: row["likeness"]),
-        ("artist", "text", lambda row: row["artist"]),
+        ("artist", "text", lambda row: row["artist"] or ""),
         ("album", "text", lambda row: row["album"] or row["title"] or Path(row["path"]).name),
-        ("genre", "text", lambda row: row["tagged"]),
+        *([("year", "text", lambda row: str(row["year"] or ""))] if dated else []),
+        ("genre", "text", lambda row: row["tagged"] or ""),
         ("tracks", "int", lambda row: row["n_tracks"]),
         notes=("Likeness: 1 for the same sound, about 0 for two albums taken at random.",),
     )

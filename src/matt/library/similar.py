@@ -10,7 +10,6 @@ taken at random.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..models.tagger import Tagger
 from ..tracks import Tracks
+from .albums import who_made
 
 _AT_ONCE = 4096  # tracks whose segments are held
 
@@ -128,9 +128,9 @@ def similar_albums(
     Returns
     -------
     list of dict
-        JSON-ready: artist, album, title, path, n_tracks, tagged (its genre, or None), likeness in
-        [-1, 1], track_ids. No album has an artist that is named by one of those tracks, or has
-        nearly such a name.
+        JSON-ready: artist, album, title, year, path, n_tracks, tagged (its genre, or None),
+        likeness in [-1, 1], track_ids. No album has an artist that is named by one of those tracks,
+        or has nearly such a name.
 
     Raises
     ------
@@ -180,17 +180,8 @@ def _cosines(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _about(tracks: Tracks, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Who and where an album is; what its tracks do not share is None."""
+    """Who and where an album is, and its tracks."""
     some = tracks.take(rows)
-    paths = [str(path) for path in some.path]
-    return {
-        **{name: _shared(some.columns.get(name)) for name in ("artist", "album", "title")},
-        "path": paths[0] if len(paths) == 1 else os.path.commonpath(paths) if all(paths) else "",
-        "n_tracks": len(some),
-        "track_ids": some.track_id.tolist(),
-    }
-
-
-def _shared(column: Sequence[str] | NDArray[Any] | None) -> str | None:
-    values = set() if column is None else {str(value) for value in column}
-    return (values.pop() or None) if len(values) == 1 else None
+    columns = {"artist_id": some.artist_id.tolist(), "path": some.path.tolist()}
+    columns |= {name: column.tolist() for name, column in some.columns.items()}
+    return {**who_made(columns), "track_ids": some.track_id.tolist()}
