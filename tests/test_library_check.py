@@ -218,7 +218,7 @@ def test_a_genre_that_nobody_knows_may_be_misspelled():
     assert (one.sure, one.about, one.told) == (
         0.8,
         "genre Electornic",
-        "may be 'Electronic', misspelled",
+        "looks like 'Electronic'",
     )
 
 

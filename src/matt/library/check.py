@@ -138,7 +138,7 @@ def _genre_names(scan: Scan) -> Iterator[Finding]:
             sure = 1.0 if len({*map(folded, counted)}) < len(counted) else _ALIAS
             yield Finding("spelling", sure, f"genre {genre}", _times(counted))
     for name, other in look_alike(scan.meanings, scan.vocabulary).items():
-        yield Finding("spelling", _NEARLY, f"genre {name}", f"may be {other!r}, misspelled")
+        yield Finding("spelling", _NEARLY, f"genre {name}", f"looks like {other!r}")
 
 
 def _names(scan: Scan) -> Iterator[Finding]:
