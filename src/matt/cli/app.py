@@ -12,6 +12,7 @@ from . import (
     albums,
     audit,
     cache,
+    check,
     compare,
     doctor,
     extract,
@@ -69,6 +70,9 @@ app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("explain")(albums.explain)
+app.command("check")(check.check)
+app.command("similar")(check.similar)
+app.command("playlist")(check.playlist)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)

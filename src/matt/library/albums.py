@@ -110,7 +110,7 @@ def album_rows(
         ]
         rows.append(
             {
-                **_who(tracks),
+                **who_made(tracks),
                 "tagged": "; ".join(main or tags) or None,
                 **_answered(tags, answer, fair=fair, above=above),
                 "in_training": learned,
@@ -302,8 +302,8 @@ def _title(row: Mapping[str, Any]) -> str:
     return str(row["album"] or name_of(row["tracks"][0]))
 
 
-def _who(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
-    """Whose album it is, which, of which year, and where."""
+def who_made(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Whose album it is, which, of which year, and where, from the columns of its tracks."""
     one = len({*tracks["artist_id"]}) == 1 and tracks["artist_id"][0] >= 0
     artist = _common(tracks.get("artist")) or _common(tracks.get("album_artist"))
     return {

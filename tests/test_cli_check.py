@@ -1,0 +1,161 @@
+"""matt check, similar and playlist on real files: exit codes, nothing changed, nothing overwritten."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from mutagen.flac import FLAC
+from typer.testing import CliRunner
+
+from matt.cli.app import app
+
+ALBUMS = {
+    "Ann/One": ("Rock", 110),
+    "Bob/Two": ("hip hop", 220),
+    "Cleo/Three": ("Hip-Hop", 230),
+    "Dan/Four": ("", 880),
+}
+
+
+def matt(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def write(root, folder, genre, pitch, *, n=2):
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    artist, album = folder.split("/")
+    rng = np.random.default_rng(int(pitch))
+    for number in range(1, n + 1):
+        time = np.arange(32_000) / 16_000
+        sound = 0.3 * np.sin(2 * np.pi * (pitch + 3 * number) * time) + 0.01 * rng.standard_normal(
+            32_000
+        )
+        path = root / folder / f"{number:02}.flac"
+        soundfile.write(path, sound, 16_000)
+        tags = FLAC(path)
+        tags.update(
+            {
+                "artist": artist,
+                "album": album,
+                "title": f"{album} {number}",
+                "tracknumber": str(number),
+            }
+        )
+        if genre:
+            tags["genre"] = genre
+        tags.save()
+
+
+def digests(root):
+    return {
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    root = tmp_path_factory.mktemp("home") / "music"
+    for folder, (genre, pitch) in ALBUMS.items():
+        write(root, folder, genre, pitch)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MATT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        before = digests(root)
+        yield root
+        assert digests(root) == before, "the music was changed"
+
+
+@pytest.fixture(scope="module")
+def heard(music):
+    """What was extracted of it once."""
+    return json.loads(matt("check", music, "--json", "--workers", 1).stdout)
+
+
+def test_check_finds_what_is_there_and_exits_with_3(music, heard):
+    (spelling,) = (one for one in heard["findings"] if one["kind"] == "spelling")
+    assert spelling["told"] == "'Hip-Hop' 2, 'hip hop' 2"
+    assert heard["counts"]["spelling"] == 1
+    result = matt("check", music)
+    assert result.exit_code == 3
+    assert "Nothing was changed." in result.output
+
+
+def test_tags_alone_need_no_sound(music, tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    result = matt("check", music, "--tags-only", "--json")
+    assert result.exit_code == 3
+    assert {one["kind"] for one in json.loads(result.stdout)["findings"]} == {"spelling"}
+    assert not (tmp_path / "cache" / "features").exists()
+    clean = matt("check", music / "Ann", "--tags-only")
+    assert clean.exit_code == 0
+    assert "Nothing odd was found." in clean.output
+
+
+def test_similar_looks_where_matt_has_been_and_never_at_the_artist_itself(music, heard, tmp_path):
+    result = matt("similar", music / "Ann" / "One", "--json", "--most", 2)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["library"] == str(music)
+    assert len(told["similar"]) == 2
+    assert "Ann" not in {row["artist"] for row in told["similar"]}
+    assert (
+        told["similar"]
+        == json.loads(
+            matt("similar", music / "Ann", "--library", music, "--json", "--most", 2).stdout
+        )["similar"]
+    )
+    write(tmp_path, "Eve/Five", "", 440)
+    lost = matt("similar", tmp_path / "Eve")
+    assert lost.exit_code == 2
+    assert "name one: --library DIR" in " ".join(lost.output.split())
+
+
+def test_a_playlist_is_written_once(music, heard, tmp_path):
+    out = tmp_path / "hop.m3u8"
+    result = matt("playlist", music, "--genre", "hiphop", "--go-by", "tags", "--out", out)
+    assert result.exit_code == 0, result.output
+    files = [line for line in out.read_text("utf-8").splitlines() if not line.startswith("#")]
+    assert sorted((tmp_path / file).resolve() for file in files) == sorted(
+        (music / folder / f"{n:02}.flac").resolve()
+        for folder in ("Bob/Two", "Cleo/Three")
+        for n in (1, 2)
+    )
+    before = out.read_bytes()
+    again = matt("playlist", music, "--genre", "Rock", "--out", out)
+    assert again.exit_code == 2
+    assert out.read_bytes() == before
+    like = matt(
+        "playlist", music, "--like", music / "Dan" / "Four", "--most", 3, "--absolute", "--out", out, "--force", "--json",
+    )  # fmt: skip
+    told = json.loads(like.stdout)["tracks"]
+    assert [path.split("/")[-3] for path in told[:2]] == ["Dan", "Dan"]
+    assert len(told) == 3
+    assert [line for line in out.read_text("utf-8").splitlines() if line[0] != "#"] == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ((), "say --genre GENRE, --like ALBUM, or both"),
+        (
+            ("--genre", "Polka", "--go-by", "tags"),
+            "no track is 'Polka' by its tags; known: Hip-Hop, Rock",
+        ),
+        (("--like", "elsewhere"), "name a folder or a file of the library"),
+    ],
+)
+def test_a_playlist_of_nothing_is_refused_and_leaves_no_file(music, tmp_path, arguments, remedy):
+    out = tmp_path / "x.m3u8"
+    result = matt("playlist", music, "--out", out, *arguments)
+    assert result.exit_code == 2
+    assert remedy in " ".join(result.output.split())
+    assert not out.exists()
+
+
+def test_nothing_is_read_for_a_name_that_is_no_playlist(tmp_path):
+    result = matt("playlist", tmp_path / "gone", "--genre", "Rock", "--out", tmp_path / "x.txt")
+    assert result.exit_code == 2
+    assert "must end in .m3u8" in " ".join(result.output.split())
