@@ -24,6 +24,14 @@ def shared_data():
     return SHARED
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_cache_of_the_user(tmp_path_factory):
+    """What tests compute and remember does not lie among what the user's commands do."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("MATT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_plug_ins_left():
     """What one test registers is unknown in the next."""

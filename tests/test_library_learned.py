@@ -6,9 +6,9 @@ import pytest
 from matt import Bags, DataError, Predictions, Tracks
 from matt.calibration.priors import TrainedPrior
 from matt.library.albums import album_rows
-from matt.library.learned import OUT_OF_FOLD, Learned, load_model, rows_in
+from matt.library.learned import Learned, load_model, rows_in
 from matt.models.tagger import Tagger
-from matt.runs import Run
+from matt.runs import OUT_OF_FOLD, Run
 
 GENRES = ("Folk", "Jazz", "Rock")
 FOLK, JAZZ, ROCK = np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]).astype(np.float32)
@@ -40,6 +40,7 @@ def test_an_album_of_the_training_is_answered_out_of_fold_and_the_model_is_not_a
     rows = album_rows(said(now, [FOLK] * 3), judged=judged, alone=said(now, [FOLK] * 3).per_track())
     assert [row["genre"] for row in rows] == ["Jazz", "Rock", "Folk"]
     assert [row["status"] for row in rows] == ["disagrees", "disagrees", "agrees"]
+    assert [row["out_of_fold"] for row in rows] == [True, True, False]
     # Nor does the model speak for the tracks that it knows by heart.
     assert [[t["genre"] for t in row["tracks"]] for row in rows] == [["Jazz"] * 2, ["Rock"] * 2, ["Folk"] * 2]  # fmt: skip
     assert [[t["alone"] for t in row["tracks"]] for row in rows] == [[False] * 2] * 2 + [[True] * 2]

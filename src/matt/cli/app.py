@@ -11,6 +11,7 @@ from typer import Option
 from . import (
     albums,
     audit,
+    cache,
     check,
     compare,
     doctor,
@@ -75,6 +76,7 @@ app.command("playlist")(check.playlist)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
+app.add_typer(cache.app)
 app.add_typer(fma.app)
 app.command("doctor")(doctor.doctor)
 

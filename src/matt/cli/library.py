@@ -28,12 +28,12 @@ from .sources import (
     told_genres,
     told_names,
 )
+from .watch import watching
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ..datasets.identity import Merge
-    from ..library.learned import Learned
     from ..library.selection import Selection
 
 
@@ -182,6 +182,7 @@ class Asked:
 
 
 @command
+@watching("paths")
 def predict(
     output: Output,
     paths: Annotated[
@@ -306,7 +307,7 @@ def predict(
         output.note(f"written to {out}")
     table = albums.albums_table if level == "album" else albums.tracks_table
     output.tables([table(rows)])
-    _tell_learned(result.rows, learned, output)
+    _tell_learned(result.rows, output)
     n_unsure = sum(row["unsure"] for row in rows)
     if bar is not None:
         output.note(
@@ -325,18 +326,17 @@ def predict(
     exit_if_failed(len(files["failures"]))
 
 
-def _tell_learned(
-    rows: Sequence[Mapping[str, Any]], learned: Learned | None, output: Output
-) -> None:
+def _tell_learned(rows: Sequence[Mapping[str, Any]], output: Output) -> None:
     """Say who answers for the albums that the model was trained on."""
     n = sum(bool(row["in_training"]) for row in rows)
-    if n and learned is not None:
+    held_out = sum(row["out_of_fold"] for row in rows)
+    if held_out:
         output.note(
-            f"the model has learned from {n:,} of these albums; "
-            + (
-                "they are answered by networks that have not heard their artists"
-                if learned.predictions is not None
-                else "so that they disagree is not said of them: the run keeps no answers for them "
-                "by networks that have not heard their artists; train it again"
-            )
+            f"the model has learned from {n:,} of these albums; {held_out:,} of them are answered "
+            "by networks that have not heard their artists"
+        )
+    if n > held_out:
+        output.note(
+            f"nobody but the model itself answers for {n - held_out:,} albums that it has learned "
+            "from, so whether they disagree with their tags is not said"
         )

@@ -115,6 +115,8 @@ class Source:
         Files that could not be read.
     notes : tuple of str
         What the user should know of the data.
+    folder : bool
+        Whether it is a folder of somebody's own music.
     """
 
     path: Path
@@ -122,6 +124,7 @@ class Source:
     features: FeatureStore | None = None
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
+    folder: bool = False
 
 
 def open_source(
@@ -177,7 +180,7 @@ def open_source(
         output.note(note)
     for question in found.questions:
         output.warn(question)
-    return Source(path, found.tracks, problems=found.problems, notes=notes)
+    return Source(path, found.tracks, problems=found.problems, notes=notes, folder=True)
 
 
 def told_names(found: Scan, reading: Reading) -> Iterator[str]:
@@ -333,11 +336,16 @@ def scan_folder(
 ) -> Scan:
     """Scan with a progress bar; problems are named by their whole path, as failures are."""
     from ..datasets.folder import scan
+    from ..library.cache import SCANS, cache_folder
 
+    place = cache_folder() / SCANS
     with output.progress() as bars:
         options = {} if reading is None else asdict(reading)
-        found = scan(folder, within=within, progress=bars.counting("reading tags"), **options)
+        tell = bars.counting("reading tags")
+        found = scan(folder, within=within, progress=tell, remembered=place, **options)
     tell_formats(found, output)
+    for note in found.notes:
+        output.note(note)
     problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 

@@ -26,14 +26,16 @@ is its main genre; all of them are in the column ``genre_tags``, what was writte
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -41,11 +43,13 @@ from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
+from ..features.plan import stamp_of
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Understood, bags_of, understand
+from .memory import FileTags, Memory, memory_file, timed, uncollected
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -190,17 +194,18 @@ class _Walk:
             except OSError as error:
                 self._problem(relative, f"the folder cannot be read ({error.strerror}); skipped")
                 continue
+            before, real_before = f"{relative}/" if relative else "", os.path.join(real, "")
             for entry in entries:
-                path = f"{relative}/{entry.name}" if relative else entry.name
+                path = before + entry.name
                 try:
                     if self._skipped(entry):
                         continue
                     if entry.is_symlink():
                         self.links.append(path)
                     elif entry.is_dir(follow_symlinks=False):
-                        waiting.append((path, os.path.join(real, entry.name)))
+                        waiting.append((path, real_before + entry.name))
                     else:
-                        self._file(path, os.path.join(real, entry.name), entry.is_file())
+                        self._file(path, real_before + entry.name, entry.is_file())
                 except OSError as error:
                     self._problem(path, f"cannot be looked at ({error.strerror}); skipped")
 
@@ -265,6 +270,7 @@ __all__ = [
     "Merge",
     "Scan",
     "Tags",
+    "look",
     "normalise",
     "read_tags",
     "scan",
@@ -274,6 +280,7 @@ __all__ = [
 _SUFFIXES = SUFFIXES | EXTRA_SUFFIXES
 _LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
+_PART = 64  # files that a thread takes at once
 ARTISTS = ("artist", "composer")
 _MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
@@ -308,6 +315,8 @@ class Scan:
         What each genre tag became, the most tracks first.
     root : Path
         The folder that ids and the paths of problems are relative to.
+    notes : tuple of str
+        What whoever asked should know of files that are gone, or read each time.
     """
 
     tracks: Tracks
@@ -319,6 +328,7 @@ class Scan:
     vocabulary: Vocabulary = field(default_factory=vocabulary)
     meanings: tuple[Meaning, ...] = ()
     root: Path = Path()
+    notes: tuple[str, ...] = ()
 
     __repr__ = in_a_line
 
@@ -338,6 +348,7 @@ def scan(
     genre_separator: str = "",
     genres: Path | str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    remembered: Path | str | None = None,
 ) -> Scan:
     """Find the music under a folder, or some files of it, and read their tags.
 
@@ -361,13 +372,16 @@ def scan(
     words : path, optional
         TOML with further words that are no names (`matt.datasets.words`).
     progress : callable, optional
-        Called with (files read, files to read) after each file.
+        Called now and then with (files looked at, files to look at).
     genre_separator : str
         What separates genres within one tag, e.g. ``";"``, whatever they are; by default a tag is
         split only where the vocabulary knows every part.
     genres : path, optional
         A vocabulary of one's own (`matt.datasets.genres`), which counts without ``merge``, too. By
         default ``genres.toml`` in the root, if there is one.
+    remembered : path, optional
+        Folder that keeps what files say: those that have not changed since are not read again
+        (`matt.datasets.memory`).
 
     Raises
     ------
@@ -382,36 +396,38 @@ def scan(
     known = known_words(None if words is None else Path(words))
     base, named = _below(root, within)
     known_genres = _vocabulary(base, genres, known, merge=merge)
+    started = time.time()
     found = find_audio(base, _SUFFIXES, named)
-    files = [os.path.join(base, *path.split("/")) for path in found.paths]
-    problems = list(found.problems)
+    memory = None
+    if remembered is not None:
+        place = memory_file(Path(remembered), base)
+        memory = Memory.load(place, genre_separator=genre_separator)
     kept: list[str] = []
-    read: list[_Read] = []
-    with closing(_read_all(files, genre_separator)) as outcomes:
-        for done, (path, outcome) in enumerate(zip(found.paths, outcomes), start=1):
-            if isinstance(outcome, str):
-                problems.append(FileProblem(printable(path), outcome))
-            else:
-                kept.append(path)
-                read.append(outcome)
-                if outcome.problem:
-                    problems.append(FileProblem(printable(path), outcome.problem, kept=True))
-            if progress is not None:
-                progress(done, len(files))
+    read: list[FileTags] = []
+    try:
+        problems = _read_all(base, found, memory, genre_separator, progress, kept, read)
+    except KeyboardInterrupt:
+        if memory is not None:  # the next time goes on from here
+            with suppress(DataError, OSError):
+                memory.save(dict(zip(kept, read)), (), now=started, name=base)
+        raise
     if not kept:
         shown = printable(os.path.join(base, named[0]) if len(named) == 1 else base)
         raise DataError(_nothing(shown, found.counts, problems))
-    tags = [one.tags for one in read]
-    claims = _claims(tags, kept, known, artist=artist)
-    same = identify(claims, known, merge=merge)
-    by = known_genres if merge or genres is not None else Vocabulary(words=known)
-    said = understand(
-        [one.genres for one in tags],
-        bags_of(same.artist_id, same.album_id),
-        by,
-        same=same_genre if merge else normalise,
-    )
-    tracks = _tracks(base, kept, read, claims, same, said)
+    seen = dict(zip(kept, read))
+    notes = () if memory is None else tuple(_remember(memory, seen, named, base, started))
+    with uncollected():
+        tags = [one.tags for one in read]
+        claims = _claims(tags, kept, known, artist=artist)
+        same = identify(claims, known, merge=merge)
+        by = known_genres if merge or genres is not None else Vocabulary(words=known)
+        said = understand(
+            [one.genres for one in tags],
+            bags_of(same.artist_id, same.album_id),
+            by,
+            same=same_genre if merge else normalise,
+        )
+        tracks = _tracks(base, kept, read, claims, same, said)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -432,7 +448,26 @@ def scan(
         known_genres,
         said.meanings,
         Path(base),
+        notes,
     )
+
+
+def look(root: Path | str | Sequence[Path | str]) -> str:
+    """Digest of which audio files there are, and of their sizes and times; none is opened.
+
+    Raises
+    ------
+    DataError
+        As `scan`.
+    """
+    base, named = _below(root, None)
+    found = find_audio(base, _SUFFIXES, named)
+    if not found.paths:
+        raise DataError(_nothing(printable(base), found.counts, found.problems))
+    digest = hashlib.sha256()
+    for path, file in zip(found.paths, _whole(base, found.paths), strict=True):
+        digest.update(f"{path}\0{stamp_of(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _below(
@@ -462,34 +497,96 @@ def _below(
     return base, ["" if path == "." else path for path in relative]
 
 
-@dataclass(frozen=True)
-class _Read:
-    tags: Tags
-    size: int
-    mtime_ns: int
-    problem: str = ""
+def _whole(base: str, paths: Sequence[str]) -> list[str]:
+    """Paths of files, from those relative to a folder."""
+    before = os.path.join(base, "")
+    return [before + path.replace("/", os.sep) for path in paths]
 
 
-def _read_all(files: Sequence[str], genre_separator: str) -> Generator[_Read | str]:
+def _read_all(
+    base: str,
+    found: FoundFiles,
+    memory: Memory | None,
+    genre_separator: str,
+    progress: Callable[[int, int], None] | None,
+    kept: list[str],
+    read: list[FileTags],
+) -> list[FileProblem]:
+    """Note the paths of the files that count and what they say; gives all problems."""
+    problems, done = list(found.problems), 0
+    before = [memory.files.get(path) if memory else None for path in found.paths]
+    with closing(_outcomes(_whole(base, found.paths), before, genre_separator)) as parts:
+        for part in parts:
+            for path, outcome in zip(found.paths[done : done + len(part)], part, strict=True):
+                if isinstance(outcome, str):
+                    problems.append(FileProblem(printable(path), outcome))
+                    continue
+                kept.append(path)
+                read.append(outcome)
+                if outcome.problem:
+                    problems.append(FileProblem(printable(path), outcome.problem, kept=True))
+            done += len(part)
+            if progress is not None:
+                progress(done, len(found.paths))
+    return problems
+
+
+def _outcomes(
+    files: Sequence[str], before: Sequence[FileTags | None], genre_separator: str
+) -> Generator[list[FileTags | str]]:
+    """What becomes of the files, in order and in parts."""
+    size = min(_PART, -(-len(files) // _READERS)) or 1
+    starts = range(0, len(files), size)
+    parts = [(files[at : at + size], before[at : at + size]) for at in starts]
     pool = ThreadPoolExecutor(_READERS)
     try:
-        yield from pool.map(partial(_read, genre_separator=genre_separator), files)
+        yield from pool.map(partial(_read_part, genre_separator=genre_separator), *zip(*parts))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the library
 
 
-def _read(file: str, *, genre_separator: str) -> _Read | str:
+def _read_part(
+    files: Sequence[str], before: Sequence[FileTags | None], *, genre_separator: str
+) -> list[FileTags | str]:
+    how = {"genre_separator": genre_separator}
+    return [_read(file, known, **how) for file, known in zip(files, before, strict=True)]
+
+
+def _read(file: str, known: FileTags | None, *, genre_separator: str) -> FileTags | str:
     """Tags of a file; or, where not even an attempt at decoding makes sense, why not."""
     try:
         status = os.stat(file)
-        size, changed = status.st_size, status.st_mtime_ns
-        return _Read(read_tags(file, genre_separator=genre_separator), size, changed)
+        if known is not None and known.is_of(status):
+            return known
+        stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return FileTags(read_tags(file, genre_separator=genre_separator), *stamp)
     except AudioError as error:
         reason = str(error).removeprefix(f"{printable(file)}: ")
-        hopeless = size == 0 or isinstance(error.__cause__, OSError)
-        return reason if hopeless else _Read(Tags(), size, changed, reason)
+        hopeless = stamp[0] == 0 or isinstance(error.__cause__, OSError)
+        return reason if hopeless else FileTags(Tags(), *stamp, reason)
     except OSError as error:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
+
+
+def _remember(
+    memory: Memory, found: Mapping[str, FileTags], named: Sequence[str], base: str, started: float
+) -> Iterator[str]:
+    """Keep what was read, and say what is not as usual."""
+    if memory.note:
+        yield f"all tags are read anew: {memory.note}"
+    gone = sum(path not in found for path in memory.files) if "" in named else 0
+    if gone > _MANY and gone > len(memory.files) / 2:
+        yield (
+            f"{gone:,} of {len(memory.files):,} files that were here are gone; if their disk is "
+            "not mounted, mount it: what is known of them is kept"
+        )
+    timeless = sum(not timed(one.mtime_ns, int(started * 1e9)) for one in found.values())
+    if timeless:
+        yield f"{timeless:,} files bear no usable time of change, so they are read each time"
+    try:
+        memory.save(found, named, now=started, name=base)
+    except (DataError, OSError) as error:
+        yield f"what tags say is not remembered for the next time: {error}"
 
 
 def _vocabulary(
@@ -504,7 +601,7 @@ def _vocabulary(
 def _tracks(
     base: str,
     paths: Sequence[str],
-    read: Sequence[_Read],
+    read: Sequence[FileTags],
     claims: Sequence[Claim],
     same: Identified,
     said: Understood,
@@ -519,7 +616,7 @@ def _tracks(
         genres=genres,
         artist_id=same.artist_id,
         album_id=same.album_id,
-        path=np.array([os.path.join(base, *path.split("/")) for path in paths], np.str_),
+        path=np.array(_whole(base, paths), np.str_),
         columns={
             "title": np.array([one.title for one in tags], np.str_),
             "artist": np.array([one.artist for one in tags], np.str_),
@@ -544,9 +641,10 @@ def _claims(
     tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
 ) -> list[Claim]:
     credits, places, known = Credits(words), {}, {}
+    named = cache(partial(_named, credits=credits))
     claims = []
     for one, path in zip(tags, paths, strict=True):
-        folder = os.path.dirname(path)
+        folder = path.rpartition("/")[0]
         if folder not in places:
             places[folder] = _without_disc(folder)
         guests = tuple(credits.in_title(one.title)) if artist == "artist" else ()
@@ -558,7 +656,9 @@ def _claims(
         )
         if said not in known:
             place = places[folder]
-            known[said] = _identity(one, credits, artist=artist, guests=guests, place=place)
+            known[said] = _identity(
+                one, credits, artist=artist, guests=guests, place=place, named=named
+            )
         claims.append(known[said])
     return claims
 
@@ -577,11 +677,13 @@ def _identity(
     artist: str = "artist",
     guests: tuple[str, ...] = (),
     place: str = "",
+    named: Callable[[str, tuple[str, ...]], _Named] | None = None,
 ) -> Claim:
     """Who made the track and which album it is on, by its own tags; see the head of this module."""
     credits = credits or Credits(known_words())
-    by = _named(tags.artist, tags.artist_ids, credits)
-    over = _named(tags.album_artist, tags.album_artist_ids, credits)
+    named = named or partial(_named, credits=credits)
+    by = named(tags.artist, tags.artist_ids)
+    over = named(tags.album_artist, tags.album_artist_ids)
     if by.several and not over.text:  # nobody knows who it is
         over = _Named(several=True)
     guests, guest_ids = (*guests, *by.guests), by.guest_ids
@@ -632,13 +734,16 @@ def _named(text: str, ids: tuple[str, ...], credits: Credits) -> _Named:
 
 def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str]:
     """Ask after album artists of many artists, but of no track: perhaps "several" in disguise."""
-    made = {normalise(one.artist) for one in tags}
+    made = {normalise(artist) for artist in {one.artist for one in tags}}
     above: dict[str, set[str]] = defaultdict(set)
     shown: dict[str, str] = {}
-    for one, claim in zip(tags, claims, strict=True):
-        if one.artist and claim.owner and claim.owner == one.album_artist:
-            above[key := normalise(one.album_artist)].add(normalise(one.artist))
-            shown.setdefault(key, one.album_artist)
+    told = dict.fromkeys(
+        (one.artist, one.album_artist, claim.owner) for one, claim in zip(tags, claims, strict=True)
+    )
+    for artist, album_artist, owner in told:
+        if artist and owner and owner == album_artist:
+            above[key := normalise(album_artist)].add(normalise(artist))
+            shown.setdefault(key, album_artist)
     found = {
         shown[key]: len(some)
         for key, some in above.items()

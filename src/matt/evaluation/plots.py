@@ -331,7 +331,7 @@ def heard(
             panes[1].set_ylim(len(shown) - 0.5, -0.5)
         if wanted[2]:
             _excerpts(panes[-1], [spans[k] for k in shown])
-            panes[-1].set_xlabel(f"minutes; dark: {called}")
+            panes[-1].set_xlabel(f"excerpts, dark: {called}")
         left = f", {n - len(shown)} between them not drawn" if n > len(shown) else ""
         said = f"{style.label(title, most=80)}{left}"
         figure.suptitle(said, x=0.01, ha="left", fontsize=9)
@@ -345,7 +345,7 @@ def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]])
     end = max((stop for some in spans for _, stop, _ in some), default=1.0)
     for place, some in enumerate(spans):
         pane.plot(
-            [0, max((stop for _, stop, _ in some), default=0) / 60],
+            [0, max((stop for _, stop, _ in some), default=0)],
             [place] * 2,
             color=FAINT,
             linewidth=0.6,
@@ -356,8 +356,8 @@ def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]])
             wide = max(stop - start, end / 80)  # seconds of which something can be seen
             pane.barh(
                 place,
-                wide / 60,
-                left=start / 60,
+                wide,
+                left=start,
                 height=0.6,
                 zorder=2,
                 color=[1 - (0.08 + 0.92 * value) * (1 - part) for part in to_rgb(COMMON)],
@@ -365,7 +365,9 @@ def _excerpts(pane: Axes, spans: Sequence[Sequence[tuple[float, float, float]]])
                 linewidth=0.4,
             )
     pane.set_ylim(len(spans) - 0.5, -0.5)
-    pane.set_xlim(0, 1.02 * end / 60)
+    pane.set_xlim(0, 1.02 * end)
+    pane.locator_params(axis="x", nbins=4)
+    pane.xaxis.set_major_formatter(lambda at, _: f"{int(at) // 60}:{int(at) % 60:02}")
     pane.set_yticks([])
     pane.spines["left"].set_visible(False)
 

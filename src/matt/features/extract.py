@@ -196,7 +196,8 @@ def _extract(
         n_bytes = check_room((spec, stores[spec], plan) for spec, plan in plans.items())
         for spec, plan in plans.items():
             plan.save(stores[spec])
-        crew.run(open_tasks(stores), tell, n_bytes=n_bytes)
+        if plans:
+            crew.run(open_tasks(stores), tell, n_bytes=n_bytes)
 
 
 class _File(NamedTuple):

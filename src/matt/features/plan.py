@@ -157,17 +157,16 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
     known: dict[int, TrackStatus] = {}
     for number in plan_numbers(store):
         plan = Plan.load(store, number)
-        outcomes = {
-            int(track_id): (str(status), str(reason))
-            for table in tables.get(number, [])
-            for track_id, status, reason in zip(
-                table["track_id"], table["status"], table["reason"], strict=True
-            )
-        }
-        for row, track_id in enumerate(plan.track_id.tolist()):
-            stamp = int(plan.size[row]), int(plan.mtime_ns[row])
-            seen = str(plan.audio_hash[row])
-            if plan.block[row] == NO_BLOCK:
+        outcomes: dict[int, tuple[str, str]] = {}
+        for table in tables.get(number, []):
+            told = zip(table["status"].tolist(), table["reason"].tolist(), strict=True)
+            outcomes.update(zip(table["track_id"].tolist(), told, strict=True))
+        columns = (plan.track_id, plan.size, plan.mtime_ns, plan.audio_hash, plan.block)
+        for track_id, size, mtime_ns, seen, block in zip(
+            *(column.tolist() for column in columns), strict=True
+        ):
+            stamp = size, mtime_ns
+            if block == NO_BLOCK:
                 # A block that was deleted may have failed since: then the file is to be looked at.
                 if track_id in known and known[track_id].status not in LOST:
                     known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)

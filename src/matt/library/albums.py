@@ -114,6 +114,7 @@ def album_rows(
                 "tagged": "; ".join(main or tags) or None,
                 **_answered(tags, answer, fair=fair, above=above),
                 "in_training": learned,
+                "out_of_fold": held_out,
                 **(aspects[bag] if aspects else {}),
                 "tracks": parts,
             }
@@ -157,6 +158,7 @@ def track_rows(
                 "album": row["album"],
                 "year": row["year"],
                 "in_training": row["in_training"],
+                "out_of_fold": row["out_of_fold"],
                 "album_genre": row["genre"],
                 "album_probability": row["probability"],
                 **{name: row[name] for name in ASPECTS if name in row},
@@ -197,13 +199,13 @@ def _answers_table(
     *what: ColumnOf[Mapping[str, Any]],
 ) -> Table:
     own = any("decision" in row for row in rows)
-    tagged = any(row["tagged"] for row in rows)
+    dated, tagged = (any(row[name] for row in rows) for name in ("year", "tagged"))
     return Table.of(
         f"{title}, decided by {DECISION}" if own else title,
         rows,
         ("artist", "text", lambda row: row["artist"] or ""),
         *what,
-        ("year", "text", lambda row: str(row["year"] or "")),
+        *([("year", "text", lambda row: str(row["year"] or ""))] if dated else []),
         ("genre", "text", _shown),
         ("sure", "percent", itemgetter("probability")),
         ("or else", "text", _second),

@@ -45,7 +45,7 @@ from ..tracks import Tracks
 
 _ALONE = float(np.finfo(np.float32).tiny)  # attention below it has lost digits, or is 0
 _ROUNDING = 1e-3  # of logits, relative to the largest: single precision over large bags
-_ALIKE = 1e-3  # attention that differs by less between tracks is none
+_ALIKE = 0.05  # of the share of a track: attention that differs by less is none
 _ASKED_BYTES = 2**28  # of features, read again for albums without one of their tracks
 
 
@@ -281,6 +281,6 @@ def _attention_of_tracks(whole: Predictions) -> NDArray[np.float64] | None:
     if whole.attention is None or whole.segment_offsets is None or len(whole.tracks) < 2:
         return None
     found = np.add.reduceat(whole.attention.astype(np.float64), whole.segment_offsets[:-1], axis=0)
-    if np.ptp(found, axis=0).max() < _ALIKE:
+    if np.ptp(found, axis=0).max() * len(found) < _ALIKE:
         return None
     return np.broadcast_to(found, (len(found), len(whole.genres)))

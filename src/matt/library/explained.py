@@ -190,7 +190,7 @@ def _times(policy: SegmentPolicy | None, seconds: float, n: int) -> Iterator[dic
     found = planned(policy, seconds) if policy is not None and known else []
     about = bool(found) and len(found) != n
     for number in range(n):
-        start, end = found[number] if number < len(found) else (None, None)
+        start, end = map(_rounded, found[number]) if number < len(found) else (None, None)
         yield {"start": start, "end": end, "about": about}
 
 

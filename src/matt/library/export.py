@@ -29,14 +29,20 @@ _COLUMNS = {
         **{"year": _NUMBER, "path": _TEXT, "n_tracks": _NUMBER, "tagged": _TEXT},
         **{"genre": _TEXT, "genre_path": _TEXT, "probability": _SHARE},
         **{"status": _TEXT, "unsure": _FLAG, "tag_unknown": _FLAG, "in_training": _FLAG},
-        **{"if_rare": _TEXT, "track_ids": _TEXT},
+        **{"out_of_fold": _FLAG, "if_rare": _TEXT, "track_ids": _TEXT},
     },
     "track": {
         **dict.fromkeys(("artist", "album", "title"), _TEXT),
         **{"year": _NUMBER, "path": _TEXT, "track_id": _NUMBER, "tagged": _TEXT},
         **{"genre": _TEXT, "genre_path": _TEXT, "probability": _SHARE},
         **{"status": _TEXT, "unsure": _FLAG, "tag_unknown": _FLAG, "in_training": _FLAG},
-        **{"if_rare": _TEXT, "alone": _FLAG, "album_genre": _TEXT, "album_probability": _SHARE},
+        **{
+            "out_of_fold": _FLAG,
+            "if_rare": _TEXT,
+            "alone": _FLAG,
+            "album_genre": _TEXT,
+            "album_probability": _SHARE,
+        },
     },
 }
 _OF_SOME = ("genres", "decision", *ASPECTS)  # columns of some models

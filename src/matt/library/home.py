@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import Any
 
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan, scan
+from ..datasets.memory import library_key
 from ..errors import check_arguments
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..models.classifier import GenreClassifier
 from ..models.tagger import Tagger, check_asked
 from ..processes import Progress
-from ..tracks import stable_id
+from .cache import FEATURES, SCANS, cache_folder
 from .learned import Learned, load_model
 from .predict import LibraryPrediction, bar_of, predict_library, spec_of
 from .selection import Selection
@@ -86,7 +86,7 @@ class Library:
     @cached_property
     def scan(self) -> Scan:
         """What the folder holds, read once; make another `Library` when it has changed."""
-        return scan(self.path, **self._reading)
+        return scan(self.path, remembered=cache_folder() / SCANS, **self._reading)
 
     @property
     def features(self) -> FeatureStore:
@@ -147,10 +147,4 @@ class Library:
 
 def store_of(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    import platformdirs
-
-    given = os.environ.get("MATT_CACHE")
-    cache = Path(given) if given else platformdirs.user_cache_path("matt")
-    root = folder.resolve()
-    name = re.sub(r"[^\w-]+", "-", root.name)[:40] or "music"
-    return cache / "features" / f"{name}-{stable_id(str(root)):x}" / f"{spec.kind}-{spec.digest}"
+    return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"

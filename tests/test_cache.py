@@ -1,0 +1,207 @@
+"""``matt cache``: what is kept of which library, forgetting it, and moving it."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from matt import DataError, FeatureSpec, FeatureStore
+from matt.cli.app import app
+from matt.cli.sources import default_store
+from matt.datasets.folder import scan
+from matt.features.blocks import create, write_block
+from matt.files import lock, unlock
+from matt.library import cache as cache_module
+from matt.library.cache import kept_libraries, move_cache
+from tests.test_memory import audio
+
+SPEC = FeatureSpec.embedding("made-up", (3,))
+
+
+def matt(*arguments):
+    result = CliRunner().invoke(app, ["cache", *map(str, arguments), "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+def fill(store, n):
+    create(store, SPEC)
+    rows = {"track_id": np.arange(n), "start": np.arange(n), "n_segments": np.ones(n, int)}
+    values = np.arange(3 * n, dtype=np.float32).reshape(n, 3)
+    write_block(store, 0, 0, values, {**rows, "status": ["ok"] * n, "reason": [""] * n})
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Two libraries, with tags and features of each."""
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    for name, n in (("large", 50), ("small", 2)):
+        audio(tmp_path / name / "a.flac", artist="A", album="B")
+        scan(tmp_path / name, remembered=tmp_path / "cache" / "scans")
+        fill(default_store(tmp_path / name, SPEC), n)
+    return tmp_path / "cache"
+
+
+def everything(folder):
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in (".lock", ".writer")
+    }
+
+
+def test_what_is_kept_is_shown_with_its_library(cache, tmp_path):
+    code, told = matt("show")
+    assert code == 0
+    assert told["cache"] == str(cache)
+    assert [one["folder"] for one in told["libraries"]] == [
+        str(tmp_path / "large"), str(tmp_path / "small"),
+    ]  # fmt: skip
+    held = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
+    assert sum(one["n_bytes"] for one in told["libraries"]) == held
+    assert not any(one["gone"] for one in told["libraries"])
+    printed = CliRunner().invoke(app, ["cache", "show"], env={"COLUMNS": "80"}).stdout
+    assert "large" in printed
+    assert "made-up" in printed or "embedding" in printed
+
+
+def test_an_empty_cache_is_no_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "nowhere"))
+    assert matt("show") == (0, {"cache": str(tmp_path / "nowhere"), "libraries": []})
+    assert matt("prune", "--unused", 0)[0] == 0
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_what_is_named_is_forgotten_and_nothing_else(cache, tmp_path):
+    music = everything(tmp_path / "small")
+    code, told = matt("prune", tmp_path / "small", "--dry-run")
+    assert (code, told["dry_run"], len(kept_libraries(cache))) == (0, True, 2)
+    code, told = matt("prune", tmp_path / "small")
+    assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "small")]
+    assert [one.folder for one in kept_libraries(cache)] == [str(tmp_path / "large")]
+    assert everything(tmp_path / "small") == music
+    assert not list(cache.glob("*/small*"))
+    assert matt("prune", tmp_path / "small")[0] == 2  # nothing is kept of it any more
+    code, told = matt("prune")
+    assert code == 2
+    assert "--unused DAYS" in told["error"]
+
+
+def test_a_library_whose_disk_may_not_be_mounted_is_forgotten_on_demand_only(cache, tmp_path):
+    shutil.rmtree(tmp_path / "large")
+    (tmp_path / "large").mkdir()  # where it is mounted
+    shutil.rmtree(tmp_path / "small")
+    assert [one["gone"] for one in matt("show")[1]["libraries"]] == [True, True]
+    audio(tmp_path / "small" / "a.flac")
+    assert len(matt("prune", "--unused", 1)[1]["forgotten"]) == 0  # both are of today
+    told = matt("prune", "--unused", 0)[1]
+    assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "small")]
+    result = CliRunner().invoke(app, ["cache", "prune", "--unused", "0"])
+    assert "1 more are not used, but their folders are gone" in result.stderr
+    told = matt("prune", "--gone")[1]
+    assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "large")]
+    assert not kept_libraries(cache)
+
+
+def test_a_scan_counts_as_use(cache, tmp_path):
+    for path in cache.rglob("*"):
+        os.utime(path, (10**9, 10**9))
+    scan(tmp_path / "small", remembered=cache / "scans")
+    told = matt("prune", "--unused", 30)[1]
+    assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "large")]
+
+
+def test_what_is_being_written_is_not_removed(cache, tmp_path, monkeypatch):
+    store = default_store(tmp_path / "large", SPEC)
+
+    def taken(folder):
+        if folder == store:
+            raise DataError(f"{folder} is being written by another process")
+        lock(folder)
+
+    monkeypatch.setattr(cache_module, "lock", taken)
+    before = everything(cache)
+    assert matt("prune", tmp_path / "small", tmp_path / "large")[0] == 2
+    assert matt("move", tmp_path / "elsewhere")[0] == 2
+    unlock(store)
+    here, there = everything(cache), tmp_path / "elsewhere"
+    assert here | (everything(there) if there.exists() else {}) == before
+
+
+@pytest.mark.parametrize("another_disk", [False, True])
+def test_all_that_is_kept_moves(another_disk, cache, tmp_path, monkeypatch):
+    if another_disk:
+        monkeypatch.setattr(cache_module, "_renamed", lambda source, target: False)
+    before = everything(cache)
+    code, told = matt("move", tmp_path / "disk" / "matt")
+    assert code == 0
+    assert len(told["moved"]) == 4
+    assert everything(tmp_path / "disk" / "matt") == before
+    assert not everything(cache)
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "disk" / "matt"))
+    assert len(FeatureStore.open(default_store(tmp_path / "large", SPEC))) == 50
+    assert len(matt("show")[1]["libraries"]) == 2
+
+
+def test_an_interrupted_move_loses_nothing_and_goes_on(cache, tmp_path, monkeypatch):
+    def fail(source, target):
+        if len(copied) == 1:
+            shutil_copy(source / "spec.json", target)  # half of it
+            raise OSError(28, "No space left on device")
+        copied.append(source)
+        return real(source, target)
+
+    copied, real, shutil_copy = [], shutil.copytree, shutil.copytree.__globals__["copy2"]
+    before, to = everything(cache), tmp_path / "to"
+    with monkeypatch.context() as patched:
+        patched.setattr(cache_module, "_renamed", lambda source, target: False)
+        patched.setattr(cache_module.shutil, "copytree", fail)
+        code, told = matt("move", to)
+    assert code == 2
+    assert "No space left" in told["error"]
+    assert everything(cache) | everything(to) == before
+    assert not everything(cache).keys() & everything(to).keys()
+    assert matt("move", to)[0] == 0
+    assert everything(to) == before
+
+
+@pytest.mark.parametrize("to", ["cache", "cache/inside", "."])
+def test_a_move_into_itself_is_refused(to, cache, tmp_path):
+    with pytest.raises(DataError, match="lie in each other"):
+        list(move_cache(cache, tmp_path / to))
+    assert len(kept_libraries(cache)) == 2
+
+
+def test_what_is_kept_twice_is_refused_before_anything_moves(cache, tmp_path):
+    before = everything(cache)
+    shutil.copytree(cache / "scans", tmp_path / "to" / "scans")
+    with pytest.raises(DataError, match=r"is there already; remove it"):
+        list(move_cache(cache, tmp_path / "to"))
+    assert everything(cache) == before
+
+
+def test_a_library_that_moved_takes_along_what_is_kept(cache, tmp_path):
+    values = FeatureStore.open(default_store(tmp_path / "large", SPEC)).read(np.arange(50))[0]
+    (tmp_path / "large").rename(tmp_path / "moved")
+    assert matt("move", tmp_path / "moved", "--library", tmp_path / "large")[0] == 0
+    store = FeatureStore.open(default_store(tmp_path / "moved", SPEC))
+    np.testing.assert_array_equal(store.read(np.arange(50))[0], values)
+    assert not default_store(tmp_path / "large", SPEC).exists()
+    assert not scan(tmp_path / "moved", remembered=cache / "scans").notes
+    code, told = matt("move", tmp_path / "small", "--library", tmp_path / "moved")
+    assert code == 2
+    assert "kept of" in told["error"]
+
+
+def test_what_nobody_knows_is_left_alone(cache):
+    (cache / "features" / "a file").write_text("mine")
+    (cache / "scans" / "notes.txt").write_text("mine")
+    (cache / "other").mkdir()
+    assert len([one for one in kept_libraries(cache) if one.folder]) == 2
+    assert matt("show")[0] == 0
+    assert matt("prune", "--unused", 0)[0] == 0
+    assert (cache / "features" / "a file").read_text() == "mine"
+    assert (cache / "scans" / "notes.txt").read_text() == "mine"
+    assert (cache / "other").is_dir()

@@ -1,0 +1,101 @@
+"""`matt.Library`: what the command line does, as four lines of Python."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import matt
+from matt import Bags, BaselineClassifier, ConfigError, DataError, FeatureSpec, FeatureStore
+from matt.cli.sources import default_store
+from matt.datasets.folder import scan
+from matt.datasets.synthetic import write_library
+from matt.features.extract import extract
+from matt.library.predict import predict_library
+from matt.library.selection import Selection
+from matt.models.settings import BaselineSettings
+from matt.models.tagger import Tagger
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A synthetic library, its features, and a baseline that has learned its genres."""
+    place = tmp_path_factory.mktemp("home")
+    write_library(place / "music", seed=1, tracks=46, seconds=(1.0, 1.2), workers=1)
+    found = scan(place / "music")
+    extract(found.tracks, FeatureSpec.summary(), place / "store", workers=1)
+    features = FeatureStore.open(place / "store")
+    heard = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
+    model = BaselineClassifier(BaselineSettings(classifier="lr"))
+    model.fit(features, Bags.from_tracks(heard, by="track").labelled())
+    model.save(place / "model")
+    return place, model
+
+
+@pytest.fixture
+def library(made, tmp_path, monkeypatch):
+    place, model = made
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))  # what tags say is remembered there
+    return matt.Library(place / "music", model=model, store=place / "store")
+
+
+def test_a_library_says_what_the_parts_say(made, library, tmp_path):
+    place, model = made
+    found = library.predict(workers=1)
+    parts = predict_library(scan(place / "music"), model, place / "store", workers=1)
+    assert found.rows == parts.rows
+    assert found.at("album") == sorted(found.rows, key=found.at("album").index)
+    assert Counter(row["status"] for row in found.rows)["new"] > 0
+    found.write(tmp_path / "a.json", level="track")
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["tracks"] == found.at("track")
+    assert len(told["tracks"]) == len(library.features)
+    assert "music" in repr(library)
+
+
+def test_each_track_is_said_to_be_what_the_model_says_of_it_alone(made, library):
+    _, model = made
+    found = library.predict(workers=1)
+    tracks = found.predictions.tracks
+    alone = model.predict(library.features, tracks, Bags.from_tracks(tracks, by="track"))
+    best = dict(zip(tracks.track_id.tolist(), alone.probabilities.max(axis=1), strict=True))
+    for track in found.at("track"):
+        assert track["top"][0]["probability"] == pytest.approx(best[track["track_id"]], abs=1e-4)
+        assert track["alone"]
+
+
+def test_only_what_is_asked_for_is_said_and_nothing_may_be(library, tmp_path):
+    rows = library.predict(workers=1).rows
+    new = library.predict(Selection(untagged=True), workers=1)
+    assert new.rows == [row for row in rows if row["status"] == "new"]
+    none = library.predict(Selection(only=("no such thing",)), workers=1)
+    assert (len(none.predictions), none.rows, none.at("track")) == (0, [], [])
+    none.write(tmp_path / "a.csv")
+    assert (tmp_path / "a.csv").read_text().startswith("artist,album,")
+
+
+def test_the_scan_is_made_once_and_features_where_the_command_line_has_them(made, monkeypatch):
+    place, _ = made
+    monkeypatch.setenv("MATT_CACHE", str(place / "cache"))
+    library = matt.Library(place / "music", model=place / "model")
+    assert library.scan is library.scan
+    assert library.learned is None
+    assert library.store == default_store(place / "music", library.model.spec)
+    with pytest.raises(DataError):
+        library.features  # noqa: B018 - none yet
+
+
+def test_what_cannot_be_asked_is_refused_before_anything_is_heard(made, tmp_path):
+    place, _ = made
+    library = matt.Library(place / "music", store=tmp_path / "store")
+    assert isinstance(library.model, Tagger)
+    with pytest.raises(ConfigError, match="accuracy is about calibrated probabilities"):
+        library.predict(accuracy=0.8)
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(DataError, match="does not exist"):
+        matt.Library(place / "music", model=place / "none")
+    with pytest.raises(TypeError, match="model must be"):
+        matt.Library(place / "music", model=3)
+    assert matt.Library("~/music").path == Path.home() / "music"
