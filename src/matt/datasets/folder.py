@@ -45,7 +45,7 @@ from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
-from .meanings import Meaning, Understood, bags_of, understand
+from .meanings import Meaning, Meanings, bags_of, understand
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -450,7 +450,7 @@ def _tracks(
     read: Sequence[_Read],
     claims: Sequence[Claim],
     same: Identified,
-    said: Understood,
+    said: Meanings,
 ) -> Tracks:
     tags = [one.tags for one in read]
     known = said.genres
