@@ -14,9 +14,15 @@ from matt.cli.app import app
 TOML = 'table = "t.csv"\ngenre = "genre"\nfeatures = "f_*"\n'
 FILES = {
     "a": {"artist": "Ann", "album": "Hits (CD1)", "composer": "Bach", "genre": "Rock; Folk"},
-    "b": {"artist": "ANN feat. Bob", "album": "Hits (CD2)", "composer": "Bach", "genre": "Rock"},
+    "b": {
+        "artist": "ANN feat. Bob",
+        "album": "Hits (CD2)",
+        "composer": "Bach",
+        "genre": "Rock; Foo",
+    },
     "c": {"artist": "Hits GmbH", "album": "Party", "composer": "Holst", "genre": "Pop"},
 }
+GENRES = 'keep = ["Rock; Folk"]\nignore = ["Pop"]\n'
 WORDS = 'various = ["Hits GmbH"]\nunknown = ["Pop"]\n'
 
 
@@ -30,6 +36,7 @@ def folder(tmp_path_factory):
     """Three tracks of a fifth of a second."""
     root = tmp_path_factory.mktemp("music")
     (root / "words.toml").write_text(WORDS)
+    (root / "mine.toml").write_text(GENRES)
     for name, tags in FILES.items():
         soundfile.write(root / f"{name}.flac", np.zeros(1600), 8000)
         file = FLAC(root / f"{name}.flac")
@@ -39,12 +46,14 @@ def folder(tmp_path_factory):
 
 
 READINGS = {  # artists, albums, genres of the labels
-    "": ([0, 0, 1], [0, 0, 1], ("Pop", "Rock", "Rock; Folk")),
-    "--no-merge": ([0, 1, 2], [0, 1, 2], ("Pop", "Rock", "Rock; Folk")),
-    "--artist composer": ([0, 0, 1], [0, 0, 1], ("Pop", "Rock", "Rock; Folk")),
-    "--artist composer --no-merge": ([0, 0, 1], [0, 1, 2], ("Pop", "Rock", "Rock; Folk")),
-    "--words {}/words.toml": ([0, 0, -1], [0, 0, 1], ("Rock", "Rock; Folk")),
+    "": ([0, 0, 1], [0, 0, 1], ("Pop", "Rock", "Rock; Foo")),
+    "--no-merge": ([0, 1, 2], [0, 1, 2], ("Pop", "Rock; Folk", "Rock; Foo")),
+    "--artist composer": ([0, 0, 1], [0, 0, 1], ("Pop", "Rock", "Rock; Foo")),
+    "--artist composer --no-merge": ([0, 0, 1], [0, 1, 2], ("Pop", "Rock; Folk", "Rock; Foo")),
+    "--words {}/words.toml": ([0, 0, -1], [0, 0, 1], ("Rock", "Rock; Foo")),
     "--genre-separator ;": ([0, 0, 1], [0, 0, 1], ("Pop", "Rock")),
+    "--genres {}/mine.toml": ([0, 0, 1], [0, 0, 1], ("Rock; Folk", "Rock; Foo")),
+    "--genres {}/mine.toml --no-merge": ([0, 1, 2], [0, 1, 2], ("Rock; Folk", "Rock; Foo")),
 }
 
 
@@ -72,6 +81,8 @@ def test_a_folder_is_read_as_it_is_said(folder, tmp_path, options):
         (["--artist", "componist"], "artist is 'componist'; did you mean 'composer'?"),
         (["--words", "{}/none.toml"], "none.toml does not exist; check the path"),
         (["--words", "{}/a.flac"], "a.flac is not written in UTF-8"),
+        (["--genres", "{}/none.toml"], "none.toml does not exist; check the path"),
+        (["--genres", "{}/words.toml"], "words.toml: 'various' is no key; "),
     ],
 )
 def test_a_wrong_way_to_read_is_refused(folder, options, message):

@@ -332,6 +332,46 @@ def test_spellings_of_a_genre_are_merged_and_the_first_is_the_label(tmp_path):
     assert found.counts["without genre"] == 2
 
 
+def test_names_of_one_genre_are_one_and_what_was_written_is_kept(tmp_path):
+    rows = {
+        "a": {"genre": "Hip Hop/Rap"},
+        "b": {"genre": "Rap; Hip-Hop"},
+        "c": {"genre": ["Klassik", "Rock/Pop"]},
+        "d": {"genre": "Qwxz & Folk"},
+    }
+    found = library(tmp_path, rows)
+    assert found.tracks.columns["genre_tags"].tolist() == [
+        *("Hip-Hop", "Hip-Hop", "Classical; Rock; Pop", "Qwxz & Folk"),
+    ]
+    assert found.tracks.columns["genre_written"].tolist() == [
+        *("Hip Hop/Rap", "Rap; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
+    ]
+    assert found.tracks.genres == ("Classical", "Hip-Hop", "Qwxz & Folk")
+    assert {some.written for some in found.meanings if not some.known} == {"Qwxz & Folk"}
+    assert found.vocabulary.related("Classical", "Baroque")
+    left = scan(tmp_path, merge=False)
+    assert left.tracks.columns["genre_tags"].tolist() == [
+        *("Hip Hop/Rap", "Rap; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
+    ]
+
+
+def test_genres_of_the_library_count_unless_others_are_named(tmp_path):
+    music = tmp_path / "music"
+    library(music, {name: {"artist": name, "album": "x", "genre": name} for name in ("Rap", "Emo")})
+    (music / "genres.toml").write_text('keep = ["Rap"]\n')
+    (tmp_path / "other.toml").write_text('[aliases]\nRock = ["Emo"]\n')
+    assert scan(music).tracks.genres == ("Emo", "Rap")
+    assert scan(music).vocabulary.source == str(music / "genres.toml")
+    other = scan(music, genres=tmp_path / "other.toml")
+    assert other.tracks.genres == ("Hip-Hop", "Rock")
+    assert scan(music, merge=False).vocabulary.source == ""
+    named = scan(music, merge=False, genres=tmp_path / "other.toml")
+    assert named.tracks.genres == ("Hip-Hop", "Rock")
+    (music / "genres.toml").write_text('ignore = ["Emo"]\n')
+    with pytest.raises(ConfigError, match=r"genres\.toml leaves one genre, 'Hip-Hop', of the 2"):
+        scan(music)
+
+
 def test_the_table_survives_a_file(tmp_path):
     audio(tmp_path / "music" / "a.flac", **VORBIS)
     audio(tmp_path / "music" / "b.flac")

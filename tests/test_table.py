@@ -627,6 +627,27 @@ def test_other_is_no_genre_unless_it_is_wanted(tmp_path):
     assert names(tmp_path, rows, 'words = "mine.toml"\n').tracks.genres == ("Other",)
 
 
+def test_a_vocabulary_reads_the_genres_of_a_table(tmp_path):
+    rows = ["Ann,A,Hip-Hop", "Bob,B,Rap", "Cleo,C,Klassik", "Dan,D,Emo", "Eve,E,Other"]
+    as_written = names(tmp_path, rows).tracks.genres
+    assert as_written == ("Emo", "Hip-Hop", "Klassik", "Rap")
+    loaded = names(tmp_path, rows, "vocabulary = true\n")
+    assert loaded.tracks.genres == ("Classical", "Emo", "Hip-Hop")
+    assert loaded.tracks.labels.tolist() == [2, 2, 0, 1, -1]
+    assert any("3 names of genres are read by the vocabulary" in note for note in loaded.notes)
+    (tmp_path / "mine.toml").write_text("minimum_albums = 2\n")
+    own = names(tmp_path, rows, 'vocabulary = "mine.toml"\n').tracks
+    assert own.genres == ("Classical", "Hip-Hop", "Rock")
+    wanted = 'vocabulary = true\ngenres = ["Rap", "Hip-Hop"]\n'
+    assert names(tmp_path, rows, wanted).tracks.labels.tolist() == [1, 0, -1, -1, -1]
+    with pytest.raises(ConfigError, match=r"none\.toml does not exist"):
+        names(tmp_path, rows, 'vocabulary = "none.toml"\n')
+    listed = 'vocabulary = true\ngenre_separator = "|"\n'
+    several = names(tmp_path, ["A,A,Rap|Rock/Pop", "B,B,Rock"], listed).tracks
+    assert several.genres == ("Hip-Hop", "Pop", "Rock")
+    assert several.labels.tolist() == [[True, True, True], [False, False, True]]
+
+
 def test_rare_genres_become_unknown_and_are_counted(tmp_path):
     rows = ["A,,Rock", "B,,Rock", "C,,Folk", "D,,Ska", "E,,Rock"]
     loaded = names(tmp_path, rows, "min_tracks = 2\n")

@@ -25,6 +25,7 @@ from .sources import (
     scan_folder,
     tell_failures,
     tell_files,
+    told_genres,
     told_names,
 )
 from .watch import watching
@@ -82,6 +83,8 @@ def scan(
             *([_merged(found.merges)] if found.merges else []),
         ]
     )
+    for note in told_genres(found):
+        output.note(note)
     for question in found.questions:
         output.warn(question)
     tell_failures(found.problems, output, what="have problems")

@@ -192,6 +192,15 @@ def told_names(found: Scan, reading: Reading) -> Iterator[str]:
             f"{told} go by several names and count as one each; 'matt scan' lists them, and "
             "--no-merge keeps them apart"
         )
+    yield from told_genres(found)
+    if not reading.merge:
+        yield "names are taken as they are (--no-merge)"
+    if reading.artist != "artist":
+        yield f"a track is its {reading.artist}'s, where one is tagged (--artist {reading.artist})"
+
+
+def told_genres(found: Scan) -> Iterator[str]:
+    """By what genres were read, and how many are not what is written."""
     if found.vocabulary.source:
         yield f"genres are read by {found.vocabulary.source}"
     read = sum(not meaning.as_written for meaning in found.meanings)
@@ -200,10 +209,6 @@ def told_names(found: Scan, reading: Reading) -> Iterator[str]:
             f"{read:,} genre tag{'s are' if read > 1 else ' is'} read as another genre, several or "
             "none; 'matt genres' lists them"
         )
-    if not reading.merge:
-        yield "names are taken as they are (--no-merge)"
-    if reading.artist != "artist":
-        yield f"a track is its {reading.artist}'s, where one is tagged (--artist {reading.artist})"
 
 
 @dataclass(frozen=True)
