@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
-import mutagen.flac
+import mutagen
 import numpy as np
 import soundfile
 
@@ -22,7 +23,7 @@ from matt.datasets.folder import scan
 from matt.datasets.memory import memory_file
 from matt.features.blocks import create, write_block
 from matt.features.plan import Plan, provenance, stamp_of
-from matt.library.predict import predict_library
+from matt.library.predict import predict_library, spec_of
 from matt.models.tagger import Tagger
 
 from .paired import Claim
@@ -112,8 +113,6 @@ def rescan(times: int) -> None:
 
 def mutagen_loop() -> int:
     """What anybody writes: walk, and open each file with mutagen."""
-    import mutagen
-
     n = 0
     for place, _, names in os.walk(library()):
         for name in names:
@@ -140,7 +139,7 @@ def timed(work: Callable[[], object]) -> float:
 
 def filled_store() -> Path:
     """Write features of the whole library, made up, once."""
-    store, spec = folder() / f"store-{N_FILES}", Tagger().spec
+    store, spec = folder() / f"store-{N_FILES}", spec_of(Tagger())
     if (store / "done").exists():
         return store
     tracks = scan(library(), remembered=kept()).tracks
@@ -171,7 +170,7 @@ def one_more() -> tuple[float, float]:
     for track in range(1, AN_ALBUM + 1):
         sound = 0.2 * rng.standard_normal(int(SECONDS * SR))
         soundfile.write(place / f"{track:02d}.flac", sound, SR)
-        file = mutagen.flac.FLAC(place / f"{track:02d}.flac")
+        file: Any = mutagen.File(place / f"{track:02d}.flac")
         file.update({"artist": "New Artist", "album": place.name})
         file.save()
     try:

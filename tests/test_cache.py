@@ -177,7 +177,7 @@ def test_a_move_into_itself_is_refused(to, cache, tmp_path):
 def test_what_is_kept_twice_is_refused_before_anything_moves(cache, tmp_path):
     before = everything(cache)
     shutil.copytree(cache / "scans", tmp_path / "to" / "scans")
-    with pytest.raises(DataError, match=r"is there already; remove it"):
+    with pytest.raises(DataError, match="is there already; name a folder without it"):
         list(move_cache(cache, tmp_path / "to"))
     assert everything(cache) == before
 

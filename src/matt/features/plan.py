@@ -254,6 +254,7 @@ def check_room(wanted: Iterable[tuple[FeatureSpec, Path, Plan]]) -> int:
 BLOCK_BYTES = 64 * 2**20
 BLOCK_TRACKS = 4, 256  # a block of a small plan, of a large one
 _PART = 1024  # files looked at together
+_TOLD = 256  # of files that need no look into them, how many pass unsaid
 _TRIED_AGAIN = 2  # times: a file whose process was killed, in later runs
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
 _LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
@@ -290,7 +291,7 @@ def draw_up(
     salvage, retry_failed : bool
         As in `matt.features.extract.extract`.
     progress : callable, optional
-        Told how many tracks were looked at, and of how many.
+        Told how many tracks were looked at, and of how many; after each that was looked into.
     hashes : callable
         Gives the audio hash of each of some files, in order; `hash_files` does, in this process.
 
@@ -322,7 +323,7 @@ def draw_up(
             for want in who:
                 want.note(row, track_id, stamp, seen)
             done += 1
-            if progress:
+            if progress and (looks or done % _TOLD == 0 or done == len(tracks)):
                 progress(done, len(tracks))
     blocks = _cut({spec: want.rows for spec, want in wants.items()})
     return {

@@ -179,7 +179,7 @@ def move_cache(cache: Path, to: Path) -> Iterator[Path]:
         raise DataError(f"{to} and {cache} lie in each other; name another folder")
     kept = [part.relative_to(cache) for one in kept_libraries(cache) for part in one.parts]
     if twice := next((part for part in kept if (to / part).exists()), None):
-        raise DataError(f"{to / twice} is there already; remove it, or name a folder without it")
+        raise DataError(f"{to / twice} is there already; name a folder without it")
     to.mkdir(parents=True, exist_ok=True)
     n_bytes = sum(_measured(cache / part)[0] for part in kept)
     free = shutil.disk_usage(to).free
@@ -203,7 +203,7 @@ def move_library(cache: Path, folder: Path, to: Path) -> None:
     """
     (one,) = named_libraries(cache, [folder])
     if any(kept.key == library_key(to) for kept in kept_libraries(cache)):
-        raise DataError(f"something is kept of {to} already; 'matt cache prune {to}' removes it")
+        raise DataError(f"something is kept of {to} already; 'matt cache prune {to}' forgets it")
     for store in one.stores:
         _move(store, cache / FEATURES / library_key(to) / store.name)
     if one.memory is not None:
