@@ -2,6 +2,8 @@
 #
 #   docker build -t matt .
 #   docker run --rm --network none -v ~/Music:/music:ro -v matt-cache:/cache matt predict /music
+#
+# With --watch behind it, it goes on and answers again whenever the music has changed.
 FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .

@@ -159,3 +159,22 @@ def test_nothing_is_read_for_a_name_that_is_no_playlist(tmp_path):
     result = matt("playlist", tmp_path / "gone", "--genre", "Rock", "--out", tmp_path / "x.txt")
     assert result.exit_code == 2
     assert "must end in .m3u8" in " ".join(result.output.split())
+
+
+def test_a_copy_with_other_tags_is_found_by_its_audio(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "music"
+    write(root, "Ann/One", "Rock", 110)
+    write(root, "Bob/Two", "Rock", 330)
+    (root / "Old").mkdir()
+    (root / "Old" / "x.flac").write_bytes((root / "Ann" / "One" / "01.flac").read_bytes())
+    tags = FLAC(root / "Old" / "x.flac")
+    tags.update({"artist": "\x1b[31mEve\n#EXTM3U", "album": "=1+1", "title": "../../x"})
+    tags.save()
+    result = matt("check", root, "--json", "--workers", 1)
+    (copy,) = (one for one in json.loads(result.stdout)["findings"] if one["kind"] == "copy")
+    assert (copy["sure"], copy["told"]) == (1.0, "One 1, the same audio: Ann/One and Old")
+    assert copy["paths"] == [str(root / "Ann" / "One" / "01.flac"), str(root / "Old" / "x.flac")]
+    shown = matt("check", root)
+    assert shown.exit_code == 3
+    assert "\x1b[31mEve" not in shown.output

@@ -48,7 +48,7 @@ from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
-from .meanings import Meaning, Understood, bags_of, understand
+from .meanings import Meaning, Meanings, bags_of, understand
 from .memory import FileTags, Memory, memory_file, timed, uncollected
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
@@ -604,7 +604,7 @@ def _tracks(
     read: Sequence[FileTags],
     claims: Sequence[Claim],
     same: Identified,
-    said: Understood,
+    said: Meanings,
 ) -> Tracks:
     tags = [one.tags for one in read]
     known = said.genres

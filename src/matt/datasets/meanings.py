@@ -49,7 +49,7 @@ class Meaning:
 
 
 @dataclass(frozen=True, eq=False)
-class Understood:
+class Meanings:
     """The genres of a library.
 
     Attributes
@@ -70,7 +70,7 @@ def understand(
     vocabulary: Vocabulary,
     *,
     same: Callable[[str], str] = same_genre,
-) -> Understood:
+) -> Meanings:
     """Read the tags of a whole library.
 
     A name that the vocabulary does not know is spelled as it is most often, ties going to the first
@@ -116,7 +116,7 @@ def understand(
         Meaning(value, read[value], vocabulary.tells(value), n, len(seen[value]))
         for value, n in order
     )
-    return Understood(tuple(genres), tuple(meanings))
+    return Meanings(tuple(genres), tuple(meanings))
 
 
 def bags_of(artist_id: NDArray[np.int64], album_id: NDArray[np.int64]) -> list[tuple[int, int]]:

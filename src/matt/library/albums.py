@@ -17,7 +17,7 @@ from ..datasets.genres import Vocabulary
 from ..evaluation.tables import ColumnOf, Table
 from ..models.tagger import ASPECTS
 from ..predictions import Predictions
-from .answers import Answer, Answers
+from .answers import Answers, GenreAnswer
 from .explain import Explanation, explain
 from .learned import Judged
 from .status import STATUSES, Above, status_of, summary
@@ -123,7 +123,7 @@ def album_rows(
 
 
 def _answered(
-    tags: Sequence[str], answer: Answer | None, *, fair: bool, above: Above
+    tags: Sequence[str], answer: GenreAnswer | None, *, fair: bool, above: Above
 ) -> dict[str, Any]:
     """What is said of an album or a track, and what there is to do about it."""
     if answer is None:

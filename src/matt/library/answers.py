@@ -16,7 +16,7 @@ _DIGITS = 4  # of a probability that is told
 
 
 @dataclass(frozen=True)
-class Answer:
+class GenreAnswer:
     """What is said of one album or track.
 
     Attributes
@@ -79,7 +79,7 @@ class Answers:
         if predictions.thresholds is not None:
             self._given = predictions.given & (self._probabilities >= (bar or 0))
 
-    def of(self, bag: int) -> Answer:
+    def of(self, bag: int) -> GenreAnswer:
         """The answer for one bag."""
         if self._given is not None:
             return self._several(bag, self._given[bag])
@@ -91,9 +91,9 @@ class Answers:
         silent = unsure and self._abstains
         decision = {} if self._costly is None else {"decision": DECISION}
         told = self._told(bag, best, None if silent else name, sure, unsure, **decision)
-        return Answer((name,), unsure, best, told)
+        return GenreAnswer((name,), unsure, best, told)
 
-    def _several(self, bag: int, given: NDArray[np.bool_]) -> Answer:
+    def _several(self, bag: int, given: NDArray[np.bool_]) -> GenreAnswer:
         """All genres that are given, or none."""
         genres, order = (
             self.predictions.genres,
@@ -103,7 +103,7 @@ class Answers:
         best = genres.index(names[0]) if names else int(order[0])
         sure, first = float(self._probabilities[bag, best]), names[0] if names else None
         told = self._told(bag, best, first, sure, not names, genres=names)
-        return Answer(tuple(names) or (genres[best],), not names, best, told)
+        return GenreAnswer(tuple(names) or (genres[best],), not names, best, told)
 
     def _told(
         self,
