@@ -388,6 +388,7 @@ def test_a_file_that_leaves_one_genre_or_none_is_refused(tmp_path, text):
     with pytest.raises(ConfigError, match=r"genres\.toml leaves (one genre, 'Rock'|no genre)"):
         understand([("Pop",), ("Jazz",)], range(2), mine)
     understand([("Pop",)], range(1), mine)  # of one there was nothing to tell apart
+    understand([("Hip-Hop",), ("Rap",)], range(2), mine)  # one genre by any vocabulary
     understand([], [], mine)
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError
 from .credits import same_genre
 from .genres import MAINS, Vocabulary, folded
+from .genres import vocabulary as shipped
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ def understand(
     genres = []
     for values in map(tuple, written):
         if values not in of_values:
-            some = dict.fromkeys(genre for value in values for genre in read[value])
-            of_values[values] = vocabulary.in_order(tuple(some))
+            named = dict.fromkeys(genre for value in values for genre in read[value])
+            of_values[values] = vocabulary.in_order(tuple(named))
         genres.append(of_values[values])
     becomes = vocabulary.too_small(genres, albums)
     if becomes:
@@ -108,8 +109,8 @@ def understand(
     if vocabulary.source:
         _check_left(rows, genres, vocabulary)
     seen: dict[str, set[Hashable]] = {value: set() for value in rows}
-    for values, album in zip(written, albums, strict=True):
-        for value in values:
+    for tags, album in zip(written, albums, strict=True):
+        for value in tags:
             seen[value].add(album)
     order = sorted(rows.items(), key=lambda item: (-item[1], item[0]))
     meanings = (
@@ -152,7 +153,8 @@ def _become(some: tuple[str, ...], becomes: Mapping[str, str]) -> tuple[str, ...
 def _check_left(
     rows: Collection[str], genres: Iterable[tuple[str, ...]], vocabulary: Vocabulary
 ) -> None:
-    before = {same_genre(value) for value in rows if not vocabulary.words.is_no_genre(value)}
+    usual = shipped(words=vocabulary.words)
+    before = {genre for value in rows for genre in usual.read(value)}
     left = {some[0] for some in genres if some}
     if len(before) > 1 and len(left) < 2:
         told = f"one genre, {next(iter(left))!r}," if left else "no genre"
