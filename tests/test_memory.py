@@ -19,6 +19,7 @@ from matt.files import write_parquet
 
 LONG_AGO = 1_000_000_000  # seconds: 2001
 A_DAY = 86_400
+TAGS = {"genre": ["Rock", "Folk"], "date": "1999"}
 NOISE = np.random.default_rng(0).uniform(-0.3, 0.3, 800)
 
 
@@ -41,7 +42,7 @@ def music(tmp_path):
         name = "AB"[number % 2]
         audio(
             tmp_path / "music" / f"{number % 3}" / f"{number}.flac",
-            **{"artist": name, "album": f"{number % 3}", "genre": ["Rock", "Folk"], "date": "1999"},
+            **{**TAGS, "artist": name, "album": f"{number % 3}"},
         )
     return tmp_path / "music"
 
@@ -90,7 +91,7 @@ def test_nothing_is_read_twice_and_nothing_else_differs(music, tmp_path, opened)
 CHANGES = {
     "tagged anew": lambda path: audio(path, at=LONG_AGO + 1, artist="New"),
     "of another size": lambda path: path.write_bytes(path.read_bytes() + bytes(10)),
-    "with the time of before": lambda path: audio(path, artist="New"),
+    "with size and time of before": lambda path: audio(path, **TAGS, artist="Z", album="1"),
     "in its place": lambda path: os.replace(audio(path.with_name("other.flac"), artist="N"), path),
 }
 
@@ -98,7 +99,11 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_what_has_changed_is_read_and_nothing_else(change, music, tmp_path, opened):
     scan(music, remembered=tmp_path / "kept")
+    before = (music / "1" / "4.flac").stat()
     change(music / "1" / "4.flac")
+    after = (music / "1" / "4.flac").stat()
+    if change is CHANGES["with size and time of before"]:
+        assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
     opened.clear()
     again = scan(music, remembered=tmp_path / "kept")
     assert opened == ["4.flac"]

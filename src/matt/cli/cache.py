@@ -47,7 +47,7 @@ def prune(
     folders: Annotated[
         list[Path] | None,
         Argument(
-            metavar="[DIR]...",
+            metavar="DIR",
             help="Libraries to forget, whether they are there or not.",
             show_default=False,
         ),
@@ -141,15 +141,27 @@ def _show(output: Output, some: list[KeptLibrary], title: str) -> None:
     rows = tuple(
         (
             one.folder or one.key,
-            f"{one.n_bytes / 1e6:,.1f}",
+            _size(one.n_bytes),
             ", ".join(sorted({store.name.rpartition("-")[0] for store in one.stores})) or "tags",
             time.strftime("%Y-%m-%d", time.localtime(one.used)),
             "gone" if one.gone else "",
         )
         for one in some
     )
-    names = "library", "MB", "what", "used last", ""
+    names = "library", "size", "what", "used last", ""
     output.tables([Table(title, tuple(Column(name) for name in names), rows)])
+
+
+def _size(n_bytes: int) -> str:
+    """Bytes for people.
+
+    >>> _size(0), _size(47_641), _size(3_210_000_000)
+    ('0 kB', '48 kB', '3.21 GB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes / 1e3:.0f} kB"
 
 
 def _row(one: KeptLibrary) -> dict[str, object]:
