@@ -82,7 +82,6 @@ def explain(
     Example: [bold]matt explain ~/Music/Portishead/Dummy[/bold]
     """
     from ..bags import Bags
-    from ..datasets.genres import vocabulary
     from ..evaluation import style
     from ..files import check_new
     from ..library import explained
@@ -110,7 +109,7 @@ def explain(
         heard,
         Bags.from_tracks(heard, by=by),
         bar=bar,
-        vocabulary=vocabulary(),
+        vocabulary=found.vocabulary,
         learned=None if model is None else Learned.of(model),
     )
     if any(row["in_training"] for row in rows):
