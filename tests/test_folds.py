@@ -67,10 +67,11 @@ def test_every_album_that_is_learned_from_is_answered_once_in_order():
 pairs = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 15)), max_size=12)
 
 
-@settings(deadline=None, max_examples=30)
-@given(pairs)
-def test_nobody_whom_an_album_names_is_heard_by_what_answers_it(guests):
-    tracks, features = library(12, guests=[(a, b) for a, b in guests if a != b])
+@settings(deadline=None, max_examples=15)
+@given(pairs, st.sets(st.integers(0, 11), max_size=9))
+def test_nobody_whom_an_album_names_is_heard_by_what_answers_it(guests, with_the_star):
+    guests = [(a, b) for a, b in guests if a != b] + [(a, 99) for a in with_the_star]
+    tracks, features = library(12, guests=guests)
     with pytest.MonkeyPatch.context() as patch:
         seen = watched(patch)
         answer = folds.answer_out_of_fold(tracks, features, BASELINE)
