@@ -22,6 +22,7 @@ from . import (
     pool,
     reading,
     resampling,
+    rescan,
     short,
     soak,
 )
@@ -29,7 +30,7 @@ from .paired import Claim, measure, read, show, write
 
 MODULES = (
     *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
-    *(resampling, short),
+    *(resampling, rescan, short),
     soak,
 )
 RESULTS = Path(__file__).parent / "results.json"

@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes or the real app, real files, exit codes."""
 
 import csv
+import html
 import json
 import os
 import re
@@ -23,6 +24,7 @@ from matt.datasets.genres import vocabulary
 from matt.datasets.synthetic import write_library
 from matt.library.status import STATUSES
 from matt.models import training
+from matt.runs import OUT_OF_FOLD, Run
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
@@ -431,8 +433,46 @@ def test_a_finished_training_is_resumed_by_telling_it_again(library, run):
     assert "differs in settings, seed" in " ".join(other.stderr.split())
 
 
+def test_a_folder_ends_in_a_few_lines_and_tables_stand_behind_details(library, run):
+    out, told = run
+    again = ["train", library, "--out", out, "--resume", *FAST]
+    shown = matt(*again).stdout.splitlines()
+    assert shown[:-1] == told["lines"]
+    assert len(shown) == 5
+    assert shown[-1].startswith(("Next: matt predict ", "As that is worth little: "))
+    assert str(out / "report.html") in shown[-1]
+    details = matt(*again, "--details").stdout
+    assert "By size" in details or "95 % of accuracy" in " ".join(details.split())
+    assert told["lines"][0].split(";")[0] in " ".join(details.split())
+    quiet = matt(*again, "--quiet", "--details")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+
+
+def test_the_page_of_a_folder_opens_with_albums(run):
+    page = (run[0] / "report.html").read_text(encoding="utf-8")
+    headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page)
+    assert headings[:2] == ["Albums", "Results"]
+    assert html.unescape(page).index(run[1]["lines"][0]) < page.index(">Albums<")
+
+
+def test_albums_of_a_folder_are_answered_out_of_fold(library, run, tmp_path):
+    out, _ = run
+    made = Run.open(out).predictions(OUT_OF_FOLD)
+    assert set(made.tracks.split) <= {"training", "validation"}
+    tracks = Tracks.load(out / "tracks.parquet")
+    learned = tracks.labelled & (tracks.split != "test")
+    assert np.isin(tracks.track_id[learned], made.tracks.track_id).mean() > 0.8
+    table = tmp_path / "table"
+    more = [*FAST, "--set", "recipe=single", "--no-controls"]
+    done = matt("train", out / "tracks.parquet", "--out", table, *more)
+    assert done.exit_code == 0, done.output
+    assert not Run.open(table).has_predictions(OUT_OF_FOLD)
+    assert "Test split" in done.stdout
+    assert Run.open(table).manifest["library"] is False
+
+
 def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch):
-    """Cut between the bag model and its control: only the control is trained then."""
+    """Cut between the bag model and its control: only what follows is trained then."""
 
     def cut(model, path):
         raise KeyboardInterrupt
@@ -452,7 +492,7 @@ def test_an_interrupted_training_is_resumed(library, run, tmp_path, monkeypatch)
     result = matt(*command, "--resume")
     assert result.exit_code == 3, result.output
     assert document(result)["scores"] == run[1]["scores"]
-    assert epochs == [1, 2, 3]
+    assert epochs == [1, 2, 3] * 6  # the control, and five folds
 
 
 def test_one_genre_cannot_be_trained(library, tmp_path):
@@ -463,7 +503,11 @@ def test_one_genre_cannot_be_trained(library, tmp_path):
         (tmp_path / "music" / Path(path).name).symlink_to(path)
     result = matt("train", tmp_path / "music", "--out", tmp_path / "run", *FAST)
     assert result.exit_code == 2
-    assert "a classifier needs two" in " ".join(result.stderr.split())
+    told = " ".join(result.stderr.split())
+    assert "has only one genre, " in told
+    assert "needs no training: matt predict" in told
+    assert "extracting" not in told
+    assert not (tmp_path / "run").exists()
 
 
 def test_silence_is_told_and_moves_no_album(run, tmp_path):
@@ -579,7 +623,7 @@ def test_validation_chooses_the_features_and_resuming_chooses_the_same(tmp_path,
     write_library(music, seed=0, tracks=60, seconds=(3.2, 4.0), workers=1)
     (music / "junk.mp3").write_bytes(bytes(range(256)) * 40)
     quick = ["--set", "recipe=single", "--set", "training.epochs=2", "--set", "training.threads=1"]
-    result = matt("train", music, "--out", out, "--no-controls", *quick)
+    result = matt("train", music, "--out", out, "--no-controls", "--details", *quick)
     assert result.exit_code == 3, result.output
     assert "junk.mp3" in result.stderr  # and the planted bad files
     assert "Features, chosen on validation" in result.stdout

@@ -53,11 +53,10 @@ def test_no_name_is_a_word_for_unknown():
     assert [name for name in SHIPPED.names if words.is_no_genre(name)] == []
 
 
-@pytest.mark.parametrize("genre", NAMES)
-def test_a_genre_is_itself(genre):
-    assert SHIPPED.read(genre) == (genre,)
-    assert SHIPPED.path(genre)[-1] == genre
-    assert len(SHIPPED.path(genre)) <= 4
+def test_a_genre_is_itself():
+    assert [genre for genre in NAMES if SHIPPED.read(genre) != (genre,)] == []
+    assert [genre for genre in NAMES if SHIPPED.path(genre)[-1] != genre] == []
+    assert max(len(SHIPPED.path(genre)) for genre in NAMES) == 4
 
 
 @given(genre=genres, data=st.data())
@@ -140,13 +139,13 @@ def test_the_genres_of_id3_are_known():
 
 
 def test_the_tagger_and_the_embedded_tracks_are_known():
-    from matt.datasets.embedded import load
+    from matt.datasets.embedded import fma_mfcc
     from matt.models.tagger import Tagger
 
     for genre in Tagger().genres:
         assert SHIPPED.knows(genre)
         assert SHIPPED.related(genre, genre)
-    for genre in load()[0].genres:
+    for genre in fma_mfcc()[0].genres:
         assert SHIPPED.knows(genre), genre
         assert len(SHIPPED.read(genre)) == 1
 
@@ -268,12 +267,12 @@ def test_what_is_wrong_is_named_with_its_file(tmp_path, text, wrong):
 
 
 def test_a_huge_file_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="MB|large|bytes"):
+    with pytest.raises(ConfigError, match=r"MB|large|bytes"):
         own(tmp_path, "#" * 2**21)
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(ConfigError, match="nowhere.toml"):
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
         vocabulary(tmp_path / "nowhere.toml")
 
 
@@ -385,7 +384,7 @@ def test_no_genre_with_a_parent_stays_too_small(tags, least):
 )
 def test_a_file_that_leaves_one_genre_or_none_is_refused(tmp_path, text):
     mine = own(tmp_path, text)
-    with pytest.raises(ConfigError, match="genres.toml leaves (one genre, 'Rock'|no genre)"):
+    with pytest.raises(ConfigError, match=r"genres\.toml leaves (one genre, 'Rock'|no genre)"):
         understand([("Pop",), ("Jazz",)], range(2), mine)
     understand([("Pop",)], range(1), mine)  # of one there was nothing to tell apart
     understand([], [], mine)
@@ -403,7 +402,7 @@ def test_names_that_look_alike():
 
 def uncommented(text):
     """A starting file with every example in force."""
-    head, _, rest = text.partition("\n\n")
+    _, _, rest = text.partition("\n\n")
     lines = []
     for line in rest.splitlines():
         bare = line.strip().removeprefix("#").strip()

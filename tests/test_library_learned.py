@@ -6,9 +6,9 @@ import pytest
 from matt import Bags, DataError, Predictions, Tracks
 from matt.calibration.priors import TrainedPrior
 from matt.library.albums import album_rows
-from matt.library.learned import OUT_OF_FOLD, Learned, load_model, rows_in
+from matt.library.learned import Learned, load_model, rows_in
 from matt.models.tagger import Tagger
-from matt.runs import Run
+from matt.runs import OUT_OF_FOLD, Run
 
 GENRES = ("Folk", "Jazz", "Rock")
 FOLK, JAZZ, ROCK = np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]).astype(np.float32)

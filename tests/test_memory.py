@@ -322,3 +322,22 @@ def test_many_files_in_one_folder_are_each_found(tmp_path, opened):
     assert told[-1] == (200, 200)
     scan(tmp_path / "music", remembered=tmp_path / "kept")
     assert len(opened) == 200
+
+
+def test_an_interrupted_scan_goes_on_from_where_it_was(music, tmp_path, opened):
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    audio(music / "0" / "0.flac", at=LONG_AGO + 1)
+    with pytest.raises(KeyboardInterrupt):
+        scan(music, remembered=tmp_path / "kept", progress=interrupt)
+    opened.clear()
+    scan(music, remembered=tmp_path / "kept")
+    assert len(opened) == 4
+    audio(music / "0" / "0.flac", at=LONG_AGO + 2)
+    with pytest.raises(KeyboardInterrupt):  # what was known before stays known
+        scan(music, remembered=tmp_path / "kept", progress=interrupt)
+    opened.clear()
+    scan(music, remembered=tmp_path / "kept")
+    assert not opened

@@ -60,6 +60,17 @@ def report(paths, out, **options):
     return made, Page((out / "report.html").read_text(encoding="utf-8"))
 
 
+def test_a_report_of_a_folder_opens_with_its_albums(tmp_path):
+    run = write_run(tmp_path / "mine", tracks(names=HOSTILE), skill=1.0, library=True)
+    made, page = report([run.path], tmp_path / "report")
+    assert page.said("h2")[:2] == ["Albums", "Scores"]
+    said = run.predictions("test")
+    chapter = made.chapters["mine"]["Albums"]
+    listed = [part for key, part in chapter.items() if key.startswith("albums-")]
+    assert sum(len(table.rows) for table in listed) == said.bags.known.sum()
+    assert chapter["albums"].startswith(f"{said.bags.known.sum()} albums by artists ")
+
+
 def test_a_report_of_one_run_holds_every_part(runs, tmp_path):
     made, page = report([runs / "weak"], tmp_path)
     assert made.problems == ()

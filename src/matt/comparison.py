@@ -295,6 +295,12 @@ def fitted_rows(settings: Settings, *, controls: bool) -> list[Row]:
     return [replace(row, bags=settings.bags) for row in rows]
 
 
+def single(row: Row) -> Row:
+    """The row as one network, with nothing beside it, and chosen on validation."""
+    training = replace(row.training, n_networks=1)
+    return replace(row, blend=(), test_selection=False, training=training)
+
+
 def check_rows(
     rows: Sequence[Row], shapes: Mapping[str, Sequence[int]], *, n_genres: int = 2
 ) -> None:

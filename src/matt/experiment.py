@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from . import splits
-from .comparison import FittedRow, Row, fitted_rows, strong_controls, with_features
+from .comparison import FittedRow, Row, fitted_rows, single, strong_controls, with_features
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -22,24 +23,37 @@ from .evaluation.tables import Column, Table, capital
 from .faults import fault_texts
 from .features.store import FeatureStore
 from .files import locks, write_bytes, write_text
+from .folds import answer_out_of_fold
 from .predictions import Predictions
 from .provenance import digest
 from .provenance import made as made_by
-from .reports.sections import confusion_picture, distribution_picture
+from .reports.lines import lines_of
+from .reports.sections import albums, confusion_picture, distribution_picture
 from .reports.subjects import tables_of
-from .runs import Run
+from .runs import OUT_OF_FOLD, Run
 from .tracks import SPLITS, Tracks
 
 
 def prepare(tracks: Tracks, features: FeatureStore, settings: Settings) -> Tracks:
-    """Keep the tracks that have features, and split them by artist where no split is given.
+    """Keep the tracks that have features, and `divide` them.
+
+    Raises
+    ------
+    DataError
+        As there, or if no track has features.
+    """
+    return divide(with_features(tracks, features), settings)
+
+
+def divide(tracks: Tracks, settings: Settings) -> Tracks:
+    """Split tracks by artist where no split is given.
 
     Raises
     ------
     DataError
         If fewer than two genres can be trained, or nothing can be tested.
     """
-    usable = with_features(tracks, features)
+    usable = tracks
     if not (usable.split != "").any():
         shares = {"validation": settings.splits.validation, "test": settings.splits.test}
         usable = splits.by_artist(usable, **shares, seed=settings.seed)
@@ -106,9 +120,7 @@ def choose_features(
     """
     usable = prepare(with_features(tracks, *stores.values()), next(iter(stores.values())), settings)
     found: dict[str, float] = {}
-    n, main = 0, fitted_rows(settings, controls=False)[0]
-    training = replace(main.training, n_networks=1)
-    one = replace(main, blend=(), test_selection=False, training=training)
+    n, one = 0, single(fitted_rows(settings, controls=False)[0])
     if (usable.labelled & (usable.split == "validation")).any():
         for kind, store in stores.items():
             fitted = FittedRow.of(replace(one, name=kind), store, usable, seed=settings.seed)
@@ -143,6 +155,8 @@ def run(
     warn: Callable[[str], None] | None = None,
     ready: Callable[[], None] | None = None,
     resume: bool = False,
+    library: bool = False,
+    out_of_fold: bool = False,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
@@ -173,6 +187,12 @@ def run(
     resume : bool
         Go on where an unfinished run in the folder was killed: after the last whole epoch, with
         the same result as if it never had been.
+    library : bool
+        The tracks are somebody's own music: the report opens with its albums, and the manifest has
+        `lines_of` the run.
+    out_of_fold : bool
+        Also answer each album that is learned from by a network that has heard none of its artists,
+        see `matt.folds`; the run keeps that as predictions "out-of-fold".
     **facts
         Kept in the manifest.
 
@@ -202,12 +222,14 @@ def run(
         audit=found.counts(),
         warnings=list(found.warnings()),
         faults=list(faults),
+        library=library,
         **facts,
     )
     write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
     if ready is not None:
         ready()
+    start = monotonic()
 
     def fitted(row: Row) -> FittedRow:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
@@ -239,23 +261,35 @@ def run(
         noted += left_out
     for name, some in made.items():
         out.save_predictions(name, some)
+    if out_of_fold:
+        took = monotonic() - start
+        answer = answer_out_of_fold(
+            tracks, features, settings, progress=progress, checkpoint=out.checkpoint
+        )
+        noted.append(f"{answer.note}, after {took:.0f} s for all else")
+        if answer.predictions is not None:
+            out.save_predictions(OUT_OF_FOLD, answer.predictions)
     tables = tables_of(made, model=main.name, faults=faults)
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
-    pictures = draw(out, predictions, model.history, model=main.name)
+    lines = lines_of(made, tracks, by=settings.bags, model=main.name) if library else None
     told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     page = ReportPage(
         title=title,
-        lead="\n\n".join(told),
+        lead="\n\n".join(told if lines is None else lines.told),
         warnings=fault_texts(faults, red=True),
         sections=[
+            *([] if lines is None else [Section("Albums", [*albums(predictions).values()])]),
             Section("Results", [*tables.values()]),
-            Section("Pictures", pictures),
+            Section("Pictures", draw(out, predictions, model.history, model=main.name)),
             *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
+            *([] if lines is None else [Section("Notes", ["\n\n".join(told)])]),
         ],
         footer=made_by(out.manifest),
     )
     page.write(out.report)
+    if lines is not None:
+        out.write(lines=list(lines.told), weak=lines.weak)
     out.finish(notes=noted, untestable=list(untestable))
     return out
 

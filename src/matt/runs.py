@@ -38,6 +38,9 @@ _RESULTS = (
     *("scores.json", "report.html", "tracks.parquet", "settings.toml"),
 )
 _CHECKPOINTS = "checkpoints"
+OUT_OF_FOLD = "out-of-fold"
+"""Name of the predictions of what was learned from, each by a network that has heard none of its
+artists, see `matt.folds`."""
 
 
 @dataclass(frozen=True)

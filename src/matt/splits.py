@@ -217,6 +217,12 @@ def _share(n: int, share: float, *, needs: int) -> int:
     return max(1, round(n * share)) if share and n >= needs else 0
 
 
+def companies(tracks: Tracks) -> NDArray[np.int64]:
+    """Company of each track, shape (n,), numbered from 0: who stays together in every split."""
+    check_arguments(tracks=(tracks, Tracks))
+    return _companies(tracks)[0]
+
+
 def _companies(
     tracks: Tracks,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -92,10 +92,14 @@ class Output:
         """Console of progress and warnings, on stderr."""
         return Terminal(stderr=True, quiet=self.quiet)
 
-    def say(self, text: str) -> None:
-        """Print a line of a result, unless results are JSON."""
+    def say(self, text: str, *, words: bool = False) -> None:
+        """Print a line of a result, unless results are JSON.
+
+        What a terminal is too narrow for goes on in its next line, between two ``words`` if asked.
+        """
+        out = self.out
         with results():
-            self.out.print(plain(text), soft_wrap=True)
+            out.print(plain(text), soft_wrap=not (words and out.is_terminal))
 
     def note(self, text: str) -> None:
         """Print a line about progress."""

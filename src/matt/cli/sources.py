@@ -115,6 +115,8 @@ class Source:
         Files that could not be read.
     notes : tuple of str
         What the user should know of the data.
+    folder : bool
+        Whether it is a folder of somebody's own music.
     """
 
     path: Path
@@ -122,6 +124,7 @@ class Source:
     features: FeatureStore | None = None
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
+    folder: bool = False
 
 
 def open_source(
@@ -177,7 +180,7 @@ def open_source(
         output.note(note)
     for question in found.questions:
         output.warn(question)
-    return Source(path, found.tracks, problems=found.problems, notes=notes)
+    return Source(path, found.tracks, problems=found.problems, notes=notes, folder=True)
 
 
 def told_names(found: Scan, reading: Reading) -> Iterator[str]:

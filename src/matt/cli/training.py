@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from ..errors import ConfigError
+from ..errors import ConfigError, DataError
 from ..evaluation.tables import Column, Table
 from .console import Output, command, outcome
 from .report import Cost, Rounds, Seed
@@ -74,6 +75,18 @@ def train(
     controls: Annotated[
         bool, Option(help="Also train the control: a track model averaged over the bag.")
     ] = True,
+    out_of_fold: Annotated[
+        bool | None,
+        Option(
+            "--out-of-fold/--no-out-of-fold",
+            help="Also answer each album that is learned from by a network that has heard none of "
+            "its artists.",
+            show_default="of a folder",
+        ),
+    ] = None,
+    details: Annotated[
+        bool, Option("--details", help="Of a folder: print all tables and notes, too.")
+    ] = False,
     resume: Annotated[
         bool, Option("--resume", help="Go on where a run in the folder was interrupted.")
     ] = False,
@@ -120,17 +133,22 @@ def train(
                 settings = replace(settings, features=settings_module.load(run.settings).features)
             run.check_same(settings=settings.to_json(), seed=settings.seed)
             output.note(f"{out} is finished; there is nothing to resume")
-            _show_run(run, output)
+            _show_run(run, source, output, details=details)
             return
         if resume:  # before features are extracted
             check_resumable(out, kind="train")
         check_extra("'matt train'")
         lock(out)
         found = open_source(source, output, reading)
+        answers = _asks_out_of_fold(out_of_fold, found, output)
+        if found.folder:
+            _check_teachable(found, settings, output)
         first = settings.features.spec() if found.features is None else found.features.spec
         check_rows(fitted_rows(settings, controls=controls), {"": first.shape})
         if _is_auto(kind, found, output, how, said=said):
-            settings, found, (features, report, place) = _chosen(settings, found, output, how)
+            settings, found, (features, report, place) = _chosen(
+                settings, found, output, how, details=details or not found.folder
+            )
         else:
             features, report, place = source_features(found, settings.features.spec(), output, how)
         files = tell_files(found, report, output)
@@ -159,12 +177,16 @@ def train(
                 warn=output.warn,
                 ready=lambda: call_others(place),
                 resume=resume,
+                library=found.folder,
+                out_of_fold=answers,
                 processes=n_processes(),
                 store=None if place is None else str(place),
-                **files,
+                failures=files["failures"],
+                partial=files["partial"],
+                silent=files["silent"],
             )
             bars.finish()  # stopped early: no more epochs to wait for
-        _show_run(run, output)
+        _show_run(run, source, output, details=details)
         exit_if_failed(len(files["failures"]))
 
 
@@ -200,8 +222,61 @@ def _is_auto(
     return kind in (None, AUTO) and not why and audio
 
 
+FEW = 10  # albums to test on, with fewer of which a score says little
+_TAGGER = "the tagger that comes with matt needs no training: matt predict"
+
+
+def _check_teachable(found: Source, settings: Settings, output: Output) -> None:
+    """Refuse a folder from which nothing can be learned, before its features are computed.
+
+    Raises
+    ------
+    DataError
+    """
+    from ..bags import Bags
+    from ..experiment import divide
+
+    tracks, remedy = found.tracks, f"{_TAGGER} {shlex.quote(str(found.path))}"
+    genres = [name for name, n in zip(tracks.genres, tracks.counts, strict=True) if n]
+    if len(genres) < 2:
+        what = f"only one genre, {genres[0]}," if genres else "no genre"
+        raise DataError(
+            f"{found.path} has {what} in its tags, so there is nothing to tell apart; tag albums "
+            f"of two genres or more; {remedy}"
+        )
+    try:
+        divided = divide(tracks, settings)
+    except DataError as error:
+        raise DataError(f"{error}; {remedy}") from error
+    bags = Bags.from_tracks(divided, by=settings.bags)
+    tested = Bags.from_tracks(divided, by=settings.bags, split="test")
+    n, n_tested = int(bags.known.sum()), int(tested.known.sum())
+    if n_tested < FEW:
+        output.warn(
+            f"{n:,} albums have a genre, and {n_tested} of them are kept to test on: whatever "
+            f"comes out, it says little; {remedy}"
+        )
+
+
+def _asks_out_of_fold(asked: bool | None, found: Source, output: Output) -> bool:
+    """Whether to answer out of fold: what was asked, else of a folder.
+
+    Raises
+    ------
+    ConfigError
+        If it is asked of several processes.
+    """
+    if n_processes() == 1:
+        return found.folder if asked is None else asked
+    if asked:
+        raise ConfigError("--out-of-fold is for one process; start it without torchrun")
+    if found.folder and asked is None:
+        output.note("nothing is answered out of fold, which is for one process")
+    return False
+
+
 def _chosen(
-    settings: Settings, found: Source, output: Output, how: Extraction
+    settings: Settings, found: Source, output: Output, how: Extraction, *, details: bool
 ) -> tuple[Settings, Source, tuple[FeatureStore, ExtractionReport | None, Path | None]]:
     """Settings and tracks with the features that validation chose, and these as `source_features`.
 
@@ -226,29 +301,49 @@ def _chosen(
     report = replace(report, failures=failures, partial=partial, silent=silent)
     stores = {kind: FeatureStore.open(place) for kind, place in places.items()}
     choice = choose_features(tracks, stores, settings)
-    if choice.table.rows:
+    if choice.table.rows and details:
         output.tables([choice.table])
-    output.note(choice.note)
+    output.note(choice.note if details else f"features are {choice.kind}, which validation prefers")
     kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
     features = stores[choice.kind], report, places[choice.kind]
     return replace(settings, features=every[choice.kind]), kept, features
 
 
-def _show_run(run: Run, output: Output) -> None:
-    """Tables, notes and files of a finished run."""
-    tables = _saved_tables(run.path)
-    output.tables(tables.values())
-    for note in run.manifest["notes"]:
-        output.warn(note)
-    output.note(f"run folder: {run.path}; report: {run.report}")
+def _show_run(run: Run, source: Path, output: Output, *, details: bool) -> None:
+    """What a finished run came to: a few lines of a folder, else or also tables and notes."""
+    lines = run.manifest.get("lines")
+    tables = _saved_tables(run.path) if details or output.json or not lines else {}
+    if not output.quiet:
+        if details or not lines:
+            output.tables(tables.values())
+        for line in lines or ():
+            output.say(line, words=True)
+        if lines:
+            output.say(_next(run, source))
+    if details or not lines:
+        for note in run.manifest["notes"]:
+            output.warn(note)
+        output.note(f"run folder: {run.path}; report: {run.report}")
     facts = ("data_notes", "audit", "warnings", "untestable", "failures", "partial", "silent")
     output.document(
         {
             "run": str(run.path),
+            "lines": lines or [],
             "scores": {name: table.to_json() for name, table in tables.items()},
             **{fact: run.manifest.get(fact, []) for fact in facts},
         }
     )
+
+
+def _next(run: Run, source: Path) -> str:
+    """What to do with a run of a folder: use it, or the tagger where it is worth little."""
+    folder, made = shlex.quote(str(source)), shlex.quote(str(run.path))
+    begins = (
+        f"As that is worth little: {_TAGGER} {folder}"
+        if run.manifest.get("weak")
+        else f"Next: matt predict {folder} --model {made}"
+    )
+    return f"{begins}; more: {run.report}, or matt evaluate {made}"
 
 
 @command

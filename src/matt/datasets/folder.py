@@ -33,9 +33,9 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,7 @@ from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Understood, bags_of, understand
-from .memory import FileTags, Memory, memory_file, timed
+from .memory import FileTags, Memory, memory_file, timed, uncollected
 from .tags import Tags, printable, read_tags
 from .words import Words, known_words
 
@@ -402,40 +402,32 @@ def scan(
     if remembered is not None:
         place = memory_file(Path(remembered), base)
         memory = Memory.load(place, genre_separator=genre_separator)
-    files = _whole(base, found.paths)
-    problems = list(found.problems)
     kept: list[str] = []
     read: list[FileTags] = []
-    done = 0
-    before = [memory.files.get(path) if memory else None for path in found.paths]
-    with closing(_read_all(files, before, genre_separator)) as parts:
-        for part in parts:
-            for path, outcome in zip(found.paths[done:], part):
-                if isinstance(outcome, str):
-                    problems.append(FileProblem(printable(path), outcome))
-                else:
-                    kept.append(path)
-                    read.append(outcome)
-                    if outcome.problem:
-                        problems.append(FileProblem(printable(path), outcome.problem, kept=True))
-            done += len(part)
-            if progress is not None:
-                progress(done, len(files))
+    try:
+        problems = _read_all(base, found, memory, genre_separator, progress, kept, read)
+    except KeyboardInterrupt:
+        if memory is not None:  # the next time goes on from here
+            with suppress(DataError, OSError):
+                memory.save(dict(zip(kept, read)), (), now=started, name=base)
+        raise
     if not kept:
         shown = printable(os.path.join(base, named[0]) if len(named) == 1 else base)
         raise DataError(_nothing(shown, found.counts, problems))
-    notes = () if memory is None else _remember(memory, dict(zip(kept, read)), named, base, started)
-    tags = [one.tags for one in read]
-    claims = _claims(tags, kept, known, artist=artist)
-    same = identify(claims, known, merge=merge)
-    by = known_genres if merge or genres is not None else Vocabulary(words=known)
-    said = understand(
-        [one.genres for one in tags],
-        bags_of(same.artist_id, same.album_id),
-        by,
-        same=same_genre if merge else normalise,
-    )
-    tracks = _tracks(base, kept, read, claims, same, said)
+    seen = dict(zip(kept, read))
+    notes = () if memory is None else tuple(_remember(memory, seen, named, base, started))
+    with uncollected():
+        tags = [one.tags for one in read]
+        claims = _claims(tags, kept, known, artist=artist)
+        same = identify(claims, known, merge=merge)
+        by = known_genres if merge or genres is not None else Vocabulary(words=known)
+        said = understand(
+            [one.genres for one in tags],
+            bags_of(same.artist_id, same.album_id),
+            by,
+            same=same_genre if merge else normalise,
+        )
+        tracks = _tracks(base, kept, read, claims, same, said)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -456,7 +448,7 @@ def scan(
         known_genres,
         said.meanings,
         Path(base),
-        tuple(notes),
+        notes,
     )
 
 
@@ -512,9 +504,37 @@ def _whole(base: str, paths: Sequence[str]) -> list[str]:
 
 
 def _read_all(
+    base: str,
+    found: FoundFiles,
+    memory: Memory | None,
+    genre_separator: str,
+    progress: Callable[[int, int], None] | None,
+    kept: list[str],
+    read: list[FileTags],
+) -> list[FileProblem]:
+    """Note the paths of the files that count and what they say; gives all problems."""
+    problems, done = list(found.problems), 0
+    before = [memory.files.get(path) if memory else None for path in found.paths]
+    with closing(_outcomes(_whole(base, found.paths), before, genre_separator)) as parts:
+        for part in parts:
+            for path, outcome in zip(found.paths[done : done + len(part)], part, strict=True):
+                if isinstance(outcome, str):
+                    problems.append(FileProblem(printable(path), outcome))
+                    continue
+                kept.append(path)
+                read.append(outcome)
+                if outcome.problem:
+                    problems.append(FileProblem(printable(path), outcome.problem, kept=True))
+            done += len(part)
+            if progress is not None:
+                progress(done, len(found.paths))
+    return problems
+
+
+def _outcomes(
     files: Sequence[str], before: Sequence[FileTags | None], genre_separator: str
 ) -> Generator[list[FileTags | str]]:
-    """Outcomes of the files, in order and in parts."""
+    """What becomes of the files, in order and in parts."""
     size = min(_PART, -(-len(files) // _READERS)) or 1
     starts = range(0, len(files), size)
     parts = [(files[at : at + size], before[at : at + size]) for at in starts]
@@ -548,15 +568,6 @@ def _read(file: str, known: FileTags | None, *, genre_separator: str) -> FileTag
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
 
 
-def _vocabulary(
-    root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
-) -> Vocabulary:
-    """The vocabulary that is named, or lies in the library unless names are to stay."""
-    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
-        genres = own
-    return vocabulary(genres, words)
-
-
 def _remember(
     memory: Memory, found: Mapping[str, FileTags], named: Sequence[str], base: str, started: float
 ) -> Iterator[str]:
@@ -576,6 +587,15 @@ def _remember(
         memory.save(found, named, now=started, name=base)
     except (DataError, OSError) as error:
         yield f"what tags say is not remembered for the next time: {error}"
+
+
+def _vocabulary(
+    root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
+) -> Vocabulary:
+    """The vocabulary that is named, or lies in the library unless names are to stay."""
+    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
+        genres = own
+    return vocabulary(genres, words)
 
 
 def _tracks(
@@ -621,6 +641,7 @@ def _claims(
     tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
 ) -> list[Claim]:
     credits, places, known = Credits(words), {}, {}
+    named = cache(partial(_named, credits=credits))
     claims = []
     for one, path in zip(tags, paths, strict=True):
         folder = path.rpartition("/")[0]
@@ -635,7 +656,9 @@ def _claims(
         )
         if said not in known:
             place = places[folder]
-            known[said] = _identity(one, credits, artist=artist, guests=guests, place=place)
+            known[said] = _identity(
+                one, credits, artist=artist, guests=guests, place=place, named=named
+            )
         claims.append(known[said])
     return claims
 
@@ -654,11 +677,13 @@ def _identity(
     artist: str = "artist",
     guests: tuple[str, ...] = (),
     place: str = "",
+    named: Callable[[str, tuple[str, ...]], _Named] | None = None,
 ) -> Claim:
     """Who made the track and which album it is on, by its own tags; see the head of this module."""
     credits = credits or Credits(known_words())
-    by = _named(tags.artist, tags.artist_ids, credits)
-    over = _named(tags.album_artist, tags.album_artist_ids, credits)
+    named = named or partial(_named, credits=credits)
+    by = named(tags.artist, tags.artist_ids)
+    over = named(tags.album_artist, tags.album_artist_ids)
     if by.several and not over.text:  # nobody knows who it is
         over = _Named(several=True)
     guests, guest_ids = (*guests, *by.guests), by.guest_ids
@@ -709,13 +734,16 @@ def _named(text: str, ids: tuple[str, ...], credits: Credits) -> _Named:
 
 def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str]:
     """Ask after album artists of many artists, but of no track: perhaps "several" in disguise."""
-    made = {normalise(one.artist) for one in tags}
+    made = {normalise(artist) for artist in {one.artist for one in tags}}
     above: dict[str, set[str]] = defaultdict(set)
     shown: dict[str, str] = {}
-    for one, claim in zip(tags, claims, strict=True):
-        if one.artist and claim.owner and claim.owner == one.album_artist:
-            above[key := normalise(one.album_artist)].add(normalise(one.artist))
-            shown.setdefault(key, one.album_artist)
+    told = dict.fromkeys(
+        (one.artist, one.album_artist, claim.owner) for one, claim in zip(tags, claims, strict=True)
+    )
+    for artist, album_artist, owner in told:
+        if artist and owner and owner == album_artist:
+            above[key := normalise(album_artist)].add(normalise(artist))
+            shown.setdefault(key, album_artist)
     found = {
         shown[key]: len(some)
         for key, some in above.items()

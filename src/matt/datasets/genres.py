@@ -42,8 +42,8 @@ FILE = "genres.toml"
 _SECTIONS = ("aliases", "parents")
 _LISTS = ("ignore", "keep")
 _KEYS = (*_SECTIONS, *_LISTS, "minimum_albums", "main")
-_BETWEEN = (*";|\\>:", ",", "/", "&")  # what may stand between genres, the surest first
-_PARTED = re.compile(r"([;|\\>:,/&])")
+_BETWEEN = (*";|\\>:", "/", "&")  # what may stand between genres, the surest first
+_PARTED = re.compile(r"([;|\\>:/&])")
 _AND = re.compile(r"\s*(?:\band\b|[&+])\s*|(?:\s*'|(?<=\w)\s)n(?:'\s*|\s(?=\w))")
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s|-{2,}")
 _JOINED = 4  # parts that may be one name: "Rock & Roll" in "Blues & Rock & Roll"
@@ -61,7 +61,8 @@ def folded(name: str) -> str:
     >>> folded("Hip Hop") == folded("Hip-Hop"), folded("Soul Jazz") == folded("Soul; Jazz")
     (True, False)
     """
-    text = _AND.sub("&", same_name(name.replace("-and-", " and ").replace("-n-", " n ")))
+    name = name.replace(",", ";").replace("-and-", " and ").replace("-n-", " n ")
+    text = _AND.sub("&", same_name(name))
     parts = (part if part in _BETWEEN else plain_word(part) for part in _PARTED.split(text))
     return "".join(parts).strip("".join(_BETWEEN)) or text
 
@@ -221,7 +222,7 @@ class Vocabulary:
 
     def _parts(self, key: str, sign: str) -> tuple[str, ...] | None:
         """Genres of a text that is cut at a sign; nothing unless all of it is known."""
-        parts = [part.strip("&,") for part in key.split(sign)][:_LONGEST]
+        parts = [part.strip("&") for part in key.split(sign)][:_LONGEST]
         found: dict[str, None] = {}
         start = 0
         while start < len(parts):
@@ -291,8 +292,10 @@ class _File:
             raise self._wrong(f"main is {self.main!r}; {did_you_mean(self.main, MAINS)}")
         self.target = self._pairs(self.aliases, "an alias of")
         self.above = self._pairs(self.parents, "below")
-        for name in (*self.keep, *self.aliases, *self.parents):
-            if folded(name) in {folded(some) for some in self.ignore}:
+        named = {folded(name) for name in (*self.keep, *self.aliases, *self._children())}
+        named |= {*map(folded, self.parents), *self.target}
+        for name in self.ignore:
+            if folded(name) in named:
                 raise self._wrong(f"{name!r} is in ignore, and is a genre elsewhere; decide")
         for name in self.keep:
             if (other := self.target.get(folded(name))) is not None:
@@ -372,9 +375,19 @@ class _File:
             names[key] = name
         for key in self.target:
             self._alias(key, mine[self._last(key, self.target, "")], names, parents)
-        fixed = {names[key]: names[folded(name)] for key, name in self.above.items()}
-        parents |= {name: above for name, above in fixed.items() if name != above}
-        _without_circles(parents, fixed)
+        fixed: dict[str, str] = {}
+        for key, above in self.above.items():
+            pair = names[key], names[folded(above)]
+            if pair[0] != pair[1] and fixed.setdefault(*pair) != pair[1]:
+                raise self._wrong(
+                    f"{pair[0]!r} is, by its aliases, below two genres, {fixed[pair[0]]!r} and "
+                    f"{pair[1]!r}; keep one"
+                )
+        parents |= fixed
+        if circle := _without_circles(parents, fixed):
+            raise self._wrong(
+                f"{circle!r} is, by its aliases, below itself; take it out of parents or aliases"
+            )
         own = frozenset({*mine, *self.target})
         return replace(
             below,
@@ -419,13 +432,16 @@ def _rename(names: dict[str, str], parents: dict[str, str], old: str, new: str) 
         del parents[new]
 
 
-def _without_circles(parents: dict[str, str], fixed: Collection[str]) -> None:
-    """Cut what comes from below where a user's file closes a circle."""
+def _without_circles(parents: dict[str, str], fixed: Collection[str]) -> str:
+    """Cut what the package says where a user's file closes a circle; a genre of one that stays."""
     for genre in list(parents):
         way = [genre]
         while (above := parents.get(way[-1])) is not None:
             if above in way:
                 loose = [one for one in way[way.index(above) :] if one not in fixed]
+                if not loose:
+                    return above
                 del parents[loose[0]]
                 break
             way.append(above)
+    return ""

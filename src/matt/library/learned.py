@@ -18,10 +18,9 @@ from ..errors import DataError
 from ..models.classifier import GenreClassifier
 from ..models.packing import folder_of
 from ..predictions import Predictions
-from ..runs import Run
+from ..runs import OUT_OF_FOLD, Run
 from ..tracks import Tracks
 
-OUT_OF_FOLD = "out-of-fold"
 _LEARNED = ("training", "validation")
 _APART = 0.05  # seconds: files of one length differ by less
 

@@ -250,6 +250,8 @@ def _about(subject: Subject, *, rounds: int, seed: int) -> Iterator[tuple[str, s
     shown: sections.Parts = {"remark": f"{capital(subject.remark)}."} if subject.remark else {}
     for number, note in enumerate(subject.notes if not subject.run else ()):
         shown[f"note-{number}"] = note
+    if subject.run is not None and subject.run.manifest.get("library"):
+        yield "Albums", {**shown, **sections.albums(subject.main)}
     told = [name for name in ("scores", "costs", "detail") if name in tables]
     yield "Scores", {**shown, **{name: tables[name] for name in told}}
     drawn = sections.distribution_picture(scores)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from ..evaluation.tables import Column, Table, capital
 from ..library.albums import album_rows, decided_table, name_of, telling_bags
 from ..predictions import Predictions
 from ..runs import Run
+from .lines import SURE
 
 NO_VALIDATION = (
     "There was no validation split, so the weights of the last epoch were kept and nothing says "
@@ -141,6 +143,56 @@ def _flat(settings: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+SHOWN = 200  # albums of one kind on a page
+
+
+def albums(predictions: Predictions) -> Parts:
+    """Albums with a genre tag, one row each, by what became of them: wrong, unsure, right.
+
+    Unsure are those whose best genre has a probability below one half, right or wrong. The surest
+    come first. Empty where an album may have several genres.
+    """
+    known = predictions.take(np.flatnonzero(predictions.bags.known))
+    if predictions.bags.multi_label or not len(known) or known.link == "none":
+        return {}
+    sure = known.probabilities.max(axis=1)
+    right, unsure = known.best == known.labels, sure < SURE
+    kinds = {"wrong": ~right & ~unsure, "unsure": unsure, "right": right & ~unsure}
+    counts = ", ".join(f"{int(which.sum()):,} {kind}" for kind, which in kinds.items())
+    also = (
+        f" Of the unsure, {int((right & unsure).sum()):,} would be right." if unsure.any() else ""
+    )
+    found: Parts = {
+        "albums": f"{len(known):,} albums by artists it had not heard: {counts}.{also} Right means "
+        "as tagged, and a tag may be wrong, too."
+    }
+    for kind, those in kinds.items():
+        which = np.flatnonzero(those)
+        which = which[np.argsort(-sure[which], kind="stable")]
+        if which.size:
+            more = (f"{len(which) - SHOWN:,} more are not listed.",) if len(which) > SHOWN else ()
+            rows = album_rows(known.take(which[:SHOWN]))
+            found[f"albums-{kind}"] = _albums_table(capital(kind), rows, more)
+    return found
+
+
+def _albums_table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]) -> Table:
+    def at(place: int, what: str) -> Callable[[Mapping[str, Any]], Any]:
+        return lambda row: row["top"][place][what]
+
+    return Table.of(
+        title,
+        rows,
+        ("artist", "text", lambda row: row["artist"] or ""),
+        ("album", "text", lambda row: row["album"] or name_of(row["tracks"][0])),
+        ("tag", "text", itemgetter("tagged")),
+        ("genre", "text", at(0, "genre")),
+        ("how sure", "text", lambda row: f"{row['top'][0]['probability']:.0%}"),
+        ("second", "text", at(1, "genre")),
+        notes=notes,
+    )
 
 
 LISTED = 12  # tracks of one album in a table
