@@ -59,7 +59,7 @@ def test_names_of_files_on_disk_do_not_move_along_with_modules():
         and re.fullmatch(r"matt\.[a-z._]+/\d+", node.value)
     }
     kinds = "albums.tracks cell checkpoint embedded export features.plan features.rows fma.index"
-    kinds += " memory model"
+    kinds += " explanation memory model"
     kinds += " pack predictions report reproduce run scores tracks"
     assert found == {f"matt.{kind}/1" for kind in kinds.split()} | {"matt.albums/2"}
 

@@ -17,7 +17,7 @@ from ..datasets.genres import Vocabulary
 from ..evaluation.tables import ColumnOf, Table
 from ..models.tagger import ASPECTS
 from ..predictions import Predictions
-from .answers import GenreAnswer, Answers
+from .answers import Answers, GenreAnswer
 from .explain import Explanation, explain
 from .learned import Judged
 from .status import STATUSES, Above, status_of, summary
