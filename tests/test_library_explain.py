@@ -192,13 +192,16 @@ def as_store(spec, ids, values, offsets):
 QUICK = TrainingSettings(epochs=6, lr=0.02, threads=1)
 
 
-def network(several=False, **settings):
+AWAKE = TrainingSettings(epochs=40, lr=0.05, logit_adjustment=0.0, sub_bags=False, threads=1)
+
+
+def network(**settings):
     return NeuralClassifier(ModelSettings(hidden=(4,), **settings), QUICK)
 
 
 KINDS = {
     "mean": lambda: network(pooling="mean"),
-    "attention": lambda: network(pooling="dot"),
+    "attention": lambda: NeuralClassifier(ModelSettings(hidden=(4,), pooling="dot"), AWAKE),
     "max": lambda: network(pooling="max", spread=False),
     "several layers": lambda: network(head="mlp"),
     "several networks": lambda: NeuralClassifier(ModelSettings(hidden=(4,)), replace(QUICK, n_networks=2)),
