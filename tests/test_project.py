@@ -58,10 +58,8 @@ def test_names_of_files_on_disk_do_not_move_along_with_modules():
         and isinstance(node.value, str)
         and re.fullmatch(r"matt\.[a-z._]+/\d+", node.value)
     }
-    kinds = (
-        "albums.tracks cell checkpoint embedded export features.plan features.rows fma.index memory"
-    )
-    kinds += " model pack predictions report reproduce run scores tracks"
+    kinds = "albums.tracks cell checkpoint embedded explanation export features.plan features.rows"
+    kinds += " fma.index memory model pack predictions report reproduce run scores tracks"
     assert found == {f"matt.{kind}/1" for kind in kinds.split()} | {"matt.albums/2"}
 
 
