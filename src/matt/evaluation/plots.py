@@ -302,7 +302,7 @@ def heard(
     _same_length(tracks, alone=alone, effects=effects, others=np.asarray(others))
     n, half = len(tracks), most // 2
     shown = list(range(n)) if n <= most else [*range(half), *range(n - half, n)]
-    called = style.label(genre, most=24)
+    called = style.label(genre, most=20)
     wanted = [True, not np.isnan(effects).all(), bool(spans)]
     ratios = [width for width, there in zip((3, 2, 3), wanted, strict=True) if there]
     with style.settings():
@@ -331,7 +331,7 @@ def heard(
             panes[1].set_ylim(len(shown) - 0.5, -0.5)
         if wanted[2]:
             _excerpts(panes[-1], [spans[k] for k in shown])
-            panes[-1].set_xlabel(f"excerpts, dark: {called}")
+            panes[-1].set_xlabel("excerpts")
         left = f", {n - len(shown)} between them not drawn" if n > len(shown) else ""
         said = f"{style.label(title, most=80)}{left}"
         figure.suptitle(said, x=0.01, ha="left", fontsize=9)
