@@ -218,7 +218,15 @@ def _share(n: int, share: float, *, needs: int) -> int:
 
 
 def companies(tracks: Tracks) -> NDArray[np.int64]:
-    """Company of each track, shape (n,), numbered from 0: who stays together in every split."""
+    """Company of each track, shape (n,), numbered from 0: who stays together in every split.
+
+    Examples
+    --------
+    >>> everybody = {"all_artists": ["7 9", "", ""]}
+    >>> duet = Tracks([1, 2, 3], [0, 0, 0], ("Folk",), artist_id=[7, 8, 9], columns=everybody)
+    >>> companies(duet).tolist()
+    [0, 1, 0]
+    """
     check_arguments(tracks=(tracks, Tracks))
     return _companies(tracks)[0]
 
