@@ -109,7 +109,7 @@ def test_a_genre_above_is_explained_by_all_that_it_holds():
 def test_an_unsure_album_is_explained_all_the_same():
     row = explained_row(told([TORN] * 3, [TORN] * 3), bar=0.9)
     assert (row["genre"], row["likely"]) == (None, "Rock")
-    assert explained_tables([row])[0].title == "Album by Band: (unsure) Rock .400"
+    assert explained_tables([row])[0].title == "Album by Band: (unsure) Rock 40 %"
 
 
 def test_what_was_not_tried_is_no_number():
@@ -173,8 +173,8 @@ def test_a_row_names_the_loudest_excerpt_of_each_track():
     table = explained_tables([explained_row(one, SPREAD)])[0]
     place = columns(table).index("excerpt")
     assert {row[0]: row[place] for row in table.shown()} == {
-        "track 0": "0:48-0:51 .900",
-        "track 1": "~0:15-0:18 .800",
+        "track 0": "0:48-0:51 90 %",
+        "track 1": "~0:15-0:18 80 %",
     }
 
 
@@ -185,7 +185,7 @@ def test_excerpts_of_the_named_track_are_listed_and_those_of_a_lone_one():
     assert (listed.title, len(listed.rows)) == ("Excerpts of track 1", 2)
     lone = explained_row(told([ROCK], [[np.nan] * 3], sizes=[3]), SPREAD)
     (listed,) = explained_tables([lone])
-    assert (listed.title, len(listed.rows)) == ("track 0 by Band: Rock .800", 3)
+    assert (listed.title, len(listed.rows)) == ("track 0 by Band: Rock 80 %", 3)
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=5, max_size=5))

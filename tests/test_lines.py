@@ -60,10 +60,10 @@ def test_albums_are_counted_as_by_hand(seed, skill):
     right, n, sure, right_and_sure = by_hand(made["test"])
     assert numbers(first)[:2] == [right, n]
     if sure:
-        assert f"f the {sure:,} album{'s' * (sure != 1)} it is sure of (50% or more)" in second
+        assert f"f the {sure:,} album{'s' * (sure != 1)} it is sure of (50 % or more)" in second
         assert re.search(rf", {right_and_sure:,} (is|are) right", second)
     else:
-        assert "t is sure (50% or more) of no album" in second
+        assert "t is sure (50 % or more) of no album" in second
 
 
 def test_a_number_is_the_same_in_lines_tables_and_albums():

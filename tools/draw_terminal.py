@@ -2,17 +2,19 @@
 
     python tools/draw_terminal.py            # a few minutes: it trains
 
-Every picture is the real output of the command above it, in 80 columns, on the synthetic library
-(invented music, so nothing in it is a result).
+Every picture is what the command in its first line shows in 80 columns, on the synthetic library
+(invented music, so nothing in it is a result). Of a long list the middle is left out.
 """
 
 from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -49,11 +51,17 @@ SVG = """\
 <g transform="translate(10, 6)">{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
 </svg>
 """
+MODEL = ("--model", "mine")
 SCENES = {
     "genres": ("genres", "Music"),
     "train": ("train", "Music", "--out", "mine"),
-    "predict": ("predict", "Music", "--model", "mine"),
+    "predict": ("predict", "Music", *MODEL),
+    "explain": ("explain", "ALBUM", *MODEL),
+    "check": ("check", "Music", *MODEL),
+    "similar": ("similar", "ALBUM", *MODEL),
 }
+LINES = 30  # of a picture
+ENDS = 3  # of these, behind what is left out
 
 
 def main() -> None:
@@ -64,11 +72,22 @@ def main() -> None:
         from matt.datasets.synthetic import write_library
 
         write_library(place / "Music", tracks=TRACKS)
+        albums = [one for one in (place / "Music").glob("*/*") if one.is_dir()]
+        album = max(albums, key=lambda one: (len([*one.iterdir()]), one))
         for name, words in SCENES.items():
-            draw(name, f"$ matt {' '.join(words)}", seen(words, place))
+            named = [str(album.relative_to(place)) if w == "ALBUM" else w for w in words]
+            draw(name, f"$ matt {shlex.join(named)}", short(seen(named, place)))
 
 
-def seen(words: tuple[str, ...], place: Path) -> str:
+def short(told: str) -> str:
+    """The first and the last lines of a text."""
+    lines = told.rstrip("\n").split("\n")
+    if len(lines) > LINES:
+        lines[LINES - ENDS - 1 : -ENDS] = ["..."]
+    return "\n".join(lines)
+
+
+def seen(words: Sequence[str], place: Path) -> str:
     """What a command writes to a terminal, without its progress."""
     env = {
         **os.environ,
@@ -105,7 +124,7 @@ def draw(name: str, prompt: str, told: str) -> None:
     for theme, colours in THEMES.items():
         console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
         console.print(Text(prompt, style="bold"))
-        console.print(Text.from_ansi(told.rstrip("\n") + "\n"))  # room below
+        console.print(Text.from_ansi(told + "\n"))  # room below
         svg = console.export_svg(
             theme=colours,
             code_format=SVG.replace("BACKGROUND", colours.background_color.hex),

@@ -30,6 +30,7 @@ from ..datasets.folder import Scan
 from ..datasets.genres import Vocabulary, folded
 from ..datasets.meanings import look_alike
 from ..errors import check_arguments, first_few
+from ..evaluation.tables import Column
 from ..features.store import FeatureStore
 from ..tracks import Tracks
 from .copies import find_copies
@@ -39,6 +40,7 @@ KINDS = ("copy", "spelling", "disagrees", "mixed tags", "odd track")
 _ALIAS, _NEARLY = 0.9, 0.8  # how sure: another name of one genre; artists or albums of nearly one
 _FEWEST = 3  # tracks of an album of which one may be odd
 _SHOWN = 4  # names in a sentence
+_PERCENT = Column("sure", "percent").show
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _times(counted: Mapping[str, int]) -> str:
 def _disagreeing(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     for row in rows:
         if row["status"] == DISAGREES:
-            told = f"tagged {row['tagged']}, sounds like {row['genre']} ({row['probability']:.2f})"
+            told = f"tagged {row['tagged']}, sounds like {row['genre']}"
             yield Finding("disagrees", row["probability"], _called(row), told, (row["path"],))
 
 
@@ -212,8 +214,8 @@ def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
             genre, share = others[track["genre"]]
             if 2 * share > 1 and not scan.vocabulary.related(track["genre"], genre):
                 title = track["title"] or Path(track["path"]).name
-                sounds = f"{title} sounds like {track['genre']} ({track['probability']:.2f})"
-                told = f"{sounds}, {share:.0%} of the others like {genre}"
+                sounds = f"{title} sounds like {track['genre']} ({_PERCENT(track['probability'])})"
+                told = f"{sounds}, {_PERCENT(share)} of the others like {genre}"
                 sure = round(track["probability"] * share, 4)
                 yield Finding("odd track", sure, _called(row), told, (track["path"],))
 

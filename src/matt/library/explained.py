@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCHEMA = "matt.explanation/1"
-_SHARE = Column("share", "share").show
+_PERCENT = Column("sure", "percent").show
 _ALBUM = (
     "Alone: what the track would be by itself. Without it: what the rest of the album would be. "
     "Adds: what the album's genre owes to the track, in probability."
@@ -239,7 +239,7 @@ def title_of(row: Mapping[str, Any]) -> str:
     year = f" ({row['year']})" if row["year"] else ""
     unsure = "" if row["genre"] else f"{UNSURE} "
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
-    said = f"{unsure}{row['likely']} {_SHARE(row['probability'])}"
+    said = f"{unsure}{row['likely']} {_PERCENT(row['probability'])}"
     return f"{name}{by}{year}: {said}{tagged}"
 
 
@@ -305,12 +305,12 @@ def _excerpts_table(row: Mapping[str, Any], track: Mapping[str, Any]) -> Table:
         track["excerpts"],
         ("excerpt", "text", _when),
         ("alone", "text", _genre),
-        (f"as {row['likely']}", "text", lambda excerpt: _SHARE(excerpt["of_album"])),
+        (f"as {row['likely']}", "text", lambda excerpt: _PERCENT(excerpt["of_album"])),
     )
 
 
 def _genre(said: Mapping[str, Any] | None) -> Cell:
-    return None if said is None else f"{said['genre']} {_SHARE(said['probability'])}"
+    return None if said is None else f"{said['genre']} {_PERCENT(said['probability'])}"
 
 
 def _mark(track: Mapping[str, Any]) -> str:
@@ -322,7 +322,7 @@ def _loudest(track: Mapping[str, Any]) -> str:
     """The excerpt in which the track's own genre is the likeliest; of another only if none is."""
     own = [one for one in track["excerpts"] if one["genre"] == track["genre"]]
     best = max(own or track["excerpts"], key=itemgetter("probability"))
-    return f"{_when(best)} {_SHARE(best['probability']) if own else _genre(best)}".strip()
+    return f"{_when(best)} {_PERCENT(best['probability']) if own else _genre(best)}".strip()
 
 
 def _when(excerpt: Mapping[str, Any]) -> str:

@@ -112,9 +112,9 @@ class Learned:
             rows = rows_in(predictions.tracks, there.tracks)
             for bag, some in enumerate(np.split(rows, offsets[1:])):
                 if (some >= 0).any():
-                    counted = np.bincount(bag_of[some[some >= 0]])
-                    logits[bag] = there.logits[int(counted.argmax()), columns]
-                    held_out[bag] = True
+                    other = int(np.bincount(bag_of[some[some >= 0]]).argmax())
+                    if there.bags.known[other]:  # else nobody else plays its genre
+                        logits[bag], held_out[bag] = there.logits[other, columns], True
         in_training = (learned | held_out).tolist()
         return Judged(replace(mine, logits=logits), in_training, held_out)
 
@@ -134,9 +134,7 @@ def rows_in(tracks: Tracks, others: Tracks) -> NDArray[np.int64]:
     """
     places = {path: row for row, path in enumerate(others.path.tolist()) if path}
     numbers = {number: row for row, number in enumerate(others.track_id.tolist())}
-    lengths = [
-        some.columns.get("duration", np.full(len(some), np.nan)) for some in (tracks, others)
-    ]
+    lengths = _lengths(tracks), _lengths(others)
     found = np.full(len(tracks), -1, np.int64)
     for row, (path, number) in enumerate(
         zip(tracks.path.tolist(), tracks.track_id.tolist(), strict=True)

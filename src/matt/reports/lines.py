@@ -117,10 +117,10 @@ def _sure(predictions: Predictions, unit: str, *, rounds: int, seed: int) -> str
         right = int((sure & (items.best == items.labels)).sum())
         many = _counted(int(sure.sum()), unit)
         told.append(
-            f"of the {many} it is sure of ({SURE:.0%} or more), {right:,} "
+            f"of the {many} it is sure of ({100 * SURE:.0f} % or more), {right:,} "
             f"{'is' if right == 1 else 'are'} right"
             if sure.any()
-            else f"it is sure ({SURE:.0%} or more) of no {unit}"
+            else f"it is sure ({100 * SURE:.0f} % or more) of no {unit}"
         )
     return f"{capital('; '.join(told))}."
 
