@@ -99,3 +99,32 @@ def test_what_cannot_be_asked_is_refused_before_anything_is_heard(made, tmp_path
     with pytest.raises(TypeError, match="model must be"):
         matt.Library(place / "music", model=3)
     assert matt.Library("~/music").path == Path.home() / "music"
+
+
+def test_a_library_explains_checks_compares_and_plays(library, tmp_path):
+    rows = [row for row in library.predict(workers=1).rows if row["album"]]
+    album = max(rows, key=lambda row: row["n_tracks"])
+    (told, *_) = library.explain(album["path"], workers=1)
+    assert {Path(track["path"]) for track in told["tracks"]} >= {
+        Path(track["path"]) for track in album["tracks"]
+    }
+    assert told["likely"] == (album["genre"] or album["top"][0]["genre"])
+    near = library.similar(album["path"], most=3, workers=1)
+    assert len(near) == 3
+    assert album["artist"] not in {row["artist"] for row in near}
+    found = library.check(workers=1)
+    assert {one.kind for one in found} <= {
+        "copy",
+        "spelling",
+        "disagrees",
+        "mixed tags",
+        "odd track",
+    }
+    assert [one.sure for one in found] == sorted((one.sure for one in found), reverse=True)
+    genre = next(row["tagged"] for row in rows if row["tagged"])
+    chosen = library.playlist(tmp_path / "a.m3u8", genre=genre, by="tags")
+    assert set(chosen.columns["genre_tags"].tolist()) == {genre}
+    lines = (tmp_path / "a.m3u8").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("#")]) == len(chosen)
+    with pytest.raises(DataError, match="there already"):
+        library.playlist(tmp_path / "a.m3u8", genre=genre, by="tags")

@@ -24,8 +24,8 @@ from .calibration.priors import decision_of
 from .calibration.temperature import fit_temperature
 from .calibration.thresholds import choose_thresholds
 from .config import Settings
-from .errors import ConfigError, DataError, MattError, first_few
-from .features.store import FeatureStore
+from .errors import ConfigError, MattError, first_few
+from .features.store import FeatureStore, with_features
 from .library.predict import predict_explained
 from .models.baselines import BaselineClassifier
 from .models.blend import BESIDE, CALLED, NETWORK, BlendClassifier, blendable, usable
@@ -338,24 +338,6 @@ def check_rows(
     if found:
         told = (f"{first_few(map(repr, names), most=3)}: {why}" for why, names in found.items())
         raise ConfigError(f"nothing was run; {'; '.join(told)}")
-
-
-def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:
-    """Tracks of which every store holds features.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
-    there = np.ones(len(tracks), bool)
-    for store in stores:
-        there &= np.isin(tracks.track_id, store.track_ids)
-    if not there.any():
-        raise DataError(
-            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
-        )
-    return tracks.take(there)
 
 
 def fit_row(

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from . import experiment, splits
 from .comparison import FittedRow, bag_model, track_model
 from .config import Settings
@@ -30,7 +28,7 @@ from .evaluation.tables import Table
 from .features.extract import extract
 from .features.report import ExtractionReport
 from .features.spec import FeatureSettings
-from .features.store import FeatureStore
+from .features.store import FeatureStore, with_features
 from .files import locks, write_bytes
 from .library.albums import album_rows, decided_table, telling_bags
 from .provenance import made
@@ -158,7 +156,7 @@ def run_demo(
 
     found, report = _library(run.path, seed, n_tracks, workers, tell, clock)
     features = FeatureStore.open(run.path / f"features-{seed}-{n_tracks}")
-    tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
+    tracks = with_features(found.tracks, features)
     synthetic, synthetic_ratio = _compare(run, "synthetic", tracks, features, seed, n_splits, tell)
     inner = experiment.run(
         tracks,

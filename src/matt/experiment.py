@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import splits
-from .comparison import FittedRow, Row, fitted_rows, single, strong_controls, with_features
+from .comparison import FittedRow, Row, fitted_rows, single, strong_controls
 from .config import Settings, to_toml
 from .datasets.audit import Audit, audit, is_cheap
 from .errors import DataError
@@ -21,7 +21,7 @@ from .evaluation.scores import score
 from .evaluation.summaries import files_table
 from .evaluation.tables import Column, Table, capital
 from .faults import fault_texts
-from .features.store import FeatureStore
+from .features.store import FeatureStore, with_features
 from .files import locks, write_bytes, write_text
 from .folds import answer_out_of_fold
 from .predictions import Predictions

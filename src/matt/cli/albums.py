@@ -24,7 +24,6 @@ from .sources import (
 if TYPE_CHECKING:
     from ..datasets.folder import Scan
     from ..features.spec import FeatureSpec
-    from ..features.store import FeatureStore
     from ..tracks import Tracks
 
 MOST = 12  # albums of one folder that are explained
@@ -83,6 +82,7 @@ def explain(
     """
     from ..bags import Bags
     from ..evaluation import style
+    from ..features.store import FeatureStore, with_features
     from ..files import check_new
     from ..library import explained
     from ..library.learned import Learned, load_model
@@ -102,7 +102,8 @@ def explain(
     place = how.store or default_store(root, spec)
     report = extract_features(tracks, {spec: place}, output, how)[spec]
     files = tell_files(found, report, output)
-    features, heard = heard_of(tracks, place)
+    features = FeatureStore.open(place)
+    heard = with_features(tracks, features)
     rows = explained.explained_rows(
         classifier,
         features,
@@ -183,24 +184,3 @@ def one_album(tracks: Tracks) -> tuple[Tracks, str]:
 
     name = "together"
     return replace(tracks, columns={**tracks.columns, name: np.ones(len(tracks))}), name
-
-
-def heard_of(tracks: Tracks, place: Path) -> tuple[FeatureStore, Tracks]:
-    """A store, and those of some tracks that have features in it.
-
-    Raises
-    ------
-    DataError
-        If none has.
-    """
-    import numpy as np
-
-    from ..features.store import FeatureStore
-
-    features = FeatureStore.open(place)
-    heard = tracks.take(np.isin(tracks.track_id, features.track_ids))
-    if not len(heard):
-        raise DataError(
-            f"none of {len(tracks)} files can be used (first: {tracks.path[0]}); name another album"
-        )
-    return features, heard

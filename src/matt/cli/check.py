@@ -305,19 +305,14 @@ def _heard(
     found: Scan, folder: Path, spec: FeatureSpec, output: Output, how: Extraction
 ) -> tuple[FeatureStore, Tracks]:
     """Features of what was found, and the tracks that have some."""
-    import numpy as np
-
-    from ..features.store import FeatureStore
+    from ..features.store import FeatureStore, with_features
 
     place = how.store or default_store(folder, spec)
     report = extract_features(found.tracks, {spec: place}, output, how)[spec]
     if n := len(lost_files(found, report)):
         output.note(f"{n:,} files could not be used; 'matt predict' lists them")
     features = FeatureStore.open(place)
-    tracks = found.tracks.take(np.isin(found.tracks.track_id, features.track_ids))
-    if not len(tracks):
-        raise DataError(f"none of {len(found.tracks)} files could be used; name other music")
-    return features, tracks
+    return features, with_features(found.tracks, features)
 
 
 def _library_of(album: Path, spec: FeatureSpec) -> Path:

@@ -322,7 +322,7 @@ def extraction_counts(report: ExtractionReport) -> dict[str, int]:
 
 def default_store(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
-    from ..library.home import store_of
+    from ..library.cache import store_of
 
     return store_of(folder, spec)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError, check_arguments, first_few
+from ..tracks import Tracks
 from .blocks import (
     LOST,
     PARTIAL,
@@ -261,6 +262,24 @@ class FeatureStore:
                 "with 'matt extract', or leave them out with tracks.drop(...)"
             )
         return place
+
+
+def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:
+    """Tracks of which every store holds features.
+
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    there = np.ones(len(tracks), bool)
+    for store in stores:
+        there &= np.isin(tracks.track_id, store.track_ids)
+    if not there.any():
+        raise DataError(
+            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
+        )
+    return tracks.take(there)
 
 
 def _reasons(track_ids: Any, reasons: Any) -> dict[str, NDArray[Any]]:

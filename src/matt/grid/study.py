@@ -20,7 +20,6 @@ from ..comparison import (
     data_digest,
     features_digest,
     strong_controls,
-    with_features,
 )
 from ..config import SplitSettings
 from ..errors import ConfigError, DataError
@@ -31,7 +30,7 @@ from ..evaluation.scores import Scores, majority, score
 from ..evaluation.summaries import MAJORITY
 from ..evaluation.tables import Table
 from ..features.blocks import write_values
-from ..features.store import FeatureStore
+from ..features.store import FeatureStore, with_features
 from ..files import locks, write_text
 from ..predictions import Predictions
 from ..processes import Progress

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ..datasets.memory import SUFFIX, library_key, memory_file, remembered_folder
 from ..errors import DataError
+from ..features.spec import FeatureSpec
 from ..files import lock, locks, unlock
 
 FEATURES, SCANS = "features", "scans"
@@ -33,6 +34,11 @@ def cache_folder() -> Path:
 
     given = os.environ.get("MATT_CACHE")
     return Path(given).absolute() if given else platformdirs.user_cache_path("matt")
+
+
+def store_of(folder: Path, spec: FeatureSpec) -> Path:
+    """Where the features of a folder are kept unless the user says: outside the music itself."""
+    return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ..bags import Bags
 from ..calibration.priors import Prior
+from ..datasets.audit import hashes_of, is_cheap
 from ..datasets.folder import Scan, scan
-from ..datasets.memory import library_key
 from ..errors import check_arguments
-from ..features.spec import FeatureSpec
-from ..features.store import FeatureStore
+from ..features.extract import extract
+from ..features.store import FeatureStore, with_features
 from ..models.classifier import GenreClassifier
 from ..models.tagger import Tagger, check_asked
 from ..processes import Progress
-from .cache import FEATURES, SCANS, cache_folder
+from ..tracks import Tracks
+from .cache import SCANS, cache_folder, store_of
+from .check import Finding, check_library
+from .explained import explained_rows
 from .learned import Learned, load_model
+from .playlist import By, check_playlist, rows_of_genre, write_playlist
 from .predict import LibraryPrediction, bar_of, predict_library, spec_of
 from .selection import Selection
+from .similar import rows_in, similar_albums, space_of
 
 _EVERYTHING = Selection()
 
@@ -55,6 +63,11 @@ class Library:
         for row in found.at("album"):
             print(row["status"], row["artist"], row["album"], row["genre"])
         found.write("genres.csv")
+        for finding in library.check():
+            print(finding.about, finding.told)
+        library.explain("~/Music/Ann/One")  # which tracks decided
+        library.similar("~/Music/Ann/One")  # albums by other artists that sound like it
+        library.playlist("jazz.m3u8", genre="Jazz")
     """
 
     def __init__(
@@ -144,7 +157,120 @@ class Library:
         )
         return found.of(selection)
 
+    def explain(self, album: Path | str, **options: Any) -> list[dict[str, Any]]:
+        """Say why albums have their genres, as ``matt explain`` does.
 
-def store_of(folder: Path, spec: FeatureSpec) -> Path:
-    """Where the features of a folder are kept unless the user says: outside the music itself."""
-    return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
+        Parameters
+        ----------
+        album : path
+            Folder of an album, or a file: all albums with a track there are explained.
+        **options
+            Of the extraction.
+
+        Returns
+        -------
+        list of dict
+            As ``matt explain --json`` has them.
+
+        Raises
+        ------
+        DataError
+            If the library has no track there that can be heard.
+        """
+        features, tracks = self._heard(options)
+        tracks = tracks.with_genres(self.model.genres, unknown="drop")
+        bags = Bags.from_tracks(tracks)
+        here = np.isin(bags.track_ids, tracks.track_id[rows_in(tracks, Path(album).expanduser())])
+        of = np.unique(np.repeat(np.arange(len(bags)), bags.sizes)[here])
+        return explained_rows(
+            self.model,
+            features,
+            tracks,
+            bags.take(of),
+            bar=self._bar,
+            vocabulary=self.scan.vocabulary,
+            learned=self.learned,
+        )
+
+    def check(self, **options: Any) -> tuple[Finding, ...]:
+        """Look for what is odd, the surest first, as ``matt check`` does.
+
+        Parameters
+        ----------
+        **options
+            Of `predict`.
+        """
+        rows = self.predict(**options).rows
+        features, hashes = self.features, hashes_of(self.scan.tracks, store=self.store)
+        near = features if is_cheap(features) else None
+        return check_library(self.scan, rows, features=near, hashes=hashes)
+
+    def similar(self, album: Path | str, *, most: int = 10, **options: Any) -> list[dict[str, Any]]:
+        """Name the albums by other artists that sound most like one, as ``matt similar`` does.
+
+        Parameters
+        ----------
+        album : path
+            Folder of an album or of an artist, or a file.
+        most : int >= 1
+        **options
+            Of the extraction.
+
+        Raises
+        ------
+        DataError
+            If the library has no track there, or nothing by another artist.
+        """
+        features, tracks = self._heard(options)
+        space = space_of(self.model, features, tracks)
+        return similar_albums(tracks, space, rows_in(tracks, Path(album).expanduser()), most=most)
+
+    def playlist(
+        self,
+        out: Path | str,
+        *,
+        genre: str,
+        by: By = "both",
+        force: bool = False,
+        **options: Any,
+    ) -> Tracks:
+        """Write the tracks of a genre for a player, as ``matt playlist --genre`` does.
+
+        Parameters
+        ----------
+        out : path
+            Ends in ``.m3u8``.
+        genre : str
+        by : {"both", "tags", "sound"}
+            As in `matt.library.playlist.rows_of_genre`.
+        force : bool
+            Replace a file that is there.
+        **options
+            Of `predict`.
+
+        Returns
+        -------
+        Tracks
+            In their order.
+
+        Raises
+        ------
+        DataError
+            If there are none, or the file is there.
+        """
+        check_playlist(Path(out), force=force)
+        said = () if by == "tags" else self.predict(**options).rows
+        tracks = self.scan.tracks
+        chosen = tracks.take(rows_of_genre(tracks, genre, self.scan.vocabulary, said, by=by))
+        write_playlist(Path(out), chosen, title=genre, force=force)
+        return chosen
+
+    @property
+    def _bar(self) -> float | None:
+        return bar_of(self.model, below=None, accuracy=None, prior=None)
+
+    def _heard(self, options: Mapping[str, Any]) -> tuple[FeatureStore, Tracks]:
+        """Features of all that can be heard, extracted if they are missing, and its tracks."""
+        extract(self.scan.tracks, spec_of(self.model), self.store, **options)
+        features = FeatureStore.open(self.store)
+        return features, with_features(self.scan.tracks, features)

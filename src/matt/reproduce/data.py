@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bags import Bags, group
-from ..comparison import with_features
 from ..config import SplitSettings
 from ..datasets import table
 from ..datasets.embedded import fma_mfcc
@@ -28,7 +27,7 @@ from ..datasets.invented.features import LOGMEL_SHAPE, simulated_logmels
 from ..datasets.table import parse
 from ..errors import ConfigError, DataError, did_you_mean
 from ..features.kernels.frames import COLUMNS
-from ..features.store import FeatureStore
+from ..features.store import FeatureStore, with_features
 from ..grid.study import Division, RepeatedSplits
 from ..tracks import SPLITS, Tracks
 
