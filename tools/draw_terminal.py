@@ -3,11 +3,13 @@
     python tools/draw_terminal.py            # a few minutes: it trains
 
 Every picture is what the command in its first line shows in 80 columns, on the synthetic library
-(invented music, so nothing in it is a result). Of a long list the middle is left out.
+(invented music, so nothing in it is a result), or on files that hold nothing but tags. Of a long
+list the middle is left out.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shlex
@@ -15,8 +17,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
+import numpy as np
+import soundfile
+from mutagen.flac import FLAC
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
@@ -25,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "library"
 COLUMNS = 80
 TRACKS = 400
+LEAST = 4  # tracks of an album that is explained
 _ANSI = (
     ((36, 41, 47), (207, 34, 46), (17, 99, 41), (125, 78, 0)),
     ((9, 105, 218), (130, 80, 223), (27, 124, 131), (110, 119, 129)),
@@ -39,21 +46,34 @@ THEMES = {
 }
 # Rich's own asks for a font from the network, and draws a window around it.
 SVG = """\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {terminal_width} {terminal_height}">
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="-12 -8 {terminal_width} {terminal_height}">
 <style>
 .{unique_id}-matrix {{ font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}
 {styles}
 </style>
-<rect width="100%" height="100%" rx="6" fill="BACKGROUND"/>
+<rect x="-12" y="-8" width="100%" height="100%" rx="6" fill="BACKGROUND"/>
 <defs><clipPath id="{unique_id}-clip-terminal">
 <rect width="{terminal_width}" height="{terminal_height}"/></clipPath>{lines}</defs>
-<g transform="translate(10, 6)">{backgrounds}<g class="{unique_id}-matrix">{matrix}</g></g>
+{backgrounds}<g class="{unique_id}-matrix">{matrix}</g>
 </svg>
 """
+TAGS = {  # written how often
+    "Hip-Hop": 4,
+    "hip hop": 2,
+    "Hip Hop/Rap": 1,
+    "Rap; Hip-Hop": 1,
+    "Rock/Pop": 3,
+    "indie rock": 2,
+    "Drum'n'Bass": 2,
+    "Drum & Bass": 1,
+    "Jaz": 1,
+    "Gabba Folk": 2,
+    "Other": 3,
+}
 MODEL = ("--model", "mine")
 SCENES = {
-    "genres": ("genres", "Music"),
+    "genres": ("genres", "Tags"),
     "train": ("train", "Music", "--out", "mine"),
     "predict": ("predict", "Music", *MODEL),
     "explain": ("explain", "ALBUM", *MODEL),
@@ -61,7 +81,7 @@ SCENES = {
     "similar": ("similar", "ALBUM", *MODEL),
 }
 LINES = 30  # of a picture
-ENDS = 3  # of these, behind what is left out
+ROOM = 2  # columns left free on the right
 
 
 def main() -> None:
@@ -71,20 +91,39 @@ def main() -> None:
         place = Path(folder)
         from matt.datasets.synthetic import write_library
 
+        write_tags(place / "Tags")
         write_library(place / "Music", tracks=TRACKS)
-        albums = [one for one in (place / "Music").glob("*/*") if one.is_dir()]
-        album = max(albums, key=lambda one: (len([*one.iterdir()]), one))
         for name, words in SCENES.items():
-            named = [str(album.relative_to(place)) if w == "ALBUM" else w for w in words]
+            named = [mixed(place) if word == "ALBUM" else word for word in words]
             draw(name, f"$ matt {shlex.join(named)}", short(seen(named, place)))
 
 
+def mixed(place: Path) -> str:
+    """The folder of an album whose tracks are least of one opinion."""
+    albums = json.loads(seen(("predict", "Music", *MODEL, "--json"), place))["albums"]
+    large = [one for one in albums if one["n_tracks"] >= LEAST and one["album"]]
+    return str(Path(min(large, key=itemgetter("probability"))["path"]).relative_to(place))
+
+
+def write_tags(folder: Path) -> None:
+    """An album of one file for each genre tag."""
+    folder.mkdir()
+    every = [tag for tag, times in TAGS.items() for _ in range(times)]
+    for number, tag in enumerate(every):
+        path = folder / f"{number}.flac"
+        soundfile.write(path, np.zeros(800, np.float32), 8000)
+        file = FLAC(path)
+        file.update({"artist": f"Artist {number}", "album": f"Album {number}", "genre": tag})
+        file.save()
+
+
 def short(told: str) -> str:
-    """The first and the last lines of a text."""
-    lines = told.rstrip("\n").split("\n")
+    """The first lines of a text, and its last paragraph."""
+    before, _, last = told.rstrip("\n").rpartition("\n\n")
+    lines = before.split("\n")
     if len(lines) > LINES:
-        lines[LINES - ENDS - 1 : -ENDS] = ["..."]
-    return "\n".join(lines)
+        lines[LINES:] = ["..."]
+    return "\n".join([*lines, "", last] if before else [last])
 
 
 def seen(words: Sequence[str], place: Path) -> str:
@@ -122,7 +161,7 @@ def _read(terminal: int) -> bytes:
 def draw(name: str, prompt: str, told: str) -> None:
     """Write one picture for each theme."""
     for theme, colours in THEMES.items():
-        console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115
+        console = Console(record=True, width=COLUMNS + ROOM, file=open(os.devnull, "w"))  # noqa: SIM115
         console.print(Text(prompt, style="bold"))
         console.print(Text.from_ansi(told + "\n"))  # room below
         svg = console.export_svg(
