@@ -93,7 +93,10 @@ def check(result, *, as_json):
 @pytest.mark.parametrize("as_json", [False, True], ids=["text", "json"])
 @pytest.mark.parametrize(
     "command",
-    ["scan", "extract", "train", "evaluate", "predict", "explain", "compare", "report", "score"],
+    [
+        *("scan", "extract", "train", "evaluate", "predict", "explain", "compare", "report"),
+        *("score", "genres", "check", "similar", "playlist"),
+    ],
 )
 def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, trained):
     music, out = attack[1], trained[0]
@@ -106,6 +109,13 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
         "compare": [out, saved, "--rounds", "0"],
         "report": [out, "--out", attack[0] / f"report [red]\x1b[31m {as_json}", "--rounds", "0"],
         "score": [saved, "--rounds", "0"],
+        "genres": [music],
+        "check": [music, "--model", out],
+        "similar": [music / "[red]x[bold] :cat:.flac", "--library", music, "--model", out],
+        "playlist": [
+            *(music, "--like", music / "[red]x[bold] :cat:.flac", "--model", out, "--force"),
+            *("--out", attack[0] / "[red]\x1b[31m.m3u8"),
+        ],
         "explain": [
             *(music, "--together", "--model", out),
             *("--picture", attack[0] / "[red]\x1b[31m.svg", "--force"),
@@ -114,7 +124,6 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
             music,
             "--model",
             out,
-            "--explain",
             "--force",
             "--out",
             attack[0] / "genres.csv",
@@ -132,7 +141,7 @@ def test_no_name_or_tag_reaches_further_than_its_text(command, as_json, attack, 
         assert "=[red]House [31m<b>" in result.stdout
     elif not as_json and command in ("compare", "report"):
         assert "[31m" in result.stdout.replace("\ufffd", "")
-    elif not as_json:  # shown, not obeyed
+    elif not as_json and command not in ("genres", "similar", "playlist"):  # shown, not obeyed
         assert f"{music}/[red]x[bold] :cat:.mp3: " in result.stderr
 
 

@@ -40,12 +40,17 @@ def alone(*arguments, code=COMMAND):
 def test_a_blend_predicts_and_explains_the_same(library, run, tmp_path):  # noqa: F811
     folder, _ = run
     assert (folder / "model" / "network" / GRAPH).is_file()
-    done = alone("predict", library, "--model", folder, "--explain", "--json")
+    done = alone("predict", library, "--model", folder, "--json")
     assert done.returncode == 3, done.stderr  # the planted bad files failed
     told = json.loads(done.stdout)
-    here = json.loads(matt("predict", library, "--model", folder, "--explain", "--json").stdout)
+    here = json.loads(matt("predict", library, "--model", folder, "--json").stdout)
     assert len(told["albums"]) == len(here["albums"]) > 5
     assert told == here
+    album = max(told["albums"], key=lambda row: row["n_tracks"])["path"]
+    given = "explain", album, "--library", library, "--model", folder, "--json"
+    done = alone(*given)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(matt(*given).stdout)
 
 
 @pytest.mark.parametrize("command", ["evaluate", "score", "report"])
