@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from matt import Bags, DataError, FeatureStore, Tracks, experiment
 from matt.cli.app import app
 from matt.config import Settings
 from matt.datasets import near_duplicates, table
-from matt.datasets.audit import audit, hashes_of, is_cheap
+from matt.datasets.audit import CHEAP, audit, hashes_of, is_cheap, why_costly
 from matt.datasets.near_duplicates import find_near_duplicates, standardised, track_vectors
 from matt.datasets.table import parse
 from matt.models.settings import TrainingSettings
@@ -249,6 +250,7 @@ def test_segments_and_time_are_averaged():
         expected = np.hstack([part.mean(axis=2), part.std(axis=2)]).mean(axis=0)
         np.testing.assert_allclose(vector, expected, rtol=1e-5, atol=1e-6)
     assert not is_cheap(features)
+    assert "no vectors" in why_costly(features)  # however few
 
 
 def test_what_cannot_be_compared_is_noted_not_raised():
@@ -266,6 +268,17 @@ def test_what_cannot_be_compared_is_noted_not_raised():
         audit(tracks, hashes=np.array(["a", "b"]))
     with pytest.raises(DataError, match="cannot group by 'albun'; did you mean 'album_id'"):
         audit(tracks, by="albun")
+
+
+def test_why_a_search_takes_long_is_told_by_its_cause(tmp_path):
+    features = store(some_tracks(), noise())
+    assert (is_cheap(features), why_costly(features)) == (True, "")
+    on_disk = replace(features, blocks=(tmp_path / "a.npy",))
+    assert "too large for memory" in why_costly(on_disk)
+    n = int((CHEAP / 4) ** 0.5) + 1
+    many = FeatureStore.from_arrays("many", np.arange(n), np.zeros((n, 4), "f4"))
+    assert why_costly(many) == f"{n:,} tracks are too many"
+    assert not is_cheap(many)
 
 
 def test_everything_is_json():

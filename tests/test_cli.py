@@ -20,6 +20,8 @@ from typer.testing import CliRunner
 
 from matt import Predictions, Tracks
 from matt.cli.app import app
+from matt.cli.console import Output
+from matt.cli.library import _tell_learned
 from matt.datasets.genres import vocabulary
 from matt.datasets.synthetic import write_library
 from matt.library.status import STATUSES
@@ -121,6 +123,10 @@ def test_scan_counts_what_is_there(library, tmp_path):
     assert told["counts"]["tracks"] == len(Tracks.load(table))
     assert {Path(row["path"]).name for row in told["problems"]} == {"empty.flac", "text.mp3"}
     assert len(told["untagged"]) == told["counts"]["without artist or album"] > 0
+    assert all(row["bags"] <= row["tracks"] for row in told["genres"])
+    shown = matt("scan", library).stdout
+    assert "albums" in shown
+    assert "bags" not in shown  # a word of programs and researchers
 
 
 def test_a_second_extraction_finds_everything_done(library, run):
@@ -199,6 +205,8 @@ def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_p
     assert {album["unsure"] for album in albums} == {True, False}
     for album in albums:
         assert (album["genre"] is None) == album["unsure"]
+    told = " ".join(matt(*given[:-1], "--abstain-below", bar).stderr.split())
+    assert f"below {100 * bar:.0f} % no genre is given" in told
     shares = dict.fromkeys(genres, 0.0) | {genres[0]: 1.0}
     (tmp_path / "shares.json").write_text(json.dumps(shares))
     for prior in (json.dumps(shares), tmp_path / "shares.json"):
@@ -230,6 +238,19 @@ def test_own_costs_decide_albums_and_are_scored(library, run, tmp_path):
     tables = document(matt("evaluate", run[0], "--rounds", "0", "--cost", costs, "--json"))
     paid = {row["decision"]: row["mean cost"] for row in tables["costs"]["rows"]}
     assert paid["own cost"] == 0 < paid["likely"]
+
+
+@pytest.mark.parametrize(("n", "many"), [(1, "1 album that"), (2_000, "2,000 albums that")])
+def test_who_answers_for_what_was_learned_is_told_of_one_album_and_of_many(n, many, capsys):
+    known = {"in_training": True, "out_of_fold": False}
+    rows = [known] * n + [{**known, "out_of_fold": True}, {**known, "in_training": None}]
+    _tell_learned(rows, Output(quiet=False))
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"has learned from {n + 1:,} of these albums" in told
+    assert "answer for 1 of them" in told
+    assert f"answers for {many} it has learned from" in told
+    _tell_learned([{"in_training": None, "out_of_fold": False}], Output(quiet=False))
+    assert capsys.readouterr().err == ""
 
 
 def test_albums_come_by_what_there_is_to_do_and_only_those_asked_for(library, run, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from matt import ConfigError, DataError, Tracks, config
 from matt.cli.console import Output
 from matt.cli.sources import Source
-from matt.cli.training import FEW, _asks_out_of_fold, _check_teachable
+from matt.cli.training import TESTABLE, _asks_out_of_fold, _check_teachable
 
 SETTINGS = config.load()
 
@@ -46,7 +46,7 @@ def test_few_albums_to_test_on_are_told_once(tmp_path, capsys, n):
     found = folder(tmp_path, np.arange(n) % 2)
     _check_teachable(found, SETTINGS, Output())
     said = " ".join(capsys.readouterr().err.split())
-    few = round(0.2 * n) < FEW
+    few = round(0.2 * n) < TESTABLE
     assert bool(said) == few
     if few:
         assert f"{n} albums have a genre, and " in said

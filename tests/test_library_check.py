@@ -75,6 +75,7 @@ def row_of(scan, folder, genre, probability, alone, *, status="agrees", tagged="
         "artist": "Ann", "album": folder, "title": None, "path": f"/m/{folder}", "tagged": tagged,
         "genre": genre, "probability": probability, "status": status, "tracks": tracks,
         "top": [{"genre": genre or "Pop", "probability": probability}], "unsure": genre is None,
+        "in_training": None, "out_of_fold": False,
     }  # fmt: skip
 
 
@@ -186,6 +187,13 @@ def test_two_tracks_do_not_tell_which_is_odd_and_what_was_not_asked_says_nothing
     for track in row["tracks"]:
         track["alone"] = False
     assert check_library(scan, [row]) == ()
+
+
+@pytest.mark.parametrize(("in_training", "told"), [(None, 1), (False, 1), (True, 0)])
+def test_of_what_the_model_knows_by_heart_no_track_is_odd(in_training, told):
+    scan = scanned(CLEAN)
+    row = row_of(scan, "One", "Rock", 0.9, [("Rock", 0.9), ("Rock", 0.8), ("Jazz", 0.7)])
+    assert len(check_library(scan, [{**row, "in_training": in_training}])) == told
 
 
 def test_an_album_without_a_genre_of_its_own_is_what_it_may_be():

@@ -11,12 +11,20 @@ from hypothesis import strategies as st
 from mutagen.flac import FLAC
 from typer.testing import CliRunner
 
-from matt import Bags, Predictions, Tracks
+from matt import Bags, BaselineClassifier, FeatureStore, Predictions, Tracks
 from matt.audio import SegmentPolicy
 from matt.cli.app import app
 from matt.datasets.genres import Vocabulary
+from matt.library import explained as explained_module
+from matt.library import learned as learned_module
 from matt.library.explain import AlbumExplanation
-from matt.library.explained import explained_picture, explained_row, explained_tables
+from matt.library.explained import (
+    explained_picture,
+    explained_row,
+    explained_rows,
+    explained_tables,
+)
+from matt.library.learned import Learned, rows_in
 from matt.tracks import stable_id
 
 GENRES = ("Rock", "Folk", "Indie Rock")
@@ -68,6 +76,26 @@ ROCK, FOLK, INDIE, TORN = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.
 def fits(alone, without, **options):
     row = explained_row(told(alone, without), **options)
     return [track["fits"] for track in row["tracks"]]
+
+
+def test_albums_that_were_learned_from_are_looked_up_once(monkeypatch):
+    n, looks = 4, []
+    tracks = Tracks(
+        np.arange(2 * n), np.full(2 * n, -1), GENRES, artist_id=np.arange(2 * n) // 2,
+        album_id=np.arange(2 * n) // 2, path=[f"/music/{k}.flac" for k in range(2 * n)],
+    )  # fmt: skip
+
+    def looking(*given):
+        looks.append(1)
+        return rows_in(*given)
+
+    monkeypatch.setattr(learned_module, "rows_in", looking)
+    monkeypatch.setattr(explained_module, "explain_album", lambda *_: told([ROCK] * 2, [FOLK] * 2))
+    store = FeatureStore.from_arrays("toy", tracks.track_id, np.zeros((2 * n, 3)))
+    bags, learned = Bags.from_tracks(tracks), Learned(tracks.take([3, 4]))
+    rows = explained_rows(BaselineClassifier(), store, tracks, bags, learned=learned)
+    assert [row["in_training"] for row in rows] == [False, True, True, False]
+    assert len(looks) == 1
 
 
 def test_a_track_does_not_fit_where_it_and_the_others_are_surely_of_two_genres():

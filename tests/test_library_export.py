@@ -3,16 +3,19 @@
 import csv
 import json
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matt import Bags, ConfigError, DataError, Predictions, Tracks
 from matt.library.albums import album_rows, in_order, track_rows, tracks_table
-from matt.library.export import SCHEMAS, write_rows
+from matt.library.export import SCHEMAS, _visible, write_rows
 
 DOCS = Path(__file__).parents[1] / "docs" / "library" / "predict.md"
 
@@ -55,6 +58,22 @@ def test_the_columns_are_those_that_the_page_promises(level, tmp_path):
     assert {field.name: str(field.type) for field in schema} == wanted | likely
     assert json.loads(schema.metadata[b"matt"])["schema"] == SCHEMAS[level]
     assert SCHEMAS[level] in DOCS.read_text(encoding="utf-8")
+
+
+@given(st.text())
+def test_what_steers_is_written_out_and_all_else_is_kept(text):
+    steering = {c for c in text if unicodedata.category(c) in ("Cc", "Cf", "Cs", "Co", "Cn")}
+    shown = _visible(text)
+    assert not any(unicodedata.category(c).startswith("C") for c in shown)
+    for char in steering:
+        text = text.replace(char, char.encode("unicode_escape").decode())
+    assert shown == text
+
+
+def test_rows_of_tracks_need_tracks_that_were_asked_alone():
+    told = [{**row, "tracks": [{"title": "one", "genre": None}]} for row in rows()]
+    with pytest.raises(ConfigError, match=r"'one' by itself.*predict with alone=True"):
+        list(track_rows(told))
 
 
 def test_types_do_not_depend_on_what_there_is(tmp_path):

@@ -13,7 +13,8 @@ from matt.cli.sources import default_store
 from matt.datasets.folder import scan
 from matt.datasets.synthetic import write_library
 from matt.features.extract import extract
-from matt.library.predict import predict_library
+from matt.library import predict as predict_module
+from matt.library.predict import predict_explained, predict_library
 from matt.library.selection import Selection
 from matt.models.settings import BaselineSettings
 from matt.models.tagger import Tagger
@@ -64,6 +65,26 @@ def test_each_track_is_said_to_be_what_the_model_says_of_it_alone(made, library)
     for track in found.at("track"):
         assert track["top"][0]["probability"] == pytest.approx(best[track["track_id"]], abs=1e-4)
         assert track["alone"]
+
+
+def test_without_tracks_alone_nothing_is_explained_and_there_are_no_rows_of_tracks(
+    made, monkeypatch
+):
+    place, model = made
+    explained = []
+
+    def explaining(*given, **options):
+        explained.append(1)
+        return predict_explained(*given, **options)
+
+    monkeypatch.setattr(predict_module, "predict_explained", explaining)
+    found = scan(place / "music")
+    predict_library(found, model, place / "store", workers=1)
+    few = predict_library(found, model, place / "store", alone=False, workers=1)
+    assert len(explained) == 1
+    assert len(few.at("album")) == len(few.predictions)
+    with pytest.raises(ConfigError, match="predict with alone=True"):
+        few.at("track")
 
 
 def test_only_what_is_asked_for_is_said_and_nothing_may_be(library, tmp_path):

@@ -1,17 +1,27 @@
 """Albums that a model was trained on are answered by who was not, and nobody else is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matt import Bags, DataError, Predictions, Tracks
-from matt.calibration.priors import TrainedPrior
+from matt.calibration.priors import TrainedPrior, reprior
 from matt.library.albums import album_rows
 from matt.library.learned import Learned, load_model, rows_in
 from matt.models.tagger import Tagger
+from matt.predictions import Decision
 from matt.runs import OUT_OF_FOLD, Run
 
 GENRES = ("Folk", "Jazz", "Rock")
 FOLK, JAZZ, ROCK = np.log([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]).astype(np.float32)
+
+
+shares = st.lists(st.integers(1, 9), min_size=3, max_size=3).map(
+    lambda some: np.array(some) / sum(some)
+)
 
 
 def tracks_of(albums, *, root="/m", labels=None, genres=GENRES, split=None, start=0):
@@ -83,6 +93,48 @@ def test_a_prior_counts_out_of_fold_too():
         said(now, [FOLK]), prior=wanted, trained=TrainedPrior(even, even, even)
     )
     assert judged.predictions.best.tolist() == [2]
+
+
+def test_an_album_whose_genre_nobody_else_plays_is_the_models_own_and_never_disagrees():
+    now = tracks_of([1, 2])
+    there = said(tracks_of([1, 2], labels=[-1, 0]), [JAZZ, JAZZ])
+    judged = Learned(now, there).judge(said(now, [ROCK, ROCK]))
+    assert judged.in_training == [True, True]
+    assert judged.held_out.tolist() == [False, True]
+    np.testing.assert_array_equal(judged.predictions.logits, [ROCK, JAZZ])
+    rows = album_rows(said(now, [ROCK, ROCK]), judged=judged)
+    assert [row["status"] for row in rows] == ["unsure", "disagrees"]
+
+
+@given(shares, shares, shares, st.sampled_from([0.0, 0.5, 1.0]))
+def test_out_of_fold_genres_are_as_frequent_as_in_the_models_own_answers(here, there, wanted, tau):
+    """What the library's shares are is told by its albums, not by those of the training."""
+    now, learned = tracks_of([1, 2, 3, 4]), tracks_of([1, 2])
+    trained = TrainedPrior(here, here, here, here, tau)
+    mine = replace(said(now, [FOLK, FOLK, JAZZ, ROCK]), decision=Decision(here, here, tau))
+    other = replace(said(learned, [JAZZ, ROCK]), decision=Decision(there, there, 0.0))
+    likely = np.exp(np.array([JAZZ, ROCK])) / there
+    for prior in (None, "estimate", dict(zip(GENRES, wanted.tolist(), strict=True))):
+        asked = mine if prior is None else reprior(mine, prior, trained=trained)
+        judged = Learned(learned, other).judge(asked, prior=prior, trained=trained)
+        assert judged.held_out.tolist() == [True, True, False, False]
+        expected = likely * asked.decision.bags
+        np.testing.assert_allclose(
+            judged.predictions.probabilities[:2],
+            expected / expected.sum(axis=1, keepdims=True),
+            rtol=1e-4,
+        )
+        rare = likely * asked.decision.bags ** (1 - tau)
+        best = rare[[0, 1], judged.predictions.balanced[:2]]
+        np.testing.assert_allclose(best, rare.max(axis=1), rtol=1e-4)
+        np.testing.assert_array_equal(judged.predictions.logits[2:], asked.logits[2:])
+
+
+def test_any_track_of_an_album_makes_it_known():
+    known, now = tracks_of([1, 2]), tracks_of([1, 2, 3])
+    bags = Bags.from_tracks(now)
+    assert Learned(known.take([0, 2])).knows(now, bags).tolist() == [True, True, False]
+    assert Learned(known).knows(now, bags.take([2, 1])).tolist() == [False, True]
 
 
 def test_a_track_is_known_by_its_path_or_where_the_library_moved_by_id_and_length():

@@ -75,5 +75,5 @@ def test_a_tag_below_or_above_the_answer_agrees_and_a_sibling_does_not():
 
 def test_the_summary_names_what_there_is_in_the_order_of_what_to_do():
     rows = [{"status": s} for s in (AGREES, UNSURE, NEW, DISAGREES, NEW)]
-    assert summary(rows) == "2 new (no genre yet), 1 disagree with their tag, 1 unsure, 1 agree"
+    assert summary(rows) == "2 new (no genre yet), 1 disagrees with its tag, 1 unsure, 1 agrees"
     assert summary([]) == ""

@@ -11,9 +11,10 @@ from report_runs import explained, tracks
 from scored import GENRES
 
 from matt.bags import Bags
+from matt.library.status import SURE
 from matt.predictions import Predictions
 from matt.reports import sections
-from matt.reports.lines import FEW, SURE, lines_of
+from matt.reports.lines import LEARNABLE, lines_of
 from matt.reports.subjects import tables_of
 from matt.tracks import Tracks
 
@@ -89,6 +90,12 @@ def test_a_number_is_the_same_in_lines_tables_and_albums():
     of_unsure = numbers(page["albums"])[-1]
     assert listed["right"] + of_unsure == right
     assert min(listed.values()) > 0
+    assert "related genres" in page["albums"]  # which 'matt predict' lets agree
+    column = [c.name for c in page["albums-right"].columns].index("how sure")
+    sure = made["test"].probabilities.max(axis=1)
+    assert {row[column] for row in page["albums-right"].shown()} <= {
+        f"{100 * s:.0f} %" for s in sure
+    }
 
 
 def test_genres_are_found_as_they_are():
@@ -105,7 +112,7 @@ def test_genres_are_found_as_they_are():
     learned = Bags.from_tracks(table, split="training").labelled()
     n = int((learned.labels == 2).sum())
     assert re.search(rf"[Nn]ever found: {never} \(from {n} albums?\)", third)
-    assert third.endswith(", which are too few.") == (n < FEW)
+    assert third.endswith(", which are too few.") == (n < LEARNABLE)
     best = re.search(r"Found best: (\w+) \((\d+) of (\d+)\)", third)
     g = GENRES.index(best[1])
     known = said.labels == g

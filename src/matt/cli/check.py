@@ -67,7 +67,7 @@ def check(
     The surest comes first, nothing is changed. The exit code is 3 if there is something to look
     at, and 0 if not. Example: [bold]matt check ~/Music[/bold]
     """
-    from ..datasets.audit import hashes_of, is_cheap
+    from ..datasets.audit import hashes_of, why_costly
     from ..features.store import FeatureStore
     from ..library.check import KINDS, check_library
     from ..library.learned import Learned
@@ -91,9 +91,9 @@ def check(
                 **options,
             )
         features, hashes = FeatureStore.open(place), hashes_of(found.tracks, store=place)
-        if not (cheap := is_cheap(features)):
-            output.note("tracks are too many to compare each with each: only equal audio is found")
-        near = features if cheap else None
+        if why := why_costly(features):
+            output.note(f"copies are told by equal audio and names, not by sound: {why}")
+        near = None if why else features
         findings = check_library(found, result.rows, features=near, hashes=hashes)
         files = tell_files(found, result.extraction, output)
     output.tables(_findings(kind, findings) for kind in KINDS if _of(kind, findings))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from ..errors import ConfigError, first_few
-from ..evaluation.tables import Column, Table
+from ..evaluation.tables import Column, Table, percent
 from .console import Output, command
 from .report import Cost
 from .sources import (
@@ -65,7 +65,7 @@ def scan(
     counts = {
         **found.counts,
         "artists": len(np.unique(tracks.artist_id[tracks.artist_id >= 0])),
-        "albums and lone tracks (bags)": len(bags),
+        "albums and lone tracks": len(bags),
         "artists and albums under several names": len(found.merges),
     }
     albums = [int((bags.labels == g).sum()) for g in range(len(tracks.genres))]
@@ -77,7 +77,7 @@ def scan(
             Table("Library", (Column("what"), Column("count", "int")), tuple(counts.items())),
             Table(
                 "Genres",
-                (Column("genre"), Column("tracks", "int"), Column("bags", "int")),
+                (Column("genre"), Column("tracks", "int"), Column("albums", "int")),
                 tuple(genres),
             ),
             *([_merged(found.merges)] if found.merges else []),
@@ -311,8 +311,8 @@ def predict(
     n_unsure = sum(row["unsure"] for row in rows)
     if bar is not None:
         output.note(
-            f"{n_unsure} of {len(rows)} {level}s are unsure: below {bar:.2f} no genre is given, "
-            "and the likeliest has a question mark"
+            f"unsure: {n_unsure:,} of {len(rows):,} {level}s; below {percent(bar)} no genre is "
+            "given, and the likeliest has a question mark"
         )
     files = tell_files(found, result.extraction, output)
     output.document(
@@ -332,11 +332,11 @@ def _tell_learned(rows: Sequence[Mapping[str, Any]], output: Output) -> None:
     held_out = sum(row["out_of_fold"] for row in rows)
     if held_out:
         output.note(
-            f"the model has learned from {n:,} of these albums; {held_out:,} of them are answered "
-            "by networks that have not heard their artists"
+            f"the model has learned from {n:,} of these albums; networks that have not heard the "
+            f"artists answer for {held_out:,} of them"
         )
-    if n > held_out:
+    if alone := n - held_out:
         output.note(
-            f"nobody but the model itself answers for {n - held_out:,} albums that it has learned "
-            "from, so whether they disagree with their tags is not said"
+            f"nobody but the model itself answers for {alone:,} album{'s' * (alone > 1)} that it "
+            "has learned from, so nothing is said against the tags there"
         )

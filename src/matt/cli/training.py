@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..features.report import ExtractionReport
     from ..features.store import FeatureStore
-    from ..models.classifier import GenreClassifier
     from ..runs import Run
     from ..settings import SettingsSection
 
@@ -73,7 +72,7 @@ def train(
         ),
     ] = None,
     controls: Annotated[
-        bool, Option(help="Also train the control: a track model averaged over the bag.")
+        bool, Option(help="Also train what is simpler, track by track, to compare with.")
     ] = True,
     out_of_fold: Annotated[
         bool | None,
@@ -157,12 +156,7 @@ def train(
             def show(name: str, epoch: Mapping[str, float]) -> None:
                 if "network" in epoch:
                     name = f"{name}, network {epoch['network']:.0f}"
-                score = epoch.get("valid_macro_f1")
-                detail = f"loss {epoch['loss']:.3f}" + (
-                    "" if score is None else f", validation macro-F1 {score:.3f}"
-                )
-                recall = epoch.get("valid_tail_recall", math.nan)
-                detail += "" if math.isnan(recall) else f", tail recall {recall:.3f}"
+                detail = _detail(epoch, folder=found.folder)
                 bars.show(name, int(epoch["epoch"]), settings.training.epochs, detail)
 
             run = experiment.run(
@@ -188,6 +182,24 @@ def train(
             bars.finish()  # stopped early: no more epochs to wait for
         _show_run(run, source, output, details=details)
         exit_if_failed(len(files["failures"]))
+
+
+def _detail(epoch: Mapping[str, float], *, folder: bool) -> str:
+    """How far a network has come; of a folder in a person's words.
+
+    >>> epoch = {"loss": 0.5, "valid_macro_f1": 0.68, "valid_tail_recall": 0.4}
+    >>> _detail(epoch, folder=False)
+    'loss 0.500, validation macro-F1 0.680, tail recall 0.400'
+    >>> _detail(epoch, folder=True)
+    'score on artists kept aside: 68 of 100'
+    """
+    score = epoch.get("valid_macro_f1", math.nan)
+    recall = epoch.get("valid_tail_recall", math.nan)
+    if folder:
+        return "" if math.isnan(score) else f"score on artists kept aside: {100 * score:.0f} of 100"
+    told = [f"loss {epoch['loss']:.3f}"]
+    told += [] if math.isnan(score) else [f"validation macro-F1 {score:.3f}"]
+    return ", ".join(told + ([] if math.isnan(recall) else [f"tail recall {recall:.3f}"]))
 
 
 AUTO = "auto"
@@ -222,7 +234,7 @@ def _is_auto(
     return kind in (None, AUTO) and not why and audio
 
 
-FEW = 10  # albums to test on, with fewer of which a score says little
+TESTABLE = 10  # albums to test on, with fewer of which a score says little
 _TAGGER = "the tagger that comes with matt needs no training: matt predict"
 
 
@@ -251,7 +263,7 @@ def _check_teachable(found: Source, settings: Settings, output: Output) -> None:
     bags = Bags.from_tracks(divided, by=settings.bags)
     tested = Bags.from_tracks(divided, by=settings.bags, split="test")
     n, n_tested = int(bags.known.sum()), int(tested.known.sum())
-    if n_tested < FEW:
+    if n_tested < TESTABLE:
         output.warn(
             f"{n:,} albums have a genre, and {n_tested} of them are kept to test on: whatever "
             f"comes out, it says little; {remedy}"
@@ -303,7 +315,8 @@ def _chosen(
     choice = choose_features(tracks, stores, settings)
     if choice.table.rows and details:
         output.tables([choice.table])
-    output.note(choice.note if details else f"features are {choice.kind}, which validation prefers")
+    plainly = f"features are {choice.kind}, which did best on artists kept aside"
+    output.note(choice.note if details else plainly)
     kept = replace(found, tracks=choice.tracks, notes=(*found.notes, choice.note))
     features = stores[choice.kind], report, places[choice.kind]
     return replace(settings, features=every[choice.kind]), kept, features
@@ -377,6 +390,7 @@ def export(
     Example: [bold]matt export runs/mine --onnx genres.onnx[/bold]
     """
     from ..files import check_new
+    from ..library.learned import load_model
     from ..models.blend import BlendClassifier
     from ..models.extra import check_extra
     from ..models.neural import NeuralClassifier
@@ -428,13 +442,6 @@ def settings(
     else:
         output.tables(map(_settings_table, shown))
         output.document({"sections": [part.to_json() for part in shown]})
-
-
-def load_model(path: Path) -> GenreClassifier:
-    """Classifier of a run folder, of a model folder or a packed model, of any kind."""
-    from ..library.learned import load_model
-
-    return load_model(path)
 
 
 def _saved_tables(

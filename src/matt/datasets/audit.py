@@ -442,9 +442,17 @@ def audit(
 
 def is_cheap(features: FeatureStore) -> bool:
     """Whether near-duplicates are found quickly beside a training: vectors, and not too many."""
+    return not why_costly(features)
+
+
+def why_costly(features: FeatureStore) -> str:
+    """Why near-duplicates are not found quickly, empty where they are."""
     shape, n = features.spec.shape, len(features)
-    in_memory = not any(isinstance(block, Path) for block in features.blocks)
-    return in_memory and len(shape) == 1 and n**2 * shape[0] <= CHEAP
+    if len(shape) != 1:
+        return f"features of the kind {features.spec.name!r} are no vectors"
+    if any(isinstance(block, Path) for block in features.blocks):
+        return "the features are too large for memory"
+    return f"{n:,} tracks are too many" if n**2 * shape[0] > CHEAP else ""
 
 
 def hashes_of(

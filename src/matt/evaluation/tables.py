@@ -46,6 +46,15 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def percent(share: float) -> str:
+    """A share in [0, 1] as a person reads it.
+
+    >>> percent(0.683)
+    '68 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def plain(text: object) -> str:
     r"""Text on one line that cannot steer a terminal or turn the direction of what follows.
 
@@ -142,7 +151,7 @@ class Column:
         if self.kind == "share" and isinstance(cell, float | int):
             return _share(cell)
         if self.kind == "percent" and isinstance(cell, float | int):
-            return f"{100 * cell:.0f} %"
+            return percent(cell)
         layout = {"int": ",", "number": ".3g", "signed": "+.2f"}.get(self.kind)
         return plain(cell) if layout is None else format(cell, layout)
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from ..calibration.costs import DECISION
 from ..datasets.genres import Vocabulary
-from ..evaluation.tables import ColumnOf, Table
+from ..errors import ConfigError
+from ..evaluation.tables import ColumnOf, Table, percent
 from ..models.tagger import ASPECTS
 from ..predictions import Predictions
 from .answers import Answers, GenreAnswer
 from .explain import Explanation, explain
 from .learned import Judged
-from .status import STATUSES, Above, status_of, summary
+from .status import STATUSES, Above, is_fair, status_of, summary
 
 JOINT = "; "  # between genres in one text
 _HOW_TO_READ = (
@@ -93,7 +94,7 @@ def album_rows(
         first, held_out = offsets[bag], bool(judged.held_out[bag])
         tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
         answer, main, learned = said.of(bag), _main(predictions, bag), judged.in_training[bag]
-        fair, tags = held_out or not learned, _tags(tracks) or main
+        fair, tags = is_fair(learned, out_of_fold=held_out), _tags(tracks) or main
         parts = [
             {
                 **track,
@@ -146,9 +147,19 @@ def track_rows(
         Of `album_rows`, with ``alone``.
     bar : float, optional
         With which these were made: a track that is unsure has no genre then.
+
+    Raises
+    ------
+    ConfigError
+        If they were made without ``alone``.
     """
     for row in rows:
         for track in row["tracks"]:
+            if "status" not in track:
+                raise ConfigError(
+                    f"nothing was asked of {name_of(track)!r} by itself, so there are no rows of "
+                    "tracks; predict with alone=True"
+                )
             told = {name: value for name, value in track.items() if name not in _PARTS}
             if bar is not None and track["unsure"]:
                 told |= {"genre": None, "genre_path": []}
@@ -237,7 +248,7 @@ def decided_table(row: Mapping[str, Any]) -> Table:
     """Table of the tracks of one album: who spoke for its genre, and who could not be missed."""
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
     return Table.of(
-        f"{_title(row)}: {_said(row)}, probability {row['probability']:.2f}{tagged}",
+        f"{_title(row)}: {_said(row)}, {percent(row['probability'])}{tagged}",
         sorted(row["tracks"], key=lambda track: -(track["margin"] or 0)),
         ("track", "text", name_of),
         ("attention", "share", itemgetter("attention")),

@@ -7,7 +7,8 @@ Nothing is changed. Each finding says how sure it is, in [0, 1]:
 - **mixed tags**: tracks of one album have genres of which none stands above the other; as sure as
   the others are many.
 - **spelling**: genres, artists or albums that are one under several names (1), or may be (less).
-- **odd track**: a track that, alone, surely sounds like something else than the rest of its album.
+- **odd track**: a track that, alone, surely sounds like something else than the rest of its album;
+  of an album that the model was trained on, none is.
 - **copy**: tracks with the same audio (1), of one album that lies in two places or formats, or
   whose features nearly agree (`matt.datasets.near_duplicates`) and which are equally long.
 """
@@ -30,17 +31,16 @@ from ..datasets.folder import Scan
 from ..datasets.genres import Vocabulary, folded
 from ..datasets.meanings import look_alike
 from ..errors import check_arguments, first_few
-from ..evaluation.tables import Column
+from ..evaluation.tables import percent
 from ..features.store import FeatureStore
 from ..tracks import Tracks
 from .copies import find_copies
-from .status import DISAGREES, SURE
+from .status import DISAGREES, SURE, is_fair
 
 KINDS = ("copy", "spelling", "disagrees", "mixed tags", "odd track")
 _ALIAS, _NEARLY = 0.9, 0.8  # how sure: another name of one genre; artists or albums of nearly one
 _FEWEST = 3  # tracks of an album of which one may be odd
 _SHOWN = 4  # names in a sentence
-_PERCENT = Column("sure", "percent").show
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ def _disagreeing(rows: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
 def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
     """Tracks that are sure of another genre than most of the others of their album."""
     for row in rows:
-        tracks = [track for track in row["tracks"] if track["alone"]]
+        fair = is_fair(row["in_training"], out_of_fold=row["out_of_fold"])
+        tracks = [track for track in row["tracks"] if fair and track["alone"]]
         counted = Counter(track["genre"] for track in tracks)
         others = {genre: _most_of(counted - Counter([genre]), scan.vocabulary) for genre in counted}
         for track in tracks if len(tracks) >= _FEWEST else ():
@@ -214,8 +215,8 @@ def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
             genre, share = others[track["genre"]]
             if 2 * share > 1 and not scan.vocabulary.related(track["genre"], genre):
                 title = track["title"] or Path(track["path"]).name
-                sounds = f"{title} sounds like {track['genre']} ({_PERCENT(track['probability'])})"
-                told = f"{sounds}, {_PERCENT(share)} of the others like {genre}"
+                sounds = f"{title} sounds like {track['genre']} ({percent(track['probability'])})"
+                told = f"{sounds}, {percent(share)} of the others like {genre}"
                 sure = round(track["probability"] * share, 4)
                 yield Finding("odd track", sure, _called(row), told, (track["path"],))
 

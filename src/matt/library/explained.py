@@ -19,21 +19,20 @@ from ..audio.segments import SegmentPolicy, planned
 from ..bags import Bags
 from ..datasets.genres import Vocabulary
 from ..evaluation import plots
-from ..evaluation.tables import Cell, Column, ColumnOf, Table
+from ..evaluation.tables import Cell, ColumnOf, Table, percent
 from ..features.store import FeatureStore
 from ..models.classifier import GenreClassifier
 from ..models.tagger import Tagger
 from ..tracks import Tracks
 from .albums import LEAST, UNSURE, album_rows, name_of
 from .explain import AlbumExplanation, explain_album
-from .learned import Judged, Learned, rows_in
+from .learned import Judged, Learned
 from .status import SURE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SCHEMA = "matt.explanation/1"
-_PERCENT = Column("sure", "percent").show
 _ALBUM = (
     "Alone: what the track would be by itself. Without it: what the rest of the album would be. "
     "Adds: what the album's genre owes to the track, in probability."
@@ -136,12 +135,12 @@ def explained_rows(
     learned : Learned, optional
         What the model has learned from, where that is known; the shipped tagger has from nobody's.
     """
-    rows = []
+    rows, known = [], None if learned is None else learned.knows(tracks, bags)
     for bag in range(len(bags)):
         told = explain_album(model, features, tracks, bags.take([bag]))
         in_training = False if isinstance(model, Tagger) else None
-        if learned is not None:
-            in_training = bool((rows_in(told.whole.tracks, learned.tracks) >= 0).any())
+        if known is not None:
+            in_training = bool(known[bag])
         rows.append(
             explained_row(
                 told,
@@ -239,7 +238,7 @@ def title_of(row: Mapping[str, Any]) -> str:
     year = f" ({row['year']})" if row["year"] else ""
     unsure = "" if row["genre"] else f"{UNSURE} "
     tagged = f", tagged {row['tagged']}" if row["tagged"] else ""
-    said = f"{unsure}{row['likely']} {_PERCENT(row['probability'])}"
+    said = f"{unsure}{row['likely']} {percent(row['probability'])}"
     return f"{name}{by}{year}: {said}{tagged}"
 
 
@@ -305,12 +304,12 @@ def _excerpts_table(row: Mapping[str, Any], track: Mapping[str, Any]) -> Table:
         track["excerpts"],
         ("excerpt", "text", _when),
         ("alone", "text", _genre),
-        (f"as {row['likely']}", "text", lambda excerpt: _PERCENT(excerpt["of_album"])),
+        (f"as {row['likely']}", "text", lambda excerpt: percent(excerpt["of_album"])),
     )
 
 
 def _genre(said: Mapping[str, Any] | None) -> Cell:
-    return None if said is None else f"{said['genre']} {_PERCENT(said['probability'])}"
+    return None if said is None else f"{said['genre']} {percent(said['probability'])}"
 
 
 def _mark(track: Mapping[str, Any]) -> str:
@@ -322,7 +321,7 @@ def _loudest(track: Mapping[str, Any]) -> str:
     """The excerpt in which the track's own genre is the likeliest; of another only if none is."""
     own = [one for one in track["excerpts"] if one["genre"] == track["genre"]]
     best = max(own or track["excerpts"], key=itemgetter("probability"))
-    return f"{_when(best)} {_PERCENT(best['probability']) if own else _genre(best)}".strip()
+    return f"{_when(best)} {percent(best['probability']) if own else _genre(best)}".strip()
 
 
 def _when(excerpt: Mapping[str, Any]) -> str:

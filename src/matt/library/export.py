@@ -151,7 +151,7 @@ def _flat(row: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, Any]:
 
 def _visible(value: Any) -> Any:
     r"""Text without characters that steer: they are written as Python would, e.g. ``\x1b``."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.isprintable():  # nearly all
         return value
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char)[0] == "C" else char

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..calibration.priors import Prior, TrainedPrior, reprior
+from ..bags import Bags
+from ..calibration.priors import Prior, TrainedPrior, as_logits, reprior
 from ..errors import DataError
 from ..models.classifier import GenreClassifier
 from ..models.packing import folder_of
@@ -90,6 +91,8 @@ class Learned:
     ) -> Judged:
         """Put what is known out of fold in the place of what the model says of its own lessons.
 
+        Both take genres for equally frequent, so one decision fits both.
+
         Parameters
         ----------
         predictions : Predictions
@@ -101,22 +104,25 @@ class Learned:
         """
         mine = replace(predictions, segment_offsets=None, attention=None, segment_logits=None)
         offsets = predictions.bags.offsets[:-1]
-        learned = np.logical_or.reduceat(rows_in(predictions.tracks, self.tracks) >= 0, offsets)
+        learned = self.knows(predictions.tracks, predictions.bags)
         there = self._same_kind(predictions)
         logits, held_out = predictions.logits.copy(), np.zeros(len(predictions), bool)
         if there is not None:
-            if prior is not None:
-                there = reprior(there, prior, trained=trained)
-            columns = [there.genres.index(genre) for genre in predictions.genres]
+            asked = _as_frequent(there, predictions, prior, trained)
             bag_of = np.repeat(np.arange(len(there)), there.bags.sizes)
             rows = rows_in(predictions.tracks, there.tracks)
             for bag, some in enumerate(np.split(rows, offsets[1:])):
                 if (some >= 0).any():
                     other = int(np.bincount(bag_of[some[some >= 0]]).argmax())
                     if there.bags.known[other]:  # else nobody else plays its genre
-                        logits[bag], held_out[bag] = there.logits[other, columns], True
+                        logits[bag], held_out[bag] = asked[other], True
         in_training = (learned | held_out).tolist()
         return Judged(replace(mine, logits=logits), in_training, held_out)
+
+    def knows(self, tracks: Tracks, bags: Bags) -> NDArray[np.bool_]:
+        """Whether any track of each bag was learned from, shape (b,)."""
+        known = rows_in(tracks.take(tracks.rows(bags.track_ids)), self.tracks) >= 0
+        return np.asarray(np.logical_or.reduceat(known, bags.offsets[:-1]))
 
     def _same_kind(self, predictions: Predictions) -> Predictions | None:
         """Answers out of fold, if they are about the same genres."""
@@ -124,6 +130,21 @@ class Learned:
         if there is None or there.link != predictions.link:
             return None
         return there if {*predictions.genres} <= {*there.genres} else None
+
+
+def _as_frequent(
+    there: Predictions, mine: Predictions, prior: Prior | None, trained: TrainedPrior | None
+) -> NDArray[np.float64]:
+    """Logits of other predictions, with genres as frequent as in mine, in the order of mine.
+
+    Where nobody knows what they assume, they are given the prior anew.
+    """
+    columns = [there.genres.index(genre) for genre in mine.genres]
+    if mine.decision is not None and there.decision is not None:
+        return there.likelihoods[:, columns] + as_logits(mine.decision.bags, mine.link)
+    if prior is not None:
+        there = reprior(there, prior, trained=trained)
+    return there.logits[:, columns].astype(np.float64)
 
 
 def rows_in(tracks: Tracks, others: Tracks) -> NDArray[np.int64]:

@@ -41,7 +41,7 @@ class LibraryPrediction:
     Attributes
     ----------
     predictions : Predictions
-        Of its albums, with attention where the model has any.
+        Of its albums; with attention where the model has any and tracks were predicted alone, too.
     extraction : ExtractionReport
         Which files could not be used, and why.
     aspects : list of dict
@@ -66,7 +66,8 @@ class LibraryPrediction:
         Raises
         ------
         ConfigError
-            If the level is neither ``"album"`` nor ``"track"``.
+            If the level is neither ``"album"`` nor ``"track"``, or it is tracks and none of them
+            was predicted alone.
         """
         check_level(level)
         return in_order(self.rows if level == "album" else track_rows(self.rows, bar=self.bar))
@@ -113,7 +114,7 @@ def predict_library(
     learned : Learned, optional
         What the model has learned from, where that is known: `Learned.of`.
     alone : bool
-        Whether each track is also predicted by itself.
+        Whether it is also said what each track is by itself, and what it did for its album.
     progress : callable, optional
         Called during extraction.
     **options
@@ -143,10 +144,13 @@ def predict_library(
         )
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
+    aspects: list[dict[str, str | None]] = []
     if isinstance(model, Tagger) and prior is None:
         said, aspects = model.tell(features, tracks, bags)
+    elif alone:
+        said = predict_explained(model, features, tracks, bags, prior=prior)
     else:
-        said, aspects = predict_explained(model, features, tracks, bags, prior=prior), []
+        said = model.predict(features, tracks, bags, prior=prior)
     single = None
     if alone:
         lone = Bags.from_tracks(said.tracks, by="track")

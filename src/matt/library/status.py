@@ -95,6 +95,11 @@ class Above:
         return self.genres[best], own
 
 
+def is_fair(in_training: bool | None, *, out_of_fold: bool) -> bool:
+    """Whether an answer may speak against a tag: not of a model that knows the album by heart."""
+    return out_of_fold or not in_training
+
+
 def status_of(
     tags: Sequence[str], answers: Sequence[str], *, sure: bool, fair: bool, above: Above
 ) -> dict[str, Any]:
@@ -109,7 +114,7 @@ def status_of(
     sure : bool
         Whether that was said with enough probability.
     fair : bool
-        Whether it may contradict a tag: not where the model has learned from this very album.
+        Whether it may contradict a tag: `is_fair`.
     above : Above
         Of the genres of the model.
 
@@ -137,14 +142,18 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> str:
 
     >>> summary([{"status": "new"}, {"status": "agrees"}, {"status": "agrees"}])
     '1 new (no genre yet), 2 agree'
+    >>> summary([{"status": "disagrees"}, {"status": "agrees"}])
+    '1 disagrees with its tag, 1 agrees'
     """
     counted = Counter(row["status"] for row in rows)
     told = {
-        NEW: "new (no genre yet)",
-        DISAGREES: "disagree with their tag",
-        UNSURE: "unsure",
-        AGREES: "agree",
+        NEW: ("new (no genre yet)",) * 2,
+        DISAGREES: ("disagrees with its tag", "disagree with their tag"),
+        UNSURE: ("unsure",) * 2,
+        AGREES: ("agrees", "agree"),
     }
     return ", ".join(
-        f"{counted[status]:,} {told[status]}" for status in STATUSES if counted[status]
+        f"{counted[status]:,} {told[status][counted[status] > 1]}"
+        for status in STATUSES
+        if counted[status]
     )

@@ -19,13 +19,13 @@ from ..evaluation.intervals import ROUNDS, paired_bootstrap
 from ..evaluation.items import Items, items_of
 from ..evaluation.scores import majority, score_with_intervals
 from ..evaluation.style import cut
-from ..evaluation.tables import capital
+from ..evaluation.tables import capital, percent
+from ..library.status import SURE
 from ..models.blend import CALLED
 from ..predictions import Predictions
 from ..tracks import Tracks
 
-SURE = 0.5  # probability from which on an answer is called sure
-FEW = 10  # albums from which nobody can expect a genre to be learned
+LEARNABLE = 10  # albums below which nobody can expect a genre to be learned
 _NAMED = 3  # genres that are named in a line
 _SIMPLE = {"control": "a plain network", **{key: CALLED[name] for key, name in STRONG.items()}}
 _UNITS = {"album": "album", "track": "track"}
@@ -117,10 +117,10 @@ def _sure(predictions: Predictions, unit: str, *, rounds: int, seed: int) -> str
         right = int((sure & (items.best == items.labels)).sum())
         many = _counted(int(sure.sum()), unit)
         told.append(
-            f"of the {many} it is sure of ({100 * SURE:.0f} % or more), {right:,} "
+            f"of the {many} it is sure of ({percent(SURE)} or more), {right:,} "
             f"{'is' if right == 1 else 'are'} right"
             if sure.any()
-            else f"it is sure ({100 * SURE:.0f} % or more) of no {unit}"
+            else f"it is sure ({percent(SURE)} or more) of no {unit}"
         )
     return f"{capital('; '.join(told))}."
 
@@ -140,7 +140,7 @@ def _found(items: Items, learned: NDArray[np.int64], unit: str) -> str:
         first, *others = missed
         names = [f"{_name(items.genres[first])} (from {_counted(int(learned[first]), unit)})"]
         names += [f"{_name(items.genres[g])} ({learned[g]:,})" for g in others]
-        few = ", which are too few" if learned[missed].max() < FEW else ""
+        few = ", which are too few" if learned[missed].max() < LEARNABLE else ""
         told.append(f"never found: {_listed(names)}{few}")
     untried = [_name(items.genres[g]) for g in range(n_genres) if learned[g] and not n[g]]
     if untried:

@@ -28,11 +28,11 @@ from ..evaluation.report import Picture
 from ..evaluation.scores import Scores
 from ..evaluation.style import cut
 from ..evaluation.summaries import files_table
-from ..evaluation.tables import Column, Table, capital
+from ..evaluation.tables import Column, Table, capital, percent
 from ..library.albums import album_rows, decided_table, name_of, telling_bags
+from ..library.status import SURE
 from ..predictions import Predictions
 from ..runs import Run
-from .lines import SURE
 
 NO_VALIDATION = (
     "There was no validation split, so the weights of the last epoch were kept and nothing says "
@@ -166,7 +166,8 @@ def albums(predictions: Predictions) -> Parts:
     )
     found: Parts = {
         "albums": f"{len(known):,} albums by artists it had not heard: {counts}.{also} Right means "
-        "as tagged, and a tag may be wrong, too."
+        "as tagged, and a tag may be wrong, too; Rock for Indie Rock counts as wrong here, though "
+        "'matt predict' lets related genres agree."
     }
     for kind, those in kinds.items():
         which = np.flatnonzero(those)
@@ -189,7 +190,7 @@ def _albums_table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[st
         ("album", "text", lambda row: row["album"] or name_of(row["tracks"][0])),
         ("tag", "text", itemgetter("tagged")),
         ("genre", "text", at(0, "genre")),
-        ("how sure", "text", lambda row: f"{row['top'][0]['probability']:.0%}"),
+        ("how sure", "percent", at(0, "probability")),
         ("second", "text", at(1, "genre")),
         notes=notes,
     )
@@ -264,7 +265,7 @@ def album_picture(row: Mapping[str, Any], before: str) -> Picture:
         title=_told(row),
         effects=np.array([np.nan if (e := t["effect"]) is None else e for t in row["tracks"]]),
     )
-    said = f"true genre {row['tagged']}, predicted {row['genre']} ({row['probability']:.2f})"
+    said = f"true genre {row['tagged']}, predicted {row['genre']} ({percent(row['probability'])})"
     return Picture.of(figure, f"{before}{said}.")
 
 
