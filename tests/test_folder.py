@@ -24,6 +24,7 @@ from matt import Bags, ConfigError, DataError, Tracks, splits
 from matt.datasets import folder as walk_module
 from matt.datasets import tags as tags_module
 from matt.datasets.folder import Tags, normalise, read_tags, scan
+from matt.datasets.genres import parted
 from matt.errors import AudioError
 
 SR = 8000
@@ -351,8 +352,17 @@ def test_names_of_one_genre_are_one_and_what_was_written_is_kept(tmp_path):
     assert found.vocabulary.related("Classical", "Baroque")
     left = scan(tmp_path, merge=False)
     assert left.tracks.columns["genre_tags"].tolist() == [
-        *("Hip Hop/Rap", "Rap; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
+        *("Hip Hop/Rap", r"Rap\; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
     ]
+
+
+def test_a_genre_whose_name_looks_like_two_is_one(tmp_path):
+    (tmp_path / "genres.toml").write_text('keep = ["Rock; Pop"]\n')
+    tags = {"a": "Rock; Pop", "b": ["Qwxz; Foo", "Jazz"], "c": "Rock"}
+    found = library(tmp_path, {name: {"genre": genre} for name, genre in tags.items()})
+    assert found.tracks.genres == ("Qwxz; Foo", "Rock", "Rock; Pop")
+    some = [parted(text) for text in found.tracks.columns["genre_tags"].tolist()]
+    assert some == [("Rock; Pop",), ("Qwxz; Foo", "Jazz"), ("Rock",)]
 
 
 def test_genres_of_the_library_count_unless_others_are_named(tmp_path):

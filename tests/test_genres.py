@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen.id3 import TCON
 
-from matt.datasets.genres import MAINS, Vocabulary, folded, vocabulary
+from matt.datasets.genres import MAINS, Vocabulary, folded, joined, parted, vocabulary
 from matt.datasets.meanings import bags_of, look_alike, starting_file, understand, unmapped
 from matt.datasets.words import known_words
 from matt.errors import ConfigError
@@ -325,6 +325,17 @@ def test_of_several_genres_one_is_main(tmp_path):
     assert mains["most specific"] == ("Deep House", "Rock", "Indie Rock", "Techno")
     assert mains["most general"] == some
     assert own(tmp_path, 'main = "most general"').in_order(some[1:])[0] == "Indie Rock"
+
+
+@given(st.lists(st.text(st.sampled_from("; \\ab"), min_size=1) | st.text(min_size=1)))
+def test_genres_of_any_name_come_back_from_one_text(some):
+    assert parted(joined(some)) == tuple(some)
+
+
+@given(st.lists(st.from_regex(r"[a-z;/ ]*[a-z]", fullmatch=True), min_size=1))
+def test_genres_without_a_joint_are_joined_as_people_do(some):
+    some = [name.replace("; ", ";") for name in some]
+    assert joined(some) == "; ".join(some)
 
 
 # ---- a library ----

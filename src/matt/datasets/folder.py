@@ -46,7 +46,7 @@ from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few
 from ..features.plan import stamp_of
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
-from .genres import FILE, Vocabulary, vocabulary
+from .genres import FILE, Vocabulary, joined, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Meanings, bags_of, understand
 from .memory import FileTags, Memory, memory_file, timed, uncollected
@@ -294,10 +294,11 @@ class Scan:
     tracks : Tracks
         One row a file, sorted by path; `path` is absolute. Columns: ``title``, ``artist``,
         ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
-        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first, joined with
-        ``"; "``), ``genre_written`` (as tags have them, joined likewise), ``disc`` and
-        ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
-        unknown), ``year`` (-1 unknown), ``size`` (bytes), ``mtime_ns``.
+        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first; see
+        `matt.datasets.genres.parted`), ``genre_written`` (as tags have them, for people: what
+        stands between, ``"; "``, may stand in one, too), ``disc`` and ``track_number`` (-1
+        missing), ``compilation``, ``duration`` (seconds by the header, NaN unknown), ``year`` (-1
+        unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
         Sorted by path. A file whose tags are damaged is kept, as its audio may be sound; an empty
         or unreadable one is left out.
@@ -624,7 +625,7 @@ def _tracks(
             "album": np.array([one.album for one in tags], np.str_),
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
-            "genre_tags": np.array(["; ".join(some) for some in known], np.str_),
+            "genre_tags": np.array([joined(some) for some in known], np.str_),
             "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
