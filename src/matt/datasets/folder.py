@@ -34,7 +34,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -311,7 +311,7 @@ class Scan:
     questions : tuple of str
         What looks as if it were no name, and what to say if so.
     vocabulary : Vocabulary
-        By which genres were read.
+        By which genres were read; an empty one where all names stay as they are.
     meanings : tuple of Meaning
         What each genre tag became, the most tracks first.
     root : Path
@@ -397,6 +397,8 @@ def scan(
     known = known_words(None if words is None else Path(words))
     base, named = _below(root, within)
     known_genres = _vocabulary(base, genres, known, merge=merge)
+    if "" not in named:  # how many albums a genre has is told by the whole library alone
+        known_genres = replace(known_genres, minimum_albums=0)
     started = time.time()
     found = find_audio(base, _SUFFIXES, named)
     memory = None
@@ -421,11 +423,10 @@ def scan(
         tags = [one.tags for one in read]
         claims = _claims(tags, kept, known, artist=artist)
         same = identify(claims, known, merge=merge)
-        by = known_genres if merge or genres is not None else Vocabulary(words=known)
         said = understand(
             [one.genres for one in tags],
             bags_of(same.artist_id, same.album_id),
-            by,
+            known_genres,
             same=same_genre if merge else normalise,
         )
         tracks = _tracks(base, kept, read, claims, same, said)
@@ -593,8 +594,10 @@ def _remember(
 def _vocabulary(
     root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
 ) -> Vocabulary:
-    """The vocabulary that is named, or lies in the library unless names are to stay."""
-    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
+    """The vocabulary that is named, or lies in the library; none where names are to stay."""
+    if genres is None and not merge:
+        return Vocabulary(words=words)
+    if genres is None and os.path.isfile(own := os.path.join(root, FILE)):
         genres = own
     return vocabulary(genres, words)
 
