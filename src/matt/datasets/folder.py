@@ -454,8 +454,17 @@ def scan(
     )
 
 
-def look(root: Path | str | Sequence[Path | str]) -> str:
+def look(root: Path | str | Sequence[Path | str], *, also: Sequence[Path | str] = ()) -> str:
     """Digest of which audio files there are, and of their sizes and times; none is opened.
+
+    The vocabulary in the root counts as well, whether it is there or not.
+
+    Parameters
+    ----------
+    root : path, or several
+        As of `scan`.
+    also : sequence of path
+        What else counts, such as words and a vocabulary elsewhere.
 
     Raises
     ------
@@ -469,6 +478,8 @@ def look(root: Path | str | Sequence[Path | str]) -> str:
     digest = hashlib.sha256()
     for path, file in zip(found.paths, _whole(base, found.paths), strict=True):
         digest.update(f"{path}\0{stamp_of(file)}\n".encode())
+    for other in (os.path.join(base, FILE), *also):
+        digest.update(f"{stamp_of(os.fspath(other))}\n".encode())
     return digest.hexdigest()
 
 
