@@ -50,7 +50,7 @@ from .genres import FILE, Vocabulary, joined, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Meanings, bags_of, understand
 from .memory import FileTags, Memory, memory_file, timed, uncollected
-from .tags import Tags, printable, read_tags
+from .tags import Tags, genres_in, printable, read_tags
 from .words import Words, known_words
 
 _COUNTS = (
@@ -404,11 +404,11 @@ def scan(
     memory = None
     if remembered is not None:
         place = memory_file(Path(remembered), base)
-        memory = Memory.load(place, genre_separator=genre_separator)
+        memory = Memory.load(place)
     kept: list[str] = []
     read: list[FileTags] = []
     try:
-        problems = _read_all(base, found, memory, genre_separator, progress, kept, read)
+        problems = _read_all(base, found, memory, progress, kept, read)
     except KeyboardInterrupt:
         if memory is not None:  # the next time goes on from here
             with suppress(DataError, OSError):
@@ -419,6 +419,8 @@ def scan(
         raise DataError(_nothing(shown, found.counts, problems))
     seen = dict(zip(kept, read))
     notes = () if memory is None else tuple(_remember(memory, seen, named, base, started))
+    if genre_separator:
+        read = [_separated(one, genre_separator) for one in read]
     with uncollected():
         tags = [one.tags for one in read]
         claims = _claims(tags, kept, known, artist=artist)
@@ -520,7 +522,6 @@ def _read_all(
     base: str,
     found: FoundFiles,
     memory: Memory | None,
-    genre_separator: str,
     progress: Callable[[int, int], None] | None,
     kept: list[str],
     read: list[FileTags],
@@ -528,7 +529,7 @@ def _read_all(
     """Note the paths of the files that count and what they say; gives all problems."""
     problems, done = list(found.problems), 0
     before = [memory.files.get(path) if memory else None for path in found.paths]
-    with closing(_outcomes(_whole(base, found.paths), before, genre_separator)) as parts:
+    with closing(_outcomes(_whole(base, found.paths), before)) as parts:
         for part in parts:
             for path, outcome in zip(found.paths[done : done + len(part)], part, strict=True):
                 if isinstance(outcome, str):
@@ -545,7 +546,7 @@ def _read_all(
 
 
 def _outcomes(
-    files: Sequence[str], before: Sequence[FileTags | None], genre_separator: str
+    files: Sequence[str], before: Sequence[FileTags | None]
 ) -> Generator[list[FileTags | str]]:
     """What becomes of the files, in order and in parts."""
     size = min(_PART, -(-len(files) // _READERS)) or 1
@@ -553,32 +554,34 @@ def _outcomes(
     parts = [(files[at : at + size], before[at : at + size]) for at in starts]
     pool = ThreadPoolExecutor(_READERS)
     try:
-        yield from pool.map(partial(_read_part, genre_separator=genre_separator), *zip(*parts))
+        yield from pool.map(_read_part, *zip(*parts))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the library
 
 
-def _read_part(
-    files: Sequence[str], before: Sequence[FileTags | None], *, genre_separator: str
-) -> list[FileTags | str]:
-    how = {"genre_separator": genre_separator}
-    return [_read(file, known, **how) for file, known in zip(files, before, strict=True)]
+def _read_part(files: Sequence[str], before: Sequence[FileTags | None]) -> list[FileTags | str]:
+    return [_read(file, known) for file, known in zip(files, before, strict=True)]
 
 
-def _read(file: str, known: FileTags | None, *, genre_separator: str) -> FileTags | str:
+def _read(file: str, known: FileTags | None) -> FileTags | str:
     """Tags of a file; or, where not even an attempt at decoding makes sense, why not."""
     try:
         status = os.stat(file)
         if known is not None and known.is_of(status):
             return known
         stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        return FileTags(read_tags(file, genre_separator=genre_separator), *stamp)
+        return FileTags(read_tags(file), *stamp)
     except AudioError as error:
         reason = str(error).removeprefix(f"{printable(file)}: ")
         hopeless = stamp[0] == 0 or isinstance(error.__cause__, OSError)
         return reason if hopeless else FileTags(Tags(), *stamp, reason)
     except OSError as error:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
+
+
+def _separated(found: FileTags, separator: str) -> FileTags:
+    genres = genres_in(found.tags.genre_values, separator)
+    return replace(found, tags=replace(found.tags, genres=genres))
 
 
 def _remember(
