@@ -10,6 +10,7 @@ from mutagen.flac import FLAC
 from typer.testing import CliRunner
 
 from matt.cli.app import app
+from matt.datasets import meanings
 
 GENRES = {
     "a": "Hip-Hop",
@@ -81,7 +82,43 @@ def test_a_file_to_begin_with_is_written_once_and_changes_nothing(folder, tmp_pa
 def test_whoever_reads_a_folder_is_told_by_what(folder, tmp_path):
     out = tmp_path / "mine.toml"
     out.write_text("minimum_albums = 2")
-    for command in ("scan", "genres"):
-        said = " ".join(matt(command, folder, "--genres", out).stderr.split())
-        assert f"genres are read by {out}" in said
+    playlist = ("playlist", folder, "--genre", "Indie", "--go-by", "tags", "--force")
+    playlist = (*playlist, "--out", tmp_path / "a.m3u8")
+    check = ("check", folder, "--tags-only")
+    for command in (("scan", folder), ("genres", folder), check, playlist):
+        said = " ".join(matt(*command, "--genres", out).stderr.split())
+        assert said.count(f"genres are read by {out}") == 1, command
         assert "3 genre tags are read as another genre, several or none" in said
+        said = " ".join(matt(*command, "--no-merge").stderr.split())
+        assert said.count("names are taken as they are (--no-merge)") == 1, command
+
+
+def test_a_vocabulary_that_leaves_one_genre_is_warned_of_and_learned_by_nobody(folder, tmp_path):
+    mine = tmp_path / "mine.toml"
+    some = ["Hip-Hop", "Indie Rock", "Mathcoar", "Gabba Folk"]
+    mine.write_text(f"[aliases]\nAll = {json.dumps(some)}\n")
+    shown = matt("genres", folder, "--genres", mine)
+    assert shown.exit_code == 0
+    refused = matt("train", folder, "--genres", mine, "--out", tmp_path / "run")
+    assert refused.exit_code == 2
+    for result in (shown, refused):
+        assert "leaves one genre, 'All', of the 4" in " ".join(result.stderr.split())
+
+
+def test_names_that_stay_are_listed_as_they_are(folder):
+    rows = {row["genre"]: row["path"] for row in told("genres", folder, "--no-merge")["genres"]}
+    assert rows["Indie"] == ["Indie"]
+    assert rows["gabba-folk"] == ["gabba-folk"]
+
+
+def test_what_looks_alike_is_compared_once(folder, tmp_path, monkeypatch):
+    asked = []
+
+    def counting(*given):
+        asked.append(given)
+        return look_alike(*given)
+
+    look_alike = meanings.look_alike
+    monkeypatch.setattr(meanings, "look_alike", counting)
+    assert matt("genres", folder, "--out", tmp_path / "genres.toml").exit_code == 0
+    assert len(asked) == 1

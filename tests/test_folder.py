@@ -24,6 +24,7 @@ from matt import Bags, ConfigError, DataError, Tracks, splits
 from matt.datasets import folder as walk_module
 from matt.datasets import tags as tags_module
 from matt.datasets.folder import Tags, normalise, read_tags, scan
+from matt.datasets.genres import parted
 from matt.errors import AudioError
 
 SR = 8000
@@ -351,8 +352,17 @@ def test_names_of_one_genre_are_one_and_what_was_written_is_kept(tmp_path):
     assert found.vocabulary.related("Classical", "Baroque")
     left = scan(tmp_path, merge=False)
     assert left.tracks.columns["genre_tags"].tolist() == [
-        *("Hip Hop/Rap", "Rap; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
+        *("Hip Hop/Rap", r"Rap\; Hip-Hop", "Klassik; Rock/Pop", "Qwxz & Folk"),
     ]
+
+
+def test_a_genre_whose_name_looks_like_two_is_one(tmp_path):
+    (tmp_path / "genres.toml").write_text('keep = ["Rock; Pop"]\n')
+    tags = {"a": "Rock; Pop", "b": ["Qwxz; Foo", "Jazz"], "c": "Rock"}
+    found = library(tmp_path, {name: {"genre": genre} for name, genre in tags.items()})
+    assert found.tracks.genres == ("Qwxz; Foo", "Rock", "Rock; Pop")
+    some = [parted(text) for text in found.tracks.columns["genre_tags"].tolist()]
+    assert some == [("Rock; Pop",), ("Qwxz; Foo", "Jazz"), ("Rock",)]
 
 
 def test_genres_of_the_library_count_unless_others_are_named(tmp_path):
@@ -367,9 +377,40 @@ def test_genres_of_the_library_count_unless_others_are_named(tmp_path):
     assert scan(music, merge=False).vocabulary.source == ""
     named = scan(music, merge=False, genres=tmp_path / "other.toml")
     assert named.tracks.genres == ("Hip-Hop", "Rock")
-    (music / "genres.toml").write_text('ignore = ["Emo"]\n')
-    with pytest.raises(ConfigError, match=r"genres\.toml leaves one genre, 'Hip-Hop', of the 2"):
-        scan(music)
+
+
+def test_a_vocabulary_that_leaves_one_genre_refuses_no_scan(tmp_path):
+    music = tmp_path / "music"
+    names = {"One/1": "House", "One/2": "Techno", "Two/3": "Jazz"}
+    library(music, {name: {"artist": "Ann", "genre": genre} for name, genre in names.items()})
+    own = tmp_path / "genres.toml"
+    own.write_text('[aliases]\nElectronic = ["House", "Techno"]\n')
+    for part in ([music / "One"], [music / "One" / "1.flac", music / "One" / "2.flac"]):
+        assert scan(part, genres=own).tracks.genres == ("Electronic",)
+    assert scan(music / "One", within=music, genres=own).tracks.genres == ("Electronic",)
+
+
+def test_how_many_albums_a_genre_has_is_told_by_a_whole_library_alone(tmp_path):
+    music = tmp_path / "music"
+    rows = {f"{i}/{i}": {"artist": f"a{i}", "album": "x", "genre": "Emo"} for i in range(3)}
+    library(music, {**rows, "j/j": {"artist": "j", "album": "x", "genre": "Shoegaze"}})
+    (music / "genres.toml").write_text("minimum_albums = 2\n")
+    assert scan(music).tracks.genres == ("Emo", "Rock")
+    for part in (music / "j", music / "j" / "j.flac", [music / "j", music / "0"]):
+        found = scan(part, within=music)
+        assert "Shoegaze" in found.tracks.genres
+        assert "Rock" not in found.tracks.genres
+    assert scan([music / "j", music / "0"]).tracks.genres == ("Emo", "Shoegaze")
+    assert scan(music, within=music).tracks.genres == ("Emo", "Rock")
+
+
+def test_names_that_stay_are_known_by_the_vocabulary_they_were_read_with(tmp_path):
+    library(tmp_path, {"a": {"genre": "hip hop"}, "b": {"genre": "Deep House"}})
+    found = scan(tmp_path, merge=False)
+    assert [found.vocabulary.path(name) for name in found.tracks.genres] == [
+        ("Deep House",), ("hip hop",),
+    ]  # fmt: skip
+    assert all(found.vocabulary.read(some.written) == some.becomes for some in found.meanings)
 
 
 def test_the_table_survives_a_file(tmp_path):

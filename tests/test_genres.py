@@ -1,4 +1,5 @@
 import json
+import re
 import tomllib
 from importlib.resources import files
 
@@ -8,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mutagen.id3 import TCON
 
-from matt.datasets.genres import MAINS, Vocabulary, folded, vocabulary
-from matt.datasets.meanings import bags_of, look_alike, starting_file, understand, unmapped
+from matt.datasets.genres import MAINS, Vocabulary, folded, joined, parted, vocabulary
+from matt.datasets.meanings import (
+    bags_of,
+    look_alike,
+    starting_file,
+    too_few_left,
+    understand,
+    unmapped,
+)
 from matt.datasets.words import known_words
 from matt.errors import ConfigError
 
@@ -327,6 +335,17 @@ def test_of_several_genres_one_is_main(tmp_path):
     assert own(tmp_path, 'main = "most general"').in_order(some[1:])[0] == "Indie Rock"
 
 
+@given(st.lists(st.text(st.sampled_from("; \\ab"), min_size=1) | st.text(min_size=1)))
+def test_genres_of_any_name_come_back_from_one_text(some):
+    assert parted(joined(some)) == tuple(some)
+
+
+@given(st.lists(st.from_regex(r"[a-z;/ ]*[a-z]", fullmatch=True), min_size=1))
+def test_genres_without_a_joint_are_joined_as_people_do(some):
+    some = [name.replace("; ", ";") for name in some]
+    assert joined(some) == "; ".join(some)
+
+
 # ---- a library ----
 
 
@@ -383,13 +402,20 @@ def test_no_genre_with_a_parent_stays_too_small(tags, least):
 @pytest.mark.parametrize(
     "text", ['[aliases]\nRock = ["Pop", "Jazz"]\n', 'ignore = ["Pop", "Jazz"]\n']
 )
-def test_a_file_that_leaves_one_genre_or_none_is_refused(tmp_path, text):
+def test_a_file_that_leaves_one_genre_or_none_is_told_of(tmp_path, text):
     mine = own(tmp_path, text)
-    with pytest.raises(ConfigError, match=r"genres\.toml leaves (one genre, 'Rock'|no genre)"):
-        understand([("Pop",), ("Jazz",)], range(2), mine)
-    understand([("Pop",)], range(1), mine)  # of one there was nothing to tell apart
-    understand([("Hip-Hop",), ("Rap",)], range(2), mine)  # one genre by any vocabulary
-    understand([], [], mine)
+
+    def fault(*tags, by=mine):
+        said = understand([(tag,) for tag in tags], range(len(tags)), by)
+        return too_few_left(said.meanings, {some[0] for some in said.genres if some}, by)
+
+    assert re.search(r"genres\.toml leaves (one genre, 'Rock'|no genre)", fault("Pop", "Jazz"))
+    assert not fault("Pop")  # of one there was nothing to tell apart
+    assert not fault("Hip-Hop", "Rap")  # one genre by any vocabulary
+    assert not fault("Pop", "Folk", "Folk Metal")
+    assert not fault("Gabba Folk", "gabba-folk")
+    assert not fault()
+    assert not fault("Hip-Hop", "Rap", by=SHIPPED)
 
 
 def test_names_that_look_alike():
@@ -423,7 +449,7 @@ nasty = st.text(
 def test_a_starting_file_changes_nothing_and_its_examples_are_toml(tmp_path_factory, tags):
     written = [(" ".join(tag.split()),) for tag in tags if tag.strip()]
     said = understand(written, range(len(written)), SHIPPED)
-    text = starting_file(said.meanings, SHIPPED)
+    text = starting_file(said.meanings, look_alike(said.meanings, SHIPPED))
     path = tmp_path_factory.mktemp("start") / "genres.toml"
     path.write_text(text, encoding="utf-8")
     assert understand(written, range(len(written)), vocabulary(path)).genres == said.genres

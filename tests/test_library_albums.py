@@ -189,3 +189,15 @@ def test_tags_of_several_genres_are_all_named():
     bags = Bags.from_tracks(tracks)
     rows = album_rows(Predictions(bags, tracks, single.logits, "sigmoid"))
     assert [row["tagged"] for row in rows] == ["Folk; Rock", None, "Jazz"]
+
+
+def test_a_tag_that_looks_like_two_genres_is_one():
+    said = predictions(RIGHT, labels=[-1] * 7)
+    texts = [r"Jazz\; Qwxz"] * 6 + [r"Folk; Jazz\; Qwxz"]
+    columns = {**said.tracks.columns, "genre_tags": np.array(texts)}
+    rows = album_rows(replace(said, tracks=replace(said.tracks, columns=columns)))
+    assert [row["tagged"] for row in rows] == ["Jazz; Qwxz", "Jazz; Qwxz", "Folk; Jazz; Qwxz"]
+    assert {track["tagged"] for row in rows for track in row["tracks"][:2]} == {
+        *("Jazz; Qwxz", "Folk; Jazz; Qwxz"),
+    }
+    assert rows[1]["status"] != "agrees"  # Jazz is another genre

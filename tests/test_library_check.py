@@ -157,6 +157,12 @@ def test_several_genres_of_a_track_are_alike_if_one_of_them_is():
     assert len(check_library(scanned({"One": [("a", "Rock; Pop"), ("b", "Jazz; Folk")]}))) == 1
 
 
+def test_a_genre_whose_name_looks_like_two_is_one():
+    (one,) = check_library(scanned({"One": [("a", r"Rock\; Qwxz"), ("b", "Rock")]}))
+    assert one.kind == "mixed tags"
+    assert "'Rock; Qwxz' 1" in one.told
+
+
 # ---- odd tracks ----
 
 

@@ -156,6 +156,12 @@ def heard(tracks, album, genre, probability, *, unsure=False):
     return {"tracks": mine, "genre": genre, "unsure": unsure, "top": top}
 
 
+def test_a_genre_whose_name_looks_like_two_is_none_of_them():
+    tracks = library(r"Rock\; Qwxz", "Rock")
+    assert rows_of_genre(tracks, "Rock; Qwxz", WORDS, by="tags").tolist() == [1, 0]
+    assert rows_of_genre(tracks, "Rock", WORDS, by="tags").tolist() == [3, 2]
+
+
 WORDS = vocabulary()
 TRACKS = library("Rock", "Jazz; Indie Rock", "", "Jazz", "", "Mock House")
 HEARD = [

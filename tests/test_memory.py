@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from matt.datasets import folder as folder_module
 from matt.datasets import memory as memory_module
-from matt.datasets.folder import Tags, look, scan
+from matt.datasets.folder import Tags, look, read_tags, scan
 from matt.datasets.memory import KEPT_DAYS, FileTags, Memory, memory_file
 from matt.files import write_parquet
 
@@ -160,15 +160,22 @@ def test_damaged_tags_are_remembered_and_what_cannot_be_opened_is_tried_again(
     assert [problem.path for problem in again.problems] == ["empty.mp3", "text.mp3"]
 
 
-def test_another_separator_reads_anew(music, tmp_path, opened):
-    scan(music, remembered=tmp_path / "kept")
+@pytest.mark.parametrize("separator", ["", "/", ";", "\n"])
+def test_another_separator_reads_nothing_anew(tmp_path, opened, separator):
+    music = tmp_path / "music"
+    for number, genre in enumerate(["Folk/17", "Soul; 9", "Rock\nPop", ["(4)/Jazz", "Jazz;Dub"]]):
+        audio(music / f"{number}.flac", genre=genre)
+    scan(music, remembered=tmp_path / "kept", genre_separator="|")
     opened.clear()
-    again = scan(music, remembered=tmp_path / "kept", genre_separator="/")
-    assert len(opened) == 6
-    assert "read anew" in again.notes[0]
-    opened.clear()
-    assert not scan(music, remembered=tmp_path / "kept", genre_separator="/").notes
+    again = scan(music, remembered=tmp_path / "kept", genre_separator=separator)
     assert not opened
+    assert not again.notes
+    said = [
+        "; ".join(read_tags(path, genre_separator=separator).genres)
+        for path in again.tracks.path.tolist()
+    ]
+    assert again.tracks.columns["genre_written"].tolist() == said
+    same(again, scan(music, genre_separator=separator))
 
 
 def test_names_are_told_apart_anew_each_time(music, tmp_path):
@@ -257,9 +264,9 @@ def test_what_is_gone_is_kept_for_a_while(tmp_path):
     here, gone = (FileTags(Tags(title=name), 1, LONG_AGO * 10**9, 2) for name in "ab")
 
     def at(days, **found):
-        memory = Memory.load(tmp_path / "m.parquet", genre_separator="")
+        memory = Memory.load(tmp_path / "m.parquet")
         memory.save(found, [""], now=now + days * A_DAY, name="music")
-        return set(Memory.load(tmp_path / "m.parquet", genre_separator="").files)
+        return set(Memory.load(tmp_path / "m.parquet").files)
 
     assert at(0, here=here, gone=gone) == {"here", "gone"}
     young = replace(here, tags=Tags(title="c"))
@@ -288,8 +295,8 @@ files = st.builds(FileTags, tags, numbers, st.just(LONG_AGO), numbers, texts)
 def test_all_that_tags_may_say_survives(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("memory") / "m.parquet"
     found = {name: replace(one, mtime_ns=LONG_AGO * 10**9) for name, one in found.items()}
-    Memory.load(path, genre_separator="").save(found, [""], now=2.0 * LONG_AGO, name="music")
-    assert Memory.load(path, genre_separator="").files == found
+    Memory.load(path).save(found, [""], now=2.0 * LONG_AGO, name="music")
+    assert Memory.load(path).files == found
 
 
 def test_a_look_sees_what_a_scan_would(music):

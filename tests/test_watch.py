@@ -17,6 +17,7 @@ from matt.cli import watch as watch_module
 from matt.cli.app import app
 from matt.cli.console import Output
 from matt.cli.watch import keep_watch
+from matt.datasets.folder import scan
 from tests.test_memory import audio
 
 
@@ -25,7 +26,7 @@ def music(tmp_path):
     return audio(tmp_path / "music" / "a.flac", artist="A", album="B").parent
 
 
-def watched(music, *changes, answer=None):
+def watched(music, *changes, answer=None, also=()):
     """How many answers there had been at each look; a change is made before the look."""
     answers, counts = [], []
     waiting = iter(changes)
@@ -43,7 +44,7 @@ def watched(music, *changes, answer=None):
         if answer:
             answer(len(answers))
 
-    keep_watch(answers_again, music, Output(quiet=False), pause=pause)
+    keep_watch(answers_again, music, Output(quiet=False), also=also, pause=pause)
     return counts
 
 
@@ -97,6 +98,30 @@ def test_what_goes_wrong_later_is_told_and_does_not_end_it(music, capsys):
     steps = [lambda: audio(music / "b.flac"), nothing, lambda: audio(music / "c.flac"), nothing]
     assert watched(music, *steps, nothing, answer=answer) == [1, 1, 2, 2, 3, 3]
     assert "the store is full" in capsys.readouterr().err
+
+
+def test_files_by_which_tags_are_read_are_watched_too(music, tmp_path):
+    words, own = tmp_path / "words.toml", music / "genres.toml"
+    words.write_text("")
+    for change in (
+        lambda: own.write_text('keep = ["Rap"]'),
+        lambda: own.write_text('keep = ["Rap", "Emo"]'),
+        own.unlink,
+        lambda: words.write_text('unknown = ["A"]'),
+        words.unlink,
+    ):
+        assert watched(music, nothing, change, nothing, nothing, also=[words]) == [1, 1, 1, 2, 2]
+    other = tmp_path / "other.toml"
+    assert watched(music, lambda: other.write_text("#"), nothing, nothing, also=[words])[-1] == 1
+
+
+def test_a_vocabulary_that_is_wrong_later_is_told_and_mended(music, capsys):
+    own = music / "genres.toml"
+    steps = [lambda: own.write_text("kep = []"), nothing, nothing]
+    steps += [lambda: own.write_text("keep = []"), nothing, nothing]
+    counts = watched(music, *steps, answer=lambda number: scan(music))
+    assert counts == [1, 1, 2, 2, 2, 3, 3]
+    assert "'kep' is no key" in capsys.readouterr().err
 
 
 def test_what_is_wrong_from_the_start_ends_it(music, tmp_path):
@@ -177,3 +202,25 @@ def test_the_file_holds_what_there_is_after_each_change(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     assert [sorted(names) for names in found] == [["a.wav"]] * 2 + [["a.wav", "b.wav"]] * 2
+
+
+@pytest.mark.parametrize("option", ["--genres", "--words"])
+def test_the_command_watches_the_files_by_which_tags_are_read(music, tmp_path, monkeypatch, option):
+    own, rounds, given = tmp_path / "own.toml", [], []
+    own.write_text("")
+
+    def wait(seconds):
+        rounds.append(seconds)
+        if len(rounds) == 1:
+            own.write_text("# another")
+        return len(rounds) < 4
+
+    def scan_folder(folder, output, reading=None):
+        given.append(folder)
+        raise typer.Exit(3)
+
+    monkeypatch.setattr(watch_module, "_wait", wait)
+    monkeypatch.setattr(library_module, "scan_folder", scan_folder)
+    result = CliRunner().invoke(app, ["predict", str(music), "--watch", option, str(own)])
+    assert result.exit_code == 0, result.output
+    assert len(given) == 2

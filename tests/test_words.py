@@ -126,3 +126,11 @@ def test_a_wrong_file_of_words_is_refused_by_name(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         known_words(path)
+
+
+def test_a_file_that_has_changed_is_read_again(tmp_path):
+    own = tmp_path / "words.toml"
+    own.write_text('unknown = ["Nobody Knows"]')
+    assert known_words(own).is_unknown("nobody knows")
+    own.write_text('unknown = ["Who Knows"]')
+    assert not known_words(own).is_unknown("nobody knows")

@@ -17,6 +17,7 @@ from .sources import (
     Extraction,
     Reading,
     Source,
+    check_learnable,
     default_store,
     exit_if_failed,
     extract_features,
@@ -182,6 +183,7 @@ def compare_grid(
     read = read_grid(grid, overrides)
     check_extra("'matt compare --grid'")
     found = open_source(source, output, reading)
+    check_learnable(found)
     own = found.features
     shapes = {name: (own.spec if own else spec).shape for name, spec in read.specs.items()}
     check_rows(read.rows, shapes)

@@ -11,7 +11,7 @@ from typer import Option
 from ..errors import first_few
 from ..evaluation.tables import Column, Table
 from .console import Output, command
-from .sources import SHOWN, Folder, Force, Reading, scan_folder, told_names
+from .sources import SHOWN, Folder, Force, Reading, scan_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,18 +36,18 @@ def genres(
 
     Nothing is changed. Example: [bold]matt genres ~/Music --out ~/Music/genres.toml[/bold]
     """
-    from ..datasets.meanings import look_alike, starting_file
+    from ..datasets.meanings import look_alike, starting_file, too_few_left
     from ..files import check_new, write_text
 
     if out is not None:
         check_new(out, force=force)
     found = scan_folder(folder, output, reading)
-    for note in told_names(found, reading):
-        output.note(note)
+    if fault := too_few_left(found.meanings, found.tracks.genres, found.vocabulary):
+        output.warn(fault)
     alike = look_alike(found.meanings, found.vocabulary)
     output.tables(_tables(found, alike))
     if out is not None:
-        write_text(out, starting_file(found.meanings, found.vocabulary))
+        write_text(out, starting_file(found.meanings, alike))
         output.note(f"written to {out}: edit it, and look again")
     output.document(
         {

@@ -25,8 +25,6 @@ from .sources import (
     scan_folder,
     tell_failures,
     tell_files,
-    told_genres,
-    told_names,
 )
 from .watch import watching
 
@@ -59,7 +57,7 @@ def scan(
 
     if out is not None:
         check_new(out, force=force)
-    found = scan_folder(folder, output, reading)
+    found = scan_folder(folder, output, reading, names_listed=True)
     tracks = found.tracks
     bags = Bags.from_tracks(tracks, by="album")
     counts = {
@@ -83,8 +81,6 @@ def scan(
             *([_merged(found.merges)] if found.merges else []),
         ]
     )
-    for note in told_genres(found):
-        output.note(note)
     for question in found.questions:
         output.warn(question)
     tell_failures(found.problems, output, what="have problems")
@@ -281,8 +277,6 @@ def predict(
     elif learned is None:
         output.note(_UNKNOWN)
     found = scan_folder(paths, output, reading)
-    for note in told_names(found, reading):
-        output.note(note)
     chosen = selection.of(found)
     if len(chosen.tracks) < len(found.tracks):
         output.note(f"{len(chosen.tracks):,} of {len(found.tracks):,} tracks are asked for")

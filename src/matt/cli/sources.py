@@ -117,6 +117,8 @@ class Source:
         What the user should know of the data.
     folder : bool
         Whether it is a folder of somebody's own music.
+    fault : str
+        Why nothing can be learned from it, by the user's own vocabulary; empty where it can.
     """
 
     path: Path
@@ -125,6 +127,7 @@ class Source:
     problems: tuple[FileProblem, ...] = ()
     notes: tuple[str, ...] = ()
     folder: bool = False
+    fault: str = ""
 
 
 def open_source(
@@ -147,6 +150,7 @@ def open_source(
         If it is none of them, or cannot be read.
     """
     from ..datasets import jamendo, table
+    from ..datasets.meanings import too_few_left
     from ..tracks import Tracks
 
     suffix = path.suffix.lower()
@@ -174,17 +178,34 @@ def open_source(
             f"{path} is a file; describe a table by a small TOML (table = {path.name!r}, and what "
             "its columns are), or name a folder of music"
         )
+    reading = reading or Reading()
     found = scan_folder(path, output, reading)
-    notes = tuple(told_names(found, reading or Reading()))
-    for note in notes:
-        output.note(note)
+    notes = tuple(told_names(found, reading))
     for question in found.questions:
         output.warn(question)
-    return Source(path, found.tracks, problems=found.problems, notes=notes, folder=True)
+    return Source(
+        path,
+        found.tracks,
+        problems=found.problems,
+        notes=notes,
+        folder=True,
+        fault=too_few_left(found.meanings, found.tracks.genres, found.vocabulary),
+    )
+
+
+def check_learnable(found: Source) -> None:
+    """Refuse to learn where the user's own vocabulary leaves nothing to tell apart.
+
+    Raises
+    ------
+    ConfigError
+    """
+    if found.fault:
+        raise ConfigError(found.fault)
 
 
 def told_names(found: Scan, reading: Reading) -> Iterator[str]:
-    """What was made of names, where it is not what they say."""
+    """What was made of names, where it is not what they say, and `told_tags`."""
     times = {what: sum(merge.what == what for merge in found.merges) for what in _WHATS}
     told = " and ".join(f"{n:,} {what}s" for what, n in times.items() if n)
     if told:
@@ -192,15 +213,11 @@ def told_names(found: Scan, reading: Reading) -> Iterator[str]:
             f"{told} go by several names and count as one each; 'matt scan' lists them, and "
             "--no-merge keeps them apart"
         )
-    yield from told_genres(found)
-    if not reading.merge:
-        yield "names are taken as they are (--no-merge)"
-    if reading.artist != "artist":
-        yield f"a track is its {reading.artist}'s, where one is tagged (--artist {reading.artist})"
+    yield from told_tags(found, reading)
 
 
-def told_genres(found: Scan) -> Iterator[str]:
-    """By what genres were read, and how many are not what is written."""
+def told_tags(found: Scan, reading: Reading) -> Iterator[str]:
+    """By what genres were read, how many are not what is written, and which names stay."""
     if found.vocabulary.source:
         yield f"genres are read by {found.vocabulary.source}"
     read = sum(not meaning.as_written for meaning in found.meanings)
@@ -209,6 +226,10 @@ def told_genres(found: Scan) -> Iterator[str]:
             f"{read:,} genre tag{'s are' if read > 1 else ' is'} read as another genre, several or "
             "none; 'matt genres' lists them"
         )
+    if not reading.merge:
+        yield "names are taken as they are (--no-merge)"
+    if reading.artist != "artist":
+        yield f"a track is its {reading.artist}'s, where one is tagged (--artist {reading.artist})"
 
 
 @dataclass(frozen=True)
@@ -333,8 +354,22 @@ def scan_folder(
     reading: Reading | None = None,
     *,
     within: Path | None = None,
+    names_listed: bool = False,
 ) -> Scan:
-    """Scan with a progress bar; problems are named by their whole path, as failures are."""
+    """Scan with a progress bar; problems are named by their whole path, as failures are.
+
+    Parameters
+    ----------
+    folder : Path, or several
+    output : Output
+        Is told what was left out, and what was made of tags.
+    reading : Reading, optional
+        What tags mean; by default nobody asks.
+    within : Path, optional
+        As in `matt.datasets.folder.scan`.
+    names_listed : bool
+        Whether the command itself lists the names that are one.
+    """
     from ..datasets.folder import scan
     from ..library.cache import SCANS, cache_folder
 
@@ -346,6 +381,9 @@ def scan_folder(
     tell_formats(found, output)
     for note in found.notes:
         output.note(note)
+    if reading is not None:
+        for note in (told_tags if names_listed else told_names)(found, reading):
+            output.note(note)
     problems = (replace(problem, path=str(found.root / problem.path)) for problem in found.problems)
     return replace(found, problems=tuple(problems))
 

@@ -22,6 +22,7 @@ from .sources import (
     Reading,
     Source,
     SourcePath,
+    check_learnable,
     default_store,
     exit_if_failed,
     extract_features,
@@ -243,11 +244,12 @@ def _check_teachable(found: Source, settings: Settings, output: Output) -> None:
 
     Raises
     ------
-    DataError
+    DataError, ConfigError
     """
     from ..bags import Bags
     from ..experiment import divide
 
+    check_learnable(found)
     tracks, remedy = found.tracks, f"{_TAGGER} {shlex.quote(str(found.path))}"
     genres = [name for name, n in zip(tracks.genres, tracks.counts, strict=True) if n]
     if len(genres) < 2:

@@ -6,7 +6,7 @@ import functools
 import inspect
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,12 +14,12 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from ..errors import ConfigError, DataError, MattError
+from ..errors import DataError, MattError
 from .console import Output
 
 Watch = Annotated[
     bool,
-    Option("--watch", help="Go on, and answer again whenever music was added, changed or removed."),
+    Option("--watch", help="Go on, and answer again when music, or how tags are read, changes."),
 ]
 Every = Annotated[float, Option(help="With --watch: seconds from look to look.", min=0.1)]
 
@@ -30,7 +30,8 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
     Parameters
     ----------
     argument : str
-        Name of its argument that says where the music is: a path, or several.
+        Name of its argument that says where the music is: a path, or several. How tags are read is
+        said by ``reading``, a `matt.cli.sources.Reading`.
     """
 
     def decorate(work: Callable[..., None]) -> Callable[..., None]:
@@ -45,8 +46,10 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
             def answer() -> None:
                 (answers.pop() if answers else lambda: work(output, **later))()
 
+            reading = given["reading"]
+            also = [path for path in (reading.genres, reading.words) if path is not None]
             with _ended_by_the_system():
-                keep_watch(answer, given[argument], output, pause=lambda: _wait(every))
+                keep_watch(answer, given[argument], output, also=also, pause=lambda: _wait(every))
 
         own = inspect.signature(work, eval_str=True)
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -71,6 +74,7 @@ def keep_watch(
     music: Path | list[Path],
     output: Output,
     *,
+    also: Sequence[Path] = (),
     pause: Callable[[], bool],
 ) -> None:
     """Answer, then again after every change; it ends between two answers when it is interrupted.
@@ -84,6 +88,9 @@ def keep_watch(
         What to do. After the first time, what goes wrong is told and does not end the watch.
     music : Path or list of Path
     output : Output
+    also : sequence of Path
+        Files by which tags are read; a change of these is one, too, as is one of the vocabulary in
+        the library.
     pause : callable
         Waits from look to look; says whether to go on.
     """
@@ -93,7 +100,7 @@ def keep_watch(
 
     def looked() -> str:
         try:
-            return look(music)
+            return look(music, also=also)
         except DataError as error:
             nonlocal missed
             if not missed:
@@ -101,7 +108,7 @@ def keep_watch(
             missed = True
             return ""
 
-    answered = look(music)
+    answered = look(music, also=also)
     with suppress(typer.Exit):  # some files failed
         answer()
     output.note("watching; Ctrl-C ends it")
@@ -124,8 +131,6 @@ def _answer_again(answer: Callable[[], None], output: Output) -> None:
         answer()
     except typer.Exit:
         pass
-    except ConfigError:
-        raise
     except MattError as error:
         output.warn(f"{error}; trying again after the next change")
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..tracks import MAX_ID, SPLITS, stable_id
 from .genres import Vocabulary
-from .meanings import understand
+from .meanings import too_few_left, understand
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -205,8 +205,17 @@ class GenreCells:
     def read_by(
         self, vocabulary: Vocabulary, albums: Sequence[Hashable], same: Callable[[str], str]
     ) -> GenreCells:
-        """Genres as a vocabulary has them (`matt.datasets.meanings.understand`)."""
+        """Genres as a vocabulary has them (`matt.datasets.meanings.understand`).
+
+        Raises
+        ------
+        ConfigError
+            If a user's vocabulary leaves too few to tell apart.
+        """
         found = understand(self.cells, albums, vocabulary, same=same)
+        main = {some[0] for some in found.genres if some}
+        if fault := too_few_left(found.meanings, main, vocabulary):
+            raise ConfigError(fault)
         other = [some for some in found.meanings if some.becomes != (some.written,)]
         if not other:
             return self

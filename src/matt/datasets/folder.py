@@ -34,7 +34,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -46,11 +46,11 @@ from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few
 from ..features.plan import stamp_of
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
-from .genres import FILE, Vocabulary, vocabulary
+from .genres import FILE, Vocabulary, joined, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Meanings, bags_of, understand
 from .memory import FileTags, Memory, memory_file, timed, uncollected
-from .tags import Tags, printable, read_tags
+from .tags import Tags, genres_in, printable, read_tags
 from .words import Words, known_words
 
 _COUNTS = (
@@ -294,10 +294,11 @@ class Scan:
     tracks : Tracks
         One row a file, sorted by path; `path` is absolute. Columns: ``title``, ``artist``,
         ``album_artist``, ``album``, ``composer``, ``all_artists`` (see
-        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first, joined with
-        ``"; "``), ``genre_written`` (as tags have them, joined likewise), ``disc`` and
-        ``track_number`` (-1 missing), ``compilation``, ``duration`` (seconds by the header, NaN
-        unknown), ``year`` (-1 unknown), ``size`` (bytes), ``mtime_ns``.
+        `matt.tracks.Tracks.everybody`), ``genre_tags`` (the main genre first; see
+        `matt.datasets.genres.parted`), ``genre_written`` (as tags have them, for people: what
+        stands between, ``"; "``, may stand in one, too), ``disc`` and ``track_number`` (-1
+        missing), ``compilation``, ``duration`` (seconds by the header, NaN unknown), ``year`` (-1
+        unknown), ``size`` (bytes), ``mtime_ns``.
     problems : tuple of FileProblem
         Sorted by path. A file whose tags are damaged is kept, as its audio may be sound; an empty
         or unreadable one is left out.
@@ -310,7 +311,7 @@ class Scan:
     questions : tuple of str
         What looks as if it were no name, and what to say if so.
     vocabulary : Vocabulary
-        By which genres were read.
+        By which genres were read; an empty one where all names stay as they are.
     meanings : tuple of Meaning
         What each genre tag became, the most tracks first.
     root : Path
@@ -396,16 +397,18 @@ def scan(
     known = known_words(None if words is None else Path(words))
     base, named = _below(root, within)
     known_genres = _vocabulary(base, genres, known, merge=merge)
+    if "" not in named:  # how many albums a genre has is told by the whole library alone
+        known_genres = replace(known_genres, minimum_albums=0)
     started = time.time()
     found = find_audio(base, _SUFFIXES, named)
     memory = None
     if remembered is not None:
         place = memory_file(Path(remembered), base)
-        memory = Memory.load(place, genre_separator=genre_separator)
+        memory = Memory.load(place)
     kept: list[str] = []
     read: list[FileTags] = []
     try:
-        problems = _read_all(base, found, memory, genre_separator, progress, kept, read)
+        problems = _read_all(base, found, memory, progress, kept, read)
     except KeyboardInterrupt:
         if memory is not None:  # the next time goes on from here
             with suppress(DataError, OSError):
@@ -416,15 +419,16 @@ def scan(
         raise DataError(_nothing(shown, found.counts, problems))
     seen = dict(zip(kept, read))
     notes = () if memory is None else tuple(_remember(memory, seen, named, base, started))
+    if genre_separator:
+        read = [_separated(one, genre_separator) for one in read]
     with uncollected():
         tags = [one.tags for one in read]
         claims = _claims(tags, kept, known, artist=artist)
         same = identify(claims, known, merge=merge)
-        by = known_genres if merge or genres is not None else Vocabulary(words=known)
         said = understand(
             [one.genres for one in tags],
             bags_of(same.artist_id, same.album_id),
-            by,
+            known_genres,
             same=same_genre if merge else normalise,
         )
         tracks = _tracks(base, kept, read, claims, same, said)
@@ -452,8 +456,17 @@ def scan(
     )
 
 
-def look(root: Path | str | Sequence[Path | str]) -> str:
+def look(root: Path | str | Sequence[Path | str], *, also: Sequence[Path | str] = ()) -> str:
     """Digest of which audio files there are, and of their sizes and times; none is opened.
+
+    The vocabulary in the root counts as well, whether it is there or not.
+
+    Parameters
+    ----------
+    root : path, or several
+        As of `scan`.
+    also : sequence of path
+        What else counts, such as words and a vocabulary elsewhere.
 
     Raises
     ------
@@ -467,6 +480,8 @@ def look(root: Path | str | Sequence[Path | str]) -> str:
     digest = hashlib.sha256()
     for path, file in zip(found.paths, _whole(base, found.paths), strict=True):
         digest.update(f"{path}\0{stamp_of(file)}\n".encode())
+    for other in (os.path.join(base, FILE), *also):
+        digest.update(f"{stamp_of(os.fspath(other))}\n".encode())
     return digest.hexdigest()
 
 
@@ -507,7 +522,6 @@ def _read_all(
     base: str,
     found: FoundFiles,
     memory: Memory | None,
-    genre_separator: str,
     progress: Callable[[int, int], None] | None,
     kept: list[str],
     read: list[FileTags],
@@ -515,7 +529,7 @@ def _read_all(
     """Note the paths of the files that count and what they say; gives all problems."""
     problems, done = list(found.problems), 0
     before = [memory.files.get(path) if memory else None for path in found.paths]
-    with closing(_outcomes(_whole(base, found.paths), before, genre_separator)) as parts:
+    with closing(_outcomes(_whole(base, found.paths), before)) as parts:
         for part in parts:
             for path, outcome in zip(found.paths[done : done + len(part)], part, strict=True):
                 if isinstance(outcome, str):
@@ -532,7 +546,7 @@ def _read_all(
 
 
 def _outcomes(
-    files: Sequence[str], before: Sequence[FileTags | None], genre_separator: str
+    files: Sequence[str], before: Sequence[FileTags | None]
 ) -> Generator[list[FileTags | str]]:
     """What becomes of the files, in order and in parts."""
     size = min(_PART, -(-len(files) // _READERS)) or 1
@@ -540,32 +554,34 @@ def _outcomes(
     parts = [(files[at : at + size], before[at : at + size]) for at in starts]
     pool = ThreadPoolExecutor(_READERS)
     try:
-        yield from pool.map(partial(_read_part, genre_separator=genre_separator), *zip(*parts))
+        yield from pool.map(_read_part, *zip(*parts))
     finally:
         pool.shutdown(cancel_futures=True)  # Ctrl-C does not wait for the rest of the library
 
 
-def _read_part(
-    files: Sequence[str], before: Sequence[FileTags | None], *, genre_separator: str
-) -> list[FileTags | str]:
-    how = {"genre_separator": genre_separator}
-    return [_read(file, known, **how) for file, known in zip(files, before, strict=True)]
+def _read_part(files: Sequence[str], before: Sequence[FileTags | None]) -> list[FileTags | str]:
+    return [_read(file, known) for file, known in zip(files, before, strict=True)]
 
 
-def _read(file: str, known: FileTags | None, *, genre_separator: str) -> FileTags | str:
+def _read(file: str, known: FileTags | None) -> FileTags | str:
     """Tags of a file; or, where not even an attempt at decoding makes sense, why not."""
     try:
         status = os.stat(file)
         if known is not None and known.is_of(status):
             return known
         stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        return FileTags(read_tags(file, genre_separator=genre_separator), *stamp)
+        return FileTags(read_tags(file), *stamp)
     except AudioError as error:
         reason = str(error).removeprefix(f"{printable(file)}: ")
         hopeless = stamp[0] == 0 or isinstance(error.__cause__, OSError)
         return reason if hopeless else FileTags(Tags(), *stamp, reason)
     except OSError as error:
         return f"cannot be read ({error.strerror}); check its permissions and the disk"
+
+
+def _separated(found: FileTags, separator: str) -> FileTags:
+    genres = genres_in(found.tags.genre_values, separator)
+    return replace(found, tags=replace(found.tags, genres=genres))
 
 
 def _remember(
@@ -592,8 +608,10 @@ def _remember(
 def _vocabulary(
     root: Path | str, genres: Path | str | None, words: Words, *, merge: bool
 ) -> Vocabulary:
-    """The vocabulary that is named, or lies in the library unless names are to stay."""
-    if genres is None and merge and os.path.isfile(own := os.path.join(root, FILE)):
+    """The vocabulary that is named, or lies in the library; none where names are to stay."""
+    if genres is None and not merge:
+        return Vocabulary(words=words)
+    if genres is None and os.path.isfile(own := os.path.join(root, FILE)):
         genres = own
     return vocabulary(genres, words)
 
@@ -624,7 +642,7 @@ def _tracks(
             "album": np.array([one.album for one in tags], np.str_),
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
-            "genre_tags": np.array(["; ".join(some) for some in known], np.str_),
+            "genre_tags": np.array([joined(some) for some in known], np.str_),
             "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),

@@ -22,7 +22,7 @@ split only where the whole is no known name and every part is one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.resources import as_file, files
@@ -47,6 +47,8 @@ _PARTED = re.compile(r"([;|\\>:/&])")
 _AND = re.compile(r"\s*(?:\band\b|[&+])\s*|(?:\s*'|(?<=\w)\s)n(?:'\s*|\s(?=\w))")
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s|-{2,}")
 _JOINED = 4  # parts that may be one name: "Rock & Roll" in "Blues & Rock & Roll"
+_JOINT = "; "
+_AT_JOINT = re.compile(r"(\\*)(; |\Z)")  # a joint or the end, and the backslashes before it
 _LONGEST = 200  # characters of a name, and parts of a text that anybody looks at
 _DEEPEST = 16  # genres above each other
 _REMEMBERED = 2**17
@@ -65,6 +67,37 @@ def folded(name: str) -> str:
     text = _AND.sub("&", same_name(name))
     parts = (part if part in _BETWEEN else plain_word(part) for part in _PARTED.split(text))
     return "".join(parts).strip("".join(_BETWEEN)) or text
+
+
+def joined(genres: Iterable[str]) -> str:
+    r"""Several genres as one text, as in the column ``genre_tags``: `parted` gives them back.
+
+    Between two stands ``"; "``; where a name has that itself, a backslash stands before it.
+
+    >>> joined(["Rock", "Pop"]), joined(["Rock; Pop", "Folk"])
+    ('Rock; Pop', 'Rock\\; Pop; Folk')
+    """
+    return _JOINT.join(
+        _AT_JOINT.sub(lambda at: 2 * at[1] + (f"\\{_JOINT}" if at[2] else ""), genre)
+        for genre in genres
+    )
+
+
+def parted(text: str) -> tuple[str, ...]:
+    r"""The genres that `joined` made one text of; none of an empty one.
+
+    >>> parted("Rock; Pop"), parted(r"Rock\; Pop; Folk"), parted("")
+    (('Rock', 'Pop'), ('Rock; Pop', 'Folk'), ())
+    """
+    genres, name, start = [], "", 0
+    for at in _AT_JOINT.finditer(text):
+        inside = at[2] != "" and len(at[1]) % 2 == 1
+        name += text[start : at.start()] + at[1][len(at[1]) // 2 + inside :] + _JOINT * inside
+        start = at.end()
+        if not inside:
+            genres.append(name)
+            name = ""
+    return tuple(filter(None, [*genres, name]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
 from .credits import same_genre
 from .genres import MAINS, Vocabulary, folded
 from .genres import vocabulary as shipped
@@ -86,11 +85,6 @@ def understand(
     vocabulary : Vocabulary
     same : callable
         Form in which unknown names that mean the same are equal.
-
-    Raises
-    ------
-    ConfigError
-        If a user's vocabulary leaves one genre, or none, of several.
     """
     rows = Counter(value for values in written for value in dict.fromkeys(values))
     read = _spelled({value: vocabulary.read(value) for value in rows}, rows, vocabulary, same)
@@ -106,8 +100,6 @@ def understand(
         read = {value: _become(some, becomes) for value, some in read.items()}
         changed = {some: _become(some, becomes) for some in dict.fromkeys(genres)}
         genres = [changed[some] for some in genres]
-    if vocabulary.source:
-        _check_left(rows, genres, vocabulary)
     seen: dict[str, set[Hashable]] = {value: set() for value in rows}
     for tags, album in zip(written, albums, strict=True):
         for value in tags:
@@ -150,18 +142,36 @@ def _become(some: tuple[str, ...], becomes: Mapping[str, str]) -> tuple[str, ...
     return tuple(dict.fromkeys(becomes.get(genre, genre) for genre in some))
 
 
-def _check_left(
-    rows: Collection[str], genres: Iterable[tuple[str, ...]], vocabulary: Vocabulary
-) -> None:
+def too_few_left(
+    meanings: Iterable[Meaning], genres: Collection[str], vocabulary: Vocabulary
+) -> str:
+    """What is wrong where a user's vocabulary leaves one main genre, or none, of several.
+
+    That is no fault of a single album, which may well have one, but of whatever is to be learned.
+
+    Parameters
+    ----------
+    meanings : iterable of Meaning
+    genres : collection of str
+        Main genres that are left.
+    vocabulary : Vocabulary
+
+    Returns
+    -------
+    str
+        Empty where nothing is.
+    """
+    if not vocabulary.source or len(genres) > 1:
+        return ""
     usual = shipped(words=vocabulary.words)
-    before = {genre for value in rows for genre in usual.read(value)}
-    left = {some[0] for some in genres if some}
-    if len(before) > 1 and len(left) < 2:
-        told = f"one genre, {next(iter(left))!r}," if left else "no genre"
-        raise ConfigError(
-            f"{vocabulary.source} leaves {told} of the {len(before)} in the tags, and nothing can "
-            "be told apart; take something out of aliases or ignore, or lower minimum_albums"
-        )
+    before = {folded(genre) for some in meanings for genre in usual.read(some.written)}
+    if len(before) < 2:
+        return ""
+    told = f"one genre, {next(iter(genres))!r}," if genres else "no genre"
+    return (
+        f"{vocabulary.source} leaves {told} of the {len(before)} in the tags, and nothing can be "
+        "told apart; take something out of aliases or ignore, or lower minimum_albums"
+    )
 
 
 # ---- what to look at ----
@@ -232,9 +242,15 @@ keep = [
 {parents}"""
 
 
-def starting_file(meanings: Sequence[Meaning], vocabulary: Vocabulary) -> str:
-    """A vocabulary of one's own to edit, in TOML, which changes nothing as it is."""
-    alike = look_alike(meanings, vocabulary)
+def starting_file(meanings: Sequence[Meaning], alike: Mapping[str, str]) -> str:
+    """A vocabulary of one's own to edit, in TOML, which changes nothing as it is.
+
+    Parameters
+    ----------
+    meanings : sequence of Meaning
+    alike : mapping of str to str
+        What unknown names may be: `look_alike`.
+    """
     changed = [some for some in meanings if some.known and not some.as_written]
     aliases: dict[str, list[Meaning]] = {}
     unknown = []

@@ -106,9 +106,9 @@ class Memory:
     note: str = ""
 
     @classmethod
-    def load(cls, path: Path, *, genre_separator: str) -> Memory:
+    def load(cls, path: Path) -> Memory:
         """Read what `save` wrote; what is damaged, or was read in another way, is forgotten."""
-        reader = _reader(genre_separator)
+        reader = _reader()
         if not path.exists():
             return cls(path, reader, {}, {})
         try:
@@ -198,13 +198,13 @@ def _within(named: Sequence[str]) -> Callable[[str], bool]:
     return lambda path: path.startswith(folders) or path in named
 
 
-def _reader(genre_separator: str) -> str:
+def _reader() -> str:
     """What decides how bytes become tags."""
     versions = []
     for name in ("matt-mgc", "mutagen"):
         with suppress(metadata.PackageNotFoundError):
             versions.append(metadata.version(name))
-    said = repr((versions, [each.name for each in fields(Tags)], NAMES, genre_separator))
+    said = repr((versions, [each.name for each in fields(Tags)], NAMES))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 

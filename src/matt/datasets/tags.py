@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ..errors import AudioError
 from .found_tags import find_tags
 
 _MAX_TEXT = 500  # characters; a tag is a name, and a table of 100,000 tracks has to fit in memory
+_MAX_VALUE = 10_000  # characters of one value that may hold many genres
 # Control characters, and marks that reorder or hide text on a terminal.
 _UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]+"
@@ -98,6 +99,8 @@ class Tags:
         Of the release; where only that of the first release is told, that one.
     duration : float
         Seconds, as the header claims; nothing is decoded.
+    genre_values : tuple of str
+        What ``genres`` were made of, for `genres_in` with another separator; not safe to show.
     """
 
     title: str = ""
@@ -115,6 +118,7 @@ class Tags:
     release_ids: tuple[str, ...] = ()
     release_group_ids: tuple[str, ...] = ()
     year: int = -1
+    genre_values: tuple[str, ...] = ()
 
 
 def read_tags(path: Path | str, *, genre_separator: str = "") -> Tags:
@@ -182,16 +186,16 @@ def printable(text: str) -> str:
 def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
     named = [(_family(tag), _by_name(tag)) for tag in tags]
 
-    def texts(field: str, *, resolve: bool = False) -> list[str]:
+    def written(field: str) -> Iterator[list[str]]:
         for family, tag in named:
             for key in NAMES[field][family]:
                 # A zero parts the values of one field, as ID3 has it, whoever writes it.
-                values = [part for one in _values(tag, key) for part in _text(one).split("\0")]
-                if resolve:
-                    values = [name for value in values for name in _genres(value, separator)]
-                found = [text for value in values if (text := printable(value))]
-                if found:
-                    return list(dict.fromkeys(found))
+                yield [part for one in _values(tag, key) for part in _text(one).split("\0")]
+
+    def texts(field: str) -> list[str]:
+        for values in written(field):
+            if found := [text for value in values if (text := printable(value))]:
+                return list(dict.fromkeys(found))
         return []
 
     def first(field: str) -> str:
@@ -202,12 +206,14 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
         found = (one.lower() for text in texts(field) for one in _MBID.findall(text))
         return tuple(one for one in dict.fromkeys(found) if one.strip("0-"))
 
+    of_genre = next(filter(genres_in, written("genre")), [])
+    values = tuple(_SURROGATE.sub("?", value[:_MAX_VALUE]) for value in of_genre if value)
     return Tags(
         title=printable("; ".join(texts("title"))),
         artist=printable("; ".join(texts("artist"))),
         album_artist=printable("; ".join(texts("album_artist"))),
         album=printable("; ".join(texts("album"))),
-        genres=tuple(texts("genre", resolve=True)),
+        genres=genres_in(values, separator),
         disc=_number(first("disc")),
         track_number=_number(first("track")),
         compilation=first("compilation").casefold() in ("1", "true", "yes"),
@@ -218,7 +224,18 @@ def _collect(tags: Sequence[Any], duration: float, separator: str) -> Tags:
         release_ids=mbids("release_ids"),
         release_group_ids=mbids("release_group_ids"),
         year=_year(first("year")),
+        genre_values=values,
     )
+
+
+def genres_in(values: Iterable[str], separator: str = "") -> tuple[str, ...]:
+    """Genres of the values of a tag, in order; a separator parts those of one value.
+
+    >>> genres_in(["17", "Soul/Funk"]), genres_in(["17", "Soul/Funk"], "/")
+    (('Rock', 'Soul/Funk'), ('Rock', 'Soul', 'Funk'))
+    """
+    names = (printable(name) for value in values for name in _genres(value, separator))
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def _genres(value: str, separator: str) -> list[str]:

@@ -170,13 +170,16 @@ def _texts(given: Any, section: str, where: str) -> Iterator[str]:
         yield from some
 
 
-@cache
 def known_words(path: Path | None = None) -> Words:
     """The words that come with the package, and those of a file if one is named.
 
     >>> known_words().is_various("VV.AA."), known_words().is_no_genre("Other")
     (True, True)
     """
+    return _shipped() if path is None else _shipped().and_those_of(path)
+
+
+@cache
+def _shipped() -> Words:
     with as_file(files(__package__) / "words.toml") as own:
-        words = Words().and_those_of(own)
-    return words if path is None else words.and_those_of(path)
+        return Words().and_those_of(own)

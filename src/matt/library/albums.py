@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..calibration.costs import DECISION
-from ..datasets.genres import Vocabulary
+from ..datasets.genres import Vocabulary, parted
 from ..errors import ConfigError
 from ..evaluation.tables import ColumnOf, Table, percent
 from ..models.tagger import ASPECTS
@@ -23,7 +23,6 @@ from .explain import Explanation, explain
 from .learned import Judged
 from .status import STATUSES, Above, is_fair, status_of, summary
 
-JOINT = "; "  # between genres in one text
 _HOW_TO_READ = (
     "Margin: what the track added to the logit of the genre, against the mean of all genres. "
     "Effect: how much probability the genre would lose without the track."
@@ -334,7 +333,8 @@ def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], lis
             tracks[name][i] if name in tracks else "" for name in ("title", "artist", "genre_tags")
         )
         told = {"track_id": track_id, "title": title, "artist": artist, "path": path}
-        yield told | {"tagged": tags or None}, tags.split(JOINT) if tags else []
+        genres = [*parted(tags)]
+        yield told | {"tagged": "; ".join(genres) or None}, genres
 
 
 def _place(paths: Sequence[str]) -> str:
@@ -344,7 +344,7 @@ def _place(paths: Sequence[str]) -> str:
 
 def _tags(tracks: Mapping[str, list[Any]]) -> list[str]:
     """Genres that half of the tagged tracks name, or else all that one names."""
-    named = [tags.split(JOINT) for tags in tracks.get("genre_tags", ()) if tags]
+    named = [parted(tags) for tags in tracks.get("genre_tags", ()) if tags]
     counted = Counter(genre for some in named for genre in dict.fromkeys(some))
     often = [genre for genre, n in counted.items() if 2 * n >= len(named)]
     return often or sorted(counted)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from ..bags import Bags
 from ..datasets.credits import like_names
 from ..datasets.folder import Scan
-from ..datasets.genres import Vocabulary, folded
+from ..datasets.genres import Vocabulary, folded, parted
 from ..datasets.meanings import look_alike
 from ..errors import check_arguments, first_few
 from ..evaluation.tables import percent
@@ -249,11 +249,11 @@ def _mixed(scan: Scan) -> Iterator[Finding]:
         if len(counted) < 2:
             continue
         ranked = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-        main = ranked[0][0].split("; ")
+        main = parted(ranked[0][0])
         others = {
             tag: n
             for tag, n in ranked[1:]
-            if not any(related(a, b) for a in main for b in tag.split("; "))
+            if not any(related(a, b) for a in main for b in parted(tag))
         }
         if others:
             here = rows[start:stop]
@@ -261,7 +261,8 @@ def _mixed(scan: Scan) -> Iterator[Finding]:
                 tracks.path[row] for row in here if tracks.columns["genre_tags"][row] in others
             ]
             sure = 1 - sum(others.values()) / counted.total()
-            told = f"tagged {_times({ranked[0][0]: ranked[0][1], **others})}"
+            shown = {"; ".join(parted(tag)): n for tag, n in (ranked[0], *others.items())}
+            told = f"tagged {_times(shown)}"
             about = _album(tracks, int(here[0]))
             yield Finding("mixed tags", round(sure, 4), about, told, tuple(map(str, paths)))
 

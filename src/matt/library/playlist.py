@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.credits import same_genre
-from ..datasets.genres import Vocabulary
+from ..datasets.genres import Vocabulary, parted
 from ..errors import DataError, did_you_mean, first_few
 from ..evaluation.tables import plain
 from ..files import check_new, write_text
@@ -76,7 +76,7 @@ def rows_of_genre(
         given = album.get("genres") or [album["genre"]] if album["genre"] else []
         sounds[rows] = not album["unsure"] and any(map(of_it, given))
         heard |= dict.fromkeys(given)
-    tags = [str(text).split("; ") if text else [] for text in tracks.columns["genre_tags"]]
+    tags = [parted(str(text)) for text in tracks.columns["genre_tags"]]
     tagged = np.array([any(map(of_it, some)) for some in tags], bool)
     untagged = np.array([not some for some in tags], bool)
     chosen = {"both": tagged | (untagged & sounds), "tags": tagged, "sound": sounds}[by]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import DataError, did_you_mean, first_few
 from ...tracks import SPLITS
+from ..genres import joined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -460,8 +461,7 @@ def read_tracks(
         columns[name] = pa.array(_lists(path, ids, columns[name].to_pylist()), pa.list_(pa.int32()))
     titles = {i: genre.title for i, genre in genres.genres.items()}
     columns["genre_tags"] = pa.array(
-        "; ".join(titles[i] for i in row if i in titles)
-        for row in columns["track_genres"].to_pylist()
+        joined(titles[i] for i in row if i in titles) for row in columns["track_genres"].to_pylist()
     )
     return columns, _strange_genres(columns, genres)
 
