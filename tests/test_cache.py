@@ -71,7 +71,8 @@ def test_what_is_kept_is_shown_with_its_library(cache, tmp_path):
 
 def test_an_empty_cache_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("MATT_CACHE", str(tmp_path / "nowhere"))
-    assert matt("show") == (0, {"cache": str(tmp_path / "nowhere"), "libraries": []})
+    told = {"schema": "matt.cache/1", "cache": str(tmp_path / "nowhere"), "libraries": []}
+    assert matt("show") == (0, told)
     assert matt("prune", "--unused", 0)[0] == 0
     assert not (tmp_path / "nowhere").exists()
 

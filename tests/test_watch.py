@@ -134,12 +134,12 @@ def test_the_command_watches_and_replaces_what_it_wrote_itself(music, tmp_path, 
 
     given = []
 
-    def scan_folder(folder, output, reading=None):
+    def scan_in_library(folder, *rest):
         given.append(folder)
         raise typer.Exit(3)
 
     monkeypatch.setattr(watch_module, "_wait", wait)
-    monkeypatch.setattr(library_module, "scan_folder", scan_folder)
+    monkeypatch.setattr(library_module, "scan_in_library", scan_in_library)
     before = signal.getsignal(signal.SIGTERM)
     command = ["predict", str(music), "--watch", "--every", "7"]
     result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out.csv")])

@@ -37,7 +37,8 @@ def show(output: Output) -> None:
     place = cache_folder()
     found = kept_libraries(place)
     _show(output, found, f"Kept in {place}")
-    output.document({"cache": str(place), "libraries": [_row(one) for one in found]})
+    rows = [_row(one) for one in found]
+    output.document({"schema": "matt.cache/1", "cache": str(place), "libraries": rows})
 
 
 @app.command()
@@ -97,8 +98,8 @@ def prune(
             f"{spared:,} more are not used, but their folders are gone or not known: if it is not "
             "only a disk that is not mounted, --gone forgets the former, their names the others"
         )
-    forgotten = [_row(one) for one in some]
-    output.document({"forgotten": forgotten, "n_bytes": n_bytes, "dry_run": dry_run})
+    told = {"forgotten": [_row(one) for one in some], "n_bytes": n_bytes, "dry_run": dry_run}
+    output.document({"schema": "matt.cache.prune/1", **told})
 
 
 @app.command()
@@ -130,15 +131,17 @@ def move(
     if library is not None:
         move_library(place, library, to)
         output.say(f"what is kept of {library.absolute()} counts for {to.absolute()}")
-        output.document({"library": str(library.absolute()), "to": str(to.absolute())})
+        told = {"from": str(library.absolute()), "to": str(to.absolute())}
+        output.document({"schema": "matt.cache.follow/1", **told})
         return
     moved = []
     for part in move_cache(place, to):
         moved.append(str(part))
         output.note(f"moved to {part}")
-    told = f"set MATT_CACHE={to.absolute()}, so that matt finds it"
-    output.say(f"{len(moved):,} things moved; {told}" if moved else "nothing is kept")
-    output.document({"from": str(place), "to": str(to.absolute()), "moved": moved})
+    remedy = f"set MATT_CACHE={to.absolute()}, so that matt finds it"
+    output.say(f"{len(moved):,} things moved; {remedy}" if moved else "nothing is kept")
+    where = {"from": str(place), "to": str(to.absolute())}
+    output.document({"schema": "matt.cache.move/1", **where, "moved": moved})
 
 
 def _show(output: Output, some: list[KeptLibrary], title: str) -> None:

@@ -47,6 +47,28 @@ def store_of(folder: Path, spec: FeatureSpec) -> Path:
     return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
 
 
+def library_of(path: Path, spec: FeatureSpec) -> Path:
+    """The library that a file or folder is part of, with features of this kind.
+
+    It is the outermost folder, above it or itself, of which such features are kept, whatever was
+    named when they were computed; where there is none it is the folder itself, of a file its own.
+    """
+    own = own_folder(path)
+    known = [folder for folder in (own, *own.parents) if has_features(folder, spec)]
+    return known[-1] if known else own
+
+
+def own_folder(path: Path) -> Path:
+    """A folder itself; of a file the one that it lies in."""
+    place = Path(os.path.abspath(path))
+    return place.parent if place.is_file() else place
+
+
+def has_features(folder: Path, spec: FeatureSpec) -> bool:
+    """Whether features of this kind are kept of a library."""
+    return (store_of(folder, spec) / "spec.json").is_file()
+
+
 @dataclass(frozen=True)
 class KeptLibrary:
     """What is kept of one library.
