@@ -17,7 +17,7 @@ from matt.datasets.memory import memory_file, remembered_folder
 from matt.features.blocks import create, write_block
 from matt.files import lock, unlock
 from matt.library import cache as cache_module
-from matt.library.cache import kept_libraries, move_cache
+from matt.library.cache import kept_libraries, library_of, move_cache
 from tests.test_memory import audio
 
 SPEC = FeatureSpec.embedding("made-up", (3,))
@@ -256,3 +256,16 @@ def test_what_nobody_knows_is_left_alone(cache):
     assert (cache / "features" / "a file").read_text() == "mine"
     assert (cache / "scans" / "notes.txt").read_text() == "mine"
     assert (cache / "other").is_dir()
+
+
+def test_the_library_of_a_file_is_the_outermost_folder_with_features_of_that_kind(cache, tmp_path):
+    folder = tmp_path / "large" / "Ann" / "One"
+    file = audio(folder / "b.flac")
+    assert library_of(file, SPEC) == library_of(folder, SPEC) == tmp_path / "large"
+    fill(default_store(folder, SPEC), 1)  # nearer, and not the outermost
+    assert library_of(file, SPEC) == library_of(folder.parent, SPEC) == tmp_path / "large"
+    assert library_of(tmp_path / "large", SPEC) == tmp_path / "large"
+    other = FeatureSpec.embedding("another", (3,))
+    assert (library_of(file, other), library_of(folder, other)) == (folder, folder)
+    default_store(tmp_path, other).mkdir(parents=True)  # without features
+    assert library_of(file, other) == folder

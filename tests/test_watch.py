@@ -106,6 +106,12 @@ def test_what_is_wrong_from_the_start_ends_it(music, tmp_path):
         watched(tmp_path / "nowhere")
 
 
+def test_every_without_watch_is_refused(music):
+    result = CliRunner().invoke(app, ["predict", str(music), "--every", "7"])
+    assert result.exit_code == 2
+    assert "add --watch, or leave --every out" in " ".join(result.stderr.split())
+
+
 def test_an_interruption_between_answers_is_a_good_end(music, capsys):
     def interrupt():
         raise KeyboardInterrupt
