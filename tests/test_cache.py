@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from matt import DataError, FeatureSpec, FeatureStore
 from matt.cli.app import app
 from matt.cli.sources import default_store
 from matt.datasets.folder import scan
+from matt.datasets.memory import memory_file, remembered_folder
 from matt.features.blocks import create, write_block
 from matt.files import lock, unlock
 from matt.library import cache as cache_module
-from matt.library.cache import kept_libraries, move_cache
+from matt.library.cache import kept_libraries, library_of, move_cache
 from tests.test_memory import audio
 
 SPEC = FeatureSpec.embedding("made-up", (3,))
@@ -69,7 +71,8 @@ def test_what_is_kept_is_shown_with_its_library(cache, tmp_path):
 
 def test_an_empty_cache_is_no_error(tmp_path, monkeypatch):
     monkeypatch.setenv("MATT_CACHE", str(tmp_path / "nowhere"))
-    assert matt("show") == (0, {"cache": str(tmp_path / "nowhere"), "libraries": []})
+    told = {"schema": "matt.cache/1", "cache": str(tmp_path / "nowhere"), "libraries": []}
+    assert matt("show") == (0, told)
     assert matt("prune", "--unused", 0)[0] == 0
     assert not (tmp_path / "nowhere").exists()
 
@@ -99,7 +102,7 @@ def test_a_library_whose_disk_may_not_be_mounted_is_forgotten_on_demand_only(cac
     told = matt("prune", "--unused", 0)[1]
     assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "small")]
     result = CliRunner().invoke(app, ["cache", "prune", "--unused", "0"])
-    assert "1 more are not used, but their folders are gone" in result.stderr
+    assert "1 more are not used, but their folders are gone or not known" in result.stderr
     told = matt("prune", "--gone")[1]
     assert [one["folder"] for one in told["forgotten"]] == [str(tmp_path / "large")]
     assert not kept_libraries(cache)
@@ -185,14 +188,62 @@ def test_what_is_kept_twice_is_refused_before_anything_moves(cache, tmp_path):
 def test_a_library_that_moved_takes_along_what_is_kept(cache, tmp_path):
     values = FeatureStore.open(default_store(tmp_path / "large", SPEC)).read(np.arange(50))[0]
     (tmp_path / "large").rename(tmp_path / "moved")
-    assert matt("move", tmp_path / "moved", "--library", tmp_path / "large")[0] == 0
+    assert matt("move", tmp_path / "moved", "--from", tmp_path / "large")[0] == 0
     store = FeatureStore.open(default_store(tmp_path / "moved", SPEC))
     np.testing.assert_array_equal(store.read(np.arange(50))[0], values)
     assert not default_store(tmp_path / "large", SPEC).exists()
     assert not scan(tmp_path / "moved", remembered=cache / "scans").notes
-    code, told = matt("move", tmp_path / "small", "--library", tmp_path / "moved")
+    code, told = matt("move", tmp_path / "small", "--from", tmp_path / "moved")
     assert code == 2
     assert "kept of" in told["error"]
+
+
+@pytest.mark.parametrize("looked_at_again", [False, True])
+def test_a_library_that_moved_is_not_gone(looked_at_again, cache, tmp_path):
+    (tmp_path / "large").rename(tmp_path / "moved")
+    assert matt("move", tmp_path / "moved", "--from", tmp_path / "large")[0] == 0
+    if looked_at_again:
+        scan(tmp_path / "moved", remembered=cache / "scans")
+    kept = {one.folder: one.gone for one in kept_libraries(cache)}
+    assert kept == {str(tmp_path / "moved"): False, str(tmp_path / "small"): False}
+    assert matt("prune", "--gone")[1]["forgotten"] == []
+    assert len(FeatureStore.open(default_store(tmp_path / "moved", SPEC))) == 50
+
+
+def test_a_memory_that_was_only_renamed_learns_its_folder_by_the_next_scan(cache, tmp_path):
+    scans = cache / "scans"
+    (tmp_path / "large").rename(tmp_path / "moved")
+    memory_file(scans, tmp_path / "large").rename(memory_file(scans, tmp_path / "moved"))
+    assert remembered_folder(memory_file(scans, tmp_path / "moved")) == str(tmp_path / "large")
+    scan(tmp_path / "moved", remembered=scans)
+    assert remembered_folder(memory_file(scans, tmp_path / "moved")) == str(tmp_path / "moved")
+
+
+def test_a_damaged_memory_moves_with_its_features(cache, tmp_path):
+    memory_file(cache / "scans", tmp_path / "large").write_bytes(b"damaged")
+    (tmp_path / "large").rename(tmp_path / "moved")
+    assert matt("move", tmp_path / "moved", "--from", tmp_path / "large")[0] == 0
+    assert not any(one.gone for one in kept_libraries(cache))
+    assert default_store(tmp_path / "moved", SPEC).exists()
+
+
+def test_only_folders_of_the_cache_are_removed(cache, tmp_path, monkeypatch):
+    shutil.rmtree(cache / "features")
+    removed = []
+    monkeypatch.setattr(Path, "rmdir", removed.append)
+    assert matt("prune", tmp_path / "small")[0] == 0
+    assert removed == []
+
+
+def test_features_of_a_folder_that_nobody_remembers_are_spared_unless_named(cache, tmp_path):
+    memory_file(cache / "scans", tmp_path / "large").unlink()
+    (told,) = (one for one in matt("show")[1]["libraries"] if one["folder"] is None)
+    result = CliRunner().invoke(app, ["cache", "prune", "--unused", "0"])
+    assert "1 more are not used" in result.stderr
+    assert default_store(tmp_path / "large", SPEC).exists()
+    assert [one.key for one in kept_libraries(cache)] == [told["key"]]
+    assert matt("prune", told["key"])[0] == 0
+    assert not kept_libraries(cache)
 
 
 def test_what_nobody_knows_is_left_alone(cache):
@@ -205,3 +256,16 @@ def test_what_nobody_knows_is_left_alone(cache):
     assert (cache / "features" / "a file").read_text() == "mine"
     assert (cache / "scans" / "notes.txt").read_text() == "mine"
     assert (cache / "other").is_dir()
+
+
+def test_the_library_of_a_file_is_the_outermost_folder_with_features_of_that_kind(cache, tmp_path):
+    folder = tmp_path / "large" / "Ann" / "One"
+    file = audio(folder / "b.flac")
+    assert library_of(file, SPEC) == library_of(folder, SPEC) == tmp_path / "large"
+    fill(default_store(folder, SPEC), 1)  # nearer, and not the outermost
+    assert library_of(file, SPEC) == library_of(folder.parent, SPEC) == tmp_path / "large"
+    assert library_of(tmp_path / "large", SPEC) == tmp_path / "large"
+    other = FeatureSpec.embedding("another", (3,))
+    assert (library_of(file, other), library_of(folder, other)) == (folder, folder)
+    default_store(tmp_path, other).mkdir(parents=True)  # without features
+    assert library_of(file, other) == folder

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,10 @@ import soundfile
 from mutagen.flac import FLAC
 from typer.testing import CliRunner
 
+from matt.cli import sources
 from matt.cli.app import app
+from matt.library import predict as predict_module
+from matt.tracks import stable_id
 
 ALBUMS = {
     "Ann/One": ("Rock", 110),
@@ -113,6 +118,90 @@ def test_similar_looks_where_matt_has_been_and_never_at_the_artist_itself(music,
     assert "name one: --library DIR" in " ".join(lost.output.split())
 
 
+def plans():
+    """What was ever extracted: a plan a store, unless something was missing."""
+    return sorted(Path(os.environ["MATT_CACHE"]).rglob("plan-*.parquet"))
+
+
+@pytest.mark.parametrize("place", ["Ann/One", "Ann/One/01.flac"])
+def test_a_part_of_a_library_is_answered_from_its_features(music, heard, tmp_path, place):
+    before = plans()
+    assert len(before) == 1
+    asked = [["predict", music / place], ["explain", music / place]]
+    asked.append(["similar", music / place])
+    if (music / place).is_dir():
+        asked.append(["check", music / place])
+        like = ["--like", music / place, "--most", 1]
+        asked.append(["playlist", music / "Ann", *like, "--out", tmp_path / "a.m3u8"])
+    for command, *options in asked:
+        result = matt(command, *options, "--json", "--workers", 1)
+        told = json.loads(result.stdout)
+        if command == "playlist":  # nobody else is there; the library is known all the same
+            assert "no album by another artist is left" in told["error"]
+        elif command == "similar":
+            assert (told["schema"], told["library"]) == ("matt.similar/1", str(music))
+        if command in ("predict", "explain"):
+            ids = {track["track_id"] for row in told["albums"] for track in row["tracks"]}
+            assert ids <= {stable_id(f"Ann/One/{n:02}.flac") for n in (1, 2)}
+            assert ids
+        if command != "similar":
+            assert f"as a part of the library {music}" in " ".join(result.stderr.split())
+        assert "the tagger that comes with matt" in " ".join(result.stderr.split())
+        assert plans() == before, command
+
+
+@pytest.mark.parametrize("command", ["explain", "similar"])
+def test_a_store_without_its_library_is_refused(music, heard, tmp_path, command):
+    result = matt(command, music / "Ann" / "One", "--store", tmp_path / "store")
+    assert result.exit_code == 2
+    assert "add --library DIR, the folder that it was made of" in " ".join(result.stderr.split())
+    assert not (tmp_path / "store").exists()
+
+
+def test_files_that_cannot_be_used_are_listed_and_exit_with_3(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    root = tmp_path / "music"
+    write(root, "Ann/One", "Rock", 110)
+    write(root, "Bob/Two", "Rock", 330)
+    (root / "Bob" / "Two" / "02.flac").write_bytes(b"no music")
+    out = ["--out", tmp_path / "a.m3u8", "--force"]
+    for command in (
+        ["similar", root / "Ann" / "One", "--library", root],
+        ["playlist", root, "--like", root / "Ann" / "One", *out],
+        ["playlist", root, "--genre", "Rock", *out],
+    ):
+        result = matt(*command, "--json", "--workers", 1)
+        assert result.exit_code == 3, result.output
+        (failure,) = json.loads(result.stdout)["failures"]
+        assert failure["path"] == str(root / "Bob" / "Two" / "02.flac")
+
+
+def test_a_playlist_hears_a_library_once_and_asks_what_the_model_has_learned(
+    music, heard, tmp_path, monkeypatch
+):
+    extractions, given = [], []
+
+    def extracts(real):
+        def run(*arguments, **options):
+            extractions.append(arguments)
+            return real(*arguments, **options)
+
+        return run
+
+    def predicts(*arguments, **options):
+        given.append(options)
+        return real_predict(*arguments, **options)
+
+    real_predict = predict_module.predict_library
+    monkeypatch.setattr(predict_module, "extract", extracts(predict_module.extract))
+    monkeypatch.setattr(sources, "extract_features", extracts(sources.extract_features))
+    monkeypatch.setattr(predict_module, "predict_library", predicts)
+    like = ["--like", music / "Ann" / "One", "--out", tmp_path / "a.m3u8"]
+    assert matt("playlist", music, "--genre", "Rock", *like).exit_code == 0
+    assert len(extractions) == 1
+    assert [options["learned"] for options in given] == [None]
+
+
 def test_a_playlist_is_written_once(music, heard, tmp_path):
     out = tmp_path / "hop.m3u8"
     result = matt("playlist", music, "--genre", "hiphop", "--go-by", "tags", "--out", out)
@@ -145,6 +234,7 @@ def test_a_playlist_is_written_once(music, heard, tmp_path):
             "no track is 'Polka' by its tags; known: Hip-Hop, Rock",
         ),
         (("--like", "elsewhere"), "name a folder or a file of the library"),
+        (("--genre", "Rock", "--go-by", "tag"), "did you mean 'tags'"),
     ],
 )
 def test_a_playlist_of_nothing_is_refused_and_leaves_no_file(music, tmp_path, arguments, remedy):

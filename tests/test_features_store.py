@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matt import ArgumentError, Bags, DataError, FeatureStore
+from matt import ArgumentError, Bags, DataError, FeatureStore, Tracks
 from matt.audio import SegmentPolicy
 from matt.features import blocks as blocks_module
 from matt.features.blocks import (
@@ -25,7 +25,9 @@ from matt.features.blocks import (
     verify_blocks,
     write_block,
 )
+from matt.features.report import ExtractionReport, TrackProblem
 from matt.features.spec import FeatureSpec
+from matt.features.store import with_features
 from matt.files import write_parquet
 
 IDS = np.array([13, 2, 11, 3, 7, 5])  # not sorted
@@ -501,3 +503,13 @@ def test_arguments_in_another_order_are_told():
         DataError, match=r"track_ids have the shape \(5, 3\).*the name, then the ids"
     ):
         FeatureStore.from_arrays("toy", values, ids)
+
+
+def test_of_tracks_without_features_the_report_says_why():
+    tracks = Tracks([10**9], [-1], (), path=["a.mp3"])
+    lost = TrackProblem(10**9, "a.mp3", "it holds no audio")
+    report = ExtractionReport(1, 0, 0, 0, 0, failures=(lost,))
+    with pytest.raises(DataError, match=r"none of 1 files .*a\.mp3: it holds no audio"):
+        with_features(tracks, STORE, report=report)
+    with pytest.raises(DataError, match="none of 1 tracks has features"):
+        with_features(tracks, STORE)

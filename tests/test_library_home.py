@@ -14,7 +14,7 @@ from matt.datasets.folder import scan
 from matt.datasets.synthetic import write_library
 from matt.features.extract import extract
 from matt.library import predict as predict_module
-from matt.library.predict import predict_explained, predict_library
+from matt.library.predict import AskedModel, predict_explained, predict_library
 from matt.library.selection import Selection
 from matt.models.settings import BaselineSettings
 from matt.models.tagger import Tagger
@@ -106,6 +106,37 @@ def test_the_scan_is_made_once_and_features_where_the_command_line_has_them(made
     assert library.store == default_store(place / "music", library.model.spec)
     with pytest.raises(DataError):
         library.features  # noqa: B018 - none yet
+
+
+def test_a_part_of_a_library_is_answered_from_its_features(made, tmp_path, monkeypatch):
+    place, model = made
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+    whole = matt.Library(place / "music", model=model)
+    rows = whole.predict(workers=1).rows
+    file = next(
+        path for path in whole.scan.tracks.path if len(Path(path).relative_to(place).parts) > 3
+    )
+    folder, album = Path(file).parent.parent, Path(file).parent.name
+    part = matt.Library(folder, model=model)
+    assert part.store == whole.store
+    found = part.predict(Selection(only=(f"{album}/*",)), workers=1)
+    assert found.extraction.extracted == 0
+    told = {track["track_id"] for row in found.rows for track in row["tracks"]}
+    heard = {track["track_id"]: track["path"] for row in rows for track in row["tracks"]}
+    assert told == {n for n, path in heard.items() if Path(path).is_relative_to(folder / album)}
+    assert told
+    assert len(list((tmp_path / "cache").rglob("plan-*.parquet"))) == 1
+
+
+def test_a_model_is_opened_with_what_to_know_of_it(made):
+    place, model = made
+    (shipped,) = AskedModel.open().notes
+    assert "the tagger that comes with matt" in shipped
+    opened = AskedModel.open(place / "model")
+    assert "a model without its run does not tell" in opened.notes[0]
+    assert (opened.spec, opened.learned, opened.bar) == (model.spec, None, None)
+    with pytest.raises(TypeError, match="model must be"):
+        AskedModel.open(3)
 
 
 def test_what_cannot_be_asked_is_refused_before_anything_is_heard(made, tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from matt import Bags, BaselineClassifier, DataError, FeatureStore, NeuralClassifier, Tracks
 from matt.features.spec import FeatureSpec
-from matt.library.similar import rows_in, similar_albums, space_of
+from matt.library.similar import rows_at, similar_albums, space_of
 from matt.models.settings import TrainingSettings
 from matt.models.tagger import Tagger
 from matt.tracks import ALL_ARTISTS
@@ -81,12 +81,12 @@ def test_an_album_is_found_by_folder_file_or_link(tmp_path):
     )  # fmt: skip
     (tmp_path / "One").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "One")
-    assert rows_in(tracks, tmp_path / "One").tolist() == [0, 1]
-    assert rows_in(tracks, tmp_path / "link").tolist() == [0, 1]
-    assert rows_in(tracks, f"{tmp_path}/One/../One more/").tolist() == [2]
-    assert rows_in(tracks, tmp_path / "One" / "b.mp3").tolist() == [1]
+    assert rows_at(tracks, tmp_path / "One").tolist() == [0, 1]
+    assert rows_at(tracks, tmp_path / "link").tolist() == [0, 1]
+    assert rows_at(tracks, f"{tmp_path}/One/../One more/").tolist() == [2]
+    assert rows_at(tracks, tmp_path / "One" / "b.mp3").tolist() == [1]
     with pytest.raises(DataError, match="name a folder or a file of the library"):
-        rows_in(tracks, tmp_path / "Two")
+        rows_at(tracks, tmp_path / "Two")
 
 
 LABELS = np.arange(24) % 2

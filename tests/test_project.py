@@ -58,8 +58,9 @@ def test_names_of_files_on_disk_do_not_move_along_with_modules():
         and isinstance(node.value, str)
         and re.fullmatch(r"matt\.[a-z._]+/\d+", node.value)
     }
-    kinds = "albums.tracks cell checkpoint embedded explanation export features.plan features.rows"
-    kinds += " fma.index memory model pack predictions report reproduce run scores tracks"
+    kinds = "albums.tracks cache cache.follow cache.move cache.prune cell check checkpoint embedded"
+    kinds += " explanation export features.plan features.rows fma.index genres memory model pack"
+    kinds += " playlist predictions report reproduce run scores similar tracks"
     assert found == {f"matt.{kind}/1" for kind in kinds.split()} | {"matt.albums/2"}
 
 

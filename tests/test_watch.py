@@ -134,6 +134,12 @@ def test_what_is_wrong_from_the_start_ends_it(music, tmp_path):
         watched(tmp_path / "nowhere")
 
 
+def test_every_without_watch_is_refused(music):
+    result = CliRunner().invoke(app, ["predict", str(music), "--every", "7"])
+    assert result.exit_code == 2
+    assert "add --watch, or leave --every out" in " ".join(result.stderr.split())
+
+
 def test_an_interruption_between_answers_is_a_good_end(music, capsys):
     def interrupt():
         raise KeyboardInterrupt
@@ -162,12 +168,12 @@ def test_the_command_watches_and_replaces_what_it_wrote_itself(music, tmp_path, 
 
     given = []
 
-    def scan_folder(folder, output, reading=None):
+    def scan_in_library(folder, *rest):
         given.append(folder)
         raise typer.Exit(3)
 
     monkeypatch.setattr(watch_module, "_wait", wait)
-    monkeypatch.setattr(library_module, "scan_folder", scan_folder)
+    monkeypatch.setattr(library_module, "scan_in_library", scan_in_library)
     before = signal.getsignal(signal.SIGTERM)
     command = ["predict", str(music), "--watch", "--every", "7"]
     result = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "out.csv")])
@@ -215,12 +221,12 @@ def test_the_command_watches_the_files_by_which_tags_are_read(music, tmp_path, m
             own.write_text("# another")
         return len(rounds) < 4
 
-    def scan_folder(folder, output, reading=None):
+    def scan_in_library(folder, *rest):
         given.append(folder)
         raise typer.Exit(3)
 
     monkeypatch.setattr(watch_module, "_wait", wait)
-    monkeypatch.setattr(library_module, "scan_folder", scan_folder)
+    monkeypatch.setattr(library_module, "scan_in_library", scan_in_library)
     result = CliRunner().invoke(app, ["predict", str(music), "--watch", option, str(own)])
     assert result.exit_code == 0, result.output
     assert len(given) == 2

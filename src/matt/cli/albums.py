@@ -1,29 +1,32 @@
-"""Commands about single albums of one's own music: ``explain``."""
+"""Commands about single albums of one's own music: ``explain``, ``similar``."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
 from ..errors import ConfigError, DataError, first_few
+from ..evaluation.tables import Table
 from .console import Output, command
 from .sources import (
     Extraction,
     Reading,
     default_store,
     exit_if_failed,
-    extract_features,
+    given_library,
+    heard,
     scan_folder,
     tell_files,
 )
 
 if TYPE_CHECKING:
-    from ..datasets.folder import Scan
-    from ..features.spec import FeatureSpec
+    from collections.abc import Mapping, Sequence
+
+    from ..library.predict import AskedModel
     from ..tracks import Tracks
 
 MOST = 12  # albums of one folder that are explained
@@ -43,7 +46,7 @@ Library = Annotated[
     Path | None,
     Option(
         help="The library that the album is part of, whose features are used. By default the "
-        "nearest folder around it of which there are any for this model.",
+        "outermost folder around it of which there are any for this model.",
         show_default=False,
     ),
 ]
@@ -82,36 +85,34 @@ def explain(
     """
     from ..bags import Bags
     from ..evaluation import style
-    from ..features.store import FeatureStore, with_features
     from ..files import check_new
     from ..library import explained
-    from ..library.learned import Learned, load_model
-    from ..library.predict import bar_of, spec_of
-    from ..models.tagger import Tagger
+    from ..library.cache import own_folder
 
     if picture is not None:
         style.check_format(picture)
         check_new(picture, force=force)
-    classifier = Tagger() if model is None else load_model(model)
-    spec, bar = spec_of(classifier), bar_of(classifier, below=None, accuracy=None, prior=None)
-    found, root = scan_around(album, spec, output, reading, library=library)
-    tracks = found.tracks.with_genres(classifier.genres, unknown="drop")
+    asked = ask_model(model, output)
+    root = given_library(library, album, how, asked.spec)
+    folder = own_folder(album)
+    found = scan_folder(folder, output, reading, within=root)
+    if root != folder:
+        output.note(f"as a part of the library {root}, whose features are used")
+    tracks = found.tracks.with_genres(asked.model.genres, unknown="drop")
     tracks, by = one_album(tracks) if together else (albums_at(tracks, album), "album")
     if picture is not None and len(Bags.from_tracks(tracks, by=by)) > 1:
         raise ConfigError(f"--picture draws one album, and {album} holds several; name one of them")
-    place = how.store or default_store(root, spec)
-    report = extract_features(tracks, {spec: place}, output, how)[spec]
+    place = how.store or default_store(found.root, asked.spec)
+    features, usable, report = heard(tracks, asked.spec, place, output, how)
     files = tell_files(found, report, output)
-    features = FeatureStore.open(place)
-    heard = with_features(tracks, features)
     rows = explained.explained_rows(
-        classifier,
+        asked.model,
         features,
-        heard,
-        Bags.from_tracks(heard, by=by),
-        bar=bar,
+        usable,
+        Bags.from_tracks(usable, by=by),
+        bar=asked.bar,
         vocabulary=found.vocabulary,
-        learned=None if model is None else Learned.of(model),
+        learned=asked.learned,
     )
     if any(row["in_training"] for row in rows):
         output.note(_TAUGHT)
@@ -123,30 +124,14 @@ def explain(
     exit_if_failed(len(files["failures"]))
 
 
-def scan_around(
-    path: Path, spec: FeatureSpec, output: Output, reading: Reading, *, library: Path | None
-) -> tuple[Scan, Path]:
-    """Scan the folder of an album, as a part of its library; and the root of that.
+def ask_model(model: Path | None, output: Output) -> AskedModel:
+    """Open a model, the shipped tagger where none is named, and tell what to know of it."""
+    from ..library.predict import AskedModel
 
-    Raises
-    ------
-    DataError
-        If the album does not exist, or lies elsewhere.
-    """
-    if not path.exists():
-        raise DataError(f"{path} does not exist; check the path")
-    folder = Path(os.path.abspath(path if path.is_dir() else path.parent))
-    root = Path(os.path.abspath(library)) if library else library_around(folder, spec)
-    found = scan_folder(folder, output, reading, within=root)
-    if root != folder:
-        output.note(f"as a part of the library {root}, whose features are used")
-    return found, root
-
-
-def library_around(folder: Path, spec: FeatureSpec) -> Path:
-    """The nearest folder, upwards, of which features of a kind are kept; else the folder itself."""
-    known = (one for one in (folder, *folder.parents) if default_store(one, spec).is_dir())
-    return next(known, folder)
+    asked = AskedModel.open(model)
+    for note in asked.notes:
+        output.note(note)
+    return asked
 
 
 def albums_at(tracks: Tracks, path: Path) -> Tracks:
@@ -184,3 +169,70 @@ def one_album(tracks: Tracks) -> tuple[Tracks, str]:
 
     name = "together"
     return replace(tracks, columns={**tracks.columns, name: np.ones(len(tracks))}), name
+
+
+@command
+def similar(
+    output: Output,
+    album: Annotated[
+        Path,
+        Argument(
+            metavar="ALBUM",
+            help="Folder of an album, of an artist, or one file.",
+            show_default=False,
+        ),
+    ],
+    library: Annotated[
+        Path | None,
+        Option(
+            help="Folder to look for similar albums in; by default the outermost one around it of "
+            "which there are features for this model.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = None,
+    most: Annotated[int, Option(help="How many albums are named.", min=1)] = 10,
+    *,
+    reading: Reading,
+    how: Extraction,
+) -> None:
+    """Name the albums by other artists that sound most like one.
+
+    What was extracted before is not extracted again. Example: [bold]matt similar
+    ~/Music/Ann/One --library ~/Music[/bold]
+    """
+    from ..library.cache import has_features
+    from ..library.similar import rows_at, similar_albums, space_of
+
+    asked = ask_model(model, output)
+    root = given_library(library, album, how, asked.spec)
+    if library is None and not has_features(root, asked.spec):
+        raise DataError(
+            f"no folder above {album} has been looked at with this model; name one: --library DIR"
+        )
+    found = scan_folder(root, output, reading)
+    rows_at(found.tracks, album)  # before any work
+    place = how.store or default_store(found.root, asked.spec)
+    features, tracks, report = heard(found.tracks, asked.spec, place, output, how)
+    space = space_of(asked.model, features, tracks)
+    rows = similar_albums(tracks, space, rows_at(tracks, album), most=most)
+    output.tables([_similar_table(rows, album)])
+    files = tell_files(found, report, output)
+    told = {"album": str(album), "library": str(root), "similar": rows}
+    output.document({"schema": "matt.similar/1", **told, **files})
+    exit_if_failed(len(files["failures"]))
+
+
+def _similar_table(rows: Sequence[Mapping[str, Any]], album: Path) -> Table:
+    dated = any(row["year"] for row in rows)
+    return Table.of(
+        f"Albums like {album.absolute().name}",
+        rows,
+        ("likeness", "share", lambda row: row["likeness"]),
+        ("artist", "text", lambda row: row["artist"] or ""),
+        ("album", "text", lambda row: row["album"] or row["title"] or Path(row["path"]).name),
+        *([("year", "text", lambda row: str(row["year"] or ""))] if dated else []),
+        ("genre", "text", lambda row: row["tagged"] or ""),
+        ("tracks", "int", lambda row: row["n_tracks"]),
+        notes=("Likeness: 1 for the same sound, about 0 for two albums taken at random.",),
+    )

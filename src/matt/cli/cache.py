@@ -37,7 +37,8 @@ def show(output: Output) -> None:
     place = cache_folder()
     found = kept_libraries(place)
     _show(output, found, f"Kept in {place}")
-    output.document({"cache": str(place), "libraries": [_row(one) for one in found]})
+    rows = [_row(one) for one in found]
+    output.document({"schema": "matt.cache/1", "cache": str(place), "libraries": rows})
 
 
 @app.command()
@@ -48,7 +49,8 @@ def prune(
         list[Path] | None,
         Argument(
             metavar="DIR",
-            help="Libraries to forget, whether they are there or not.",
+            help="Libraries to forget, whether they are there or not; where nobody remembers the "
+            "folder, by the name that 'matt cache show' lists.",
             show_default=False,
         ),
     ] = None,
@@ -57,7 +59,7 @@ def prune(
         Option(
             metavar="DAYS",
             help="Forget what was not used for so many days; not where the library's folder is "
-            "gone, as its disk may not be mounted.",
+            "gone or not known, as its disk may not be mounted.",
             min=0,
             show_default=False,
         ),
@@ -84,19 +86,20 @@ def prune(
     since, spared = None if unused is None else time.time() - unused * _A_DAY, 0
     for one in kept_libraries(place):
         old = since is not None and one.used < since
-        spared += old and one.gone and not gone and one.key not in chosen
-        if (old and not one.gone) or (gone and one.gone):
+        there = bool(one.folder) and not one.gone
+        if (old and there) or (gone and one.gone):
             chosen[one.key] = one
+        spared += old and one.key not in chosen
     some = list(chosen.values())
     n_bytes = sum(one.n_bytes for one in some) if dry_run else forget(some)
     _show(output, some, "Would be forgotten" if dry_run else "Forgotten")
     if spared:
         output.note(
-            f"{spared:,} more are not used, but their folders are gone: if it is not only a disk "
-            "that is not mounted, --gone forgets them, too"
+            f"{spared:,} more are not used, but their folders are gone or not known: if it is not "
+            "only a disk that is not mounted, --gone forgets the former, their names the others"
         )
-    forgotten = [_row(one) for one in some]
-    output.document({"forgotten": forgotten, "n_bytes": n_bytes, "dry_run": dry_run})
+    told = {"forgotten": [_row(one) for one in some], "n_bytes": n_bytes, "dry_run": dry_run}
+    output.document({"schema": "matt.cache.prune/1", **told})
 
 
 @app.command()
@@ -104,11 +107,13 @@ def prune(
 def move(
     output: Output,
     to: Annotated[
-        Path, Argument(help="Folder for all that is kept; of --library, where it is now.")
+        Path, Argument(help="Folder for all that is kept; with --from, where the library is now.")
     ],
     library: Annotated[
         Path | None,
         Option(
+            "--from",
+            metavar="DIR",
             help="Do not move the cache: have what is kept of the library that was here count for "
             "the folder it was moved to.",
             show_default=False,
@@ -118,7 +123,7 @@ def move(
     """Move what is kept to another disk, or have it follow a library that was moved.
 
     Example: [bold]matt cache move /mnt/large/matt[/bold], and after
-    [bold]mv ~/Music /mnt/music[/bold]: [bold]matt cache move /mnt/music --library ~/Music[/bold]
+    [bold]mv ~/Music /mnt/music[/bold]: [bold]matt cache move /mnt/music --from ~/Music[/bold]
     """
     from ..library.cache import cache_folder, move_cache, move_library
 
@@ -126,15 +131,17 @@ def move(
     if library is not None:
         move_library(place, library, to)
         output.say(f"what is kept of {library.absolute()} counts for {to.absolute()}")
-        output.document({"library": str(library.absolute()), "to": str(to.absolute())})
+        told = {"from": str(library.absolute()), "to": str(to.absolute())}
+        output.document({"schema": "matt.cache.follow/1", **told})
         return
     moved = []
     for part in move_cache(place, to):
         moved.append(str(part))
         output.note(f"moved to {part}")
-    told = f"set MATT_CACHE={to.absolute()}, so that matt finds it"
-    output.say(f"{len(moved):,} things moved; {told}" if moved else "nothing is kept")
-    output.document({"from": str(place), "to": str(to.absolute()), "moved": moved})
+    remedy = f"set MATT_CACHE={to.absolute()}, so that matt finds it"
+    output.say(f"{len(moved):,} things moved; {remedy}" if moved else "nothing is kept")
+    where = {"from": str(place), "to": str(to.absolute())}
+    output.document({"schema": "matt.cache.move/1", **where, "moved": moved})
 
 
 def _show(output: Output, some: list[KeptLibrary], title: str) -> None:

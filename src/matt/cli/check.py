@@ -1,17 +1,17 @@
-"""Commands that act on what is known of a library: ``check``, ``similar``, ``playlist``."""
+"""Commands that act on what is known of a library: ``check``, ``playlist``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
-from typer import Argument, Option
+from typer import Option
 
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError
 from ..evaluation.tables import Table
-from .albums import Model
+from .albums import Model, ask_model
 from .console import Output, command
 from .sources import (
     SHOWN,
@@ -19,26 +19,24 @@ from .sources import (
     Folder,
     Force,
     Reading,
-    default_store,
     exit_if_failed,
-    extract_features,
     extracting,
-    lost_files,
+    heard,
     scan_folder,
+    scan_in_library,
     tell_files,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ..datasets.folder import Scan
-    from ..features.spec import FeatureSpec
-    from ..features.store import FeatureStore
+    from ..features.report import ExtractionReport
     from ..library.check import Finding
-    from ..models.classifier import GenreClassifier
+    from ..library.playlist import By
+    from ..library.predict import AskedModel
     from ..tracks import Tracks
 
-By = Literal["both", "tags", "sound"]
 _LIKE = 100  # tracks of a playlist of albums that are alike
 _TITLES = {
     "copy": "Likely duplicates",
@@ -70,25 +68,18 @@ def check(
     from ..datasets.audit import hashes_of, why_costly
     from ..features.store import FeatureStore
     from ..library.check import KINDS, check_library
-    from ..library.learned import Learned
-    from ..library.predict import bar_of, predict_library
+    from ..library.predict import predict_library
 
     if tags_only:
         found = scan_folder(folder, output, reading)
         findings = check_library(found)
         files = tell_files(found, None, output)
     else:
-        classifier, spec = _opened(model)
-        found = scan_folder(folder, output, reading)
-        place = how.store or default_store(folder, spec)
-        with extracting(found.tracks, {spec: place}, output, how) as options:
+        asked = ask_model(model, output)
+        found, place = scan_in_library([folder], asked.spec, output, reading, how)
+        with extracting(found.tracks, {asked.spec: place}, output, how) as options:
             result = predict_library(
-                found,
-                classifier,
-                place,
-                bar=bar_of(classifier, below=None, accuracy=None, prior=None),
-                learned=None if model is None else Learned.of(model),
-                **options,
+                found, asked.model, place, bar=asked.bar, learned=asked.learned, **options
             )
         features, hashes = FeatureStore.open(place), hashes_of(found.tracks, store=place)
         if why := why_costly(features):
@@ -100,6 +91,7 @@ def check(
     output.say(_summary(findings))
     output.document(
         {
+            "schema": "matt.check/1",
             "counts": {kind: len(_of(kind, findings)) for kind in KINDS},
             "findings": [asdict(finding) for finding in findings],
             **files,
@@ -133,50 +125,6 @@ def _summary(findings: Sequence[Finding]) -> str:
 
 
 @command
-def similar(
-    output: Output,
-    album: Annotated[
-        Path,
-        Argument(
-            metavar="ALBUM",
-            help="Folder of an album, of an artist, or one file.",
-            show_default=False,
-        ),
-    ],
-    library: Annotated[
-        Path | None,
-        Option(
-            help="Folder to look for similar albums in; by default the one above that matt has "
-            "been in with this model.",
-            show_default=False,
-        ),
-    ] = None,
-    model: Model = None,
-    most: Annotated[int, Option(help="How many albums are named.", min=1)] = 10,
-    *,
-    reading: Reading,
-    how: Extraction,
-) -> None:
-    """Name the albums by other artists that sound most like one.
-
-    What was extracted before is not extracted again. Example: [bold]matt similar
-    ~/Music/Ann/One --library ~/Music[/bold]
-    """
-    from ..library.similar import rows_in, similar_albums, space_of
-
-    classifier, spec = _opened(model)
-    folder = library or _library_of(album, spec)
-    found = scan_folder(folder, output, reading)
-    rows_in(found.tracks, album)  # before any work
-    features, tracks = _heard(found, folder, spec, output, how)
-    chosen = rows_in(tracks, album)
-    space = space_of(classifier, features, tracks)
-    rows = similar_albums(tracks, space, chosen, most=most)
-    output.tables([_similar_table(rows, album)])
-    output.document({"album": str(album), "library": str(folder), "similar": rows})
-
-
-@command
 def playlist(
     output: Output,
     folder: Folder,
@@ -193,7 +141,11 @@ def playlist(
         ),
     ] = None,
     go_by: Annotated[
-        By, Option(help="What a genre is told by: tags, sound, or the sound where no tag is.")
+        str,
+        Option(
+            metavar="both|tags|sound",
+            help="What a genre is told by: tags, sound, or the sound where no tag is.",
+        ),
     ] = "both",
     most: Annotated[
         int | None,
@@ -215,16 +167,20 @@ def playlist(
     """
     import numpy as np
 
-    from ..library.playlist import check_playlist, write_playlist
-    from ..library.similar import rows_in
+    from ..library.playlist import check_by, check_playlist, rows_of_genre, write_playlist
 
+    by = check_by(go_by)
     check_playlist(out, force=force)
     if genre is None and like is None:
         raise ConfigError("a playlist of what? say --genre GENRE, --like ALBUM, or both")
-    found = scan_folder(folder, output, reading)
-    if like is not None:
-        rows_in(found.tracks, like)  # before any work
-    tracks = _chosen(found, folder, _Wanted(genre, like, go_by, model), output, how)
+    if genre is not None and like is None and by == "tags":
+        found, report = scan_folder(folder, output, reading), None
+        tracks = found.tracks.take(rows_of_genre(found.tracks, genre, found.vocabulary, by=by))
+    else:
+        asked = ask_model(model, output)
+        found, place = scan_in_library([folder], asked.spec, output, reading, how)
+        tracks, report = _heard(found, asked, place, _Wanted(genre, like, by), output, how)
+    files = tell_files(found, report, output)
     n = most or (_LIKE if like else len(tracks))
     tracks = tracks.take(np.arange(min(n, len(tracks))))
     title = " ".join(filter(None, (genre, f"like {like.absolute().name}" if like else "")))
@@ -234,11 +190,14 @@ def playlist(
     output.say(f"{out}: {len(tracks) - len(left_out):,} tracks")
     output.document(
         {
+            "schema": "matt.playlist/1",
             "out": str(out),
             "tracks": [str(path) for path in tracks.path if path not in left_out],
             "left_out": list(left_out),
+            **files,
         }
     )
+    exit_if_failed(len(files["failures"]))
 
 
 @dataclass(frozen=True)
@@ -248,88 +207,44 @@ class _Wanted:
     genre: str | None
     like: Path | None
     by: By
-    model: Path | None
-
-
-def _chosen(found: Scan, folder: Path, wanted: _Wanted, output: Output, how: Extraction) -> Tracks:
-    """Tracks of a playlist, in their order."""
-    import numpy as np
-
-    from ..library.playlist import rows_like, rows_of_genre
-    from ..library.predict import bar_of, predict_library
-    from ..library.similar import rows_in, space_of
-
-    tracks, words, rows = found.tracks, found.vocabulary, None
-    if wanted.by == "tags" and wanted.like is None and wanted.genre is not None:
-        return tracks.take(rows_of_genre(tracks, wanted.genre, words, by="tags"))
-    classifier, spec = _opened(wanted.model)
-    features, heard = _heard(found, folder, spec, output, how)
-    if wanted.genre is not None:
-        bar = bar_of(classifier, below=None, accuracy=None, prior=None)
-        place = how.store or default_store(folder, spec)
-        said = predict_library(found, classifier, place, bar=bar, alone=False)
-        rows = rows_of_genre(tracks, wanted.genre, words, said.rows, by=wanted.by)
-    if wanted.like is None and rows is not None:
-        return tracks.take(rows)
-    space = space_of(classifier, features, heard)
-    near = heard.take(rows_like(heard, space, rows_in(heard, wanted.like or folder)))
-    return near if rows is None else near.take(np.isin(near.track_id, tracks.track_id[rows]))
-
-
-def _similar_table(rows: Sequence[Mapping[str, Any]], album: Path) -> Table:
-    dated = any(row["year"] for row in rows)
-    return Table.of(
-        f"Albums like {album.absolute().name}",
-        rows,
-        ("likeness", "share", lambda row: row["likeness"]),
-        ("artist", "text", lambda row: row["artist"] or ""),
-        ("album", "text", lambda row: row["album"] or row["title"] or Path(row["path"]).name),
-        *([("year", "text", lambda row: str(row["year"] or ""))] if dated else []),
-        ("genre", "text", lambda row: row["tagged"] or ""),
-        ("tracks", "int", lambda row: row["n_tracks"]),
-        notes=("Likeness: 1 for the same sound, about 0 for two albums taken at random.",),
-    )
-
-
-def _opened(model: Path | None) -> tuple[GenreClassifier, FeatureSpec]:
-    """A model, the shipped tagger where none is named, and what it reads."""
-    from ..library.learned import load_model
-    from ..library.predict import spec_of
-    from ..models.tagger import Tagger
-
-    classifier = Tagger() if model is None else load_model(model)
-    return classifier, spec_of(classifier)
 
 
 def _heard(
-    found: Scan, folder: Path, spec: FeatureSpec, output: Output, how: Extraction
-) -> tuple[FeatureStore, Tracks]:
-    """Features of what was found, and the tracks that have some."""
+    found: Scan, asked: AskedModel, place: Path, wanted: _Wanted, output: Output, how: Extraction
+) -> tuple[Tracks, ExtractionReport]:
+    """Tracks of a playlist for which the music is heard, in their order."""
+    import numpy as np
+
     from ..features.store import FeatureStore, with_features
+    from ..library.playlist import rows_like, rows_of_genre
+    from ..library.predict import predict_library
+    from ..library.similar import rows_at, space_of
 
-    place = how.store or default_store(folder, spec)
-    report = extract_features(found.tracks, {spec: place}, output, how)[spec]
-    if n := len(lost_files(found, report)):
-        output.note(f"{n:,} files could not be used; 'matt predict' lists them")
-    features = FeatureStore.open(place)
-    return features, with_features(found.tracks, features)
-
-
-def _library_of(album: Path, spec: FeatureSpec) -> Path:
-    """The outermost folder above an album of which there are features.
-
-    Raises
-    ------
-    DataError
-        If there is none.
-    """
-    above = [
-        folder
-        for folder in album.absolute().parents
-        if (default_store(folder, spec) / "spec.json").is_file()
-    ]
-    if not above:
-        raise DataError(
-            f"no folder above {album} has been looked at with this model; name one: --library DIR"
-        )
-    return above[-1]
+    tracks, rows = found.tracks, None
+    if wanted.like is not None:
+        rows_at(tracks, wanted.like)  # before any work
+    if wanted.genre is None or wanted.by == "tags":
+        features, usable, report = heard(tracks, asked.spec, place, output, how)
+        albums = []
+    else:
+        with extracting(tracks, {asked.spec: place}, output, how) as options:
+            said = predict_library(
+                found,
+                asked.model,
+                place,
+                bar=asked.bar,
+                learned=asked.learned,
+                alone=False,
+                **options,
+            )
+        report, albums = said.extraction, said.rows
+        features = FeatureStore.open(place)
+        usable = with_features(tracks, features, report=report)
+    if wanted.genre is not None:
+        rows = rows_of_genre(tracks, wanted.genre, found.vocabulary, albums, by=wanted.by)
+    if wanted.like is None:
+        return tracks if rows is None else tracks.take(rows), report
+    space = space_of(asked.model, features, usable)
+    near = usable.take(rows_like(usable, space, rows_at(usable, wanted.like)))
+    chosen = near if rows is None else near.take(np.isin(near.track_id, tracks.track_id[rows]))
+    return chosen, report

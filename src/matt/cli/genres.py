@@ -51,6 +51,7 @@ def genres(
         output.note(f"written to {out}: edit it, and look again")
     output.document(
         {
+            "schema": "matt.genres/1",
             "vocabulary": found.vocabulary.source or None,
             "genres": _rows(found),
             "meanings": [asdict(meaning) for meaning in found.meanings],

@@ -18,11 +18,12 @@ from .sources import (
     Folder,
     Force,
     Reading,
-    default_store,
     exit_if_failed,
     extracting,
     failure_rows,
+    holding_folder,
     scan_folder,
+    scan_in_library,
     tell_failures,
     tell_files,
 )
@@ -114,16 +115,6 @@ def _merged(merges: Sequence[Merge]) -> Table:
     notes.append("Where they are not one, --no-merge keeps all of them apart.")
     columns = Column("what"), Column("name"), Column("also written"), Column("tracks", "int")
     return Table("Names that count as one", columns, tuple(rows), tuple(notes))
-
-
-_SHIPPED = (
-    "genres are those of the tagger that comes with matt, a probability is a genre's share of what "
-    "it hears: see 'matt model card'; 'matt train' learns yours"
-)
-_UNKNOWN = (
-    "a model without its run does not tell which albums it was trained on, and of those it says "
-    "what their tags say; name the run of 'matt train' if you have it"
-)
 
 
 @dataclass(frozen=True)
@@ -244,8 +235,7 @@ def predict(
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums, export
-    from ..library.learned import Learned, load_model
-    from ..library.predict import bar_of, predict_library, spec_of
+    from ..library.predict import AskedModel, bar_of, predict_library
     from ..models.tagger import Tagger, check_asked
 
     export.check_level(level)
@@ -255,8 +245,9 @@ def predict(
     elif bom:
         raise ConfigError("--bom is about the file that --out names; name one, e.g. genres.csv")
     selection = asked.selection()
-    classifier = Tagger() if model is None else load_model(model)
-    if shipped := isinstance(classifier, Tagger):
+    opened = AskedModel.open(model)
+    classifier = opened.model
+    if isinstance(classifier, Tagger):
         check_asked(prior=prior, accuracy=accuracy, cost=cost)
     shares = None if prior is None else read_prior(prior)
     if shares is not None:
@@ -271,17 +262,13 @@ def predict(
                 "--abstain-below or --accuracy"
             )
         costs = read_costs(cost, classifier.genres)
-    spec, learned = spec_of(classifier), None if model is None else Learned.of(model)
-    if shipped:
-        output.note(_SHIPPED)
-    elif learned is None:
-        output.note(_UNKNOWN)
-    found = scan_folder(paths, output, reading)
-    chosen = selection.of(found)
+    for note in opened.notes:
+        output.note(note)
+    found, place = scan_in_library(paths, opened.spec, output, reading, how)
+    chosen = selection.of(found, root=holding_folder(paths))
     if len(chosen.tracks) < len(found.tracks):
         output.note(f"{len(chosen.tracks):,} of {len(found.tracks):,} tracks are asked for")
-    place = how.store or default_store(found.root, spec)
-    with extracting(chosen.tracks, {spec: place}, output, how) as options:
+    with extracting(chosen.tracks, {opened.spec: place}, output, how) as options:
         result = predict_library(
             chosen,
             classifier,
@@ -290,7 +277,7 @@ def predict(
             bar=bar,
             costs=costs,
             top=top,
-            learned=learned,
+            learned=opened.learned,
             alone=level == "track" or out is not None or output.json,
             **options,
         )

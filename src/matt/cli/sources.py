@@ -348,6 +348,72 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
     return store_of(folder, spec)
 
 
+def scan_in_library(
+    named: Sequence[Path], spec: FeatureSpec, output: Output, reading: Reading, how: Extraction
+) -> tuple[Scan, Path]:
+    """Scan files and folders as a part of their library; also gives where its features are kept.
+
+    With ``--store`` what is named is the library.
+    """
+    from ..library.cache import library_of
+
+    folder = holding_folder(named)
+    within = None if how.store or folder is None else library_of(folder, spec)
+    found = scan_folder(named, output, reading, within=within)
+    if within is not None and within != folder:
+        output.note(f"as a part of the library {within}, whose features are used")
+    return found, how.store or default_store(found.root, spec)
+
+
+def holding_folder(named: Sequence[Path]) -> Path | None:
+    """The folder that holds what is named; None if that is on several drives."""
+    from ..library.cache import own_folder
+
+    try:
+        return Path(os.path.commonpath([own_folder(path) for path in named]))
+    except ValueError:  # a scan says it better
+        return None
+
+
+def given_library(library: Path | None, path: Path, how: Extraction, spec: FeatureSpec) -> Path:
+    """The library of an album: the one that is given, or else the one that is known.
+
+    Raises
+    ------
+    DataError
+        If the album does not exist.
+    ConfigError
+        If a store is given, and not the library that it is of.
+    """
+    from ..library.cache import library_of
+
+    if not path.exists():
+        raise DataError(f"{path} does not exist; check the path")
+    if how.store and library is None:
+        raise ConfigError(
+            f"--store {how.store} does not say which library its tracks belong to; add --library "
+            "DIR, the folder that it was made of"
+        )
+    return Path(os.path.abspath(library)) if library else library_of(path, spec)
+
+
+def heard(
+    tracks: Tracks, spec: FeatureSpec, place: Path, output: Output, how: Extraction
+) -> tuple[FeatureStore, Tracks, ExtractionReport]:
+    """Features of tracks, extracted where they are missing; the tracks that have some; a report.
+
+    Raises
+    ------
+    DataError
+        If none has any; names the first file and what is wrong with it.
+    """
+    from ..features.store import FeatureStore, with_features
+
+    report = extract_features(tracks, {spec: place}, output, how)[spec]
+    features = FeatureStore.open(place)
+    return features, with_features(tracks, features, report=report), report
+
+
 def scan_folder(
     folder: Path | Sequence[Path],
     output: Output,

@@ -14,14 +14,20 @@ from typing import Annotated, Any
 import typer
 from typer import Option
 
-from ..errors import DataError, MattError
+from ..errors import ConfigError, DataError, MattError
 from .console import Output
 
 Watch = Annotated[
     bool,
     Option("--watch", help="Go on, and answer again when music, or how tags are read, changes."),
 ]
-Every = Annotated[float, Option(help="With --watch: seconds from look to look.", min=0.1)]
+Every = Annotated[
+    float | None,
+    Option(
+        help="With --watch: seconds from look to look, by default 30.", min=0.1, show_default=False
+    ),
+]
+_EVERY = 30.0  # seconds
 
 
 def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -36,8 +42,12 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
 
     def decorate(work: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(work)
-        def run(output: Output, *, watch: bool, every: float, **given: Any) -> None:
+        def run(output: Output, *, watch: bool, every: float | None, **given: Any) -> None:
             if not watch:
+                if every is not None:
+                    raise ConfigError(
+                        "--every says how often --watch looks; add --watch, or leave --every out"
+                    )
                 work(output, **given)
                 return
             later = {**given, **({"force": True} if "force" in given else {})}
@@ -49,13 +59,15 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
             reading = given["reading"]
             also = [path for path in (reading.genres, reading.words) if path is not None]
             with _ended_by_the_system():
-                keep_watch(answer, given[argument], output, also=also, pause=lambda: _wait(every))
+                keep_watch(
+                    answer, given[argument], output, also=also, pause=lambda: _wait(every or _EVERY)
+                )
 
         own = inspect.signature(work, eval_str=True)
         keyword = inspect.Parameter.KEYWORD_ONLY
         options = [
             inspect.Parameter("watch", keyword, default=False, annotation=Watch),
-            inspect.Parameter("every", keyword, default=30.0, annotation=Every),
+            inspect.Parameter("every", keyword, default=None, annotation=Every),
         ]
         # Not after the groups of options: their help is listed in this order.
         parameters = [*own.parameters.values()]

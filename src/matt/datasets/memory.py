@@ -97,6 +97,8 @@ class Memory:
         When a file was missed first, in seconds; of those that are not there.
     note : str
         Why nothing is remembered, if something was.
+    folder : str
+        Where the files were then; empty where nobody says.
     """
 
     path: Path
@@ -104,6 +106,7 @@ class Memory:
     files: dict[str, FileTags]
     gone: dict[str, int]
     note: str = ""
+    folder: str = ""
 
     @classmethod
     def load(cls, path: Path) -> Memory:
@@ -116,7 +119,7 @@ class Memory:
             if meta.get("reader") != reader:
                 return cls(path, reader, {}, {}, "tags are read in another way than last time")
             with uncollected():
-                return cls(path, reader, *_unpacked(table))
+                return cls(path, reader, *_unpacked(table), folder=meta.get("folder", ""))
         except DataError as error:
             return cls(path, reader, {}, {}, f"what was remembered is damaged ({error})")
 
@@ -134,7 +137,7 @@ class Memory:
         now : float
             Seconds.
         name : str
-            Of the folder, for those who look at what is kept.
+            Of the folder, for those who look at what is kept, and ask whether it is gone.
 
         Raises
         ------
@@ -155,7 +158,8 @@ class Memory:
                 kept[path] = one
                 if since:
                     gone[path] = since
-        if not self.note and gone == self.gone and _same(kept, self.files):
+        same = name == self.folder and gone == self.gone and _same(kept, self.files)
+        if same and not self.note:
             with suppress(OSError):
                 os.utime(self.path)  # tells when the library was looked at last
             return
@@ -183,6 +187,19 @@ def remembered_folder(memory: Path) -> str:
         return str(said.get("folder", ""))
     except (DataError, ValueError, AttributeError):
         return ""
+
+
+def remember_folder(memory: Path, folder: Path) -> None:
+    """Have a memory, which stays what it is, be of another folder.
+
+    Raises
+    ------
+    DataError, OSError
+        If it is damaged, or cannot be written.
+    """
+    table, meta = read_parquet(memory, schema=SCHEMA)
+    columns = dict(zip(table.column_names, table.columns, strict=True))
+    write_parquet(memory, columns, **{**meta, "folder": os.path.abspath(folder)})
 
 
 def _same(one: Mapping[str, FileTags], other: Mapping[str, FileTags]) -> bool:

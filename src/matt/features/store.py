@@ -25,6 +25,7 @@ from .blocks import (
     read_rows,
     read_spec,
 )
+from .report import ExtractionReport
 from .spec import FeatureSpec
 
 IN_MEMORY_BYTES = 2**30  # a store below this is read at once
@@ -264,8 +265,17 @@ class FeatureStore:
         return place
 
 
-def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:
+def with_features(
+    tracks: Tracks, *stores: FeatureStore, report: ExtractionReport | None = None
+) -> Tracks:
     """Tracks of which every store holds features.
+
+    Parameters
+    ----------
+    tracks : Tracks
+    *stores : FeatureStore
+    report : ExtractionReport, optional
+        Of their extraction, which knows why there may be none.
 
     Raises
     ------
@@ -276,8 +286,14 @@ def with_features(tracks: Tracks, *stores: FeatureStore) -> Tracks:
     for store in stores:
         there &= np.isin(tracks.track_id, store.track_ids)
     if not there.any():
+        if report is not None and (lost := (*report.failures, *report.silent)):
+            raise DataError(
+                f"none of {len(tracks)} files could be used (first: {lost[0].path}: "
+                f"{lost[0].reason}); name a folder with music"
+            )
         raise DataError(
-            f"none of {len(tracks)} tracks has features; see 'matt extract' for the reasons"
+            f"none of {len(tracks)} tracks has features; 'matt extract' computes them, and says "
+            "why where it cannot"
         )
     return tracks.take(there)
 

@@ -19,7 +19,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..datasets.memory import SUFFIX, library_key, memory_file, remembered_folder
+from ..datasets.memory import (
+    SUFFIX,
+    library_key,
+    memory_file,
+    remember_folder,
+    remembered_folder,
+)
 from ..errors import DataError
 from ..features.spec import FeatureSpec
 from ..files import lock, locks, unlock
@@ -39,6 +45,28 @@ def cache_folder() -> Path:
 def store_of(folder: Path, spec: FeatureSpec) -> Path:
     """Where the features of a folder are kept unless the user says: outside the music itself."""
     return cache_folder() / FEATURES / library_key(folder) / f"{spec.kind}-{spec.digest}"
+
+
+def library_of(path: Path, spec: FeatureSpec) -> Path:
+    """The library that a file or folder is part of, with features of this kind.
+
+    It is the outermost folder, above it or itself, of which such features are kept, whatever was
+    named when they were computed; where there is none it is the folder itself, of a file its own.
+    """
+    own = own_folder(path)
+    known = [folder for folder in (own, *own.parents) if has_features(folder, spec)]
+    return known[-1] if known else own
+
+
+def own_folder(path: Path) -> Path:
+    """A folder itself; of a file the one that it lies in."""
+    place = Path(os.path.abspath(path))
+    return place.parent if place.is_file() else place
+
+
+def has_features(folder: Path, spec: FeatureSpec) -> bool:
+    """Whether features of this kind are kept of a library."""
+    return (store_of(folder, spec) / "spec.json").is_file()
 
 
 @dataclass(frozen=True)
@@ -126,7 +154,7 @@ def _measured(path: Path) -> tuple[int, float]:
 
 
 def named_libraries(cache: Path, folders: Sequence[Path]) -> list[KeptLibrary]:
-    """What is kept of the libraries in some folders, whether they are there or not.
+    """What is kept of some libraries, by their folders, be they there or not, or by their keys.
 
     Raises
     ------
@@ -134,12 +162,15 @@ def named_libraries(cache: Path, folders: Sequence[Path]) -> list[KeptLibrary]:
         If nothing is kept of one.
     """
     kept = {one.key: one for one in kept_libraries(cache)}
+    found = []
     for folder in folders:
-        if library_key(folder) not in kept:
+        one = kept.get(library_key(folder)) or kept.get(str(folder))
+        if one is None:
             raise DataError(
                 f"nothing is kept of {folder}; 'matt cache show' lists of which libraries there is"
             )
-    return [kept[library_key(folder)] for folder in folders]
+        found.append(one)
+    return found
 
 
 @locks()
@@ -156,8 +187,9 @@ def forget(libraries: Sequence[KeptLibrary]) -> int:
     for one in libraries:
         for part in one.parts:
             _remove(part)
-        with suppress(OSError):
-            (one.stores[0].parent if one.stores else Path()).rmdir()
+        if one.stores:
+            with suppress(OSError):  # something else lies there, too
+                one.stores[0].parent.rmdir()
     return sum(one.n_bytes for one in libraries)
 
 
@@ -213,7 +245,10 @@ def move_library(cache: Path, folder: Path, to: Path) -> None:
     for store in one.stores:
         _move(store, cache / FEATURES / library_key(to) / store.name)
     if one.memory is not None:
-        _move(one.memory, memory_file(cache / SCANS, to))
+        memory = memory_file(cache / SCANS, to)
+        _move(one.memory, memory)
+        with suppress(DataError):  # what is damaged names no folder, and is written anew
+            remember_folder(memory, to)
 
 
 @locks()

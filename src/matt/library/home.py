@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -21,14 +20,13 @@ from ..models.classifier import GenreClassifier
 from ..models.tagger import Tagger, check_asked
 from ..processes import Progress
 from ..tracks import Tracks
-from .cache import SCANS, cache_folder, store_of
+from .cache import SCANS, cache_folder, library_of, own_folder, store_of
 from .check import Finding, check_library
 from .explained import explained_rows
-from .learned import Learned, load_model
 from .playlist import By, check_playlist, rows_of_genre, write_playlist
-from .predict import LibraryPrediction, bar_of, predict_library, spec_of
+from .predict import AskedModel, LibraryPrediction, bar_of, predict_library
 from .selection import Selection
-from .similar import rows_in, similar_albums, space_of
+from .similar import rows_at, similar_albums, space_of
 
 _EVERYTHING = Selection()
 
@@ -39,13 +37,14 @@ class Library:
     Parameters
     ----------
     path : path
-        Folder of tagged music.
+        Folder of tagged music; if it is part of a library of which there are features for the
+        model already, these are used.
     model : path or GenreClassifier, optional
         A run of ``matt train``, a model folder or a packed model; by default the shipped tagger.
     genres : path, optional
         A vocabulary of one's own (`matt.datasets.genres`).
     store : path, optional
-        Where features are kept; by default where the command line keeps them.
+        Where features of this folder are kept; by default where the command line keeps them.
     **reading
         Further options of `matt.datasets.folder.scan`, e.g. ``artist="composer"``.
 
@@ -81,16 +80,11 @@ class Library:
     ) -> None:
         check_arguments(path=(path, Path | str))
         self.path = Path(path).expanduser()
-        self.learned: Learned | None = None
-        if model is None:
-            self.model: GenreClassifier = Tagger()
-        elif isinstance(model, str | os.PathLike):
-            place = Path(model).expanduser()
-            self.model, self.learned = load_model(place), Learned.of(place)
-        else:
-            check_arguments(model=(model, GenreClassifier))
-            self.model = model
-        self.store = store_of(self.path, spec_of(self.model)) if store is None else Path(store)
+        self._asked = AskedModel.open(model)
+        self.model, self.learned = self._asked.model, self._asked.learned
+        spec = self._asked.spec
+        self._within = library_of(self.path, spec) if store is None else None
+        self.store = store_of(self._within, spec) if self._within is not None else Path(store or "")
         self._reading = reading if genres is None else {"genres": genres, **reading}
 
     def __repr__(self) -> str:
@@ -99,7 +93,8 @@ class Library:
     @cached_property
     def scan(self) -> Scan:
         """What the folder holds, read once; make another `Library` when it has changed."""
-        return scan(self.path, remembered=cache_folder() / SCANS, **self._reading)
+        place = cache_folder() / SCANS
+        return scan(self.path, within=self._within, remembered=place, **self._reading)
 
     @property
     def features(self) -> FeatureStore:
@@ -145,7 +140,7 @@ class Library:
             check_asked(prior=prior, accuracy=accuracy)
         bar = bar_of(self.model, below=abstain_below, accuracy=accuracy, prior=prior)
         found = predict_library(
-            selection.of(self.scan),
+            selection.of(self.scan, root=own_folder(self.path)),
             self.model,
             self.store,
             prior=prior,
@@ -180,14 +175,14 @@ class Library:
         features, tracks = self._heard(options)
         tracks = tracks.with_genres(self.model.genres, unknown="drop")
         bags = Bags.from_tracks(tracks)
-        here = np.isin(bags.track_ids, tracks.track_id[rows_in(tracks, Path(album).expanduser())])
+        here = np.isin(bags.track_ids, tracks.track_id[rows_at(tracks, Path(album).expanduser())])
         of = np.unique(np.repeat(np.arange(len(bags)), bags.sizes)[here])
         return explained_rows(
             self.model,
             features,
             tracks,
             bags.take(of),
-            bar=self._bar,
+            bar=self._asked.bar,
             vocabulary=self.scan.vocabulary,
             learned=self.learned,
         )
@@ -223,7 +218,7 @@ class Library:
         """
         features, tracks = self._heard(options)
         space = space_of(self.model, features, tracks)
-        return similar_albums(tracks, space, rows_in(tracks, Path(album).expanduser()), most=most)
+        return similar_albums(tracks, space, rows_at(tracks, Path(album).expanduser()), most=most)
 
     def playlist(
         self,
@@ -265,12 +260,8 @@ class Library:
         write_playlist(Path(out), chosen, title=genre, force=force)
         return chosen
 
-    @property
-    def _bar(self) -> float | None:
-        return bar_of(self.model, below=None, accuracy=None, prior=None)
-
     def _heard(self, options: Mapping[str, Any]) -> tuple[FeatureStore, Tracks]:
         """Features of all that can be heard, extracted if they are missing, and its tracks."""
-        extract(self.scan.tracks, spec_of(self.model), self.store, **options)
+        report = extract(self.scan.tracks, self._asked.spec, self.store, **options)
         features = FeatureStore.open(self.store)
-        return features, with_features(self.scan.tracks, features)
+        return features, with_features(self.scan.tracks, features, report=report)

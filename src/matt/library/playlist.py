@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from ..datasets.credits import same_genre
 from ..datasets.genres import Vocabulary, parted
-from ..errors import DataError, did_you_mean, first_few
+from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..evaluation.tables import plain
 from ..files import check_new, write_text
 from ..tracks import Tracks
-from .similar import similar_albums
+from .similar import ranked_albums
 
 SUFFIX = ".m3u8"
 By = Literal["both", "tags", "sound"]
@@ -32,6 +32,20 @@ _WHERE: dict[By, str] = {
     "tags": "by its tags",
     "sound": "surely by its sound",
 }
+
+
+def check_by(name: str) -> By:
+    """Take the name of a way to tell genres.
+
+    Raises
+    ------
+    ConfigError
+        If it is none.
+    """
+    for by in _WHERE:
+        if name == by:
+            return by
+    raise ConfigError(f"a genre is told by {name!r}; {did_you_mean(name, _WHERE)}")
 
 
 def rows_of_genre(
@@ -61,7 +75,10 @@ def rows_of_genre(
     ------
     DataError
         If there are none; says which genre may have been meant.
+    ConfigError
+        If ``by`` is none of them.
     """
+    check_by(by)
     wanted = {same_genre(vocabulary.path(name)[-1]) for name in vocabulary.read(genre) or (genre,)}
 
     def of_it(name: str) -> bool:
@@ -96,12 +113,11 @@ def rows_like(
     Parameters
     ----------
     tracks, space, album
-        As in `matt.library.similar.similar_albums`.
+        As in `matt.library.similar.ranked_albums`.
     """
     place = np.full(len(tracks), np.inf)
-    row_of = {track_id: row for row, track_id in enumerate(tracks.track_id.tolist())}
-    for number, near in enumerate(similar_albums(tracks, space, album, most=len(tracks))):
-        place[[row_of[track_id] for track_id in near["track_ids"]]] = number
+    bags, _ = ranked_albums(tracks, space, album)
+    place[tracks.rows(bags.track_ids)] = np.repeat(np.arange(len(bags)), bags.sizes)
     place[album] = -1
     return in_order(tracks, np.flatnonzero(np.isfinite(place)), place)
 

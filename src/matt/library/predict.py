@@ -18,7 +18,7 @@ from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
 from ..features.spec import FeatureSpec
-from ..features.store import FeatureStore
+from ..features.store import FeatureStore, with_features
 from ..models.blend import BlendClassifier
 from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
@@ -28,10 +28,66 @@ from ..processes import Progress
 from ..tracks import Tracks
 from .albums import album_rows, in_order, track_rows
 from .export import check_level, write_rows
-from .learned import Judged, Learned
+from .learned import Judged, Learned, load_model
 from .selection import Selection
 
 _EXPLAINS = NeuralClassifier, BlendClassifier  # those with attention
+_SHIPPED = (
+    "genres are those of the tagger that comes with matt, a probability is a genre's share of what "
+    "it hears: see 'matt model card'; 'matt train' learns yours"
+)
+_UNKNOWN = (
+    "a model without its run does not tell which albums it was trained on, and of those it says "
+    "what their tags say; name the run of 'matt train' if you have it"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AskedModel:
+    """A model that is asked about a library, and what is known of it.
+
+    Attributes
+    ----------
+    model : GenreClassifier
+    spec : FeatureSpec
+        What it wants to be fed.
+    learned : Learned or None
+        What it has learned from; None where nobody knows, and of the shipped tagger.
+    """
+
+    model: GenreClassifier
+    spec: FeatureSpec
+    learned: Learned | None = None
+
+    @classmethod
+    def open(cls, model: GenreClassifier | Path | str | None = None) -> AskedModel:
+        """Open a run, a model folder or a packed model; by default the shipped tagger.
+
+        Raises
+        ------
+        DataError
+            If it is none of them, or reads what matt does not compute from audio.
+        """
+        check_arguments(model=(model, GenreClassifier | Path | str | None))
+        if model is None:
+            model = Tagger()
+        if isinstance(model, GenreClassifier):
+            return cls(model, spec_of(model))
+        place = Path(model).expanduser()
+        opened = load_model(place)
+        return cls(opened, spec_of(opened), Learned.of(place))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever reads its answers should know."""
+        if isinstance(self.model, Tagger):
+            return (_SHIPPED,)
+        return (_UNKNOWN,) if self.learned is None else ()
+
+    @property
+    def bar(self) -> float | None:
+        """`bar_of` it, where nobody asks for another."""
+        return bar_of(self.model, below=None, accuracy=None, prior=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,13 +191,7 @@ def predict_library(
         return _nothing(scan, model, bar)
     report = extract(scan.tracks, spec_of(model), store, progress=progress, **options)
     features = FeatureStore.open(store)
-    usable = scan.tracks.take(np.isin(scan.tracks.track_id, features.track_ids))
-    if not len(usable):
-        first = (*report.failures, *report.silent)[0]
-        raise DataError(
-            f"none of {len(scan.tracks)} files could be used (first: {first.path}: "
-            f"{first.reason}); name a folder with music"
-        )
+    usable = with_features(scan.tracks, features, report=report)
     tracks = usable.with_genres(model.genres, unknown="drop")
     bags = Bags.from_tracks(tracks, by=by)
     aspects: list[dict[str, str | None]] = []

@@ -31,8 +31,8 @@ class Selection:
     Attributes
     ----------
     only, exclude : tuple of str
-        Patterns of files, as in ``Jazz/*``, relative to the library's root; ``*`` stands for any
-        text, and letter case does not matter. What matches a folder matches all in it, and a
+        Patterns of files, as in ``Jazz/*``, relative to the folder that is named; ``*`` stands for
+        any text, and letter case does not matter. What matches a folder matches all in it, and a
         pattern without ``/`` is also that of a name anywhere. An album is what is left of it.
     since : datetime, optional
         Only albums with a file that was changed since then; a file without a usable time counts.
@@ -62,11 +62,16 @@ class Selection:
                 "an album without a tag cannot disagree with it; give untagged or disagree"
             )
 
-    def of(self, scan: Scan, *, by: str | Sequence[str] = "album") -> Scan:
-        """The same scan with the tracks that are asked for, perhaps none, before they are heard."""
+    def of(
+        self, scan: Scan, *, by: str | Sequence[str] = "album", root: Path | None = None
+    ) -> Scan:
+        """The same scan with the tracks that are asked for, perhaps none, before they are heard.
+
+        Patterns are relative to ``root``, by default that of the scan.
+        """
         tracks = scan.tracks
         if self.only or self.exclude:
-            tracks = tracks.take(self._named(_relative(tracks.path.tolist(), scan.root)))
+            tracks = tracks.take(self._named(_relative(tracks.path.tolist(), root or scan.root)))
         if self.since is not None and len(tracks):
             changed = tracks.columns["mtime_ns"]
             late = (changed <= 0) | (changed >= self.since.timestamp() * 1e9)

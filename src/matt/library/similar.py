@@ -31,7 +31,7 @@ from .albums import who_made
 _AT_ONCE = 4096  # tracks whose segments are held
 
 
-def rows_in(tracks: Tracks, place: Path | str) -> NDArray[np.int64]:
+def rows_at(tracks: Tracks, place: Path | str) -> NDArray[np.int64]:
     """Rows of the tracks that lie in a folder, or of the one that is a file.
 
     Raises
@@ -111,10 +111,10 @@ def _means(
     return np.asarray(summed / np.diff(inside.bag_offsets)[:, None], np.float32)
 
 
-def similar_albums(
-    tracks: Tracks, space: NDArray[np.float32], album: NDArray[np.int64], *, most: int = 10
-) -> list[dict[str, Any]]:
-    """Albums by other artists that sound most like some tracks, the nearest first.
+def ranked_albums(
+    tracks: Tracks, space: NDArray[np.float32], album: NDArray[np.int64]
+) -> tuple[Bags, NDArray[np.float64]]:
+    """All albums by other artists, those that sound most like some tracks first.
 
     Parameters
     ----------
@@ -123,14 +123,50 @@ def similar_albums(
         `space_of` these tracks.
     album : int array
         Rows of the tracks to compare with, together.
+
+    Returns
+    -------
+    bags : Bags
+        None has an artist that is named by one of those tracks, or has nearly such a name.
+    likeness : float array, shape (b,)
+        In [-1, 1].
+
+    Raises
+    ------
+    DataError
+        If no album by another artist is left.
+    """
+    bags = Bags.from_tracks(tracks)
+    rows = tracks.rows(bags.track_ids)
+    barred = set(_named_in(tracks, album).tolist())
+    there, ids = tracks.everybody(alike=True)
+    out = np.isin(np.arange(len(tracks)), album)
+    out[there[np.isin(ids, list(barred))]] = True
+    left = np.flatnonzero(~np.logical_or.reduceat(out[rows], bags.offsets[:-1]))
+    if not left.size:
+        raise DataError("no album by another artist is left to compare with; name a larger library")
+    means = np.add.reduceat(space[rows], bags.offsets[:-1]) / bags.sizes[:, None]
+    likeness = _cosines(means[left], space[album].mean(axis=0))
+    nearest = np.argsort(-likeness, kind="stable")
+    return bags.take(left[nearest]), likeness[nearest]
+
+
+def similar_albums(
+    tracks: Tracks, space: NDArray[np.float32], album: NDArray[np.int64], *, most: int = 10
+) -> list[dict[str, Any]]:
+    """Albums by other artists that sound most like some tracks, the nearest first.
+
+    Parameters
+    ----------
+    tracks, space, album
+        As in `ranked_albums`.
     most : int >= 1
 
     Returns
     -------
     list of dict
         JSON-ready: artist, album, title, year, path, n_tracks, tagged (its genre, or None),
-        likeness in [-1, 1], track_ids. No album has an artist that is named by one of those tracks,
-        or has nearly such a name.
+        likeness in [-1, 1], track_ids.
 
     Raises
     ------
@@ -145,25 +181,16 @@ def similar_albums(
     >>> [row["path"] for row in similar_albums(tracks, space, np.array([0]))]
     ['d/4', 'c/3']
     """
-    bags = Bags.from_tracks(tracks)
-    rows = tracks.rows(bags.track_ids)
-    barred = set(_named_in(tracks, album).tolist())
-    there, ids = tracks.everybody(alike=True)
-    out = np.isin(np.arange(len(tracks)), album)
-    out[there[np.isin(ids, list(barred))]] = True
-    left = np.flatnonzero(~np.logical_or.reduceat(out[rows], bags.offsets[:-1]))
-    if not left.size:
-        raise DataError("no album by another artist is left to compare with; name a larger library")
-    means = np.add.reduceat(space[rows], bags.offsets[:-1]) / bags.sizes[:, None]
-    likeness = _cosines(means[left], space[album].mean(axis=0))
-    nearest = np.argsort(-likeness, kind="stable")[:most]
+    bags, likeness = ranked_albums(tracks, space, album)
+    bags = bags.take(np.arange(min(most, len(bags))))
+    rows = np.split(tracks.rows(bags.track_ids), bags.offsets[1:-1])
     return [
         {
-            **_about(tracks, rows[bags.offsets[bag] : bags.offsets[bag + 1]]),
-            "tagged": bags.genres[bags.labels[bag]] if bags.labels[bag] >= 0 else None,
+            **_about(tracks, some),
+            "tagged": bags.genres[label] if label >= 0 else None,
             "likeness": round(float(near), 4),
         }
-        for bag, near in zip(left[nearest].tolist(), likeness[nearest], strict=True)
+        for some, label, near in zip(rows, bags.labels, likeness[: len(bags)], strict=True)
     ]
 
 
