@@ -269,3 +269,15 @@ def test_the_library_of_a_file_is_the_outermost_folder_with_features_of_that_kin
     assert (library_of(file, other), library_of(folder, other)) == (folder, folder)
     default_store(tmp_path, other).mkdir(parents=True)  # without features
     assert library_of(file, other) == folder
+
+
+def test_a_cache_does_not_move_into_music(tmp_path, monkeypatch):
+    cache, music = tmp_path / "cache", tmp_path / "music"
+    monkeypatch.setenv("MATT_CACHE", str(cache))
+    music.mkdir()
+    audio(music / "a.flac")
+    scan(music, remembered=cache / "scans")
+    for place in (music, music / "below"):
+        with pytest.raises(DataError, match="lies in the library"):
+            list(move_cache(cache, place))
+    assert [path.name for path in music.iterdir()] == ["a.flac"]

@@ -73,8 +73,8 @@ def told(
 ROCK, FOLK, INDIE, TORN = [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.4, 0.3, 0.3]
 
 
-def fits(alone, without, **options):
-    row = explained_row(told(alone, without), **options)
+def fits(alone, without, whole=None, **options):
+    row = explained_row(told(alone, without, whole=whole), **options)
     return [track["fits"] for track in row["tracks"]]
 
 
@@ -102,10 +102,21 @@ def test_a_track_does_not_fit_where_it_and_the_others_are_surely_of_two_genres()
     assert fits([ROCK, ROCK, FOLK], [ROCK] * 3) == [True, True, False]
 
 
+def test_a_track_that_carries_the_genre_of_its_album_fits_it_and_decides():
+    alone, without = [ROCK, FOLK, FOLK], [FOLK, ROCK, ROCK]
+    assert fits(alone, without, ROCK) == [True, False, False]
+    (table,) = explained_tables([explained_row(told(alone, without, whole=ROCK))])
+    assert {row[0]: row[-1] for row in table.rows} == {
+        "track 0": "decides",
+        "track 1": "does not fit",
+        "track 2": "does not fit",
+    }
+
+
 def test_nobody_can_tell_where_a_track_or_the_others_are_unsure():
     assert fits([ROCK, ROCK, FOLK], [ROCK, ROCK, TORN]) == [True, True, None]
-    assert fits([ROCK, FOLK, [0.3, 0.4, 0.3]], [ROCK] * 3) == [True, False, None]
-    assert fits([ROCK, FOLK, [0.3, 0.4, 0.3]], [ROCK] * 3, bar=0.35) == [True, False, False]
+    assert fits([ROCK, FOLK, [0.3, 0.4, 0.3]], [ROCK] * 3, ROCK) == [True, False, None]
+    assert fits([ROCK, FOLK, [0.3, 0.4, 0.3]], [ROCK] * 3, ROCK, bar=0.35) == [True, False, False]
 
 
 def test_of_two_tracks_neither_is_the_odd_one():

@@ -100,3 +100,8 @@ def test_a_time_is_a_date_or_how_long_ago():
             since(wrong, now=NOW)
     with pytest.raises(ConfigError, match="yet to come"):
         since("2026-12-24", now=NOW)
+
+
+def test_a_time_is_no_text():
+    with pytest.raises(ConfigError, match="since is '7d'"):
+        Selection(since="7d")

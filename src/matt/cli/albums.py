@@ -204,6 +204,8 @@ def similar(
     from ..library.cache import has_features
     from ..library.similar import rows_at, similar_albums, space_of
 
+    if not album.exists():
+        raise DataError(f"{album} does not exist; check the path")
     asked = ask_model(model, output)
     root = given_library(library, album, how, asked.spec)
     if library is None and not has_features(root, asked.spec):

@@ -195,7 +195,7 @@ def predict(
     level: Annotated[
         str, Option(metavar="album|track", help="One line an album, or a track.")
     ] = "album",
-    top: Annotated[int, Option(help="Genres named for each in files and --json.", min=1)] = 3,
+    top: Annotated[int, Option(help="Genres named for each in files and --json.", min=2)] = 3,
     bom: Annotated[
         bool, Option("--bom", help="Begin a .csv so that spreadsheets read it as UTF-8.")
     ] = False,
@@ -290,10 +290,14 @@ def predict(
     output.tables([table(rows)])
     _tell_learned(result.rows, output)
     n_unsure = sum(row["unsure"] for row in rows)
-    if bar is not None:
+    if not rows:
         output.note(
-            f"unsure: {n_unsure:,} of {len(rows):,} {level}s; below {percent(bar)} no genre is "
-            "given, and the likeliest has a question mark"
+            f"no {level} is what was asked for; see --only, --exclude, --since and the like"
+        )
+    elif bar is not None:
+        output.note(
+            f"{n_unsure:,} of {len(rows):,} {level}s are below {percent(bar)}: no genre is given "
+            "there, and the likeliest has a question mark"
         )
     files = tell_files(found, result.extraction, output)
     output.document(

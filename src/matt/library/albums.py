@@ -111,7 +111,7 @@ def album_rows(
         rows.append(
             {
                 **who_made(tracks),
-                "tagged": "; ".join(main or tags) or None,
+                "tagged": "; ".join(dict.fromkeys([*main, *tags])) or None,
                 **_answered(tags, answer, fair=fair, above=above),
                 "in_training": learned,
                 "out_of_fold": held_out,

@@ -215,7 +215,11 @@ def move_cache(cache: Path, to: Path) -> Iterator[Path]:
     cache, to = cache.resolve(), to.resolve()
     if cache == to or cache in to.parents or to in cache.parents:
         raise DataError(f"{to} and {cache} lie in each other; name another folder")
-    kept = [part.relative_to(cache) for one in kept_libraries(cache) for part in one.parts]
+    libraries = kept_libraries(cache)
+    for folder in (Path(one.folder).resolve() for one in libraries if one.folder):
+        if to == folder or folder in to.parents:
+            raise DataError(f"{to} lies in the library {folder}; name a folder outside of music")
+    kept = [part.relative_to(cache) for one in libraries for part in one.parts]
     if twice := next((part for part in kept if (to / part).exists()), None):
         raise DataError(f"{to / twice} is there already; name a folder without it")
     to.mkdir(parents=True, exist_ok=True)

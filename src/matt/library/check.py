@@ -136,9 +136,14 @@ def _genre_names(scan: Scan) -> Iterator[Finding]:
         if len(means) == 1:
             written[means[0]][" ".join(meaning.written.split())] += meaning.n_tracks
     for genre, counted in written.items():
-        if len(counted) > 1:
-            sure = 1.0 if len({*map(folded, counted)}) < len(counted) else _ALIAS
-            yield Finding("spelling", sure, f"genre {genre}", _times(counted))
+        alike: dict[str, Counter[str]] = defaultdict(Counter)
+        for name, n in counted.items():
+            alike[folded(name)][name] += n
+        for some in alike.values():
+            if len(some) > 1:
+                yield Finding("spelling", 1.0, f"genre {genre}", _times(some))
+        if len(alike) > 1:
+            yield Finding("spelling", _ALIAS, f"genre {genre}", _times(counted))
     for name, other in look_alike(scan.meanings, scan.vocabulary).items():
         yield Finding("spelling", _NEARLY, f"genre {name}", f"looks like {other!r}")
 
@@ -210,7 +215,8 @@ def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
         counted = Counter(track["genre"] for track in tracks)
         others = {genre: _most_of(counted - Counter([genre]), scan.vocabulary) for genre in counted}
         for track in tracks if len(tracks) >= _FEWEST else ():
-            if track["probability"] < SURE:
+            given = row["genre"] and scan.vocabulary.related(track["genre"], row["genre"])
+            if track["probability"] < SURE or given:
                 continue
             genre, share = others[track["genre"]]
             if 2 * share > 1 and not scan.vocabulary.related(track["genre"], genre):

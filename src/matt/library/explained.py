@@ -99,7 +99,7 @@ def explained_row(
                 "effect": _rounded(told.effects[number, columns].sum()),
                 "attention": None if share is None else _rounded(share),
                 "decides": bool(without) and not known.related(without["genre"], likely),
-                "fits": _fits(told, number, SURE if bar is None else bar, known),
+                "fits": _fits(told, number, SURE if bar is None else bar, known, likely),
                 "excerpts": [
                     {
                         **place,
@@ -173,12 +173,18 @@ def _said(probabilities: NDArray[np.float64], genres: Sequence[str]) -> Any:
     return {"genre": genres[best], "probability": _rounded(probabilities[best])}
 
 
-def _fits(told: AlbumExplanation, track: int, sure: float, vocabulary: Vocabulary) -> bool | None:
-    """Whether a track is of the genre of the others; None of too few, or where either is unsure."""
+def _fits(
+    told: AlbumExplanation, track: int, sure: float, vocabulary: Vocabulary, likely: str
+) -> bool | None:
+    """Whether a track is of the genre of the album or of the others; None where nobody can tell.
+
+    That is so of too few tracks, or where either is unsure.
+    """
     alone, others, genres = told.alone[track], told.without[track], told.whole.genres
     if len(told.alone) < LEAST or np.isnan(others).any():
         return None
-    if vocabulary.related(genres[int(alone.argmax())], genres[int(others.argmax())]):
+    own = genres[int(alone.argmax())]
+    if any(vocabulary.related(own, other) for other in (likely, genres[int(others.argmax())])):
         return True
     return False if min(alone.max(), others.max()) >= sure else None
 
@@ -203,28 +209,31 @@ def explained_tables(rows: Sequence[Mapping[str, Any]], path: str = "") -> list[
     path : str
         The track whose excerpts are listed; of an album of one track they are in any case.
     """
-    tables = []
+    tables, lone = [], False
     for row in rows:
         if row["n_tracks"] > 1:
             tables.append(_tracks_table(row))
         listed = [one for one in row["tracks"] if row["n_tracks"] == 1 or one["path"] == path]
         tables += [_excerpts_table(row, track) for track in listed]
-    tables[-1:] = [replace(table, notes=tuple(_legend(rows))) for table in tables[-1:]]
+        lone = lone or bool(listed)
+    tables[-1:] = [replace(table, notes=tuple(_legend(rows, lone=lone))) for table in tables[-1:]]
     return tables
 
 
-def _legend(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def _legend(rows: Sequence[Mapping[str, Any]], *, lone: bool) -> Iterator[str]:
     """What the columns mean that there are."""
     albums = [row for row in rows if row["n_tracks"] > 1]
     members = [track for row in albums for track in row["tracks"]]
     excerpts = [one for row in rows for track in row["tracks"] for one in track["excerpts"]]
+    shown = lone or any(len(track["excerpts"]) > 1 for track in members)
+    timed = shown and any(one["start"] is not None for one in excerpts)
     for text, holds in (
         (_ALBUM, bool(albums)),
         (_ATTENTION, any(track["attention"] is not None for track in members)),
         (_MARKS, any(_mark(track) for track in members)),
         (_LOUDEST, any(len(track["excerpts"]) > 1 for track in members)),
-        (_TIMES, any(one["start"] is not None for one in excerpts)),
-        (_ABOUT, any(one["about"] for one in excerpts)),
+        (_TIMES, timed),
+        (_ABOUT, timed and any(one["about"] for one in excerpts)),
     ):
         if holds:
             yield text
@@ -314,7 +323,7 @@ def _genre(said: Mapping[str, Any] | None) -> Cell:
 
 def _mark(track: Mapping[str, Any]) -> str:
     """What is worth saying of a track."""
-    return "does not fit" if track["fits"] is False else "decides" if track["decides"] else ""
+    return "decides" if track["decides"] else "does not fit" if track["fits"] is False else ""
 
 
 def _loudest(track: Mapping[str, Any]) -> str:

@@ -54,6 +54,10 @@ class Selection:
     disagree: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.since, datetime | None):
+            raise ConfigError(
+                f"since is {self.since!r}; give a datetime, as matt.library.selection.since does"
+            )
         for name in ("only", "exclude"):
             if not all(pattern.strip("/") for pattern in getattr(self, name)):
                 raise ConfigError(f"{name} has an empty pattern; say which files, as in 'Jazz/*'")
