@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "matt"
 FLOORS = {
     "what people type": ("cli", "demo"),
-    "what is made of it": ("reproduce", "grid", "experiment", "reports", "comparison"),
+    "what is made of it": ("reproduce", "grid", "experiment", "reports", "folds", "comparison"),
     "settings": ("config", "faults", "recipes"),
     "one's own music": ("library",),
     "models": ("testing", "models"),
