@@ -99,9 +99,9 @@ def main() -> None:
 
 
 def mixed(place: Path) -> str:
-    """The folder of an album whose tracks are least of one opinion."""
+    """The folder of an album that the model has not learned from, and is least sure of."""
     albums = json.loads(seen(("predict", "Music", *MODEL, "--json"), place))["albums"]
-    large = [one for one in albums if one["n_tracks"] >= LEAST and one["album"]]
+    large = [one for one in albums if one["n_tracks"] >= LEAST and not one["in_training"]]
     return str(Path(min(large, key=itemgetter("probability"))["path"]).relative_to(place))
 
 
