@@ -16,7 +16,7 @@ from matt import Bags, ConfigError, DataError
 from matt.audio import inspect
 from matt.datasets.folder import read_tags, scan
 from matt.datasets.invented.catalogue import genre_sizes
-from matt.datasets.invented.sound import GENRES, STYLES, Character, borrow, render
+from matt.datasets.invented.sound import GENRES, STYLES, Character, borrow, render, write_audio
 from matt.datasets.synthetic import MANIFEST, plan_files, write_library
 
 SMALL = {"tracks": 60, "seconds": (0.6, 0.9)}
@@ -311,3 +311,15 @@ def test_near_styles_name_each_other_or_a_more_common_one():
         len({len(getattr(p, name)) for name in ("kick", "snare", "hat", "chord", "bass")}) == 1
         for p in patterns
     )
+
+
+@pytest.mark.parametrize("sr", [22_050, 32_000, 44_100, 48_000])
+def test_an_mp3_is_the_same_each_time(tmp_path, sr):
+    rng = np.random.default_rng(sr)
+    samples = (9_000 * rng.standard_normal((2 * sr + 123, 2))).astype(np.int16)
+    written = set()
+    for number in range(10):
+        path = tmp_path / f"{number}.mp3"
+        write_audio(path, samples, sr)
+        written.add(path.read_bytes())
+    assert len(written) == 1

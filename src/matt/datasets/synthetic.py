@@ -34,7 +34,7 @@ from .tags import NAMES
 MANIFEST = "library.json"
 _STARTED = "library.unfinished.json"
 _KIND = "synthetic library"
-_VERSION = 1  # of the sound and the tags: raise it whenever either changes
+_VERSION = 2  # of the sound and the tags: raise it whenever either changes
 _FORMATS = ("mp3", "flac", "mp3", "ogg", "wav", "mp3", "flac", "ogg")  # of one album after another
 _SAMPLER = "All Of Them (Synthetic)"
 _LOST = ("everything", "artist", "album", "genre")  # of the tags of the untagged files

@@ -173,6 +173,8 @@ def write_audio(path: Path, samples: NDArray[np.int16], sr: int) -> None:
     import soundfile
 
     kind, subtype = _KINDS.get(path.suffix, ("WAV", "PCM_16"))
+    if kind == "MP3":  # 16-bit stereo goes into its encoder differently from time to time
+        samples = (samples / 32_768).astype(np.float32)
     with soundfile.SoundFile(
         path, "w", samplerate=sr, channels=samples.shape[1], format=kind, subtype=subtype
     ) as file:
