@@ -271,6 +271,14 @@ def test_the_library_of_a_file_is_the_outermost_folder_with_features_of_that_kin
     assert library_of(file, other) == folder
 
 
+def test_a_home_folder_is_no_library_of_what_lies_in_it(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = audio(tmp_path / "large" / "Ann" / "b.flac")
+    fill(default_store(tmp_path, SPEC), 1)  # of files from two places, once
+    assert library_of(file, SPEC) == tmp_path / "large"
+    assert library_of(tmp_path, SPEC) == tmp_path
+
+
 def test_a_cache_does_not_move_into_music(tmp_path, monkeypatch):
     cache, music = tmp_path / "cache", tmp_path / "music"
     monkeypatch.setenv("MATT_CACHE", str(cache))

@@ -206,7 +206,7 @@ def test_an_unsure_album_gets_no_genre_and_a_prior_moves_all(library, run, tmp_p
     for album in albums:
         assert (album["genre"] is None) == album["unsure"]
     told = " ".join(matt(*given[:-1], "--abstain-below", bar).stderr.split())
-    assert f"below {100 * bar:.0f} % no genre is given" in told
+    assert f"below {100 * bar:.0f} %: no genre is given there" in told
     shares = dict.fromkeys(genres, 0.0) | {genres[0]: 1.0}
     (tmp_path / "shares.json").write_text(json.dumps(shares))
     for prior in (json.dumps(shares), tmp_path / "shares.json"):

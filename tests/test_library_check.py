@@ -183,6 +183,14 @@ def test_an_odd_track_is_sure_of_another_genre_than_most_of_its_album(alone, odd
     assert all((one.kind, one.sure) == ("odd track", 0.7) for one in found)
 
 
+def test_a_track_of_the_genre_of_its_album_is_not_odd_among_others_that_are_not():
+    scan = scanned(CLEAN)
+    alone = [("Jazz", 0.97), ("Rock", 0.6), ("Rock", 0.7)]
+    assert check_library(scan, [row_of(scan, "One", "Jazz", 0.7, alone)]) == ()
+    (one,) = check_library(scan, [row_of(scan, "One", "Rock", 0.7, alone)])
+    assert one.paths == ("/m/One/01.mp3",)
+
+
 def test_two_tracks_do_not_tell_which_is_odd_and_what_was_not_asked_says_nothing():
     scan = scanned(CLEAN)
     assert (
@@ -210,6 +218,16 @@ def test_an_album_without_a_genre_of_its_own_is_what_it_may_be():
 
 
 # ---- spelling ----
+
+
+def test_spellings_are_told_apart_from_other_names_of_a_genre():
+    counted = {"Hip-Hop": 3, "HIPHOP": 1, "Rap": 2}
+    meanings = [Meaning(name, ("Hip-Hop",), True, n, n) for name, n in counted.items()]
+    found = check_library(scanned(CLEAN, meanings))
+    assert [(one.sure, one.told) for one in found] == [
+        (1.0, "'Hip-Hop' 3, 'HIPHOP' 1"),
+        (0.9, "'Hip-Hop' 4, 'Rap' 2"),
+    ]
 
 
 def test_names_that_differ_in_signs_are_surely_one_and_aliases_nearly():

@@ -97,7 +97,8 @@ def explain(
     folder = own_folder(album)
     found = scan_folder(folder, output, reading, within=root)
     if root != folder:
-        output.note(f"as a part of the library {root}, whose features are used")
+        used = "" if how.store else ", whose features are used"
+        output.note(f"as a part of the library {root}{used}")
     tracks = found.tracks.with_genres(asked.model.genres, unknown="drop")
     tracks, by = one_album(tracks) if together else (albums_at(tracks, album), "album")
     if picture is not None and len(Bags.from_tracks(tracks, by=by)) > 1:

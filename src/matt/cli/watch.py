@@ -16,6 +16,7 @@ from typer import Option
 
 from ..errors import ConfigError, DataError, MattError
 from .console import Output
+from .sources import holding_folder
 
 Watch = Annotated[
     bool,
@@ -56,8 +57,12 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
             def answer() -> None:
                 (answers.pop() if answers else lambda: work(output, **later))()
 
+            from ..datasets.genres import FILE
+
             reading = given["reading"]
             also = [path for path in (reading.genres, reading.words) if path is not None]
+            if (folder := holding_folder(given[argument])) is not None:
+                also += [above / FILE for above in folder.parents]  # of a library around it
             with _ended_by_the_system():
                 keep_watch(
                     answer, given[argument], output, also=also, pause=lambda: _wait(every or _EVERY)

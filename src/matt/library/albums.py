@@ -93,7 +93,8 @@ def album_rows(
         first, held_out = offsets[bag], bool(judged.held_out[bag])
         tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
         answer, main, learned = said.of(bag), _main(predictions, bag), judged.in_training[bag]
-        fair, tags = is_fair(learned, out_of_fold=held_out), _tags(tracks) or main
+        fair = is_fair(learned, out_of_fold=held_out)
+        tags = [*dict.fromkeys([*main, *_tags(tracks)])]
         parts = [
             {
                 **track,
@@ -111,7 +112,7 @@ def album_rows(
         rows.append(
             {
                 **who_made(tracks),
-                "tagged": "; ".join(dict.fromkeys([*main, *tags])) or None,
+                "tagged": "; ".join(tags) or None,
                 **_answered(tags, answer, fair=fair, above=above),
                 "in_training": learned,
                 "out_of_fold": held_out,

@@ -52,10 +52,20 @@ def library_of(path: Path, spec: FeatureSpec) -> Path:
 
     It is the outermost folder, above it or itself, of which such features are kept, whatever was
     named when they were computed; where there is none it is the folder itself, of a file its own.
+    The home folder, or what holds it, is none unless it is named: files from two places in it were
+    asked for together once, and that takes over no library.
     """
     own = own_folder(path)
     known = [folder for folder in (own, *own.parents) if has_features(folder, spec)]
+    wide = [folder for folder in known if folder != own and _holds_homes(folder)]
+    known = [folder for folder in known if folder not in wide]
     return known[-1] if known else own
+
+
+def _holds_homes(folder: Path) -> bool:
+    """Whether a folder is the user's own, or above it."""
+    home = Path(os.path.abspath(os.path.expanduser("~")))
+    return folder == home or folder in home.parents
 
 
 def own_folder(path: Path) -> Path:
@@ -209,15 +219,15 @@ def move_cache(cache: Path, to: Path) -> Iterator[Path]:
     Raises
     ------
     DataError
-        If one folder lies in the other, the same is kept in both, another process writes, or the
-        disk is too full.
+        If one folder lies in the other, or the new one in music; the same is kept in both, another
+        process writes, or the disk is too full.
     """
     cache, to = cache.resolve(), to.resolve()
     if cache == to or cache in to.parents or to in cache.parents:
         raise DataError(f"{to} and {cache} lie in each other; name another folder")
     libraries = kept_libraries(cache)
     for folder in (Path(one.folder).resolve() for one in libraries if one.folder):
-        if to == folder or folder in to.parents:
+        if (to == folder or folder in to.parents) and not _holds_homes(folder):
             raise DataError(f"{to} lies in the library {folder}; name a folder outside of music")
     kept = [part.relative_to(cache) for one in libraries for part in one.parts]
     if twice := next((part for part in kept if (to / part).exists()), None):

@@ -7,8 +7,8 @@ Nothing is changed. Each finding says how sure it is, in [0, 1]:
 - **mixed tags**: tracks of one album have genres of which none stands above the other; as sure as
   the others are many.
 - **spelling**: genres, artists or albums that are one under several names (1), or may be (less).
-- **odd track**: a track that, alone, surely sounds like something else than the rest of its album;
-  of an album that the model was trained on, none is.
+- **odd track**: a track that, alone, surely sounds like something else than most of the others of
+  its album, and than the album as a whole; of an album that the model was trained on, none is.
 - **copy**: tracks with the same audio (1), of one album that lies in two places or formats, or
   whose features nearly agree (`matt.datasets.near_duplicates`) and which are equally long.
 """
@@ -143,7 +143,8 @@ def _genre_names(scan: Scan) -> Iterator[Finding]:
             if len(some) > 1:
                 yield Finding("spelling", 1.0, f"genre {genre}", _times(some))
         if len(alike) > 1:
-            yield Finding("spelling", _ALIAS, f"genre {genre}", _times(counted))
+            names = {some.most_common(1)[0][0]: some.total() for some in alike.values()}
+            yield Finding("spelling", _ALIAS, f"genre {genre}", _times(names))
     for name, other in look_alike(scan.meanings, scan.vocabulary).items():
         yield Finding("spelling", _NEARLY, f"genre {name}", f"looks like {other!r}")
 
@@ -215,7 +216,7 @@ def _odd(rows: Sequence[Mapping[str, Any]], scan: Scan) -> Iterator[Finding]:
         counted = Counter(track["genre"] for track in tracks)
         others = {genre: _most_of(counted - Counter([genre]), scan.vocabulary) for genre in counted}
         for track in tracks if len(tracks) >= _FEWEST else ():
-            given = row["genre"] and scan.vocabulary.related(track["genre"], row["genre"])
+            given = scan.vocabulary.related(track["genre"], row["genre"] or row["top"][0]["genre"])
             if track["probability"] < SURE or given:
                 continue
             genre, share = others[track["genre"]]

@@ -39,7 +39,7 @@ _ALBUM = (
 )
 _ATTENTION = "Attention: how much of it the track has in the model's networks."
 _MARKS = (
-    "Does not fit: alone it is surely one genre, and the rest of the album surely another. "
+    "Does not fit: alone it is surely one genre, and the album and the rest of it surely another. "
     "Decides: without it the album would be another genre."
 )
 _LOUDEST = "Excerpt: where the track is the most of its genre, and how likely that is there."

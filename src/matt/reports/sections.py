@@ -174,9 +174,15 @@ def albums(predictions: Predictions) -> Parts:
         which = which[np.argsort(-sure[which], kind="stable")]
         if which.size:
             more = (f"{len(which) - SHOWN:,} more are not listed.",) if len(which) > SHOWN else ()
-            rows = album_rows(known.take(which[:SHOWN]))
+            rows = _labelled(known.take(which[:SHOWN]))
             found[f"albums-{kind}"] = _albums_table(capital(kind), rows, more)
     return found
+
+
+def _labelled(predictions: Predictions) -> list[dict[str, Any]]:
+    """Rows of albums with one genre, which are tagged what counts as right."""
+    rows = zip(album_rows(predictions), predictions.labels.tolist(), strict=True)
+    return [{**row, "tagged": predictions.genres[label]} for row, label in rows]
 
 
 def _albums_table(title: str, rows: Sequence[Mapping[str, Any]], notes: tuple[str, ...]) -> Table:
@@ -218,7 +224,7 @@ def examples(predictions: Predictions) -> dict[str, Table | Picture]:
     chosen = {_KINDS[kind]: bag for kind, bag in telling.items()}
     if not chosen:
         return {}
-    rows = album_rows(only(predictions, np.array(list(chosen.values()))))
+    rows = _labelled(only(predictions, np.array(list(chosen.values()))))
     for number, (kind, row) in enumerate(zip(chosen, rows, strict=True), start=1):
         if row["tracks"][0]["margin"] is not None:
             found[f"album-{number}"] = album_picture(row, f"{capital(kind)}: {_told(row)}; ")
