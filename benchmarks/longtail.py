@@ -242,10 +242,10 @@ fares so. All other tables are of single networks and one answer a bag, the larg
 (`training.decision = "argmax"`), and their controls are networks of lone tracks.
 
 What was aimed at and is not reached: .04 of macro-F1 above the best control on FMA-small, balanced
-and cut to 1:50, and a tail recall of .95 with 40 training tracks of Hip-Hop. With 80 of these, boosted
-trees and the SVM are ahead in macro-F1; with 10 and 40 the SVM is in accuracy, with 40 and 80 in log
-loss. In all else of these three the default is at least level with every control on average. Most
-intervals hold 0: splits of one data set share their tracks.
+and cut to 1:50, and a tail recall of .95 with 40 training tracks of Hip-Hop. With 80 of these,
+boosted trees and the SVM are ahead in macro-F1; with 10 and 40 the SVM is in accuracy, with 40 and
+80 in log loss. In all else of these three the default is at least level with every control on
+average. Most intervals hold 0: splits of one data set share their tracks.
 
 """
 ABOUT = {
