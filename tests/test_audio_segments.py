@@ -308,6 +308,7 @@ def played(pieces, *, seed=0):
 @example(
     pieces=[*[False] * 4, True, False, True, False, True, False, False], length=6, policy="middle"
 )  # heard in half of the moments, and not in half of the samples
+@example(pieces=[*[True] * 5, *[False] * 7], length=6, policy="middle")  # heard in a third
 def test_silence_is_no_segment_and_sound_is_found(tmp_path, pieces, length, policy):
     samples = played(pieces)
     path = write(tmp_path / "a.wav", samples, sr=NATIVE, subtype="FLOAT")
