@@ -11,8 +11,8 @@ import soundfile
 from mutagen.flac import FLAC
 from typer.testing import CliRunner
 
-from matt.cli import sources
 from matt.cli.app import app
+from matt.library import playlist as playlist_module
 from matt.library import predict as predict_module
 from matt.tracks import stable_id
 
@@ -192,14 +192,19 @@ def test_a_playlist_hears_a_library_once_and_asks_what_the_model_has_learned(
         given.append(options)
         return real_predict(*arguments, **options)
 
-    real_predict = predict_module.predict_library
-    monkeypatch.setattr(predict_module, "extract", extracts(predict_module.extract))
-    monkeypatch.setattr(sources, "extract_features", extracts(sources.extract_features))
-    monkeypatch.setattr(predict_module, "predict_library", predicts)
+    real_predict = playlist_module.predict_library
+    for module in (predict_module, playlist_module):
+        monkeypatch.setattr(module, "extract", extracts(module.extract))
+    monkeypatch.setattr(playlist_module, "predict_library", predicts)
     like = ["--like", music / "Ann" / "One", "--out", tmp_path / "a.m3u8"]
     assert matt("playlist", music, "--genre", "Rock", *like).exit_code == 0
     assert len(extractions) == 1
     assert [options["learned"] for options in given] == [None]
+    by_tags = ["--genre", "Rock", "--go-by", "tags", "--out", tmp_path / "b.m3u8"]
+    result = matt("playlist", music, *by_tags)
+    assert result.exit_code == 0
+    assert len(extractions) == 1
+    assert "tagger" not in result.output  # nobody asked it
 
 
 def test_a_playlist_is_written_once(music, heard, tmp_path):
@@ -228,7 +233,7 @@ def test_a_playlist_is_written_once(music, heard, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        ((), "say --genre GENRE, --like ALBUM, or both"),
+        ((), "a playlist of what? say genre, like (an album), or both"),
         (
             ("--genre", "Polka", "--go-by", "tags"),
             "no track is 'Polka' by its tags; known: Hip-Hop, Rock",

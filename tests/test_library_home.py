@@ -180,3 +180,9 @@ def test_a_library_explains_checks_compares_and_plays(library, tmp_path):
     assert len([line for line in lines if not line.startswith("#")]) == len(chosen)
     with pytest.raises(DataError, match="there already"):
         library.playlist(tmp_path / "a.m3u8", genre=genre, by="tags")
+    like = library.playlist(tmp_path / "b.m3u8", like=album["path"], most=album["n_tracks"] + 2)
+    own = {str(Path(track["path"])) for track in album["tracks"]}
+    assert {*like.path[: len(own)].tolist()} == own
+    assert len(like) == len(own) + 2
+    with pytest.raises(ConfigError, match="a playlist of what"):
+        library.playlist(tmp_path / "c.m3u8")

@@ -125,13 +125,14 @@ def explain(
     exit_if_failed(len(files["failures"]))
 
 
-def ask_model(model: Path | None, output: Output) -> AskedModel:
+def ask_model(model: Path | None, output: Output | None) -> AskedModel:
     """Open a model, the shipped tagger where none is named, and tell what to know of it."""
     from ..library.predict import AskedModel
 
     asked = AskedModel.open(model)
-    for note in asked.notes:
-        output.note(note)
+    if output is not None:
+        for note in asked.notes:
+            output.note(note)
     return asked
 
 
@@ -205,8 +206,6 @@ def similar(
     from ..library.cache import has_features
     from ..library.similar import rows_at, similar_albums, space_of
 
-    if not album.exists():
-        raise DataError(f"{album} does not exist; check the path")
     asked = ask_model(model, output)
     root = given_library(library, album, how, asked.spec)
     if library is None and not has_features(root, asked.spec):

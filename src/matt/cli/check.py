@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from ..errors import ConfigError
 from ..evaluation.tables import Table
 from .albums import Model, ask_model
 from .console import Output, command
@@ -21,7 +20,6 @@ from .sources import (
     Reading,
     exit_if_failed,
     extracting,
-    heard,
     scan_folder,
     scan_in_library,
     tell_files,
@@ -30,14 +28,8 @@ from .sources import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..datasets.folder import Scan
-    from ..features.report import ExtractionReport
     from ..library.check import Finding
-    from ..library.playlist import By
-    from ..library.predict import AskedModel
-    from ..tracks import Tracks
 
-_LIKE = 100  # tracks of a playlist of albums that are alike
 _TITLES = {
     "copy": "Likely duplicates",
     "spelling": "Names in several spellings",
@@ -165,25 +157,23 @@ def playlist(
     Albums follow each other, the surest or most alike first. Example: [bold]matt playlist ~/Music
     --genre Jazz --out jazz.m3u8[/bold]
     """
-    import numpy as np
+    from ..library.playlist import (
+        check_by,
+        check_playlist,
+        title_of,
+        tracks_to_play,
+        write_playlist,
+    )
 
-    from ..library.playlist import check_by, check_playlist, rows_of_genre, write_playlist
-
-    by = check_by(go_by)
+    by, title = check_by(go_by), title_of(genre, like)
     check_playlist(out, force=force)
-    if genre is None and like is None:
-        raise ConfigError("a playlist of what? say --genre GENRE, --like ALBUM, or both")
-    if genre is not None and like is None and by == "tags":
-        found, report = scan_folder(folder, output, reading), None
-        tracks = found.tracks.take(rows_of_genre(found.tracks, genre, found.vocabulary, by=by))
-    else:
-        asked = ask_model(model, output)
-        found, place = scan_in_library([folder], asked.spec, output, reading, how)
-        tracks, report = _heard(found, asked, place, _Wanted(genre, like, by), output, how)
+    asked = ask_model(model, output if like is not None or by != "tags" else None)
+    found, place = scan_in_library([folder], asked.spec, output, reading, how)
+    with extracting(found.tracks, {asked.spec: place}, output, how) as options:
+        tracks, report = tracks_to_play(
+            found, asked, place, genre=genre, like=like, by=by, most=most, **options
+        )
     files = tell_files(found, report, output)
-    n = most or (_LIKE if like else len(tracks))
-    tracks = tracks.take(np.arange(min(n, len(tracks))))
-    title = " ".join(filter(None, (genre, f"like {like.absolute().name}" if like else "")))
     left_out = write_playlist(out, tracks, title=title, absolute=absolute, force=force)
     for path in left_out:
         output.warn(f"{path} cannot stand in a playlist: its name breaks lines; rename it")
@@ -198,53 +188,3 @@ def playlist(
         }
     )
     exit_if_failed(len(files["failures"]))
-
-
-@dataclass(frozen=True)
-class _Wanted:
-    """What a playlist is asked to hold."""
-
-    genre: str | None
-    like: Path | None
-    by: By
-
-
-def _heard(
-    found: Scan, asked: AskedModel, place: Path, wanted: _Wanted, output: Output, how: Extraction
-) -> tuple[Tracks, ExtractionReport]:
-    """Tracks of a playlist for which the music is heard, in their order."""
-    import numpy as np
-
-    from ..features.store import FeatureStore, with_features
-    from ..library.playlist import rows_like, rows_of_genre
-    from ..library.predict import predict_library
-    from ..library.similar import rows_at, space_of
-
-    tracks, rows = found.tracks, None
-    if wanted.like is not None:
-        rows_at(tracks, wanted.like)  # before any work
-    if wanted.genre is None or wanted.by == "tags":
-        features, usable, report = heard(tracks, asked.spec, place, output, how)
-        albums = []
-    else:
-        with extracting(tracks, {asked.spec: place}, output, how) as options:
-            said = predict_library(
-                found,
-                asked.model,
-                place,
-                bar=asked.bar,
-                learned=asked.learned,
-                alone=False,
-                **options,
-            )
-        report, albums = said.extraction, said.rows
-        features = FeatureStore.open(place)
-        usable = with_features(tracks, features, report=report)
-    if wanted.genre is not None:
-        rows = rows_of_genre(tracks, wanted.genre, found.vocabulary, albums, by=wanted.by)
-    if wanted.like is None:
-        return tracks if rows is None else tracks.take(rows), report
-    space = space_of(asked.model, features, usable)
-    near = usable.take(rows_like(usable, space, rows_at(usable, wanted.like)))
-    chosen = near if rows is None else near.take(np.isin(near.track_id, tracks.track_id[rows]))
-    return chosen, report

@@ -56,10 +56,8 @@ def library_of(path: Path, spec: FeatureSpec) -> Path:
     asked for together once, and that takes over no library.
     """
     own = own_folder(path)
-    known = [folder for folder in (own, *own.parents) if has_features(folder, spec)]
-    wide = [folder for folder in known if folder != own and _holds_homes(folder)]
-    known = [folder for folder in known if folder not in wide]
-    return known[-1] if known else own
+    around = [folder for folder in own.parents if not _holds_homes(folder)]
+    return next((folder for folder in reversed(around) if has_features(folder, spec)), own)
 
 
 def _holds_homes(folder: Path) -> bool:

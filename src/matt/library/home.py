@@ -23,7 +23,7 @@ from ..tracks import Tracks
 from .cache import SCANS, cache_folder, library_of, own_folder, store_of
 from .check import Finding, check_library
 from .explained import explained_rows
-from .playlist import By, check_playlist, rows_of_genre, write_playlist
+from .playlist import By, check_playlist, title_of, tracks_to_play, write_playlist
 from .predict import AskedModel, LibraryPrediction, bar_of, predict_library
 from .selection import Selection
 from .similar import rows_at, similar_albums, space_of
@@ -224,40 +224,51 @@ class Library:
         self,
         out: Path | str,
         *,
-        genre: str,
+        genre: str | None = None,
+        like: Path | str | None = None,
         by: By = "both",
+        most: int | None = None,
+        absolute: bool = False,
         force: bool = False,
         **options: Any,
     ) -> Tracks:
-        """Write the tracks of a genre for a player, as ``matt playlist --genre`` does.
+        """Write the tracks of a genre, or what sounds like an album, as ``matt playlist`` does.
 
         Parameters
         ----------
         out : path
             Ends in ``.m3u8``.
-        genre : str
-        by : {"both", "tags", "sound"}
-            As in `matt.library.playlist.rows_of_genre`.
-        force : bool
-            Replace a file that is there.
+        genre, like, by, most
+            As in `matt.library.playlist.tracks_to_play`.
+        absolute, force : bool
+            As in `matt.library.playlist.write_playlist`.
         **options
-            Of `predict`.
+            Of the extraction.
 
         Returns
         -------
         Tracks
-            In their order.
+            In their order, with those that a playlist cannot name.
 
         Raises
         ------
-        DataError
-            If there are none, or the file is there.
+        DataError, ConfigError
+            If there are none, the file is there, or nothing is asked for.
         """
         check_playlist(Path(out), force=force)
-        said = () if by == "tags" else self.predict(**options).rows
-        tracks = self.scan.tracks
-        chosen = tracks.take(rows_of_genre(tracks, genre, self.scan.vocabulary, said, by=by))
-        write_playlist(Path(out), chosen, title=genre, force=force)
+        place = None if like is None else Path(like).expanduser()
+        title = title_of(genre, place)
+        chosen, _ = tracks_to_play(
+            self.scan,
+            self._asked,
+            self.store,
+            genre=genre,
+            like=place,
+            by=by,
+            most=most,
+            **options,
+        )
+        write_playlist(Path(out), chosen, title=title, absolute=absolute, force=force)
         return chosen
 
     def _heard(self, options: Mapping[str, Any]) -> tuple[FeatureStore, Tracks]:

@@ -102,7 +102,6 @@ class Learned:
         trained : TrainedPrior, optional
             Of the model.
         """
-        mine = replace(predictions, segment_offsets=None, attention=None, segment_logits=None)
         offsets = predictions.bags.offsets[:-1]
         learned = self.knows(predictions.tracks, predictions.bags)
         there = self._same_kind(predictions)
@@ -117,6 +116,7 @@ class Learned:
                     if there.bags.known[other]:  # else nobody else plays its genre
                         logits[bag], held_out[bag] = asked[other], True
         in_training = (learned | held_out).tolist()
+        mine = Judged.of(predictions).predictions
         return Judged(replace(mine, logits=logits), in_training, held_out)
 
     def knows(self, tracks: Tracks, bags: Bags) -> NDArray[np.bool_]:

@@ -18,14 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.credits import same_genre
+from ..datasets.folder import Scan
 from ..datasets.genres import Vocabulary, parted
 from ..errors import ConfigError, DataError, did_you_mean, first_few
 from ..evaluation.tables import plain
+from ..features.extract import extract
+from ..features.report import ExtractionReport
+from ..features.store import FeatureStore, with_features
 from ..files import check_new, write_text
 from ..tracks import Tracks
-from .similar import ranked_albums
+from .predict import AskedModel, predict_library
+from .similar import ranked_albums, rows_at, space_of
 
 SUFFIX = ".m3u8"
+_LIKE = 100  # tracks of a playlist of albums that are alike
 By = Literal["both", "tags", "sound"]
 _WHERE: dict[By, str] = {
     "both": "by its tags, nor surely by its sound",
@@ -46,6 +52,70 @@ def check_by(name: str) -> By:
         if name == by:
             return by
     raise ConfigError(f"a genre is told by {name!r}; {did_you_mean(name, _WHERE)}")
+
+
+def tracks_to_play(
+    scan: Scan,
+    asked: AskedModel,
+    store: Path,
+    *,
+    genre: str | None = None,
+    like: Path | None = None,
+    by: By = "both",
+    most: int | None = None,
+    **options: Any,
+) -> tuple[Tracks, ExtractionReport | None]:
+    """Tracks of a genre, of albums that sound like one, or of both, in the order to play them.
+
+    Parameters
+    ----------
+    scan : Scan
+    asked : AskedModel
+    store : Path
+        Where features are kept.
+    genre : str, optional
+        As in `rows_of_genre`.
+    like : Path, optional
+        Folder of an album or an artist, or a file: it comes first.
+    by : {"both", "tags", "sound"}
+        As in `rows_of_genre`. If nothing but a genre is asked for by its tags, nothing is heard.
+    most : int, optional
+        How many at most; by default 100 if they shall be like an album, else all.
+    **options
+        For `matt.features.extract.extract`.
+
+    Returns
+    -------
+    tracks : Tracks
+    report : ExtractionReport or None
+        Which files could not be used; None where nothing was heard.
+
+    Raises
+    ------
+    DataError
+        If there are none, or nothing can be heard.
+    """
+    tracks, albums, report = scan.tracks, [], None
+    if like is not None:
+        rows_at(tracks, like)  # before any work
+    if genre is not None and by != "tags":
+        said = predict_library(
+            scan, asked.model, store, bar=asked.bar, learned=asked.learned, alone=False, **options
+        )
+        albums, report = said.rows, said.extraction
+    elif like is not None:
+        report = extract(tracks, asked.spec, store, **options)
+    chosen = tracks
+    if genre is not None:
+        chosen = tracks.take(rows_of_genre(tracks, genre, scan.vocabulary, albums, by=by))
+    if like is not None:
+        features = FeatureStore.open(store)
+        usable = with_features(tracks, features, report=report)
+        near = rows_like(usable, space_of(asked.model, features, usable), rows_at(usable, like))
+        wanted, chosen = chosen.track_id, usable.take(near)
+        chosen = chosen.take(np.isin(chosen.track_id, wanted))
+    n = most or (len(chosen) if like is None else _LIKE)
+    return chosen.take(np.arange(min(n, len(chosen)))), report
 
 
 def rows_of_genre(
@@ -137,6 +207,24 @@ def in_order(
         first[rows],
     )
     return np.asarray(rows[np.lexsort(keys)])
+
+
+def title_of(genre: str | None, like: Path | None) -> str:
+    """What a playlist is called.
+
+    Raises
+    ------
+    ConfigError
+        If it shall hold nothing in particular.
+
+    Examples
+    --------
+    >>> title_of("Jazz", Path("/music/Ann"))
+    'Jazz like Ann'
+    """
+    if genre is None and like is None:
+        raise ConfigError("a playlist of what? say genre, like (an album), or both")
+    return " ".join(filter(None, (genre, f"like {like.absolute().name}" if like else "")))
 
 
 def check_playlist(path: Path, *, force: bool) -> None:
