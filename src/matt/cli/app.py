@@ -12,12 +12,10 @@ from . import (
     albums,
     audit,
     cache,
-    check,
     compare,
     doctor,
     extract,
     fma,
-    genres,
     library,
     model,
     report,
@@ -58,7 +56,7 @@ def _root(
 
 app.command("demo")(reproduce.demo)
 app.command("scan")(library.scan)
-app.command("genres")(genres.genres)
+app.command("genres")(library.genres)
 app.command("extract")(extract.extract)
 app.command("train")(training.train)
 app.command("settings")(training.settings)
@@ -70,9 +68,9 @@ app.command("report")(report.report)
 app.command("reproduce")(reproduce.reproduce)
 app.command("predict")(library.predict)
 app.command("explain")(albums.explain)
-app.command("check")(check.check)
+app.command("check")(albums.check)
 app.command("similar")(albums.similar)
-app.command("playlist")(check.playlist)
+app.command("playlist")(albums.playlist)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
