@@ -1,0 +1,1 @@
+"""Albums looked at and decided in a browser, and what is learned from that."""

@@ -1,0 +1,1 @@
+"""Genres in files: what is planned, written so that nothing is lost, and undone."""
