@@ -78,7 +78,8 @@ class Id3:
             )
             self._version = max(self._tag.version[1], 3)
         else:
-            self._tag, self._version = ID3(), 4
+            self._tag = ID3()  # type: ignore[no-untyped-call]
+            self._version = 4
             for frame in (ParseID3v1(texts) or {}).values():  # type: ignore[no-untyped-call]
                 if frame.FrameID != "TCON":
                     self._tag.add(frame)
