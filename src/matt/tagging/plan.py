@@ -1,4 +1,4 @@
-"""A plan: what is to be written into which file, and why; a file that can be looked at and edited."""
+"""A plan: what is to be written into which file, and why; a file that can be edited."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class Plan:
         return cls(root, tuple(changes), {why: n for why, n in left.items() if n}, tuple(failures))
 
     def save(self, path: Path) -> None:
-        """Write it as JSON lines: one for the plan, one for each change, to be edited or removed."""
+        """Write it as JSON lines: one for the plan, one for each change, to be edited."""
         head = {"schema": SCHEMA, "root": self.root}
         lines = [head, *(_line(change) for change in self.changes)]
         write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
@@ -233,9 +233,11 @@ def _wanted(
 
 def _given(row: Mapping[str, Any], policy: Policy) -> tuple[dict[str, Values], str]:
     genre, sure = row.get("genre"), row.get("probability")
-    if not isinstance(genre, str) or not genre or row.get("unsure") in (True, "True", "true"):
+    if not isinstance(genre, str) or not genre:
         return {}, "not sure"
     if not isinstance(sure, int | float) or not math.isfinite(sure):
+        return {}, "not sure"
+    if policy.min_sure is None and row.get("unsure") is not False:
         return {}, "not sure"
     if policy.min_sure is not None and sure < policy.min_sure:
         return {}, f"less sure than {percent(policy.min_sure)}"

@@ -25,7 +25,8 @@ class Policy:
     protected : tuple of str
         Genres that stay, whatever the mode.
     min_sure : float or None
-        Probability below which nothing is written, in [0, 1].
+        Probability below which nothing is written, in [0, 1]; by default whatever the prediction
+        itself calls unsure is not written.
     fields : tuple of {"genre", "mood", "grouping"}
     most : int
         Genres an album gets at most, 1 to 10.
