@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -111,6 +110,8 @@ def _whole(value: Any) -> int:
 
 
 def _values(told: Any) -> dict[str, Values]:
+    if type(told) is not dict:
+        raise ValueError("fields are no object")
     if not all(name in FIELDS and all(type(v) is str for v in some) for name, some in told.items()):
         raise ValueError("fields and their texts are something else")
     return {name: tuple(values) for name, values in told.items()}
@@ -178,12 +179,10 @@ class Journal:
     def add(self, record: Record) -> None:
         """Note what is about to be done; it is on the disk when this returns."""
         self._append(record.line())
-        self.__dict__.pop("_lines", None)
 
     def add_undone(self, record: Record) -> None:
         """Note that a file is what it was."""
         self._append({"kind": "undone", "path": record.path, "after": record.after})
-        self.__dict__.pop("_lines", None)
 
     def _append(self, told: Mapping[str, Any]) -> None:
         text = json.dumps(told)
@@ -199,7 +198,6 @@ class Journal:
                 os.ftruncate(file.fileno(), end)  # no half line where the disk is full
                 raise
 
-    @cached_property
     def _lines(self) -> tuple[list[dict[str, Any]], int]:
         """Lines that are whole, and how many are not."""
         found, damaged = [], 0
@@ -215,12 +213,12 @@ class Journal:
     @property
     def n_damaged(self) -> int:
         """How many lines are damaged or cut off."""
-        return self._lines[1]
+        return self._lines()[1]
 
     @property
     def head(self) -> Mapping[str, Any]:
         """The first line: ``command`` and ``when``; empty where it is damaged."""
-        return next((line for line in self._lines[0] if line.get("kind") == "begun"), {})
+        return next((line for line in self._lines()[0] if line.get("kind") == "begun"), {})
 
     @property
     def when(self) -> float:
@@ -239,7 +237,7 @@ class Journal:
         return list(self._records())
 
     def _records(self) -> Iterator[Record]:
-        for line in self._lines[0]:
+        for line in self._lines()[0]:
             if line.get("kind") == "written":
                 try:
                     yield Record.of(line)
@@ -250,7 +248,7 @@ class Journal:
         """What was done and is not undone, in order."""
         undone = {
             (line.get("path"), line.get("after"))
-            for line in self._lines[0]
+            for line in self._lines()[0]
             if line.get("kind") == "undone"
         }
         return [one for one in self._records() if (one.path, one.after) not in undone]

@@ -1,0 +1,524 @@
+"""Writing and undoing: whatever goes wrong, a file is the old one or the new one, and nothing is lost."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutagen.id3 import APIC, ID3
+from tagged_files import KINDS, put
+
+from matt import DataError
+from matt.tagging import writing
+from matt.tagging.delta import Delta, digest_of
+from matt.tagging.fields import family_of, read_fields
+from matt.tagging.journal import Journal, all_journals, prune
+from matt.tagging.writing import Wish, WriteOptions, apply, undo
+
+FOLK = {"genre": ("Folk", "Soul")}
+DATA = st.binary(max_size=3_000)
+
+
+@pytest.fixture
+def music(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_JOURNALS", str(tmp_path / "journals"))
+    folder = tmp_path / "music"
+    folder.mkdir()
+    return folder
+
+
+def write(*paths, new=FOLK, **options):
+    return apply([Wish(path, new) for path in paths], "test", options=WriteOptions(**options))
+
+
+def stamp(path):
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def listed(folder):
+    return sorted(os.listdir(os.fsencode(folder)))
+
+
+# ---- deltas ----
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=st.lists(DATA, max_size=6), others=st.lists(DATA, max_size=6), order=st.randoms())
+def test_a_delta_leads_back(tmp_path, parts, others, order):
+    new = [*parts, *others]
+    order.shuffle(new)
+    (tmp_path / "old").write_bytes(b"".join(parts))
+    (tmp_path / "new").write_bytes(b"".join(new))
+    delta = Delta.between(tmp_path / "old", tmp_path / "new")
+    assert b"".join(delta.undone(tmp_path / "new")) == b"".join(parts)
+    assert delta.digest(tmp_path / "new") == digest_of(tmp_path / "old")
+
+
+def test_a_delta_of_much_that_moved_and_of_many_small_changes_is_small(tmp_path):
+    old = bytearray(os.urandom(5_000_000))
+    new = bytearray(old)
+    for at in range(0, len(new), 4_300):  # numbers and sums of the pages of an Ogg file
+        new[at : at + 8] = os.urandom(8)
+    new[100:100] = os.urandom(700)
+    (tmp_path / "old").write_bytes(old)
+    (tmp_path / "new").write_bytes(new)
+    delta = Delta.between(tmp_path / "old", tmp_path / "new")
+    assert sum(map(len, delta.pieces)) < 0.02 * len(old)
+    assert delta.digest(tmp_path / "new") == digest_of(tmp_path / "old")
+
+
+def test_a_piece_cannot_become_more_than_its_share(tmp_path):
+    import zstandard
+
+    (tmp_path / "new").write_bytes(b"abcdefgh")
+    bomb = zstandard.ZstdCompressor().compress(bytes(1 << 28))
+    with pytest.raises(DataError, match="another length"):
+        list(Delta(0, 0, 100, 8, (bomb,)).undone(tmp_path / "new"))
+    with pytest.raises(DataError, match="damaged"):
+        list(Delta(0, 0, 100, 8, (b"nothing",)).undone(tmp_path / "new"))
+    with pytest.raises(DataError, match="do not fit together"):
+        Delta(5, 5, 8, 8, ())
+
+
+# ---- all kinds ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_undoing_gives_every_byte_back(music, kind):
+    path = put(music, kind)
+    before, at = path.read_bytes(), path.stat().st_mtime_ns
+    (outcome,), journal = write(path)
+    assert outcome.done, outcome
+    assert path.read_bytes() != before
+    told = read_fields(path)["genre"]
+    assert told == FOLK["genre"] or family_of(path) in ("ID3v2.3", "RIFF")
+    assert sum(len(piece) for piece in journal.records()[0].delta.pieces) < 3_000
+    (again,), nothing = write(path)
+    assert (again.done, again.failed, nothing) == (False, False, None)
+    (undone,) = undo(Journal.open())
+    assert undone.done
+    assert path.read_bytes() == before
+    assert path.stat().st_mtime_ns == at
+    assert listed(music) == [os.fsencode(path.name)]
+    assert undo(journal) == []
+    with pytest.raises(DataError, match="nothing to undo"):
+        Journal.open()
+
+
+def test_damaged_files_come_back_whole(music):
+    from test_tagging_fields import damaged
+
+    paths = [
+        music / f"{seed}{put(music, KINDS[seed % len(KINDS)], 'x').suffix}" for seed in range(150)
+    ]
+    for seed, path in enumerate(paths):
+        path.write_bytes(damaged(KINDS[seed % len(KINDS)], seed))
+    before = {path: digest_of(path) for path in paths}
+    outcomes, journal = write(*paths)
+    assert sum(one.done for one in outcomes) > 50
+    assert all(one.done or digest_of(one.path) == before[one.path] for one in outcomes)
+    undo(journal)
+    assert {path: digest_of(path) for path in paths} == before
+
+
+# ---- killed, and full disks, at every step ----
+
+
+class Steps:
+    """Runs of one file that end at one line of the code after the other, forked from here."""
+
+    def __init__(self, music, kind):
+        self.music = music
+        self.path = put(music, kind, "a")
+        self.before = digest_of(self.path)
+        self.bytes = self.path.read_bytes()
+        self.ended = False  # in the child
+
+    def end_at(self, k, what, how):
+        """Fork, do the work, end it at the k-th line that is new; whether that was reached."""
+        child = os.fork()
+        if child == 0:
+            try:
+                self._work(k, what, how)
+            finally:
+                os._exit(3 if self.ended else 0)
+        _, status = os.waitpid(child, 0)
+        return os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 3
+
+    def _work(self, k, what, how):
+        seen = set()
+
+        def line(frame, event, _):
+            here = frame.f_code.co_filename, frame.f_lineno
+            if event == "line" and here not in seen:
+                seen.add(here)
+                if len(seen) == k:
+                    if how == "kill":
+                        os.kill(os.getpid(), signal.SIGKILL)
+                    sys.settrace(None)
+                    self.ended = True
+                    raise OSError(errno.ENOSPC, "no space left on device")
+            return line
+
+        sys.settrace(lambda frame, *_: line if "tagging" in frame.f_code.co_filename else None)
+        if what == "write":
+            apply([Wish(self.path, FOLK)])
+        else:
+            undo(Journal.open())
+        sys.settrace(None)
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="forks, and kills itself")
+forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+def new_digest(music, path, content):
+    """SHA-256 of the file once it is written."""
+    write(path)
+    digest = digest_of(path)
+    undo(Journal.open())
+    path.write_bytes(content)
+    for journal in all_journals():
+        journal.path.unlink()
+    return digest
+
+
+@linux
+@forks
+@pytest.mark.parametrize("how", ["kill", "full"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "ogg",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("mp3 2.4", "wav both", "flac")),
+    ],
+)
+def test_a_write_that_ends_at_any_line_leaves_the_old_file_or_the_new_one(music, kind, how):
+    steps = Steps(music, kind)
+    after = new_digest(music, steps.path, steps.bytes)
+    seen, k = set(), 1
+    while steps.end_at(k, "write", how):
+        now = digest_of(steps.path)
+        assert now in (steps.before, after), k
+        seen.add(now)
+        left = [name for name in os.listdir(music) if name != steps.path.name]
+        assert how == "kill" or left == [], "a full disk leaves nothing behind"
+        # The next run cleans up, does what was to be done, and can be undone.
+        write(steps.path)
+        assert (digest_of(steps.path), os.listdir(music)) == (after, [steps.path.name]), k
+        while any(journal.open_records() for journal in all_journals()):
+            undo(Journal.open())
+        assert digest_of(steps.path) == steps.before, k
+        for journal in all_journals():
+            journal.path.unlink()
+        k += 1
+    assert k > 100
+    assert seen == {steps.before, after} or how == "full"
+
+
+@linux
+@forks
+@pytest.mark.parametrize("how", ["kill", "full"])
+def test_an_undo_that_ends_at_any_line_is_ended_by_another(music, how):
+    steps = Steps(music, "ogg")
+    write(steps.path)
+    after, k, reached = digest_of(steps.path), 1, True
+    while reached:
+        reached = steps.end_at(k, "undo", how)
+        assert digest_of(steps.path) in (steps.before, after), k
+        while any(journal.open_records() for journal in all_journals()):
+            undo(Journal.open())
+        assert (digest_of(steps.path), os.listdir(music)) == (steps.before, [steps.path.name]), k
+        for journal in all_journals():
+            journal.path.unlink()
+        write(steps.path)
+        assert digest_of(steps.path) == after
+        k += 1
+    assert k > 50
+
+
+def test_a_full_disk_ends_a_run_and_the_same_call_goes_on(music, monkeypatch):
+    paths = [put(music, "flac", f"{n}") for n in range(4)]
+    before = [digest_of(path) for path in paths]
+    real, left = os.fsync, [5]
+
+    def fsync(descriptor):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "no space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DataError, match=r"the disk is full at .*; \d file"):
+        write(*paths)
+    monkeypatch.setattr(os, "fsync", real)
+    assert len(listed(music)) == 4
+    outcomes, _ = write(*paths)
+    assert 0 < sum(one.done for one in outcomes) < 4
+    for journal in all_journals():
+        undo(journal)
+    assert [digest_of(path) for path in paths] == before
+
+
+# ---- files ----
+
+
+def test_a_file_that_changed_since_the_plan_is_left_alone(music):
+    path = put(music, "flac")
+    wish = Wish(path, FOLK, stamp(path))
+    os.utime(path, ns=(1, 1))
+    before = digest_of(path)
+    (outcome,), journal = apply([wish])
+    assert (outcome.failed, journal) == (True, None)
+    assert "changed since the plan" in outcome.reason
+    assert digest_of(path) == before
+
+
+@pytest.mark.parametrize("step", ["write_copy", "audio_hash", "everything", "digest_of"])
+def test_a_file_that_changes_while_it_is_written_is_left_as_it_is_then(music, monkeypatch, step):
+    path = put(music, "flac")
+    real = getattr(writing, step)
+
+    def changing(*args, **options):
+        done = real(*args, **options)
+        path.write_bytes(path.read_bytes() + b"more")
+        return done
+
+    monkeypatch.setattr(writing, step, changing)
+    (outcome,), _ = write(path)
+    assert outcome.failed
+    assert path.read_bytes().endswith(b"more")
+    assert listed(music) == [os.fsencode(path.name)]
+
+
+def test_a_file_that_changed_since_is_not_undone_and_the_others_are(music):
+    one, two = put(music, "flac", "one"), put(music, "ogg", "two")
+    before = digest_of(one)
+    write(one, two)
+    two.write_bytes(two.read_bytes() + b"x")
+    later = digest_of(two)
+    outcomes = {outcome.path: outcome for outcome in undo(Journal.open())}
+    assert outcomes[one].done
+    assert outcomes[two].failed
+    assert "changed since" in outcomes[two].reason
+    assert (digest_of(one), digest_of(two)) == (before, later)
+
+
+def test_two_runs_are_undone_the_later_one_first(music):
+    path = put(music, "flac")
+    before = digest_of(path)
+    _, first = write(path)
+    _, second = write(path, new={"genre": ("Jazz",)})
+    (early,) = undo(first)
+    assert early.failed
+    assert "later run first" in early.reason
+    undo(second)
+    undo(first)
+    assert digest_of(path) == before
+
+
+def test_what_is_gone_or_no_file_is_told(music):
+    path = put(music, "flac")
+    write(path)
+    path.unlink()
+    (outcome,) = undo(Journal.open())
+    assert (outcome.failed, outcome.reason) == (True, "it is gone")
+    (music / "folder.mp3").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(music / "pipe.mp3")
+    outcomes, _ = write(*sorted(music.iterdir()), music / "never.mp3")
+    assert all(one.failed for one in outcomes)
+
+
+def test_names_of_any_bytes(music):
+    names = [
+        b"\xff\xfe.flac",
+        b"a\nb.flac",
+        b"-rf.flac",
+        "☂".encode() * 80 + b".flac",
+        b"x" * 250 + b".flac",
+    ]
+    for name in names:
+        content = put(music, "flac", "x").read_bytes()
+        (music / "x.flac").unlink()
+        path = Path(os.fsdecode(os.path.join(os.fsencode(music), name)))
+        try:
+            path.write_bytes(content)
+        except OSError:
+            pytest.skip("this file system has no such names")
+        (outcome,), journal = write(path)
+        assert outcome.done, outcome
+        undo(Journal.open(journal.name))
+        assert path.read_bytes() == content
+        path.unlink()
+
+
+def test_a_link_leads_to_the_file_that_is_written(music, tmp_path):
+    path = put(tmp_path, "flac")
+    (music / "link.flac").symlink_to(path)
+    (music / "dangling.flac").symlink_to(tmp_path / "gone")
+    before = digest_of(path)
+    outcomes, _ = write(music / "link.flac", music / "dangling.flac")
+    assert [one.done for one in outcomes] == [True, False]
+    assert (music / "link.flac").is_symlink()
+    assert digest_of(path) != before
+    undo(Journal.open())
+    assert digest_of(path) == before
+
+
+def test_several_names_of_a_file_are_parted_only_if_that_is_asked_for(music):
+    path = put(music, "flac")
+    os.link(path, music / "second")
+    before = digest_of(path)
+    (outcome,), _ = write(path)
+    assert outcome.failed
+    assert "--break-links" in outcome.reason
+    (outcome,), _ = write(path, break_links=True)
+    assert outcome.done
+    assert digest_of(music / "second") == before != digest_of(path)
+
+
+@pytest.mark.parametrize("mode", [0o444, 0o555])
+def test_what_is_read_only_stays_as_it_is(music, mode):
+    path = put(music, "flac")
+    before = digest_of(path)
+    path.chmod(mode)
+    (outcome,), _ = write(path)
+    assert (outcome.failed, outcome.reason, digest_of(path)) == (True, "it is read-only", before)
+
+
+def test_a_folder_that_cannot_be_written_is_told(music, monkeypatch):
+    path = put(music, "flac")
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda place, how: Path(place) != music and real(place, how))
+    (outcome,), _ = write(path)
+    assert outcome.reason == "its folder is read-only"
+
+
+def test_mode_times_and_attributes(music):
+    path = put(music, "flac")
+    path.chmod(0o640)
+    os.utime(path, ns=(10**18, 10**18))
+    attribute = hasattr(os, "setxattr")
+    if attribute:
+        try:
+            os.setxattr(path, "user.rating", b"5")
+        except OSError:
+            attribute = False
+    write(path)
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert path.stat().st_mtime_ns > 10**18
+    assert not attribute or os.getxattr(path, "user.rating") == b"5"
+    write(path, new={"genre": ("Jazz",)}, keep_times=True)
+    at = path.stat().st_mtime_ns
+    write(path, new={"genre": ("Soul",)}, keep_times=True)
+    assert path.stat().st_mtime_ns == at
+
+
+def test_a_cover_of_50_mb_makes_no_journal_of_50_mb(music):
+    path = put(music, "mp3 2.4")
+    tag = ID3(path)
+    tag.add(APIC(encoding=0, mime="image/png", type=4, desc="large", data=os.urandom(50_000_000)))
+    tag.save(path)
+    before = digest_of(path)
+    (outcome,), journal = write(path)
+    assert outcome.done, outcome
+    assert journal.n_bytes < 100_000
+    undo(journal)
+    assert digest_of(path) == before
+
+
+def test_two_runs_at_once(music, tmp_path):
+    path = put(music, "flac")
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom matt.files import lock\n"
+        "from matt.tagging.journal import journals_folder\n"
+        "lock(journals_folder())\nprint('locked', flush=True)\nsys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "locked\n"
+        before = digest_of(path)
+        with pytest.raises(DataError, match="being written by another process"):
+            write(path)
+        assert digest_of(path) == before
+        other.communicate("\n")
+    (outcome,), _ = write(path)
+    assert outcome.done
+
+
+# ---- journals ----
+
+
+def test_a_journal_that_is_cut_off_anywhere_gives_back_what_is_whole(music):
+    paths = [put(music, "flac", f"{n}") for n in range(2)]
+    before = [digest_of(path) for path in paths]
+    _, journal = write(*paths)
+    content, after = journal.path.read_bytes(), [digest_of(path) for path in paths]
+    ends = [at + 1 for at, byte in enumerate(content) if byte == 10]
+    for at in sorted(
+        {0, 1, *(n + d for n in ends for d in (-1, 0, 1)), *range(ends[1], ends[2], 97)}
+    ):
+        journal.path.write_bytes(content[:at])
+        whole = sum(end <= at for end in ends) - 1
+        cut = Journal(journal.path)
+        assert len(cut.records()) == max(whole, 0)
+        undo(cut)
+        assert [digest_of(path) for path in paths] == [
+            *before[: max(whole, 0)], *after[max(whole, 0) :]
+        ]  # fmt: skip
+        journal.path.unlink()
+        write(*paths)
+        for each in all_journals():
+            each.path.unlink()
+
+
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(at=st.integers(0, 5_000), bit=st.integers(0, 7))
+def test_a_damaged_line_costs_itself_alone(music, at, bit):
+    paths = [put(music, "flac", f"{n}") for n in range(3)]
+    before = {path: digest_of(path) for path in paths}
+    _, journal = write(*paths)
+    content = bytearray(journal.path.read_bytes())
+    content[at % len(content)] ^= 1 << bit
+    journal.path.write_bytes(content)
+    undo(Journal(journal.path))
+    n_lost = sum(digest_of(path) != before[path] for path in paths)
+    assert n_lost <= 2  # where the sign between two lines is hit, both are one
+    journal.path.unlink()
+
+
+def test_lines_that_make_no_sense_do_nothing(music):
+    path = put(music, "flac")
+    _, journal = write(path)
+    line = journal.records()[0].line()
+    for change in (
+        {"path": "relative"}, {"path": "/a\0b"}, {"sizes": [1, 2]}, {"sizes": [-1, 2, 3, 4]},
+        {"pieces": ["!"]}, {"before": "zz"}, {"old": {"title": ["x"]}}, {"mtime_ns": True},
+        {"path": None}, {"new": 5},
+    ):  # fmt: skip
+        other = Journal.create("test")
+        other._append({**line, **change})
+        assert other.records() == []
+        assert undo(other) == []
+        other.path.unlink()
+    other = Journal.create("test")
+    other._append({**line, "sizes": [10**17, *line["sizes"][1:]]})
+    assert all(one.failed for one in undo(other))
+
+
+def test_old_journals_are_forgotten_when_asked(music, tmp_path):
+    path = put(music, "flac")
+    _, journal = write(path)
+    assert prune(older_than=1) == []
+    assert [one.name for one in prune(older_than=-1)] == [journal.name]
+    assert all_journals() == []
