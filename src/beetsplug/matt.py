@@ -337,19 +337,18 @@ def _lines(one: _Asked, changes: Sequence[_Change]) -> Iterator[str]:
     """What changes, for people: what, from, to, how sure."""
     from matt.datasets.tags import printable
 
-    n_tracks = len(one.items)
     told = Counter[str]()
-    for place, change in enumerate(changes):
-        if change.genres is not None and change.row is not None:
-            old, new = ("; ".join(some) for some in (change.of.genres or (), change.genres))
-            whose = ""
-            if change.mixed:
-                whose = f" [compilation: {change.row['artist'] or 'unknown artist'}]"
-            sure = f"{change.row['probability']:.0%}"
-            line = printable(f"{one}{whose}: {old or '(none)'} -> {new} ({sure})")
-            told[line] += place < n_tracks  # the album itself is no track
+    for change in changes:
+        track = isinstance(change.of, Item)
+        if change.genres is None or change.row is None or (told and not track):
+            continue  # of an album itself its tracks have told
+        old, new = map(printable, map("; ".join, (change.of.genres or (), change.genres)))
+        whose = f" [compilation: {change.row['artist'] or 'unknown artist'}]" * change.mixed
+        sure = f"{change.row['probability']:.0%}"
+        told[f"{one}{whose}: {old or '(none)'} -> {new} ({sure})"] += track
     for line, n in told.items():
-        yield line if n in (0, n_tracks) else f"{line}, {n} of {n_tracks} tracks"
+        whole = n in (0, len(one.items))
+        yield line if whole else f"{line}, {n} of {len(one.items)} tracks"
 
 
 def _apply(changes: Sequence[_Change], *, write: bool) -> None:
