@@ -335,6 +335,9 @@ def test_two_formats_in_one_folder_are_copies_and_two_files_of_one_format_are_no
     paths = np.array(["/m/One/1.flac", "/m/One/2.flac", "/m/One/1.mp3", "/m/One/2.mp3"])
     (one,) = check_library(one_album(path=paths))
     assert one.told == "2 tracks (.flac, .mp3), one album and title: both in One"
+    titles = np.array(["a", "b", "a", "c"])
+    (one,) = check_library(one_album(path=paths, title=titles, duration=np.ones(4)))
+    assert one.told.endswith("1.flac and 1.mp3 in One")
     paths = np.array(["/m/One/1.mp3", "/m/One/2.mp3", "/m/One/3.mp3", "/m/One/4.mp3"])
     assert check_library(one_album(path=paths)) == ()
 

@@ -52,6 +52,11 @@ def test_a_library_says_what_the_parts_say(made, library, tmp_path):
     found.write(tmp_path / "a.json", level="track")
     told = json.loads((tmp_path / "a.json").read_text())
     assert told["tracks"] == found.at("track")
+    with pytest.raises(DataError, match="is there already"):
+        found.write(tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == told
+    found.write(tmp_path / "a.json", force=True)
+    assert json.loads((tmp_path / "a.json").read_text())["albums"] == found.at("album")
     assert len(told["tracks"]) == len(library.features)
     assert "music" in repr(library)
 

@@ -383,7 +383,7 @@ def predict(
     result = result.of(selection)
     rows = result.at(level)
     if out is not None:
-        export.write_rows(out, rows, level=level, bom=bom)
+        result.write(out, level=level, bom=bom, force=force)
         output.note(f"written to {out}")
     table = albums.albums_table if level == "album" else albums.tracks_table
     output.tables([table(rows)])

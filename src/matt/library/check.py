@@ -114,9 +114,13 @@ def _copies(
         many = f"{n:,} tracks" if n > 1 else _title(tracks, row)
         apart = first != second
         where = " and ".join(_shown(scan, place) for place in copies.places[: 1 + apart])
+        if n == 1 and not apart:  # else their title, or their folders, tell them apart
+            where = f"{' and '.join(Path(tracks.path[r]).name for r in rows)} in {where}"
+        elif not apart:
+            where = f"both in {where}"
         paths = (first, second) if n > 1 and apart else tuple(tracks.path[rows[::n]].tolist())
         about = _album(tracks, row) if n == 1 or tracks.album_id[row] >= 0 else _shown(scan, first)
-        told = f"{many}{as_}, {copies.why}: {'' if apart else 'both in '}{where}"
+        told = f"{many}{as_}, {copies.why}: {where}"
         yield Finding("copy", copies.sure, about, told, paths)
 
 

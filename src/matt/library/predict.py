@@ -19,6 +19,7 @@ from ..features.extract import extract
 from ..features.report import ExtractionReport
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore, with_features
+from ..files import check_new
 from ..models.blend import BlendClassifier
 from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
@@ -132,8 +133,17 @@ class LibraryPrediction:
         """The same with rows of the albums alone that are asked for, now that they are known."""
         return replace(self, rows=selection.rows(self.rows))
 
-    def write(self, path: Path | str, *, level: str = "album", bom: bool = False) -> None:
-        """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`."""
+    def write(
+        self, path: Path | str, *, level: str = "album", bom: bool = False, force: bool = False
+    ) -> None:
+        """Write these rows as .json, .csv or .parquet: see `matt.library.export.write_rows`.
+
+        Raises
+        ------
+        DataError
+            If the file is there already, and nobody says ``force``.
+        """
+        check_new(Path(path), force=force)
         write_rows(Path(path), self.at(level), level=level, bom=bom)
 
 
