@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matt.tagging.policy import Policy
 
 _LINE_EVERY = 30  # seconds
-_UNHEARD, _UNSURE, _KEPT = "not heard", "unsure", "with genres already"
+_UNHEARD, _KEPT = "not heard", "with genres that stay"
 
 
 class _Options(Protocol):
@@ -130,7 +130,7 @@ class MattPlugin(BeetsPlugin):
 
         said = self.config
         return Policy(
-            mode="replace" if force else said["mode"].as_str(),
+            mode="replace" if force else said["mode"].as_str(),  # type: ignore[arg-type]
             protected=tuple(said["protect"].as_str_seq(split=False)),
             min_sure=said["min_sure"].get(confuse.Optional(confuse.Number())),
             most=said["count"].get(int),
@@ -143,7 +143,7 @@ class MattPlugin(BeetsPlugin):
         from matt.datasets.folder import scan_told
         from matt.datasets.tags import printable
         from matt.library.cache import library_of, store_of
-        from matt.library.predict import bar_of, predict_library
+        from matt.library.predict import predict_library
 
         opened = self._model(model)
         within = library_of(Path(os.fsdecode(lib.directory)), opened.spec)
@@ -155,7 +155,7 @@ class MattPlugin(BeetsPlugin):
             scan,
             opened.model,
             store_of(within, opened.spec),
-            bar=bar_of(opened.model, below=policy.min_sure, accuracy=None, prior=None),
+            bar=opened.bar if policy.min_sure is None else policy.min_sure,
             top=max(3, policy.most),
             learned=opened.learned,
             alone=False,
@@ -252,8 +252,12 @@ class _Change:
     of : Item or Album
     row : mapping or None
         What matt says of it, as `matt.library.albums.album_rows` does; None if it could not hear.
+    genre : str
+        The likeliest genre, be it given or not.
     genres : tuple of str or None
         All that it has then; None where it stays as it is.
+    kept : str
+        Why it stays as it is, if it does.
     mixed : bool
         Whether it is a track of a compilation, heard with those of its artist alone.
     heard : bool
@@ -262,26 +266,16 @@ class _Change:
 
     of: Item | Album
     row: Mapping[str, Any] | None
+    genre: str
     genres: tuple[str, ...] | None
+    kept: str
     mixed: bool = False
     heard: bool = False
-
-    @property
-    def genre(self) -> str:
-        """The likeliest genre, be it given or not."""
-        return "" if self.row is None else str(self.row["genre"] or self.row["top"][0]["genre"])
 
     @property
     def told(self) -> str:
         """The likeliest genre, and how sure it is."""
         return _UNHEARD if self.row is None else f"{self.genre} {self.row['probability']:.0%}"
-
-    @property
-    def kept(self) -> str:
-        """Why it stays as it is."""
-        if self.row is None:
-            return _UNHEARD
-        return _KEPT if _given(self.row) else _UNSURE
 
     def put(self) -> set[str]:
         """Put it where beets will store it; gives the fields that are other than before."""
@@ -295,11 +289,6 @@ class _Change:
         changed = {name for name, value in new.items() if self.of.get(name, **own) != value}
         self.of.update({name: new[name] for name in changed})
         return changed
-
-
-def _given(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The genres of an answer; none where it is unsure."""
-    return () if row["unsure"] else tuple(row.get("genres") or [row["genre"]])
 
 
 @dataclass(frozen=True)
@@ -318,7 +307,7 @@ class _Heard:
         own = [self.rows.get(os.fsdecode(item.path)) for item in one.items]
         known = [row for row in own if row is not None]
         common = None
-        if len({(row["genre"], row["top"][0]["genre"], _given(row)) for row in known}) == 1:
+        if len({(row["genre"], row["top"][0]["genre"]) for row in known}) == 1:
             common = min(known, key=lambda row: float(row["probability"]))
         for item, row in zip(one.items, own, strict=True):
             yield self._change(item, row or common, policy)
@@ -326,11 +315,18 @@ class _Heard:
             yield self._change(one.album, common, policy)
 
     def _change(self, of: Item | Album, row: Mapping[str, Any] | None, policy: Policy) -> _Change:
+        from matt.tagging.plan import given_by
+
+        if row is None:
+            return _Change(of, None, "", None, _UNHEARD)
+        likely = row["genre"] or row["top"][0]["genre"]
+        genre = "; ".join(self.vocabulary.read(likely)) or likely
+        given, kept = given_by(row, policy)
         new = None
-        if row is not None and (given := _given(row)):
-            new = policy.values(tuple(of.genres or ()), given, self.vocabulary)
+        if "genre" in given:
+            new, kept = policy.values(of.genres or (), given["genre"], self.vocabulary), _KEPT
         place = os.fsdecode(of.path) if isinstance(of, Item) else ""
-        return _Change(of, row, new, place in self.mixed, place in self.rows)
+        return _Change(of, row, genre, new, kept, place in self.mixed, place in self.rows)
 
 
 def _lines(one: _Asked, changes: Sequence[_Change]) -> Iterator[str]:
