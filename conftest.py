@@ -12,6 +12,8 @@ from matt.models.registry import REGISTRIES
 settings.register_profile("matt", deadline=None, print_blob=True)
 settings.load_profile("matt")
 
+collect_ignore = ["src/beetsplug"]  # of no package of ours, it would be taken for `matt` itself
+
 BESIDE = Path(__file__).resolve().parents[1] / "shared" / "data"
 SHARED = Path(os.environ.get("MATT_SHARED_DATA", BESIDE))
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from matt import Bags, ConfigError, DataError, Tracks, splits
 from matt.datasets import folder as walk_module
 from matt.datasets import tags as tags_module
-from matt.datasets.folder import Tags, normalise, read_tags, scan
+from matt.datasets.folder import Tags, Told, normalise, read_tags, scan, scan_told
 from matt.datasets.genres import parted
 from matt.errors import AudioError
 
@@ -841,3 +841,55 @@ def test_one_track_tells_who_it_is_by_the_known_words():
 def test_zeros_part_the_values_of_a_field(suffix, tmp_path):
     tags = read_tags(audio(tmp_path / f"a.{suffix}", artist="Ann\0Bob", genre="Rock\0\0Folk\0"))
     assert (tags.artist, tags.genres) == ("Ann; Bob", ("Rock", "Folk"))
+
+
+def test_what_is_told_counts_wherever_files_lie_and_whatever_they_say(tmp_path):
+    """Nameless albums are albums, tracks of none are alone, and a compilation falls apart."""
+    for place in ("a/1", "b/2", "c/3", "c/4", "c/5", "d/6", "d/7", "e/8"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        audio(tmp_path / f"{place}.flac", artist="Somebody", album="Something", genre="Polka")
+    sampler = {"album": "Hits", "album_artist": "Various Artists"}
+    told = [
+        Told("a/1.flac", Tags(artist="Ann", album="", genres=("hip hop",)), "1"),
+        Told("b/2.flac", Tags(artist="Bob", album=""), "1"),
+        Told("c/3.flac", Tags(artist="Ann", **sampler), "2"),
+        Told("c/4.flac", Tags(artist="Cleo", **sampler), "2"),
+        Told("c/5.flac", Tags(artist="ANN", **sampler), "2"),
+        Told("d/6.flac", Tags(artist="Ann", album="One", album_artist="Ann"), "3"),
+        Told("d/7.flac", Tags(artist="Ann", album="One", album_artist="Ann"), "4"),
+        Told("e/8.flac", Tags(artist="Ann", title="\x1b[31mRed")),
+    ]
+    told = [Told(str(tmp_path / one.path), one.tags, one.album) for one in told]
+    found = scan_told(told, tmp_path / "a")
+    assert found.tracks.path.tolist() != sorted(one.path for one in told)  # by what is relative
+    assert {*found.tracks.path.tolist()} == {one.path for one in told}
+    bags = Bags.from_tracks(found.tracks)
+    numbers = dict(enumerate(found.tracks.take(found.tracks.rows(bags.track_ids)).path.tolist()))
+    parts = [{numbers[i][-6] for i in range(a, b)} for a, b in zip(bags.offsets, bags.offsets[1:])]
+    assert sorted(map(sorted, parts)) == [["1", "2"], ["3", "5"], ["4"], ["6"], ["7"], ["8"]]
+    row = found.tracks.path.tolist().index(told[0].path)
+    assert found.tracks.genres[found.tracks.labels[row]] == "Hip-Hop"
+    assert found.tracks.columns["compilation"].sum() == 3
+    assert "[31mRed" in found.tracks.columns["title"].tolist()
+
+
+def test_ids_of_what_is_told_are_those_of_a_scan(tmp_path):
+    paths = [audio(tmp_path / f"{name}.flac", artist="Ann", album="One") for name in "ab"]
+    told = scan_told([Told(str(path), Tags(), "7") for path in paths], tmp_path)
+    assert told.tracks.track_id.tolist() == scan(tmp_path).tracks.track_id.tolist()
+    assert told.tracks.columns["size"].tolist() == [path.stat().st_size for path in paths]
+
+
+def test_told_files_that_are_not_there_are_problems(tmp_path):
+    (tmp_path / "empty.flac").touch()
+    here = audio(tmp_path / "here.flac")
+    names = ["away.flac", "empty.flac", "\udce9.flac", "n\0.flac"]
+    told = [Told(str(tmp_path / name), Tags(), "1") for name in names]
+    found = scan_told([*told, Told(str(here), Tags(), "1"), Told(str(here), Tags(), "2")], tmp_path)
+    assert found.tracks.path.tolist() == [str(here)]
+    assert [problem.kept for problem in found.problems] == [False] * 4
+    reasons = " ".join(problem.reason for problem in found.problems)
+    for word in ("cannot be found (No such file", "is empty", "not valid UTF-8", "null"):
+        assert word in reasons
+    nothing = scan_told([], tmp_path)
+    assert (len(nothing.tracks), nothing.problems) == (0, ())

@@ -243,6 +243,12 @@ def test_the_version_is_the_same_everywhere():
     assert re.search(r"^## (\S+)", changes, re.MULTILINE)[1] == version
 
 
+def test_the_plugin_for_beets_is_in_the_wheel_and_shuts_out_no_other_plugin():
+    packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert packages == ["src/matt", "src/beetsplug"]
+    assert [path.name for path in (ROOT / "src" / "beetsplug").glob("*.py")] == ["matt.py"]
+
+
 def test_the_package_says_that_it_is_typed():
     assert (SOURCE / "py.typed").is_file()
 

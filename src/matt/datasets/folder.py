@@ -31,12 +31,13 @@ import os
 import stat
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,10 +271,12 @@ __all__ = [
     "Merge",
     "Scan",
     "Tags",
+    "Told",
     "look",
     "normalise",
     "read_tags",
     "scan",
+    "scan_told",
 ]
 
 # Also what needs an extra to decode: better told so by the extraction than silently not there.
@@ -282,6 +285,7 @@ _LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
 _PART = 64  # files that a thread takes at once
 ARTISTS = ("artist", "composer")
+_TEXTS = ("title", "artist", "album_artist", "album", "composer")
 _MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
 
@@ -431,7 +435,7 @@ def scan(
             known_genres,
             same=same_genre if merge else normalise,
         )
-        tracks = _tracks(base, kept, read, claims, same, said)
+        tracks = _tracks(kept, _whole(base, kept), read, claims, same, said)
     counts = {
         **found.counts,
         "problems": len(problems),
@@ -454,6 +458,117 @@ def scan(
         Path(base),
         notes,
     )
+
+
+@dataclass(frozen=True)
+class Told:
+    """A file, as a program knows it that keeps a list of music.
+
+    Attributes
+    ----------
+    path : str
+        Of the file, whole.
+    tags : Tags
+        What the program holds to be true of it, whatever is written in the file.
+    album : str
+        By which name or number the program knows its album; empty where the track is alone.
+    """
+
+    path: str
+    tags: Tags
+    album: str = ""
+
+
+def scan_told(
+    files: Iterable[Told], within: Path | str, *, genres: Path | str | None = None
+) -> Scan:
+    """Take the word of another program for what files are; none of them is opened.
+
+    An album is what the program says, wherever its files lie and whatever it is called. Of a
+    compilation each artist has an album, as in `scan`.
+
+    Parameters
+    ----------
+    files : iterable of Told
+        The first that names a file counts.
+    within : path
+        The library: ids are hashes of paths relative to it, wherever the files lie.
+    genres : path, optional
+        As in `scan`.
+
+    Raises
+    ------
+    ConfigError
+        If the vocabulary cannot be read.
+    """
+    base, words = os.path.abspath(within), known_words()
+    # How many albums a genre has is told by the whole library alone.
+    known = replace(_vocabulary(base, genres, words, merge=True), minimum_albums=0)
+    given = {_relative(told.path, base): told for told in reversed([*files])}
+    read, problems = {}, []
+    for path, told in sorted(given.items()):
+        found = _taken(told)
+        if isinstance(found, FileTags):
+            read[path] = found
+        else:
+            problems.append(FileProblem(printable(path), found))
+    tags, kept = [one.tags for one in read.values()], [given[path] for path in read]
+    claims = _claims(tags, [*read], words, artist="artist")
+    same = _as_told(identify(claims, words), [told.album for told in kept], claims)
+    said = understand(
+        [one.genres for one in tags], bags_of(same.artist_id, same.album_id), known, same=same_genre
+    )
+    tracks = _tracks([*read], [told.path for told in kept], [*read.values()], claims, same, said)
+    return Scan(
+        tracks,
+        tuple(problems),
+        {"problems": len(problems), "tracks": len(tracks)},
+        merges=same.merges,
+        vocabulary=known,
+        meanings=said.meanings,
+        root=Path(base),
+    )
+
+
+def _relative(path: str, base: str) -> str:
+    try:
+        return Path(os.path.relpath(path, base)).as_posix()
+    except ValueError:  # on another drive
+        return Path(path).as_posix()
+
+
+def _taken(told: Told) -> FileTags | str:
+    """What is told of a file, if it is there, safe to show; or else why it does not count."""
+    try:
+        told.path.encode("utf-8")
+        status = os.stat(told.path)
+    except UnicodeEncodeError:
+        return "its name is not valid UTF-8; rename it"
+    except (OSError, ValueError) as error:
+        return f"cannot be found ({getattr(error, 'strerror', None) or error}); check the path"
+    if not stat.S_ISREG(status.st_mode) or not status.st_size:
+        return "is empty, or no file; replace it"
+    tags = told.tags
+    shown: dict[str, Any] = {name: printable(getattr(tags, name)) for name in _TEXTS}
+    genres = tuple(filter(None, map(printable, tags.genres)))
+    return FileTags(
+        replace(tags, genres=genres, **shown),
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _as_told(same: Identified, albums: Sequence[str], claims: Sequence[Claim]) -> Identified:
+    """The same with albums as they are told; one that is no compilation has one artist."""
+    artists, whose = same.artist_id.copy(), dict[str, int]()
+    for row, (album, claim) in enumerate(zip(albums, claims, strict=True)):
+        if album and not claim.compilation:
+            artist = int(artists[row])
+            first = artist if artist >= 0 else stable_id(f"artist of {album}")
+            artists[row] = whose.setdefault(album, first)
+    ids = [stable_id(f"told\n{album}") if album else -1 for album in albums]
+    return replace(same, artist_id=artists, album_id=np.array(ids, np.int64))
 
 
 def look(root: Path | str | Sequence[Path | str], *, also: Sequence[Path | str] = ()) -> str:
@@ -617,8 +732,8 @@ def _vocabulary(
 
 
 def _tracks(
-    base: str,
     paths: Sequence[str],
+    files: Sequence[str],
     read: Sequence[FileTags],
     claims: Sequence[Claim],
     same: Identified,
@@ -634,7 +749,7 @@ def _tracks(
         genres=genres,
         artist_id=same.artist_id,
         album_id=same.album_id,
-        path=np.array(_whole(base, paths), np.str_),
+        path=np.array(files, np.str_),
         columns={
             "title": np.array([one.title for one in tags], np.str_),
             "artist": np.array([one.artist for one in tags], np.str_),

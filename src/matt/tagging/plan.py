@@ -220,7 +220,7 @@ def _wanted(
 ) -> Iterator[tuple[str, dict[str, Values], str]]:
     """Each file with what its fields are to get and why, or with nothing and why not."""
     for row in rows:
-        given, why = _given(row, policy)
+        given, why = given_by(row, policy)
         tracks = row.get("tracks") or [row]
         for track in tracks:
             path = track.get("path") if isinstance(track, dict) else None
@@ -231,7 +231,8 @@ def _wanted(
             yield path, given, why
 
 
-def _given(row: Mapping[str, Any], policy: Policy) -> tuple[dict[str, Values], str]:
+def given_by(row: Mapping[str, Any], policy: Policy) -> tuple[dict[str, Values], str]:
+    """What a row gives each field, and why; or nothing, and why not."""
     genre, sure = row.get("genre"), row.get("probability")
     if not isinstance(genre, str) or not genre:
         return {}, "not sure"

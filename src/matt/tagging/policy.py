@@ -64,7 +64,8 @@ class Policy:
         """Say what a field gets.
 
         What the vocabulary takes for no genre, such as *Other*, counts as nothing. Two spellings of
-        one genre are one, and the one that is there stays.
+        one genre are one, and the one that is there stays. What is new is called as the vocabulary
+        has it.
 
         Parameters
         ----------
@@ -90,6 +91,7 @@ class Policy:
         >>> Policy("replace", ("Live",)).values(["Rock", "Live"], ["Folk"], known)
         ('Live', 'Folk')
         """
+        given = [name for text in given for name in vocabulary.read(text)]
         said = [text for text in old if text.strip() and vocabulary.read(text)]
         if not given or (said and self.mode == "fill-empty"):
             return None
