@@ -21,7 +21,10 @@ from ..datasets.tags import printable
 from ..errors import DataError, MattError
 from ..files import reading, write_text
 from ..library.status import AGREES, DISAGREES, NEW, is_fair
-from .policy import FIELDS, LONGEST, MOST, Policy, Values
+from .families import FIELDS, Values
+from .fields import read_fields
+from .policy import LONGEST, MOST, Policy
+from .writing import Wish
 
 SCHEMA = "matt.plan/1"
 _LINE = 2**16  # bytes of a line
@@ -75,10 +78,11 @@ class Change:
 
 @dataclass(frozen=True)
 class LeftAlone:
-    """A file that is not written, and why."""
+    """A file that is not written, and why; ``failed`` where it cannot be."""
 
     path: Path
     why: str
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class Plan:
         *,
         library: Path,
         level: str = "album",
-        read: Read | None = None,
+        read: Read = read_fields,
         progress: Callable[[int, int], None] | None = None,
     ) -> Plan:
         """Plan what is to be written, from what was predicted. Files are only read.
@@ -125,27 +129,26 @@ class Plan:
         level : {"album", "track"}
             Whose genre a file gets.
         read : callable, optional
-            Gives what the fields of a file say; by default `matt.tagging.fields.read_fields`.
+            Gives what the fields of a file say.
         progress : callable, optional
             Called with the files that were looked at, and how many there are.
         """
-        if read is None:
-            from .fields import read_fields as read
         inside = Inside(library)
-        asked = [(row, track) for row in rows for track in _files(row, level)]
+        named = ((row, track["path"]) for row in rows for track in _files(row, level))
+        asked = {path: row for row, path in reversed([*named])}  # of two answers the first
         changes: list[Change] = []
         left: list[LeftAlone] = []
-        for done, (row, track) in enumerate(asked, start=1):
-            path = Path(track["path"])
+        for done, (name, row) in enumerate(reversed(asked.items()), start=1):
+            path = Path(name)
             try:
-                some = _changes(path, row, track, policy, vocabulary, inside, read)
+                some = _changes(path, row, policy, vocabulary, inside, read)
                 changes += some
                 if not some:
                     left.append(LeftAlone(path, _STANDS))
             except _Leave as reason:
                 left.append(LeftAlone(path, str(reason)))
             except (MattError, OSError) as error:
-                left.append(LeftAlone(path, str(error)))
+                left.append(LeftAlone(path, _without(str(error), path), failed=True))
             if progress is not None:
                 progress(done, len(asked))
         return cls(library, tuple(changes), tuple(left))
@@ -160,13 +163,16 @@ class Plan:
 
     @property
     def reasons(self) -> Counter[str]:
-        """Why files are left alone, and how many each time."""
-        return Counter(one.why for one in self.left)
+        """Why files are left alone that could be written, and how many each time."""
+        return Counter(one.why for one in self.left if not one.failed)
 
-    def wishes(self) -> list[Any]:
+    @property
+    def failures(self) -> list[LeftAlone]:
+        """Files that cannot be read or written."""
+        return [one for one in self.left if one.failed]
+
+    def wishes(self) -> list[Wish]:
         """What is asked of `matt.tagging.writing.apply`, one a file."""
-        from .writing import Wish
-
         return [
             Wish(path, {change.field: change.new for change in some}, some[0].stamp)
             for path, some in self.files.items()
@@ -261,7 +267,6 @@ def _files(row: Mapping[str, Any], level: str) -> Iterable[Mapping[str, Any]]:
 def _changes(
     path: Path,
     row: Mapping[str, Any],
-    track: Mapping[str, Any],
     policy: Policy,
     vocabulary: Vocabulary,
     inside: Inside,
@@ -287,6 +292,11 @@ def _changes(
             told = Change(path, field, old, new, why, sure, (seen.st_size, seen.st_mtime_ns))
             found.append(_of_album(told, row))
     return found
+
+
+def _without(told: str, path: Path) -> str:
+    """What an error tells without the name of the file that it begins with."""
+    return told.removeprefix(str(path)).removeprefix(":").strip()
 
 
 def _of_album(change: Change, row: Mapping[str, Any]) -> Change:

@@ -10,10 +10,9 @@ from ..calibration.coverage import check_share
 from ..datasets.genres import Vocabulary, folded
 from ..datasets.tags import printable
 from ..errors import ConfigError, did_you_mean
+from .families import FIELDS, Values
 
 MODES = ("fill-empty", "append", "replace")
-FIELDS = ("genre", "mood", "grouping")
-Values = tuple[str, ...]
 LONGEST = 200  # characters of a value that is written
 MOST = 20  # values of a field that are written by a plan
 _BETWEEN = re.compile(r"[;,|\\/]")
