@@ -130,7 +130,7 @@ class MattPlugin(BeetsPlugin):
 
         said = self.config
         return Policy(
-            mode="replace" if force else said["mode"].as_str(),  # type: ignore[arg-type]
+            mode="replace" if force else said["mode"].as_str(),
             protected=tuple(said["protect"].as_str_seq(split=False)),
             min_sure=said["min_sure"].get(confuse.Optional(confuse.Number())),
             most=said["count"].get(int),
@@ -315,16 +315,16 @@ class _Heard:
             yield self._change(one.album, common, policy)
 
     def _change(self, of: Item | Album, row: Mapping[str, Any] | None, policy: Policy) -> _Change:
-        from matt.tagging.plan import given_by
+        from matt.tagging.plan import heard, refusal
 
         if row is None:
             return _Change(of, None, "", None, _UNHEARD)
         likely = row["genre"] or row["top"][0]["genre"]
         genre = "; ".join(self.vocabulary.read(likely)) or likely
-        given, kept = given_by(row, policy)
-        new = None
-        if "genre" in given:
-            new, kept = policy.values(of.genres or (), given["genre"], self.vocabulary), _KEPT
+        new, kept = None, refusal(row, policy)
+        if not kept:
+            given = heard(row, policy)["genre"]
+            new, kept = policy.values(tuple(of.genres or ()), given, self.vocabulary), _KEPT
         place = os.fsdecode(of.path) if isinstance(of, Item) else ""
         return _Change(of, row, genre, new, kept, place in self.mixed, place in self.rows)
 

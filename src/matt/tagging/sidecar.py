@@ -1,9 +1,8 @@
-"""Plans written beside the music, or for another program, where no audio file is to be touched."""
+"""What a plan says, beside the music instead of in it: a JSON in each folder, a list for Mp3tag."""
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +11,82 @@ from ..files import read_json, write_json, write_text
 from .plan import Plan
 
 SCHEMA, NAME = "matt.sidecar/1", "matt-genres.json"
+_BETWEEN, _SEVERAL = "|", "\\\\"  # in no file name of Windows; Mp3tag's own sign for several values
 
 
-def write_sidecars(plan: Plan) -> list[Path]:
+def write_sidecars(plan: Plan) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Write ``matt-genres.json`` into each folder of a plan: by file name, what its fields get.
 
-    One that is there is replaced as a whole; a file of that name that is something else is not.
+    What one that is there says of other files stays. A file of that name that is something else is
+    left alone.
 
     Returns
     -------
-    list of Path
-
-    Raises
-    ------
-    DataError
-        If a folder cannot be written, or something else has that name.
+    written : list of Path
+    failures : list of (Path, str)
+        Sidecars that could not be written, and why.
     """
-    folders: dict[str, dict[str, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for one in plan.changes:
-        folder, name = os.path.split(one.path)
-        folders[folder][name][one.field] = list(one.new)
-        folders[folder][name]["why"] = one.why
-    written = []
+    folders: dict[Path, dict[str, dict[str, Any]]] = {}
+    for path, changes in plan.files.items():
+        told: dict[str, Any] = {change.field: list(change.new) for change in changes}
+        told |= {"why": changes[0].why, "sure": changes[0].sure}
+        folders.setdefault(path.parent, {})[path.name] = told
+    written, failures = [], []
     for folder, files in folders.items():
-        path = Path(folder) / NAME
-        if path.exists() or path.is_symlink():
-            there = read_json(path)
-            if not isinstance(there, dict) or there.get("schema") != SCHEMA:
-                raise DataError(f"{path} is there, and not of matt; move it away")
-        write_json(path, {"schema": SCHEMA, "files": files})
-        written.append(path)
-    return written
+        place = folder / NAME
+        try:
+            known = _known(place)
+            write_json(place, {"schema": SCHEMA, "files": {**known, **files}})
+            written.append(place)
+        except (DataError, OSError, UnicodeEncodeError) as error:
+            failures.append((place, str(error)))
+    return written, failures
 
 
-def write_mp3tag(plan: Plan, path: Path) -> None:
-    r"""Write a plan as a text file for Mp3tag's converter *Text file - Tag*.
+def _known(place: Path) -> Mapping[str, Any]:
+    """What a sidecar says already."""
+    if place.is_symlink():
+        raise DataError("it is a link; remove it")
+    if not place.exists():
+        return {}
+    there = read_json(place)
+    if not isinstance(there, dict) or there.get("schema") != SCHEMA:
+        raise DataError("something else has that name; move it away")
+    files = there.get("files")
+    return files if isinstance(files, dict) else {}
 
-    One line a file: its absolute path, then the value of each field, a tab between. The format
-    string to give there is in the return of `mp3tag_format`. Several values are parted by ``\\``,
-    as Mp3tag does.
 
-    Raises
-    ------
-    DataError
-        If a name has a tab or a line break, which the format has no room for.
+def write_mp3tag(plan: Plan, path: Path) -> list[tuple[Path, str]]:
+    """Write a plan as a list that Mp3tag's converter *Text file - Tag* reads.
+
+    One line a file and no heading: its whole path, then each field, ``|`` between; several values
+    of a field with two backslashes between. `mp3tag_format` is the format string to give there.
+
+    Returns
+    -------
+    list of (Path, str)
+        Files that the list cannot name, and why.
     """
-    fields = fields_of(plan)
-    lines = []
-    for wish in plan.wishes():
-        cells = [str(wish.path), *("\\\\".join(wish.new.get(name, ())) for name in fields)]
-        if bad := next((cell for cell in cells if set(cell) & set("\t\r\n")), None):
-            raise DataError(f"{bad!r} has a tab or a line break; leave this file out")
-        lines.append("\t".join(cells))
-    try:
-        write_text(path, "\ufeff" + "\r\n".join(lines) + "\r\n" * bool(lines))
-    except UnicodeEncodeError as error:
-        raise DataError(f"{path}: a file name is no UTF-8; leave that file out") from error
+    fields, lines, failures = fields_of(plan), [], []
+    for file, changes in plan.files.items():
+        new = {change.field: _SEVERAL.join(change.new) for change in changes}
+        cells = [str(file), *(new.get(field, "") for field in fields)]
+        line = _BETWEEN.join(cells)
+        if any(_BETWEEN in cell for cell in cells) or not line.isprintable():
+            failures.append((file, "its name, or a value, has a sign that the list cannot hold"))
+        elif len(changes) < len(fields):
+            failures.append((file, "not all fields of the list are known of it; plan one field"))
+        else:
+            lines.append(line)
+    write_text(path, "\ufeff" + "".join(f"{line}\r\n" for line in lines))
+    return failures
 
 
 def mp3tag_format(plan: Plan) -> str:
-    """What to type into Mp3tag as the format string."""
-    return "\t".join(["%_path%", *(f"%{name}%" for name in fields_of(plan))])
+    """What to type into Mp3tag as the format string, e.g. ``%_path%|%genre%``."""
+    return _BETWEEN.join(["%_path%", *(f"%{field}%" for field in fields_of(plan))])
 
 
 def fields_of(plan: Plan) -> list[str]:
     """The fields that a plan writes."""
-    return list(dict.fromkeys(one.field for one in plan.changes))
+    return list(dict.fromkeys(change.field for change in plan.changes))
