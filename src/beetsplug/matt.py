@@ -321,10 +321,10 @@ class _Heard:
             return _Change(of, None, "", None, _UNHEARD)
         likely = row["genre"] or row["top"][0]["genre"]
         genre = "; ".join(self.vocabulary.read(likely)) or likely
-        new, kept = None, refusal(row, policy)
-        if not kept:
-            given = heard(row, policy)["genre"]
-            new, kept = policy.values(tuple(of.genres or ()), given, self.vocabulary), _KEPT
+        given = () if row["genre"] is None else heard(row, policy, self.vocabulary)["genre"]
+        new = policy.values(tuple(of.genres or ()), given, self.vocabulary) if given else None
+        kept = _KEPT if given and new is None else refusal(row, policy)
+        new = None if kept else new
         place = os.fsdecode(of.path) if isinstance(of, Item) else ""
         return _Change(of, row, genre, new, kept, place in self.mixed, place in self.rows)
 

@@ -285,7 +285,7 @@ def _changes(
     seen = path.stat()
     said = read(path)
     found = []
-    for field, given in heard(row, policy).items():
+    for field, given in heard(row, policy, vocabulary).items():
         old = tuple(said.get(field, ()))
         if given and (new := policy.values(old, given, vocabulary)) is not None:
             why, sure = _WHY.get(row["status"], "differs from its tag"), row["probability"]
@@ -322,13 +322,20 @@ def refusal(row: Mapping[str, Any], policy: Policy) -> str:
     return ""
 
 
-def heard(row: Mapping[str, Any], policy: Policy) -> dict[str, Values]:
-    """What is given an album in each field that is asked for, most likely first."""
+def heard(row: Mapping[str, Any], policy: Policy, vocabulary: Vocabulary) -> dict[str, Values]:
+    """What is given an album in each field that is asked for, most likely first.
+
+    Genres have the names that the vocabulary gives them, whatever the model calls them.
+    """
+
+    def called(genres: Iterable[str]) -> Iterator[str]:
+        return (name for genre in genres for name in vocabulary.read(genre))
+
     path = row.get("genre_path") or ()
     told: dict[str, Values] = {
-        "genre": _genres(row)[: policy.most],
+        "genre": tuple(called(_genres(row)))[: policy.most],
         "mood": (row["mood"],) if row.get("mood") else (),
-        "grouping": (path[0],) if path else (),
+        "grouping": tuple(called(path[:1])),
     }
     return {field: told[field] for field in policy.fields}
 
