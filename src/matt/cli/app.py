@@ -20,6 +20,7 @@ from . import (
     model,
     report,
     reproduce,
+    review,
     training,
 )
 from .console import Output, abandon, outcome, write_any_text
@@ -71,6 +72,7 @@ app.command("explain")(albums.explain)
 app.command("check")(albums.check)
 app.command("similar")(albums.similar)
 app.command("playlist")(albums.playlist)
+app.command("review")(review.review)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)
