@@ -21,6 +21,7 @@ from . import (
     report,
     reproduce,
     review,
+    tag,
     training,
 )
 from .console import Output, abandon, outcome, write_any_text
@@ -73,6 +74,8 @@ app.command("check")(albums.check)
 app.command("similar")(albums.similar)
 app.command("playlist")(albums.playlist)
 app.command("review")(review.review)
+app.command("tag")(tag.tag)
+app.command("undo")(tag.undo)
 app.command("audit")(audit.audit)
 app.command("describe")(audit.describe)
 app.add_typer(model.app)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..datasets.folder import Scan
     from ..datasets.identity import Merge
     from ..datasets.meanings import Meaning
+    from ..library.predict import AskedModel, LibraryPrediction
     from ..library.selection import Selection
 
 
@@ -334,7 +335,7 @@ def predict(
     from ..calibration.priors import check_prior, read_prior
     from ..files import check_new
     from ..library import albums, export
-    from ..library.predict import AskedModel, bar_of, predict_library
+    from ..library.predict import AskedModel, bar_of
     from ..models.tagger import Tagger, check_asked
 
     export.check_level(level)
@@ -343,7 +344,7 @@ def predict(
         check_new(out, force=force)
     elif bom:
         raise ConfigError("--bom is about the file that --out names; name one, e.g. genres.csv")
-    selection = asked.selection()
+    asked.selection()  # refused before any work
     opened = AskedModel.open(model)
     classifier = opened.model
     if isinstance(classifier, Tagger):
@@ -361,26 +362,19 @@ def predict(
                 "--abstain-below or --accuracy"
             )
         costs = read_costs(cost, classifier.genres)
-    for note in opened.notes:
-        output.note(note)
-    found, place = scan_in_library(paths, opened.spec, output, reading, how)
-    chosen = selection.of(found, root=holding_folder(paths))
-    if len(chosen.tracks) < len(found.tracks):
-        output.note(f"{len(chosen.tracks):,} of {len(found.tracks):,} tracks are asked for")
-    with extracting(chosen.tracks, {opened.spec: place}, output, how) as options:
-        result = predict_library(
-            chosen,
-            classifier,
-            place,
-            prior=shares,
-            bar=bar,
-            costs=costs,
-            top=top,
-            learned=opened.learned,
-            alone=level == "track" or out is not None or output.json,
-            **options,
-        )
-    result = result.of(selection)
+    found, result = predict_named(
+        paths,
+        opened,
+        output,
+        asked=asked,
+        reading=reading,
+        how=how,
+        prior=shares,
+        bar=bar,
+        costs=costs,
+        top=top,
+        alone=level == "track" or out is not None or output.json,
+    )
     rows = result.at(level)
     if out is not None:
         export.write_rows(out, rows, level=level, bom=bom)
@@ -408,6 +402,33 @@ def predict(
         }
     )
     exit_if_failed(len(files["failures"]))
+
+
+def predict_named(
+    paths: Sequence[Path],
+    opened: AskedModel,
+    output: Output,
+    *,
+    asked: Asked,
+    reading: Reading,
+    how: Extraction,
+    **options: Any,
+) -> tuple[Scan, LibraryPrediction]:
+    """Predict the albums of what is named that are asked for, and show how it goes."""
+    from ..library.predict import predict_library
+
+    selection = asked.selection()
+    for note in opened.notes:
+        output.note(note)
+    found, place = scan_in_library(paths, opened.spec, output, reading, how)
+    chosen = selection.of(found, root=holding_folder(paths))
+    if len(chosen.tracks) < len(found.tracks):
+        output.note(f"{len(chosen.tracks):,} of {len(found.tracks):,} tracks are asked for")
+    with extracting(chosen.tracks, {opened.spec: place}, output, how) as given:
+        result = predict_library(
+            chosen, opened.model, place, learned=opened.learned, **options, **given
+        )
+    return found, result.of(selection)
 
 
 def _tell_learned(rows: Sequence[Mapping[str, Any]], output: Output) -> None:

@@ -5,6 +5,7 @@ with the same sections::
 
     ignore = ["Christmas"]         # no genre
     keep = ["Rap", "Rock; Pop"]    # stays as it is written here, whatever the rest says
+    protect = ["Christmas"]        # 'matt tag' never takes it out of a file
     minimum_albums = 5             # a genre of fewer albums becomes the one above it
     main = "first"                 # of several, or "most specific", "most general"
 
@@ -40,7 +41,7 @@ FILE = "genres.toml"
 """Name of a vocabulary in the root of a library that is used unasked."""
 
 _SECTIONS = ("aliases", "parents")
-_LISTS = ("ignore", "keep")
+_LISTS = ("ignore", "keep", "protect")
 _KEYS = (*_SECTIONS, *_LISTS, "minimum_albums", "main")
 _BETWEEN = (*";|\\>:", "/", "&")  # what may stand between genres, the surest first
 _PARTED = re.compile(r"([;|\\>:/&])")
@@ -112,6 +113,8 @@ class Vocabulary:
         The genre above a genre.
     ignored : frozenset of str
         Names that are no genre, as `folded`.
+    protected : frozenset of str
+        Names that are never taken out of a file, as `folded`.
     own : frozenset of str
         Names of a user's file, which count whatever the words for "unknown" are.
     minimum_albums : int
@@ -127,6 +130,7 @@ class Vocabulary:
     names: Mapping[str, str] = field(default_factory=dict)
     parents: Mapping[str, str] = field(default_factory=dict)
     ignored: frozenset[str] = frozenset()
+    protected: frozenset[str] = frozenset()
     own: frozenset[str] = frozenset()
     minimum_albums: int = 0
     main: str = "first"
@@ -313,7 +317,9 @@ class _File:
         for key in content:
             if key not in _KEYS:
                 raise self._wrong(f"{key!r} is no key; {did_you_mean(key, _KEYS)}")
-        self.ignore, self.keep = (self._texts(content.get(key, []), key) for key in _LISTS)
+        self.ignore, self.keep, self.protect = (
+            self._texts(content.get(key, []), key) for key in _LISTS
+        )
         self.aliases, self.parents = (self._lists(content.get(key, {}), key) for key in _SECTIONS)
         self.minimum = content.get("minimum_albums")
         if self.minimum is not None and (type(self.minimum) is not int or self.minimum < 0):
@@ -427,6 +433,7 @@ class _File:
             names=names,
             parents=parents,
             ignored=(below.ignored - own) | {folded(name) for name in self.ignore},
+            protected=below.protected | {folded(name) for name in self.protect},
             own=below.own | own if below.names else frozenset(),
             minimum_albums=below.minimum_albums if self.minimum is None else self.minimum,
             main=below.main if self.main is None else self.main,

@@ -75,7 +75,7 @@ class Selection:
         """
         tracks = scan.tracks
         if self.only or self.exclude:
-            tracks = tracks.take(self._named(_relative(tracks.path.tolist(), root or scan.root)))
+            tracks = tracks.take(self.named(_relative(tracks.path.tolist(), root or scan.root)))
         if self.since is not None and len(tracks):
             changed = tracks.columns["mtime_ns"]
             late = (changed <= 0) | (changed >= self.since.timestamp() * 1e9)
@@ -89,7 +89,8 @@ class Selection:
         """Of album rows those that are asked for, now that it is known what they say."""
         return [row for row in rows if not self.disagree or row["status"] == DISAGREES]
 
-    def _named(self, paths: Sequence[str]) -> NDArray[np.bool_]:
+    def named(self, paths: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of some paths, relative to the folder that is named, `only` and `exclude` leave."""
         only, exclude = (_Patterns(patterns) for patterns in (self.only, self.exclude))
         return np.array(
             [(not self.only or only.match(path)) and not exclude.match(path) for path in paths],

@@ -1,0 +1,522 @@
+"""Commands that write into files, and take it back: ``tag``, ``undo``."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Argument, Option
+
+from ..errors import ConfigError, DataError
+from ..evaluation.tables import Column, Table, percent
+from .albums import Model
+from .console import Output, command
+from .library import Asked, predict_named
+from .sources import (
+    Extraction,
+    Force,
+    Reading,
+    exit_if_failed,
+    holding_folder,
+    tell_files,
+    tell_list,
+)
+
+if TYPE_CHECKING:
+    from ..tagging.journal import Journal
+    from ..tagging.plan import Change, Plan
+    from ..tagging.policy import Policy
+    from ..tagging.writing import Outcome
+
+_PLAN = ".jsonl"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Options that say what is written, and where."""
+
+    mode: Annotated[
+        str,
+        Option(
+            metavar="fill-empty|append|replace",
+            help="Only where no genre is; add to those that are there; put others in their place.",
+        ),
+    ] = "fill-empty"
+    protect: Annotated[
+        list[str] | None,
+        Option(
+            metavar="GENRE",
+            help="What has it stays as it is. May be repeated; 'protect' in genres.toml is a list.",
+            show_default=False,
+        ),
+    ] = None
+    min_sure: Annotated[
+        float | None,
+        Option(
+            help="Probability that an answer needs, e.g. 0.6. By default what 'matt predict' calls "
+            "sure.",
+            show_default=False,
+        ),
+    ] = None
+    fields: Annotated[
+        str,
+        Option(
+            metavar="NAMES",
+            help="Of genre, mood (of the shipped tagger) and grouping (the topmost genre), commas "
+            "between.",
+        ),
+    ] = "genre"
+    top: Annotated[int, Option(help="Genres that an album is given at most.", min=1)] = 1
+    separator: Annotated[
+        str, Option(help="Between several genres in ID3v2.3, which has no list, e.g. '; '.")
+    ] = "/"
+
+    def policy(self) -> Policy:
+        """The same, checked.
+
+        Raises
+        ------
+        ConfigError
+        """
+        from ..tagging.policy import Policy
+
+        return Policy(
+            self.mode,
+            tuple(self.protect or ()),
+            self.min_sure,
+            tuple(dict.fromkeys(name.strip() for name in self.fields.split(",") if name.strip())),
+            self.top,
+            self.separator,
+        )
+
+
+@command
+def tag(
+    output: Output,
+    what: Annotated[
+        Path,
+        Argument(
+            metavar="WHAT",
+            help="Folder of music; or a .json, .csv or .parquet of 'matt predict --out'; or a "
+            "plan, a .jsonl of --plan.",
+            show_default=False,
+        ),
+    ],
+    model: Model = None,
+    apply: Annotated[bool, Option("--apply", help="Write. Without it the plan is shown.")] = False,
+    plan: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Write the plan to a .jsonl, to be edited, and applied later.",
+            show_default=False,
+        ),
+    ] = None,
+    sidecar: Annotated[
+        bool,
+        Option("--sidecar", help="With --apply: a matt-genres.json in each folder, no audio file."),
+    ] = False,
+    mp3tag: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            help="Write a list that Mp3tag imports; no audio file is written.",
+            show_default=False,
+        ),
+    ] = None,
+    level: Annotated[
+        str | None,
+        Option(
+            metavar="album|track",
+            help="Whose genre a file gets; by default its album's, or what the predictions are of.",
+            show_default=False,
+        ),
+    ] = None,
+    library: Annotated[
+        Path | None,
+        Option(
+            metavar="DIR",
+            help="Nothing outside of it is written; by default what the plan names, or holds all "
+            "files.",
+            show_default=False,
+        ),
+    ] = None,
+    break_links: Annotated[
+        bool,
+        Option("--break-links", help="Also write files with several names (hard links)."),
+    ] = False,
+    keep_times: Annotated[
+        bool, Option("--keep-times", help="Keep the time at which a file was last changed.")
+    ] = False,
+    force: Force = False,
+    *,
+    written: Written,
+    asked: Asked,
+    reading: Reading,
+    how: Extraction,
+) -> None:
+    """Show which genres would go into which files; --apply writes them, 'matt undo' takes it back.
+
+    Example: [bold]matt tag ~/Music --model runs/mine[/bold], then the same with
+    [bold]--apply[/bold]
+    """
+    from ..files import check_new
+    from ..tagging import sidecar as beside
+    from ..tagging.writing import WriteOptions
+
+    policy = written.policy()
+    if apply and mp3tag is not None:
+        raise ConfigError("--mp3tag writes a list and no audio file; leave --apply out")
+    if sidecar and mp3tag is not None:
+        raise ConfigError("--sidecar and --mp3tag are two places; give one of them")
+    if plan is not None and plan.suffix != _PLAN:
+        raise ConfigError(f"--plan is {plan}; let its name end in {_PLAN}")
+    for out in filter(None, (plan, mp3tag)):
+        check_new(out, force=force)
+    make = _Planning(output, policy, level, library, model, asked, reading, how)
+    made, n_lost = make.plan(what)
+    failures = [{"path": str(one.path), "reason": one.why} for one in made.failures]
+    told: dict[str, Any] = {}
+    if plan is not None:
+        made.save(plan)
+        output.note(f"plan written to {plan}; 'matt tag {shlex.quote(str(plan))} --apply' does it")
+    if mp3tag is not None:
+        failures += _rows(beside.write_mp3tag(made, mp3tag))
+        output.note(
+            f"written to {mp3tag}; in Mp3tag, Convert, Text file - Tag, with the format string "
+            f"{beside.mp3tag_format(made)}"
+        )
+    if not apply:
+        output.tables([_table(made)] if made.changes else [])
+        output.say(_summary(made), words=True)
+        if made.changes and plan is None and mp3tag is None:
+            output.note("nothing is written; --apply does it, and 'matt undo' takes it back")
+    elif sidecar:
+        places, missed = beside.write_sidecars(made)
+        failures += _rows(missed)
+        output.say(f"{len(places):,} sidecar{'s' * (len(places) != 1)} written")
+        told["sidecars"] = [str(place) for place in places]
+    else:
+        options = WriteOptions(break_links, keep_times, policy.separator)
+        told, refused = _apply(made, options, output)
+        failures += refused
+    tell_list([f"{row['path']}: {row['reason']}" for row in failures], output, "files left alone")
+    output.document({**_document(made), "applied": apply, **told, "failures": failures})
+    exit_if_failed(len(failures) + n_lost)
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """How a plan is made of whatever is named."""
+
+    output: Output
+    policy: Policy
+    level: str | None
+    library: Path | None
+    model: Path | None
+    asked: Asked
+    reading: Reading
+    how: Extraction
+
+    def plan(self, what: Path) -> tuple[Plan, int]:
+        """The plan, and how many files could not be heard."""
+        from ..library.export import check_level
+        from ..tagging.plan import Plan
+
+        if self.level is not None:
+            check_level(self.level)
+        if what.suffix.lower() == _PLAN and not what.is_dir():
+            if self.asked != Asked():
+                raise ConfigError(
+                    "--only, --exclude, --untagged, --disagree and --since choose what is planned; "
+                    "a plan is edited instead"
+                )
+            return Plan.open(what, library=self.library), 0
+        return self._of_folder(what) if what.is_dir() else self._of_file(what)
+
+    def _of_folder(self, folder: Path) -> tuple[Plan, int]:
+        from ..library.predict import AskedModel, bar_of
+
+        opened, level = AskedModel.open(self.model), self.level or "album"
+        bar = bar_of(opened.model, below=self.policy.min_sure, accuracy=None, prior=None)
+        found, result = predict_named(
+            [folder],
+            opened,
+            self.output,
+            asked=self.asked,
+            reading=self.reading,
+            how=self.how,
+            bar=bar,
+            top=max(3, self.policy.most),
+            alone=level == "track",
+        )
+        n_lost = len(tell_files(found, result.extraction, self.output)["failures"])
+        root = self.library or holding_folder([folder]) or folder
+        return self._of(result.at(level), level, root, found.vocabulary), n_lost
+
+    def _of_file(self, path: Path) -> tuple[Plan, int]:
+        from ..datasets.genres import FILE, vocabulary
+        from ..datasets.words import known_words
+        from ..tagging.predicted import read_predictions
+
+        if self.model is not None:
+            raise ConfigError(
+                f"{path} says what was predicted; leave --model out, or name a folder"
+            )
+        level, rows = read_predictions(path)
+        if self.level not in (None, level):
+            raise ConfigError(
+                f"{path} is of {level}s; predict with --level {self.level}, or leave --level out"
+            )
+        files = [track["path"] for row in rows for track in row.get("tracks", [row])]
+        root = self.library or _holding(files)
+        own = self.reading.genres or root / FILE
+        words = known_words(self.reading.words)
+        known = vocabulary(own if self.reading.genres or own.is_file() else None, words)
+        return self._of(self._chosen(rows, root), level, root, known), 0
+
+    def _chosen(self, rows: list[dict[str, Any]], root: Path) -> list[dict[str, Any]]:
+        """Rows of what is asked for, each with the files that are."""
+        selection = self.asked.selection()
+        if selection.untagged:
+            rows = [row for row in rows if not row["tagged"]]
+        since = 0 if selection.since is None else selection.since.timestamp()
+        chosen = []
+        for row in selection.rows(rows):
+            tracks = row.get("tracks", [row])
+            names = [os.path.relpath(track["path"], root).replace(os.sep, "/") for track in tracks]
+            left = [
+                track for track, asked in zip(tracks, selection.named(names), strict=True) if asked
+            ]
+            if left and (not since or any(_changed(track["path"]) >= since for track in left)):
+                chosen.append({**row, "tracks": left} if "tracks" in row else row)
+        return chosen
+
+    def _of(self, rows: list[Any], level: str, root: Path, vocabulary: Any) -> Plan:
+        from ..tagging.plan import Plan
+
+        with self.output.progress() as bars:
+            return Plan.of(
+                rows,
+                self.policy,
+                vocabulary,
+                library=Path(os.path.abspath(root)),
+                level=level,
+                progress=bars.counting("reading genres"),
+            )
+
+
+def _holding(files: Sequence[str]) -> Path:
+    """The folder that holds all files."""
+    if not files:
+        return Path.cwd()
+    try:
+        return Path(os.path.commonpath([os.path.dirname(file) for file in files]))
+    except ValueError:
+        raise DataError("the files are on several drives; name one with --library DIR") from None
+
+
+def _changed(path: str) -> float:
+    """When a file was changed; one that cannot be asked counts as new."""
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return float("inf")
+
+
+# ---- what is told of a plan ----
+
+
+def _table(plan: Plan) -> Table:
+    """One line a file under one of its album, which says why."""
+    several = len({change.field for change in plan.changes}) > 1
+    rows: list[tuple[str, ...]] = []
+    albums: dict[tuple[Path, str, str, float | None], list[Change]] = {}
+    for change in plan.changes:
+        key = change.path.parent, change.album, change.why, change.sure
+        albums.setdefault(key, []).append(change)
+    for (folder, album, why, sure), changes in albums.items():
+        told = why if sure is None else f"{percent(sure)}: {why}"
+        rows.append((album or folder.name, *[""] * several, "", told))
+        for change in changes:
+            field = [change.field] if several else []
+            has, gets = "; ".join(change.old), "; ".join(change.new)
+            rows.append((f"  {change.path.name}", *field, has, gets))
+    names = ["file", *["field"] * several, "has", "gets"]
+    return Table(
+        f"What would be written below {plan.library}",
+        tuple(Column(name) for name in names),
+        tuple(rows),
+        cut=True,
+    )
+
+
+def _summary(plan: Plan) -> str:
+    """How many files would be written, and which are left alone and why."""
+    n, left = len(plan.files), plan.reasons
+    told = [f"{n:,} file{'s' * (n != 1)} to write"]
+    if left:
+        why = ", ".join(f"{many:,} {reason}" for reason, many in left.most_common())
+        told.append(f"{left.total():,} left alone: {why}")
+    return "; ".join(told)
+
+
+def _document(plan: Plan) -> dict[str, Any]:
+    changes = [
+        {
+            "path": str(change.path),
+            **{name: getattr(change, name) for name in ("field", "old", "new", "why", "sure")},
+        }
+        for change in plan.changes
+    ]
+    left = [{"path": str(one.path), "reason": one.why} for one in plan.left if not one.failed]
+    return {
+        "schema": "matt.tag/1",
+        "library": str(plan.library),
+        "changes": changes,
+        "left_alone": left,
+    }
+
+
+def _rows(failures: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [{"path": str(path), "reason": reason} for path, reason in failures]
+
+
+# ---- writing, and taking it back ----
+
+
+def _apply(plan: Plan, options: Any, output: Output) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Write what a plan says; what to tell of it, and what was refused."""
+    from ..tagging.writing import apply
+
+    wishes, said = plan.wishes(), f"matt {shlex.join(sys.argv[1:])}"
+    with _counting(output, "writing", len(wishes)) as tell:
+        outcomes, journal = apply(wishes, said, options=options, told=lambda _: tell())
+    refused = _told(outcomes, "written", output)
+    if journal is not None:
+        output.note(f"'matt undo {journal.name}' takes it back")
+    done = [str(one.path) for one in outcomes if one.done]
+    return {"written": done, "journal": journal and journal.name}, refused
+
+
+def _told(outcomes: Sequence[Outcome], what: str, output: Output) -> list[dict[str, str]]:
+    """Say how many files were done; which were refused, and why."""
+    n = sum(one.done for one in outcomes)
+    output.say(f"{n:,} file{'s' * (n != 1)} {what}")
+    return [{"path": str(one.path), "reason": one.reason} for one in outcomes if one.failed]
+
+
+@contextmanager
+def _counting(output: Output, what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show how far a run over files is; gives what is called after each."""
+    with output.progress() as bars:
+        show, done = bars.counting(what, total), count(1)
+        yield lambda: show(next(done), total)
+
+
+@command
+def undo(
+    output: Output,
+    name: Annotated[
+        str | None,
+        Argument(
+            metavar="[NAME]",
+            help="The run to take back, as --list names it; by default the last one.",
+            show_default=False,
+        ),
+    ] = None,
+    show: Annotated[bool, Option("--list", help="List the runs that can be taken back.")] = False,
+    prune: Annotated[
+        str | None,
+        Option(
+            metavar="TIME|NAME",
+            help="Forget runs older than that, e.g. 90d, or one: it cannot be taken back then.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Give files the bytes that they had before 'matt tag --apply'.
+
+    What has changed since is left alone, and named. Example: [bold]matt undo[/bold], or
+    [bold]matt undo --list[/bold]
+    """
+    from ..tagging.journal import Journal
+    from ..tagging.writing import undo as take_back
+
+    if sum((name is not None, show, prune is not None)) > 1:
+        raise ConfigError("a name, --list and --prune are three things; give one of them")
+    if show:
+        _list(output)
+        return
+    if prune is not None:
+        gone = _forget(prune)
+        output.say(f"{len(gone):,} run{'s' * (len(gone) != 1)} forgotten")
+        output.document({"schema": "matt.undo.prune/1", "forgotten": gone})
+        return
+    journal = Journal.open(name)
+    if journal.n_damaged:
+        output.warn(
+            f"{journal.n_damaged:,} lines of {journal.path} are damaged or cut off; the others "
+            "count"
+        )
+    with _counting(output, "undoing", len(journal.open_records())) as tell:
+        outcomes = take_back(journal, told=lambda _: tell())
+    failures = _told(outcomes, "as before", output)
+    tell_list([f"{row['path']}: {row['reason']}" for row in failures], output, "files left alone")
+    done = [str(one.path) for one in outcomes if one.done]
+    told = {"journal": journal.name, "undone": done, "failures": failures}
+    output.document({"schema": "matt.undo/1", **told})
+    exit_if_failed(len(failures))
+
+
+def _forget(what: str) -> list[str]:
+    """Remove journals; their names."""
+    from ..tagging.journal import Journal, prune
+
+    if days := re.fullmatch(r"(\d{1,5})d", what.strip()):
+        return [journal.name for journal in prune(older_than=float(days[1]))]
+    journal = Journal.open(what)
+    journal.path.unlink()
+    return [journal.name]
+
+
+def _list(output: Output) -> None:
+    """List the journals, the newest first."""
+    from ..tagging.journal import all_journals, journals_folder
+
+    rows = [_journal_row(journal) for journal in all_journals()]
+    table = Table.of(
+        "What was written, the last first",
+        rows,
+        ("name", "text", lambda row: row["name"]),
+        ("when", "text", lambda row: row["when"].replace("T", " ")[:16]),
+        ("files", "int", lambda row: row["n_files"]),
+        ("undone", "int", lambda row: row["n_files"] - row["n_open"]),
+        ("kB", "int", lambda row: -(-row["n_bytes"] // 1000)),
+        ("command", "text", lambda row: row["command"]),
+        notes=(f"Kept in {journals_folder()}.",),
+        cut=True,
+    )
+    output.tables([table])
+    output.document({"schema": "matt.journals/1", "journals": rows})
+
+
+def _journal_row(journal: Journal) -> dict[str, Any]:
+    return {
+        "name": journal.name,
+        "when": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(journal.when)),
+        "command": str(journal.head.get("command", "")),
+        "n_files": len(journal.records()),
+        "n_open": len(journal.open_records()),
+        "n_bytes": journal.n_bytes,
+        "n_damaged": journal.n_damaged,
+    }

@@ -1,0 +1,92 @@
+"""What a plan says, beside the music instead of in it: a JSON in each folder, a list for Mp3tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from ..files import read_json, write_json, write_text
+from .plan import Plan
+
+SCHEMA, NAME = "matt.sidecar/1", "matt-genres.json"
+_BETWEEN, _SEVERAL = "|", "\\\\"  # in no file name of Windows; Mp3tag's own sign for several values
+
+
+def write_sidecars(plan: Plan) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Write ``matt-genres.json`` into each folder of a plan: by file name, what its fields get.
+
+    What one that is there says of other files stays. A file of that name that is something else is
+    left alone.
+
+    Returns
+    -------
+    written : list of Path
+    failures : list of (Path, str)
+        Sidecars that could not be written, and why.
+    """
+    folders: dict[Path, dict[str, dict[str, Any]]] = {}
+    for path, changes in plan.files.items():
+        told: dict[str, Any] = {change.field: list(change.new) for change in changes}
+        told |= {"why": changes[0].why, "sure": changes[0].sure}
+        folders.setdefault(path.parent, {})[path.name] = told
+    written, failures = [], []
+    for folder, files in folders.items():
+        place = folder / NAME
+        try:
+            known = _known(place)
+            write_json(place, {"schema": SCHEMA, "files": {**known, **files}})
+            written.append(place)
+        except (DataError, OSError, UnicodeEncodeError) as error:
+            failures.append((place, str(error)))
+    return written, failures
+
+
+def _known(place: Path) -> Mapping[str, Any]:
+    """What a sidecar says already."""
+    if place.is_symlink():
+        raise DataError("it is a link; remove it")
+    if not place.exists():
+        return {}
+    there = read_json(place)
+    if not isinstance(there, dict) or there.get("schema") != SCHEMA:
+        raise DataError("something else has that name; move it away")
+    files = there.get("files")
+    return files if isinstance(files, dict) else {}
+
+
+def write_mp3tag(plan: Plan, path: Path) -> list[tuple[Path, str]]:
+    """Write a plan as a list that Mp3tag's converter *Text file - Tag* reads.
+
+    One line a file and no heading: its whole path, then each field, ``|`` between; several values
+    of a field with two backslashes between. `mp3tag_format` is the format string to give there.
+
+    Returns
+    -------
+    list of (Path, str)
+        Files that the list cannot name, and why.
+    """
+    fields, lines, failures = fields_of(plan), [], []
+    for file, changes in plan.files.items():
+        new = {change.field: _SEVERAL.join(change.new) for change in changes}
+        cells = [str(file), *(new.get(field, "") for field in fields)]
+        line = _BETWEEN.join(cells)
+        if any(_BETWEEN in cell for cell in cells) or not line.isprintable():
+            failures.append((file, "its name, or a value, has a sign that the list cannot hold"))
+        elif len(changes) < len(fields):
+            failures.append((file, "not all fields of the list are known of it; plan one field"))
+        else:
+            lines.append(line)
+    write_text(path, "\ufeff" + "".join(f"{line}\r\n" for line in lines))
+    return failures
+
+
+def mp3tag_format(plan: Plan) -> str:
+    """What to type into Mp3tag as the format string, e.g. ``%_path%|%genre%``."""
+    return _BETWEEN.join(["%_path%", *(f"%{field}%" for field in fields_of(plan))])
+
+
+def fields_of(plan: Plan) -> list[str]:
+    """The fields that a plan writes."""
+    return list(dict.fromkeys(change.field for change in plan.changes))
