@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from .albums import Model, ask_model
+from .albums import Model
 from .console import Output, command
+from .library import Asked, predict_named
 from .sources import (
     Extraction,
     Folder,
     Reading,
-    extracting,
-    scan_in_library,
+    default_store,
     tell_files,
 )
 
@@ -36,6 +36,7 @@ def review(
     ] = 0,
     browser: Annotated[bool, Option(help="Open the page in a browser.")] = True,
     *,
+    asked: Asked,
     reading: Reading,
     how: Extraction,
 ) -> None:
@@ -44,7 +45,7 @@ def review(
     The page is seen from this computer alone. What you decide is kept at once; files change only
     where you say so, and that can be undone. Example: [bold]matt review ~/Music[/bold]
     """
-    from ..library.predict import predict_library
+    from ..library.predict import AskedModel
     from ..review.albums import Albums
     from ..review.decisions import Decisions
     from ..review.server import Review
@@ -52,27 +53,27 @@ def review(
 
     check_review()
     listening = bound(port)  # before any work
-    asked = ask_model(model, output)
-    found, place = scan_in_library([folder], asked.spec, output, reading, how)
-    with extracting(found.tracks, {asked.spec: place}, output, how) as options:
-        result = predict_library(
-            found,
-            asked.model,
-            place,
-            bar=asked.bar,
-            learned=asked.learned,
-            alone=False,
-            **options,
-        )
+    opened = AskedModel.open(model)
+    found, result = predict_named(
+        [folder],
+        opened,
+        output,
+        asked=asked,
+        reading=reading,
+        how=how,
+        bar=opened.bar,
+        alone=False,
+    )
+    place = how.store or default_store(found.root, opened.spec)
     files = tell_files(found, result.extraction, output)
     decisions = Decisions.open(found.root)
     reviewed = Review(
         root=found.root,
         albums=Albums(result.rows, found.root),
         decisions=decisions,
-        genres=tuple(dict.fromkeys([*asked.model.genres, *found.vocabulary.genres])),
+        genres=tuple(dict.fromkeys([*opened.model.genres, *found.vocabulary.genres])),
         vocabulary=found.vocabulary,
-        explain=_explaining(asked, result, place, found.vocabulary),
+        explain=_explaining(opened, result, place, found.vocabulary),
         place=decisions.path.with_suffix(".place.json"),
     )
     if decisions.latest() and not output.quiet:
@@ -97,20 +98,22 @@ def review(
 def _explaining(
     asked: AskedModel, result: LibraryPrediction, place: Path, vocabulary: Vocabulary
 ) -> Callable[[int], Mapping[str, Any]] | None:
-    """What says of the album of a row which tracks decided."""
+    """What says of the album with a first track which of its tracks decided."""
     from ..features.store import FeatureStore
     from ..library.explained import explained_rows
 
     if not result.rows:
         return None
     said, features = result.predictions, FeatureStore.open(place)
+    firsts = said.bags.track_ids[said.bags.offsets[:-1]].tolist()
+    bags = {first: bag for bag, first in enumerate(firsts)}
 
-    def explain(row: int) -> Mapping[str, Any]:
+    def explain(first: int) -> Mapping[str, Any]:
         return explained_rows(
             asked.model,
             features,
             said.tracks,
-            said.bags.take([row]),
+            said.bags.take([bags[first]]),
             bar=asked.bar,
             vocabulary=vocabulary,
             learned=asked.learned,

@@ -53,8 +53,6 @@ class ReviewAlbum:
     ----------
     key : str
         See `matt.review.decisions.album_key`.
-    row : int
-        Place among the rows that it was made of.
     name, artist : str
     year : int or None
     status : str
@@ -77,7 +75,6 @@ class ReviewAlbum:
     """
 
     key: str
-    row: int
     name: str
     artist: str
     year: int | None
@@ -92,7 +89,7 @@ class ReviewAlbum:
     text: str
 
     @classmethod
-    def of(cls, row: Mapping[str, Any], number: int, root: Path) -> ReviewAlbum:
+    def of(cls, row: Mapping[str, Any], root: Path) -> ReviewAlbum:
         """Make one of a row of `matt.library.albums.album_rows`."""
         said = tuple(row.get("genres") or [row["genre"] or row["top"][0]["genre"]])
         tracks = tuple(
@@ -112,7 +109,6 @@ class ReviewAlbum:
         words = (artist, name, *said, *tagged)
         return cls(
             key=album_key(row, root),
-            row=number,
             name=name,
             artist=artist,
             year=row["year"],
@@ -200,11 +196,10 @@ class Albums:
     """
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], root: Path) -> None:
-        numbered = [{**row, "_row": number} for number, row in enumerate(rows)]
         self.all: list[ReviewAlbum] = []
         self._places: dict[str, int] = {}
-        for row in in_order(numbered):
-            album = ReviewAlbum.of(row, row["_row"], root)
+        for row in in_order(rows):
+            album = ReviewAlbum.of(row, root)
             key, n = album.key, 1
             while album.key in self._places:  # all of the three are the same: a second of the kind
                 n += 1

@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,13 @@ from .covers import Cover, Covers, cover_of, stand_in
 from .decisions import MOST_GENRES, VERDICTS, Decision, Decisions
 from .guard import MOST_BODY, Guard
 from .pages import STATICS, render, static, told
+from .writing import DecidedFiles, mode_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+    from ..tagging.writing import Outcome
 
 _AUDIO = {
     ".mp3": "audio/mpeg",
@@ -49,6 +52,12 @@ _AUDIO = {
     ".mka": "audio/x-matroska",
     ".wma": "audio/x-ms-wma",
 }
+_MODES = {
+    "fill-empty": "Leave it: only files without a genre get one",
+    "append": "Keep it, and add what you decided",
+    "replace": "Put what you decided in its place",
+}
+_MOST_SHOWN = 500  # changes of a plan on a page
 _EXPLAINED = 200  # albums whose explanation is kept
 _NO_STORE = {"cache-control": "no-store"}
 _KEPT = {"cache-control": "private, max-age=3600"}
@@ -69,7 +78,7 @@ class Review:
     vocabulary : Vocabulary
         By which typed genres are read.
     explain : callable or None
-        Gives what `matt.library.explained.explained_row` tells of the album of a row.
+        Gives what `matt.library.explained.explained_row` tells of the album with a first track.
     place : Path or None
         File that remembers which album was looked at last.
     """
@@ -90,7 +99,7 @@ class Review:
             return None
         with self._lock:  # one at a time: a model takes all cores
             if album.key not in self._explained:
-                self._explained[album.key] = self.explain(album.row)
+                self._explained[album.key] = self.explain(album.tracks[0].track_id)
                 while len(self._explained) > _EXPLAINED:
                     self._explained.popitem(last=False)
             return self._explained[album.key]
@@ -166,6 +175,9 @@ def review_app(review: Review, guard_port: int, *, token: str | None = None) -> 
             Route("/album/{key}/track/{number:int}", desk.track),
             Route("/album/{key}/decide", desk.posted(desk.decide), methods=["POST"]),
             Route("/undo", desk.posted(desk.undo), methods=["POST"]),
+            Route("/write", desk.plan),
+            Route("/write", desk.posted(desk.write), methods=["POST"]),
+            Route("/undo/{name}", desk.posted(desk.undo_run), methods=["POST"]),
             Route("/static/{name}", desk.static),
         ],
         exception_handlers={HTTPException: desk.refused, MattError: desk.failed},
@@ -181,6 +193,7 @@ class _Desk:
 
     def __init__(self, review: Review) -> None:
         self.review, self.covers = review, Covers()
+        self.files = DecidedFiles(review.root, review.albums, review.decisions, review.vocabulary)
 
     # ---- looking ----
 
@@ -297,7 +310,7 @@ class _Desk:
         decision = self._decision(album, form)
         self.review.decisions.add(decision)
         if "x-row" in request.headers:
-            return self._row(request, album, asked)
+            return self._row(request, album, asked, form)
         if form.get("back") == "list":
             query = {"show": asked.show, "q": asked.text, "page": str(_number(form.get("page")))}
             return _see(f"/?{urlencode({**query, 'done': '1'})}#album-{album.key}")
@@ -324,10 +337,56 @@ class _Desk:
         album = None if last is None else self.review.albums.get(last.album)
         query = {"show": asked.show, "q": asked.text, "undone": "1" if last else "0"}
         if album is not None and "x-row" in request.headers:
-            return self._row(request, album, asked, f"Taken back: {album.title}")
+            return self._row(request, album, asked, form, f"Taken back: {album.title}")
         place = "/" if album is None or form.get("back") == "list" else f"/album/{album.key}"
         at = {"at": album.key} if album is not None and place == "/" else {}
         return _see(f"{place}?{urlencode({**query, **at})}")
+
+    # ---- writing ----
+
+    def plan(self, request: Request) -> Response:
+        """What would be written, and what was."""
+        return self._plan(request, request.query_params.get("mode", ""))
+
+    def write(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Write the plan that was shown."""
+        mode = mode_of(form.get("mode", ""))
+        outcomes = self.files.write(mode, form.get("plan", ""))
+        return self._plan(request, mode, what="Written", done_as="were written", outcomes=outcomes)
+
+    def undo_run(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Take back what was written by one run."""
+        outcomes = self.files.undo(request.path_params["name"])
+        mode = form.get("mode", "")
+        return self._plan(
+            request, mode, what="Undone", done_as="are as they were", outcomes=outcomes
+        )
+
+    def _plan(
+        self,
+        request: Request,
+        mode: str,
+        *,
+        what: str = "",
+        done_as: str = "",
+        outcomes: Sequence[Outcome] | None = None,
+    ) -> Response:
+        shown = self.files.plan(mode_of(mode))
+        root = self.review.root
+        return self._page(
+            "write",
+            request,
+            shown=shown,
+            modes=_MODES,
+            summary=shown.plan.summary,
+            most=_MOST_SHOWN,
+            relative=lambda path: os.path.relpath(path, root),
+            n_decided=len(shown.plan.changes) + len(shown.plan.left),
+            journals=self.files.journals(),
+            what=what,
+            done_as=done_as,
+            outcomes=outcomes,
+        )
 
     # ---- answering ----
 
@@ -338,14 +397,25 @@ class _Desk:
         return album
 
     def _row(
-        self, request: Request, album: ReviewAlbum, asked: AskedAlbums, note: str | None = None
+        self,
+        request: Request,
+        album: ReviewAlbum,
+        asked: AskedAlbums,
+        form: Mapping[str, str],
+        note: str = "",
     ) -> Response:
         latest = self.review.decisions.latest()
         decision = latest.get(album.key)
         note = note or (told(decision, album.title) if decision else "")
-        counts = self.review.albums.counts(latest)
         return self._page(
-            "row", request, album=album, asked=asked, latest=latest, note=note, counts=counts
+            "row",
+            request,
+            album=album,
+            asked=asked,
+            latest=latest,
+            note=note,
+            number=_number(form.get("page")),
+            counts=self.review.albums.counts(latest),
         )
 
     def _page(self, template: str, request: Request, **given: Any) -> Response:
