@@ -20,6 +20,7 @@ from . import (
     model,
     report,
     reproduce,
+    review,
     tag,
     training,
 )
@@ -72,6 +73,7 @@ app.command("explain")(albums.explain)
 app.command("check")(albums.check)
 app.command("similar")(albums.similar)
 app.command("playlist")(albums.playlist)
+app.command("review")(review.review)
 app.command("tag")(tag.tag)
 app.command("undo")(tag.undo)
 app.command("audit")(audit.audit)

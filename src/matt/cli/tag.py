@@ -197,7 +197,7 @@ def tag(
         )
     if not apply:
         output.tables([_table(made)] if made.changes else [])
-        output.say(_summary(made), words=True)
+        output.say(made.summary, words=True)
         if made.changes and plan is None and mp3tag is None:
             output.note("nothing is written; --apply does it, and 'matt undo' takes it back")
     elif sidecar:
@@ -358,16 +358,6 @@ def _table(plan: Plan) -> Table:
         tuple(rows),
         cut=True,
     )
-
-
-def _summary(plan: Plan) -> str:
-    """How many files would be written, and which are left alone and why."""
-    n, left = len(plan.files), plan.reasons
-    told = [f"{n:,} file{'s' * (n != 1)} to write"]
-    if left:
-        why = ", ".join(f"{many:,} {reason}" for reason, many in left.most_common())
-        told.append(f"{left.total():,} left alone: {why}")
-    return "; ".join(told)
 
 
 def _document(plan: Plan) -> dict[str, Any]:

@@ -171,6 +171,16 @@ class Plan:
         """Files that cannot be read or written."""
         return [one for one in self.left if one.failed]
 
+    @property
+    def summary(self) -> str:
+        """How many files would be written, and which are left alone and why."""
+        n, left = len(self.files), self.reasons
+        told = [f"{n:,} file{'s' * (n != 1)} to write"]
+        if left:
+            why = ", ".join(f"{many:,} {reason}" for reason, many in left.most_common())
+            told.append(f"{left.total():,} left alone: {why}")
+        return "; ".join(told)
+
     def wishes(self) -> list[Wish]:
         """What is asked of `matt.tagging.writing.apply`, one a file."""
         return [

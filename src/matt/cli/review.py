@@ -1,0 +1,122 @@
+"""The command ``review``: albums looked at and decided in a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from .albums import Model
+from .console import Output, command
+from .library import Asked, predict_named
+from .sources import (
+    Extraction,
+    Folder,
+    Reading,
+    default_store,
+    tell_files,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from ..datasets.genres import Vocabulary
+    from ..library.predict import AskedModel, LibraryPrediction
+
+
+@command
+def review(
+    output: Output,
+    folder: Folder,
+    model: Model = None,
+    port: Annotated[
+        int, Option(help="Of this computer's own address; by default a free one.", min=0, max=65535)
+    ] = 0,
+    browser: Annotated[bool, Option(help="Open the page in a browser.")] = True,
+    *,
+    asked: Asked,
+    reading: Reading,
+    how: Extraction,
+) -> None:
+    """Look at albums in a browser, hear them, and accept, change or reject their genres.
+
+    The page is seen from this computer alone. What you decide is kept at once; files change only
+    where you say so, and that can be undone. Example: [bold]matt review ~/Music[/bold]
+    """
+    from ..library.predict import AskedModel
+    from ..review.albums import Albums
+    from ..review.decisions import Decisions
+    from ..review.server import Review
+    from ..review.serving import bound, check_review, serve
+
+    check_review()
+    listening = bound(port)  # before any work
+    opened = AskedModel.open(model)
+    found, result = predict_named(
+        [folder],
+        opened,
+        output,
+        asked=asked,
+        reading=reading,
+        how=how,
+        bar=opened.bar,
+        alone=False,
+    )
+    place = how.store or default_store(found.root, opened.spec)
+    files = tell_files(found, result.extraction, output)
+    decisions = Decisions.open(found.root)
+    reviewed = Review(
+        root=found.root,
+        albums=Albums(result.rows, found.root),
+        decisions=decisions,
+        genres=tuple(dict.fromkeys([*opened.model.genres, *found.vocabulary.genres])),
+        vocabulary=found.vocabulary,
+        explain=_explaining(opened, result, place, found.vocabulary),
+        place=decisions.path.with_suffix(".place.json"),
+    )
+    if decisions.latest() and not output.quiet:
+        output.note(f"{len(decisions.latest()):,} albums are decided already")
+    if decisions.damaged:
+        output.warn(f"{decisions.damaged:,} lines of {decisions.path} are damaged and left out")
+
+    def ready(url: str) -> None:
+        output.say(f"Review {len(reviewed.albums):,} albums at {url}")
+        output.note("the address lets in whoever has it; Ctrl-C ends, what was decided is kept")
+        output.document(
+            {"schema": "matt.review/1", "url": url, "albums": len(reviewed.albums), **files}
+        )
+        if browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    serve(reviewed, listening, ready)
+
+
+def _explaining(
+    asked: AskedModel, result: LibraryPrediction, place: Path, vocabulary: Vocabulary
+) -> Callable[[int], Mapping[str, Any]] | None:
+    """What says of the album with a first track which of its tracks decided."""
+    from ..features.store import FeatureStore
+    from ..library.explained import explained_rows
+
+    if not result.rows:
+        return None
+    said, features = result.predictions, FeatureStore.open(place)
+    firsts = said.bags.track_ids[said.bags.offsets[:-1]].tolist()
+    bags = {first: bag for bag, first in enumerate(firsts)}
+
+    def explain(first: int) -> Mapping[str, Any]:
+        return explained_rows(
+            asked.model,
+            features,
+            said.tracks,
+            said.bags.take([bags[first]]),
+            bar=asked.bar,
+            vocabulary=vocabulary,
+            learned=asked.learned,
+        )[0]
+
+    return explain
