@@ -30,7 +30,7 @@ from matt.runs import OUT_OF_FOLD, Run
 
 HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
-    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "check", "similar", "playlist", "explain", "audit", "describe", "doctor", "fma fetch", "fma verify",
+    "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "check", "similar", "playlist", "explain", "tag", "undo", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",
     "cache show", "cache prune", "cache move",
 )  # fmt: skip

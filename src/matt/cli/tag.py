@@ -345,7 +345,7 @@ def _table(plan: Plan) -> Table:
         key = change.path.parent, change.album, change.why, change.sure
         albums.setdefault(key, []).append(change)
     for (folder, album, why, sure), changes in albums.items():
-        told = why if sure is None else f"{percent(sure)}: {why}"
+        told = why if sure is None else f"{percent(sure)}, {why}"
         rows.append((album or folder.name, *[""] * several, "", told))
         for change in changes:
             field = [change.field] if several else []
@@ -490,7 +490,7 @@ def _list(output: Output) -> None:
         ("name", "text", lambda row: row["name"]),
         ("when", "text", lambda row: row["when"].replace("T", " ")[:16]),
         ("files", "int", lambda row: row["n_files"]),
-        ("undone", "int", lambda row: row["n_files"] - row["n_open"]),
+        ("undone", "int", lambda row: row["n_undone"]),
         ("kB", "int", lambda row: -(-row["n_bytes"] // 1000)),
         ("command", "text", lambda row: row["command"]),
         notes=(f"Kept in {journals_folder()}.",),
@@ -501,12 +501,13 @@ def _list(output: Output) -> None:
 
 
 def _journal_row(journal: Journal) -> dict[str, Any]:
+    n_files = len(journal.records())
     return {
         "name": journal.name,
         "when": time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(journal.when)),
         "command": str(journal.head.get("command", "")),
-        "n_files": len(journal.records()),
-        "n_open": len(journal.open_records()),
+        "n_files": n_files,
+        "n_undone": n_files - len(journal.open_records()),
         "n_bytes": journal.n_bytes,
         "n_damaged": journal.n_damaged,
     }

@@ -12,7 +12,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from ..datasets.genres import Vocabulary
 from ..datasets.tags import printable
 from ..errors import DataError, MattError
 from ..files import reading, write_text
-from ..library.status import AGREES, DISAGREES, NEW, is_fair
+from ..library.status import AGREES, NEW, is_fair
 from .families import FIELDS, Values
 from .fields import read_fields
-from .policy import LONGEST, MOST, Policy
+from .policy import LONGEST, MODES, MOST, Policy
 from .writing import Wish
 
 SCHEMA = "matt.plan/1"
@@ -31,15 +31,10 @@ _LINE = 2**16  # bytes of a line
 _LINES = 5_000_000
 _LONE = re.compile("[\ud800-\udfff]")
 _SHARE = 0.5  # of the first genre's probability, that a further one needs
-_WHY = {
-    NEW: "no genre yet",
-    DISAGREES: "sounds like something else than its tag",
-    AGREES: "agrees with its tag",
-}
-_UNSURE = "unsure: below the bar"
-_DIFFERS = "its tag says something else; see --mode"
-_SILENT = "nothing can be said against its tag"
-_STANDS = "left as it is by the policy, or has it already"
+_UNSURE = "unsure"
+_DIFFERS = "tagged otherwise than it sounds"
+_SILENT = "nothing to be said against its tag"
+_FULL, _STANDS = "tagged already", "protected, or says so already"
 
 Read = Callable[[Path], Mapping[str, Values]]
 Stamp = tuple[int, int]
@@ -57,6 +52,7 @@ class Change:
     old, new : tuple of str
         What it says and what it is to say; ``new`` is never empty.
     why : str
+        How the answer stands to the tags of the album: its status.
     sure : float or None
         Probability in [0, 1]; None where nobody knows.
     stamp : (int, int) or None
@@ -77,7 +73,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class LeftAlone:
+class Left:
     """A file that is not written, and why; ``failed`` where it cannot be."""
 
     path: Path
@@ -95,13 +91,13 @@ class Plan:
         Folder that holds every file of the plan.
     changes : tuple of Change
         Those of an album together.
-    left : tuple of LeftAlone
+    left : tuple of Left
         Files without any change; not kept in a file.
     """
 
     library: Path
     changes: tuple[Change, ...] = ()
-    left: tuple[LeftAlone, ...] = ()
+    left: tuple[Left, ...] = ()
 
     @classmethod
     def of(
@@ -133,22 +129,22 @@ class Plan:
         progress : callable, optional
             Called with the files that were looked at, and how many there are.
         """
-        inside = Inside(library)
+        inside = _Inside(library)
         named = ((row, track["path"]) for row in rows for track in _files(row, level))
         asked = {path: row for row, path in reversed([*named])}  # of two answers the first
         changes: list[Change] = []
-        left: list[LeftAlone] = []
+        left: list[Left] = []
         for done, (name, row) in enumerate(reversed(asked.items()), start=1):
             path = Path(name)
             try:
                 some = _changes(path, row, policy, vocabulary, inside, read)
                 changes += some
                 if not some:
-                    left.append(LeftAlone(path, _STANDS))
+                    left.append(Left(path, _FULL if policy.mode == MODES[0] else _STANDS))
             except _Leave as reason:
-                left.append(LeftAlone(path, str(reason)))
+                left.append(Left(path, str(reason)))
             except (MattError, OSError) as error:
-                left.append(LeftAlone(path, _without(str(error), path), failed=True))
+                left.append(Left(path, _without(str(error), path), failed=True))
             if progress is not None:
                 progress(done, len(asked))
         return cls(library, tuple(changes), tuple(left))
@@ -167,7 +163,7 @@ class Plan:
         return Counter(one.why for one in self.left if not one.failed)
 
     @property
-    def failures(self) -> list[LeftAlone]:
+    def failures(self) -> list[Left]:
         """Files that cannot be read or written."""
         return [one for one in self.left if one.failed]
 
@@ -222,7 +218,7 @@ class Plan:
                     "again with 'matt tag --plan'"
                 )
             root = Path(os.path.abspath(library or head["library"]))
-            inside = Inside(root)
+            inside = _Inside(root)
             changes: dict[tuple[Path, str], Change] = {}
             for number, said in lines:
                 try:
@@ -243,7 +239,7 @@ class _Leave(Exception):
     """Why a file is left alone."""
 
 
-class Inside:
+class _Inside:
     """Whether files lie in a folder, whatever links there are; each folder is asked once."""
 
     def __init__(self, library: Path) -> None:
@@ -279,7 +275,7 @@ def _changes(
     row: Mapping[str, Any],
     policy: Policy,
     vocabulary: Vocabulary,
-    inside: Inside,
+    inside: _Inside,
     read: Read,
 ) -> list[Change]:
     """What is to be written into one file.
@@ -298,9 +294,9 @@ def _changes(
     for field, given in heard(row, policy, vocabulary).items():
         old = tuple(said.get(field, ()))
         if given and (new := policy.values(old, given, vocabulary)) is not None:
-            why, sure = _WHY.get(row["status"], "differs from its tag"), row["probability"]
-            told = Change(path, field, old, new, why, sure, (seen.st_size, seen.st_mtime_ns))
-            found.append(_of_album(told, row))
+            stamp = seen.st_size, seen.st_mtime_ns
+            told = row["status"], row["probability"], stamp, _album(row, path)
+            found.append(Change(path, field, old, new, *told))
     return found
 
 
@@ -309,10 +305,10 @@ def _without(told: str, path: Path) -> str:
     return told.removeprefix(str(path)).removeprefix(":").strip()
 
 
-def _of_album(change: Change, row: Mapping[str, Any]) -> Change:
+def _album(row: Mapping[str, Any], path: Path) -> str:
+    """What an album, or a track alone, is shown as."""
     who = [row.get("artist") or "", row.get("album") or row.get("title") or ""]
-    name = " - ".join(filter(None, map(str, who))) or change.path.parent.name
-    return replace(change, album=printable(name))
+    return printable(" - ".join(filter(None, map(str, who)))) or printable(path.parent.name)
 
 
 def refusal(row: Mapping[str, Any], policy: Policy) -> str:
@@ -394,7 +390,7 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, said
 
 
-def _read_change(said: Mapping[str, Any], root: Path, inside: Inside) -> Change:
+def _read_change(said: Mapping[str, Any], root: Path, inside: _Inside) -> Change:
     """One line, checked.
 
     Raises

@@ -108,7 +108,8 @@ class Policy:
         kept = () if self.mode == "replace" else told
         seen = {name for value in kept for name in self._names(value, vocabulary)}
         new = []
-        for value in [text for text in map(_clean, given) if text][: self.most]:
+        heard = [value for value in map(_clean, given) if not _says_nothing(value, vocabulary)]
+        for value in heard[: self.most]:
             if seen.isdisjoint(names := {*self._whole(value, vocabulary)}):
                 new.append(value)
             seen |= names

@@ -1,0 +1,252 @@
+"""From a folder to genres in its files, and back to the first byte, on the command line."""
+
+import json
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from audio_files import make
+from mutagen.flac import FLAC
+from mutagen.id3 import ID3, TALB, TCON, TIT2, TPE1
+from typer.testing import CliRunner
+
+from matt.cli.app import app
+from matt.tagging import writing
+from matt.tagging.fields import read_fields
+from matt.tagging.sidecar import NAME
+
+SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav", ".aiff")
+
+
+def matt(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def told(result):
+    return json.loads(result.stdout)
+
+
+def digests(folder):
+    return {
+        path: sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture(autouse=True)
+def _journals(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATT_JOURNALS", str(tmp_path / "journals"))
+    monkeypatch.setenv("MATT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    for suffix in SUFFIXES:
+        make(folder, suffix, 3.0)
+    return folder
+
+
+@pytest.fixture
+def music(made, tmp_path):
+    """An album without genres, in every format that libsndfile writes."""
+    folder = tmp_path / "Music" / "Ann" / "One"
+    folder.mkdir(parents=True)
+    for suffix in SUFFIXES:
+        shutil.copy(made / f"music{suffix}", folder)
+    tag = ID3()
+    for frame in (TIT2(text="Song"), TPE1(text="Ann"), TALB(text="One")):
+        tag.add(frame)
+    tag.save(folder / "music.mp3", v2_version=3)
+    return folder
+
+
+def predictions(folder, place, **changed):
+    row = {"artist": "Ann", "album": "One", "title": None, "tagged": None, "genre": "Indie Rock", "probability": 0.8,
+           "genre_path": ["Rock", "Indie Rock"], "status": "new", "unsure": False, "tag_unknown": False,
+           "in_training": False, "out_of_fold": False, "top": [{"genre": "Indie Rock", "probability": 0.8}, {"genre": "Punk", "probability": 0.6}],
+           "tracks": [{"path": str(path)} for path in sorted(folder.iterdir())]}  # fmt: skip
+    place.write_text(json.dumps({"schema": "matt.albums/2", "albums": [{**row, **changed}]}))
+    return place
+
+
+@pytest.fixture
+def said(music, tmp_path):
+    return predictions(music, tmp_path / "said.json")
+
+
+def test_a_plan_is_shown_and_nothing_is_written(music, said):
+    before = digests(music)
+    result = matt("tag", said)
+    assert result.exit_code == 0, result.output
+    assert all(
+        name in result.stdout
+        for name in ("Ann - One", "music.flac", "Indie Rock", "80 %, new", "6 files to write")
+    )
+    assert digests(music) == before
+    assert told(matt("tag", said, "--json"))["changes"][0]["new"] == ["Indie Rock"]
+    assert matt("undo").exit_code == 2
+
+
+def test_the_loop_from_predictions_to_the_first_bytes_again(music, said, tmp_path):
+    before, place = digests(music), tmp_path / "p.jsonl"
+    assert (
+        matt("tag", said, "--plan", place, "--top", 2, "--fields", "genre,grouping").exit_code == 0
+    )
+    assert matt("tag", said, "--plan", place).exit_code == 2  # it is there
+    head, *lines = place.read_text().splitlines()
+    lines = [line.replace("Punk", "Gabba Folk") for line in lines if "music.wav" not in line]
+    place.write_text("\n".join([head, *lines]) + "\n")
+    result = matt("tag", place, "--apply", "--json")
+    assert result.exit_code == 0, result.output
+    written = {Path(path) for path in told(result)["written"]}
+    assert {path.suffix for path in written} == {*SUFFIXES} - {".wav"}
+    assert read_fields(music / "music.flac")["genre"] == ("Indie Rock", "Gabba Folk")
+    assert FLAC(music / "music.flac")["grouping"] == ["Rock"]
+    assert digests(music)[music / "music.wav"] == before[music / "music.wav"]
+    again = matt(
+        "tag", said, "--top", 2, "--fields", "genre,grouping", "--json", "--exclude", "*.wav"
+    )
+    assert told(again)["changes"] == []
+    (journal,) = told(matt("undo", "--list", "--json"))["journals"]
+    assert (journal["n_files"], journal["n_undone"]) == (5, 0)
+    assert len(told(matt("undo", "--json"))["undone"]) == 5
+    assert digests(music) == before
+    assert told(matt("undo", "--list", "--json"))["journals"][0]["n_undone"] == 5
+    assert matt("undo").exit_code == 2
+
+
+def test_a_file_that_changed_is_skipped_and_named_both_ways(music, said, tmp_path):
+    place = tmp_path / "p.jsonl"
+    matt("tag", said, "--plan", place)
+    song = FLAC(music / "music.flac")
+    song["title"] = "new"
+    song.save()
+    result = matt("tag", place, "--apply", "--json")
+    assert result.exit_code == 3
+    assert [Path(row["path"]).name for row in told(result)["failures"]] == ["music.flac"]
+    song = ID3(music / "music.mp3")
+    song.add(TCON(text="Mine"))
+    song.save()
+    result = matt("undo", "--json")
+    assert result.exit_code == 3
+    assert [Path(row["path"]).name for row in told(result)["failures"]] == ["music.mp3"]
+    assert len(told(result)["undone"]) == 4
+    assert ID3(music / "music.mp3")["TCON"].text == ["Mine"]
+
+
+def test_interrupted_between_files_it_goes_on(music, said, monkeypatch):
+    before, one = digests(music), writing._write
+    seen = []
+
+    def stop(*arguments, **options):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return one(*arguments, **options)
+
+    monkeypatch.setattr(writing, "_write", stop)
+    assert matt("tag", said, "--apply").exit_code == 130
+    monkeypatch.setattr(writing, "_write", one)
+    assert len(told(matt("tag", said, "--apply", "--json"))["written"]) == 4
+    assert all(read_fields(path)["genre"] for path in before)
+    for _ in range(2):
+        assert matt("undo").exit_code == 0
+    assert digests(music) == before
+
+
+def test_modes_and_protection(music, tmp_path):
+    song = FLAC(music / "music.flac")
+    song["genre"] = ["Jazz"]
+    song.save()
+    said = predictions(music, tmp_path / "said.json", tagged="Jazz", status="disagrees")
+
+    def new(*options):
+        return [
+            row["new"]
+            for row in told(matt("tag", said, "--json", *options))["changes"]
+            if row["old"]
+        ]
+
+    assert told(matt("tag", said, "--json"))["changes"] == []  # the album disagrees
+    assert new("--mode", "append") == [["Jazz", "Indie Rock"]]
+    assert new("--mode", "replace") == [["Indie Rock"]]
+    assert new("--mode", "replace", "--protect", "jazz") == []
+    (tmp_path / "g.toml").write_text('protect = ["Jazz"]\n')
+    assert new("--mode", "replace", "--genres", tmp_path / "g.toml") == []
+    assert new("--mode", "replace", "--min-sure", 0.9) == []
+
+
+def test_sidecars_and_a_list_leave_audio_alone(music, said, tmp_path):
+    before = digests(music)
+    assert matt("tag", said, "--mp3tag", tmp_path / "list.csv").exit_code == 0
+    assert matt("tag", said, "--sidecar", "--apply").exit_code == 0
+    after = digests(music)
+    assert set(after) - set(before) == {music / NAME}
+    assert {path: after[path] for path in before} == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--mode", "all"), ("--fields", "title"), ("--top", "99"), ("--mp3tag", "x.csv", "--apply"), ("--plan", "x.json"),
+     ("--sidecar", "--mp3tag", "x.csv"), ("--level", "track"), ("--model", "runs/mine"), ("--min-sure", "2"), ("--since", "soon")],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_before_anything(
+    music, said, options, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    before = digests(tmp_path / "Music")
+    assert matt("tag", said, *options).exit_code == 2
+    assert digests(tmp_path / "Music") == before
+
+
+def test_a_plan_cannot_lead_out_of_its_library(music, tmp_path):
+    outside = tmp_path / "outside.flac"
+    shutil.copy(music / "music.flac", outside)
+    line = {"path": "../outside.flac", "field": "genre", "old": [], "new": ["x"], "why": "", "sure": 1,
+            "size": outside.stat().st_size, "mtime_ns": outside.stat().st_mtime_ns}  # fmt: skip
+    head = {"schema": "matt.plan/1", "library": str(music)}
+    (tmp_path / "p.jsonl").write_text(f"{json.dumps(head)}\n{json.dumps(line)}\n")
+    before = outside.read_bytes()
+    result = matt("tag", tmp_path / "p.jsonl", "--apply")
+    assert result.exit_code == 2
+    assert "line 2: not a file in" in result.stderr
+    assert outside.read_bytes() == before
+
+
+def test_journals_are_forgotten_by_name_and_age(music, said):
+    matt("tag", said, "--apply")
+    (journal,) = told(matt("undo", "--list", "--json"))["journals"]
+    assert told(matt("undo", "--prune", "90d", "--json"))["forgotten"] == []
+    assert told(matt("undo", "--prune", journal["name"], "--json"))["forgotten"] == [
+        journal["name"]
+    ]
+    assert told(matt("undo", "--list", "--json"))["journals"] == []
+    assert matt("undo", "--prune", "x", "--list").exit_code == 2
+
+
+def test_a_folder_is_predicted_planned_written_and_brought_back(music):
+    """By the tagger that comes with matt."""
+    before = digests(music)
+    result = matt(
+        "tag",
+        music.parents[1],
+        "--min-sure",
+        "0.01",
+        "--fields",
+        "genre,mood",
+        "--apply",
+        "--json",
+        "--workers",
+        1,
+    )
+    assert result.exit_code == 0, result.output
+    assert len(told(result)["written"]) == len(before)
+    assert all(read_fields(path)["genre"] for path in before)
+    assert matt("undo").exit_code == 0
+    assert digests(music) == before
+    assert not [name for name in os.listdir(music) if name.startswith(".")]
