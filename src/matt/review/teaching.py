@@ -63,8 +63,8 @@ def next_to_label(
     Parameters
     ----------
     rows : sequence of mapping
-        Of `matt.library.albums.album_rows`, with two genres or more in ``top``; of a model that
-        has learned from them, out of fold.
+        Of `matt.library.albums.album_rows`: ``artist``, ``tagged``, ``status`` and ``top`` are
+        read, with two genres or more. What a model has learned from is answered out of fold.
     keys : sequence of str
         `matt.review.decisions.album_key` of each.
     decisions : mapping of str to Decision
@@ -107,6 +107,7 @@ def worth(
     n_albums: NDArray[np.int64],
     decided: NDArray[np.int64],
     *,
+    by_margin: bool = True,
     by_genre: bool = True,
     by_artist: bool = True,
 ) -> NDArray[np.float64]:
@@ -120,8 +121,8 @@ def worth(
         Labelled albums of each genre.
     decided : int array, shape (b,)
         Albums of the same artist that are decided.
-    by_genre, by_artist : bool
-        Whether rarity and artists count.
+    by_margin, by_genre, by_artist : bool
+        Whether doubt, rarity and artists count.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def worth(
     places = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
     two = np.take_along_axis(probabilities, places, axis=1)
     second = two[:, 1] if n_genres > 1 else np.zeros(b)
-    found = 1.0 - np.clip(two[:, 0] - second, 0.0, 1.0)
+    found = 1.0 - np.clip(two[:, 0] - second, 0.0, 1.0) if by_margin else np.ones(b)
     if by_genre:
         shares = two / np.maximum(two.sum(axis=1, keepdims=True), np.finfo(float).tiny)
         found = found * (shares / np.sqrt(1.0 + n_albums[places])).sum(axis=1)
