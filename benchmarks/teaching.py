@@ -38,12 +38,12 @@ PARTS = ("validation", "test")
 RANDOM = "random"
 RULES: Mapping[str, Mapping[str, bool] | None] = {
     RANDOM: None,
-    "artists": {"by_margin": False, "by_genre": False},
-    "genres": {"by_margin": False, "by_artist": False},
-    "margin": {"by_genre": False, "by_artist": False},
-    "margin, artists": {"by_genre": False},
-    "margin, genres": {"by_artist": False},
-    "margin, artists, genres": {},
+    "artists": {"by_margin": False},
+    "genres": {"by_margin": False, "by_genre": True, "by_artist": False},
+    "margin": {"by_artist": False},
+    "margin, artists": {},
+    "margin, genres": {"by_genre": True, "by_artist": False},
+    "margin, artists, genres": {"by_genre": True},
 }
 
 

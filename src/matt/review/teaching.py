@@ -2,15 +2,14 @@
 
 An album is worth
 
-    (1 - (p_1 - p_2)) * rarity / (1 + a),
+    (1 - (p_1 - p_2)) / (1 + a),
 
 with the probabilities p_1 and p_2 of its two likeliest genres and ``a`` albums of its artist that
-are decided, or stand before it. The rarity is the mean of 1 / sqrt(1 + n_g) over these two genres,
-weighted by their probabilities, where genre g has n_g labelled albums. So it is worth the more, the
-less sure its genre is, the less is known of its artist, and the fewer albums its genres have.
-
-That is a rule of thumb. Whether it is better than chance was measured, on real music and with
-simulated persons who are always right: see docs/library/train.md.
+are decided, or stand before it: the more, the less sure its genre is and the less is known of its
+artist. It may also count how few labelled albums these genres have: times the mean of
+1 / sqrt(1 + n_g) over both, weighted by their probabilities. By default it does not: validation
+chose so among seven rules, see `benchmarks/teaching.py` and docs/library/train.md. People are told
+how many albums a genre has all the same.
 """
 
 from __future__ import annotations
@@ -53,7 +52,11 @@ class Lesson:
 
 
 def next_to_label(
-    rows: Sequence[Mapping[str, Any]], keys: Sequence[str], decisions: Mapping[str, Decision]
+    rows: Sequence[Mapping[str, Any]],
+    keys: Sequence[str],
+    decisions: Mapping[str, Decision],
+    *,
+    most: int | None = None,
 ) -> list[Lesson]:
     """Albums that nobody has decided, the one that would teach most first.
 
@@ -69,6 +72,8 @@ def next_to_label(
         `matt.review.decisions.album_key` of each.
     decisions : mapping of str to Decision
         Those that stand, by the same keys: `matt.review.decisions.Decisions.latest`.
+    most : int, optional
+        How many are wanted; by default all.
 
     Raises
     ------
@@ -96,7 +101,7 @@ def next_to_label(
     taught = [rows[row]["status"] == AGREES for row in open_rows]
     groups = [artists[row] or row for row in open_rows]
     found = []
-    for place, value in in_turn(worths, groups, of_artist, last=taught):
+    for place, value in in_turn(worths, groups, of_artist, last=taught)[:most]:
         row = open_rows[place]
         found.append(Lesson(row, value, _reason(rows[row], counts, of_artist[place])))
     return found
@@ -108,7 +113,7 @@ def worth(
     decided: NDArray[np.int64],
     *,
     by_margin: bool = True,
-    by_genre: bool = True,
+    by_genre: bool = False,
     by_artist: bool = True,
 ) -> NDArray[np.float64]:
     """What each album would teach, shape (b,), in [0, 1]; see the head of this module.
@@ -122,7 +127,7 @@ def worth(
     decided : int array, shape (b,)
         Albums of the same artist that are decided.
     by_margin, by_genre, by_artist : bool
-        Whether doubt, rarity and artists count.
+        Whether doubt, rare genres and artists count.
 
     Examples
     --------
