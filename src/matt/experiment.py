@@ -30,6 +30,8 @@ from .provenance import made as made_by
 from .reports.lines import lines_of
 from .reports.sections import albums, confusion_picture, distribution_picture
 from .reports.subjects import tables_of
+from .review.corrections import Corrections
+from .review.curve import curve, curve_picture, curve_table
 from .runs import OUT_OF_FOLD, Run
 from .tracks import SPLITS, Tracks
 
@@ -157,6 +159,7 @@ def run(
     resume: bool = False,
     library: bool = False,
     out_of_fold: bool = False,
+    corrections: Corrections | None = None,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
@@ -193,6 +196,8 @@ def run(
     out_of_fold : bool
         Also answer each album that is learned from by a network that has heard none of its artists,
         see `matt.folds`; the run keeps that as predictions "out-of-fold".
+    corrections : Corrections, optional
+        Of which the tracks are: the run keeps them, and its lines and report tell of them.
     **facts
         Kept in the manifest.
 
@@ -223,8 +228,11 @@ def run(
         warnings=list(found.warnings()),
         faults=list(faults),
         library=library,
+        **({} if corrections is None else {"corrections": corrections.facts}),
         **facts,
     )
+    if corrections is not None:
+        out.save_corrections(corrections.to_json())
     write_text(out.settings, to_toml(settings))
     out.save_tracks(tracks)
     if ready is not None:
@@ -273,6 +281,8 @@ def run(
     out.save_scores({name: table.to_json() for name, table in tables.items()})
     untestable = splits.untestable(tracks)
     lines = lines_of(made, tracks, by=settings.bags, model=main.name) if library else None
+    if lines is not None and corrections is not None:
+        lines = replace(lines, told=(*lines.told, corrections.line))
     told = [*_told(tracks, found, untestable, noted), *notes, *fault_texts(faults, red=False)]
     page = ReportPage(
         title=title,
@@ -280,6 +290,7 @@ def run(
         warnings=fault_texts(faults, red=True),
         sections=[
             *([] if lines is None else [Section("Albums", [*albums(predictions).values()])]),
+            *([] if corrections is None else [_taught(corrections)]),
             Section("Results", [*tables.values()]),
             Section("Pictures", draw(out, predictions, model.history, model=main.name)),
             *([Section("Files", [files])] if (files := files_table(out.manifest)).rows else []),
@@ -292,6 +303,13 @@ def run(
         out.write(lines=list(lines.told), weak=lines.weak)
     out.finish(notes=noted, untestable=list(untestable))
     return out
+
+
+def _taught(corrections: Corrections) -> Section:
+    """How often the model had been right when a person decided."""
+    points = curve(corrections.used)
+    caption = "How often matt had said what you decided, by the number of albums decided."
+    return Section("Corrections", [curve_table(points), Picture.of(curve_picture(points), caption)])
 
 
 def draw(

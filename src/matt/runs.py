@@ -5,6 +5,7 @@
     RUN/run.json              manifest: what, when, with which versions, seed, settings and data
     RUN/settings.toml         the resolved settings, to be given to another run
     RUN/tracks.parquet        the tracks with their splits
+    RUN/corrections.json      the decisions of a person that are labels in it
     RUN/model/                the classifier
     RUN/history.csv           one row an epoch
     RUN/checkpoints/          states of its trainings, until it is finished
@@ -35,7 +36,7 @@ from .tracks import Tracks
 _SCHEMA = "matt.run/1"
 _RESULTS = (
     *("predictions", "plots", "model", "history", "history.csv"),
-    *("scores.json", "report.html", "tracks.parquet", "settings.toml"),
+    *("scores.json", "report.html", "tracks.parquet", "settings.toml", "corrections.json"),
 )
 _CHECKPOINTS = "checkpoints"
 OUT_OF_FOLD = "out-of-fold"
@@ -217,6 +218,10 @@ class Run:
     def tracks(self) -> Tracks:
         """Tracks with their splits."""
         return Tracks.load(self.path / "tracks.parquet")
+
+    def save_corrections(self, content: Mapping[str, Any]) -> None:
+        """Keep the decisions that became labels."""
+        write_json(self.path / "corrections.json", content)
 
     def save_predictions(self, name: str, predictions: Predictions) -> None:
         """Keep predictions under a name, e.g. ``"test"``."""

@@ -19,6 +19,7 @@ from .console import SOME_FAILED, Output, clock
 
 if TYPE_CHECKING:
     from ..datasets.folder import FileProblem, Scan
+    from ..datasets.genres import Vocabulary
     from ..features.report import ExtractionReport
     from ..features.spec import FeatureSpec
     from ..features.store import FeatureStore
@@ -119,6 +120,8 @@ class Source:
         Whether it is a folder of somebody's own music.
     fault : str
         Why nothing can be learned from it, by the user's own vocabulary; empty where it can.
+    vocabulary : Vocabulary or None
+        By which the tags of a folder were read.
     """
 
     path: Path
@@ -128,6 +131,7 @@ class Source:
     notes: tuple[str, ...] = ()
     folder: bool = False
     fault: str = ""
+    vocabulary: Vocabulary | None = None
 
 
 def open_source(
@@ -190,6 +194,7 @@ def open_source(
         notes=notes,
         folder=True,
         fault=too_few_left(found.meanings, found.tracks.genres, found.vocabulary),
+        vocabulary=found.vocabulary,
     )
 
 

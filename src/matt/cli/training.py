@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..features.report import ExtractionReport
     from ..features.store import FeatureStore
+    from ..review.corrections import Corrections
     from ..runs import Run
     from ..settings import SettingsSection
 
@@ -84,6 +86,13 @@ def train(
             show_default="of a folder",
         ),
     ] = None,
+    with_corrections: Annotated[
+        bool,
+        Option(
+            "--with-corrections",
+            help="Of a folder: what you decided in 'matt review' counts instead of the tags.",
+        ),
+    ] = False,
     details: Annotated[
         bool, Option("--details", help="Of a folder: print all tables and notes, too.")
     ] = False,
@@ -139,7 +148,9 @@ def train(
             check_resumable(out, kind="train")
         check_extra("'matt train'")
         lock(out)
-        found = open_source(source, output, reading)
+        found, corrections = open_source(source, output, reading), None
+        if with_corrections:
+            found, corrections = _corrected(found, output, reading)
         answers = _asks_out_of_fold(out_of_fold, found, output)
         if found.folder:
             _check_teachable(found, settings, output)
@@ -174,6 +185,7 @@ def train(
                 resume=resume,
                 library=found.folder,
                 out_of_fold=answers,
+                corrections=corrections,
                 processes=n_processes(),
                 store=None if place is None else str(place),
                 failures=files["failures"],
@@ -270,6 +282,46 @@ def _check_teachable(found: Source, settings: Settings, output: Output) -> None:
             f"{n:,} albums have a genre, and {n_tested} of them are kept to test on: whatever "
             f"comes out, it says little; {remedy}"
         )
+
+
+def _corrected(found: Source, output: Output, reading: Reading) -> tuple[Source, Corrections]:
+    """A folder under the labels that a person decided, and what was made of these decisions.
+
+    Raises
+    ------
+    ConfigError
+        If it is no folder.
+    DataError
+        If nobody has decided anything that is of an album in it.
+    """
+    from ..datasets.credits import normalise, same_genre
+    from ..review.corrections import corrected
+    from ..review.decisions import Decisions
+
+    if not found.folder or found.vocabulary is None:
+        raise ConfigError(
+            f"--with-corrections uses what was decided about a folder, but {found.path} is none; "
+            "name the folder, or leave it out"
+        )
+    kept, review = Decisions.open(found.path), f"matt review {shlex.quote(str(found.path))}"
+    decided = kept.latest()
+    if kept.damaged:
+        output.warn(f"{kept.damaged:,} lines of {kept.path} cannot be read, and are passed over")
+    if not decided:
+        raise DataError(f"nobody has decided anything about {found.path} yet; do it with {review}")
+    same = same_genre if reading.merge else normalise
+    root = Path(os.path.abspath(found.path))
+    made = corrected(found.tracks, decided.values(), found.vocabulary, root=root, same=same)
+    if not made.used:
+        raise DataError(
+            f"none of {len(decided):,} decisions is of an album in {found.path}; decide anew with "
+            f"{review}, or leave out --with-corrections"
+        )
+    for note in made.notes:
+        output.note(note)
+    fault = "" if len(made.tracks.genres) > 1 else found.fault
+    notes = (*found.notes, *made.notes)
+    return replace(found, tracks=made.tracks, notes=notes, fault=fault), made
 
 
 def _asks_out_of_fold(asked: bool | None, found: Source, output: Output) -> bool:
