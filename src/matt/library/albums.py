@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,10 @@ _HOW_TO_READ = (
     "Effect: how much probability the genre would lose without the track."
 )
 _PARTS = ("attention", "margin", "effect")
+_TOLD = (
+    *("track_id", "path", "artist_id", "title", "artist", "album_artist", "album", "year"),
+    "genre_tags",
+)
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
@@ -82,19 +87,16 @@ def album_rows(
     abstain = bar is not None
     said = Answers(judged.predictions, above, bar=bar, abstain=abstain, costs=costs, top=top)
     own = None if alone is None else Answers(alone, above, bar=bar, costs=costs, top=top)
-    columns = {
-        "track_id": predictions.tracks.track_id.tolist(),
-        "path": predictions.tracks.path.tolist(),
-        "artist_id": predictions.tracks.artist_id.tolist(),
-        **{name: column.tolist() for name, column in predictions.tracks.columns.items()},
-    }
+    status = cache(partial(status_of, above=above))  # there are few, and many tracks of each
+    known = predictions.tracks.to_columns()
+    columns = {name: known[name].tolist() for name in _TOLD if name in known}
     offsets, rows = predictions.bags.offsets.tolist(), []
     for bag in range(len(predictions)):
         first, held_out = offsets[bag], bool(judged.held_out[bag])
         tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
         answer, main, learned = said.of(bag), _main(predictions, bag), judged.in_training[bag]
         fair = is_fair(learned, out_of_fold=held_out)
-        tags = [*dict.fromkeys([*main, *_tags(tracks)])]
+        tags = tuple(dict.fromkeys([*main, *_tags(tracks)]))
         parts = [
             {
                 **track,
@@ -102,7 +104,7 @@ def album_rows(
                     named,
                     answer if held_out else None if own is None else own.of(first + i),
                     fair=fair,
-                    above=above,
+                    status=status,
                 ),
                 "alone": own is not None and not held_out,
                 **_part(None if held_out else told, first + i, answer.best),
@@ -113,7 +115,7 @@ def album_rows(
             {
                 **who_made(tracks),
                 "tagged": "; ".join(tags) or None,
-                **_answered(tags, answer, fair=fair, above=above),
+                **_answered(tags, answer, fair=fair, status=status),
                 "in_training": learned,
                 "out_of_fold": held_out,
                 **(aspects[bag] if aspects else {}),
@@ -124,16 +126,16 @@ def album_rows(
 
 
 def _answered(
-    tags: Sequence[str], answer: GenreAnswer | None, *, fair: bool, above: Above
+    tags: tuple[str, ...],
+    answer: GenreAnswer | None,
+    *,
+    fair: bool,
+    status: Callable[..., dict[str, Any]],
 ) -> dict[str, Any]:
     """What is said of an album or a track, and what there is to do about it."""
     if answer is None:
         return {"genre": None, "probability": None}
-    sure = not answer.unsure
-    return {
-        **answer.told,
-        **status_of(tags, answer.genres, sure=sure, fair=fair, above=above),
-    }
+    return {**answer.told, **status(tags, answer.genres, sure=not answer.unsure, fair=fair)}
 
 
 def track_rows(
@@ -327,14 +329,14 @@ def who_made(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     """What is told of each track, whatever a model says, and the genres that it names."""
-    for i, (track_id, path) in enumerate(zip(tracks["track_id"], tracks["path"], strict=True)):
-        title, artist, tags = (
-            tracks[name][i] if name in tracks else "" for name in ("title", "artist", "genre_tags")
-        )
+    none = [""] * len(tracks["path"])
+    names = "track_id", "title", "artist", "path", "genre_tags"
+    columns = [tracks.get(name, none) for name in names]
+    for track_id, title, artist, path, tags in zip(*columns, strict=True):
+        genres = parted(tags)
         told = {"track_id": track_id, "title": title, "artist": artist, "path": path}
-        genres = [*parted(tags)]
         yield told | {"tagged": "; ".join(genres) or None}, genres
 
 

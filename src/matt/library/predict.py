@@ -14,6 +14,7 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
+from ..datasets.memory import uncollected
 from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
@@ -209,16 +210,17 @@ def predict_library(
         judged = Judged.of(said, False if isinstance(model, Tagger) else None)
     else:
         judged = learned.judge(said, prior=prior, trained=model.prior)
-    rows = album_rows(
-        said,
-        top=top,
-        bar=bar,
-        aspects=aspects,
-        costs=costs,
-        alone=single,
-        judged=judged,
-        vocabulary=scan.vocabulary,
-    )
+    with uncollected():
+        rows = album_rows(
+            said,
+            top=top,
+            bar=bar,
+            aspects=aspects,
+            costs=costs,
+            alone=single,
+            judged=judged,
+            vocabulary=scan.vocabulary,
+        )
     return LibraryPrediction(said, report, aspects, rows, bar)
 
 
