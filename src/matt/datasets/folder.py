@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,10 @@ _LONGEST_SUFFIX = 12  # characters shown
 _READERS = 8  # threads: on a network drive the time goes into waiting
 _PART = 64  # files that a thread takes at once
 ARTISTS = ("artist", "composer")
+_BY = attrgetter(
+    *("artist", "album_artist", "album", "composer", "compilation"),
+    *("artist_ids", "album_artist_ids", "release_ids", "release_group_ids"),
+)
 _MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
 
@@ -581,7 +586,7 @@ def _read(file: str, known: FileTags | None) -> FileTags | str:
 
 def _separated(found: FileTags, separator: str) -> FileTags:
     genres = genres_in(found.tags.genre_values, separator)
-    return replace(found, tags=replace(found.tags, genres=genres))
+    return found._replace(tags=found.tags._replace(genres=genres))
 
 
 def _remember(
@@ -667,11 +672,7 @@ def _claims(
             places[folder] = _without_disc(folder)
         guests = tuple(credits.in_title(one.title)) if artist == "artist" else ()
         # The tracks of an album mostly say the same, so it is asked for once what that means.
-        said = (
-            *(one.artist, one.album_artist, one.album, one.composer, one.compilation),
-            *(one.artist_ids, one.album_artist_ids, one.release_ids, one.release_group_ids),
-            *(guests, folder),
-        )
+        said = _BY(one), guests, folder
         if said not in known:
             place = places[folder]
             known[said] = _identity(
