@@ -43,14 +43,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
+from ..bags import group
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..features.plan import stamp_of
+from ..processes import uncollected
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, joined, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Meanings, bags_of, understand
-from .memory import FileTags, Memory, memory_file, timed, uncollected
+from .memory import FileTags, Memory, memory_file, timed
 from .tags import Tags, genres_in, printable, read_tags
 from .words import Words, known_words
 
@@ -428,8 +430,9 @@ def scan(
         read = [_separated(one, genre_separator) for one in read]
     with uncollected():
         tags = [one.tags for one in read]
-        claims = _claims(tags, kept, known, artist=artist)
-        same = identify(claims, known, merge=merge)
+        credits = Credits(known)  # which remembers what it has read
+        claims = _claims(tags, kept, credits, artist=artist)
+        same = identify(claims, known, merge=merge, credits=credits)
         said = understand(
             [one.genres for one in tags],
             bags_of(same.artist_id, same.album_id),
@@ -633,6 +636,7 @@ def _tracks(
     known = said.genres
     genres = tuple(sorted({some[0] for some in known if some}, key=normalise))
     index = {genre: number for number, genre in enumerate(genres)}
+    as_text = {some: joined(some) for some in {*known}}
     return Tracks(
         track_id=np.array([stable_id(path) for path in paths], np.int64),
         labels=np.array([index[some[0]] if some else -1 for some in known], np.int64),
@@ -647,7 +651,7 @@ def _tracks(
             "album": np.array([one.album for one in tags], np.str_),
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
-            "genre_tags": np.array([joined(some) for some in known], np.str_),
+            "genre_tags": np.array([as_text[some] for some in known], np.str_),
             "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
@@ -661,9 +665,9 @@ def _tracks(
 
 
 def _claims(
-    tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
+    tags: Sequence[Tags], paths: Sequence[str], credits: Credits, *, artist: str
 ) -> list[Claim]:
-    credits, places, known = Credits(words), {}, {}
+    places, known = {}, {}
     named = cache(partial(_named, credits=credits))
     claims = []
     for one, path in zip(tags, paths, strict=True):
@@ -779,18 +783,16 @@ def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str
 
 def _many_albums(tracks: Tracks) -> Iterator[str]:
     """Ask after albums that have many tracks of one number: what nobody had a name for, maybe."""
-    numbers, discs = (tracks.columns[name].tolist() for name in ("track_number", "disc"))
-    times: dict[tuple[int, int], Counter[tuple[int, int]]] = defaultdict(Counter)
-    first: dict[tuple[int, int], int] = {}
-    for row in np.flatnonzero(~_untagged(tracks) & (tracks.columns["track_number"] > 0)).tolist():
-        bag = int(tracks.artist_id[row]), int(tracks.album_id[row])
-        times[bag][discs[row], numbers[row]] += 1
-        first.setdefault(bag, row)
-    found = [
-        first[bag]
-        for bag, counted in times.items()
-        if sum(n >= _MANY for n in counted.values()) >= _MANY
-    ]
+    numbers, discs = (tracks.columns[name] for name in ("track_number", "disc"))
+    rows = np.flatnonzero(~_untagged(tracks) & (numbers > 0))
+    if not len(rows):
+        return
+    bag = group((tracks.artist_id[rows], tracks.album_id[rows]), len(rows))
+    place = group((bag, discs[rows] + 2, numbers[rows]), len(rows))  # no disc is a disc, too
+    _, first = np.unique(place, return_index=True)
+    often = bag[first][np.bincount(place) >= _MANY]
+    _, first = np.unique(bag, return_index=True)
+    found = rows[first[np.bincount(often, minlength=len(first)) >= _MANY]].tolist()
     if found:
         albums = [str(tracks.columns["album"][row]) for row in found]
         artists = [str(tracks.columns["artist"][row]) for row in found]

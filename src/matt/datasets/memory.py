@@ -11,13 +11,12 @@ albums and genres follow from the whole library, and from settings.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +26,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import as_array, open_parquet, read_parquet, write_parquet
+from ..processes import uncollected
 from ..tracks import stable_id
 from .tags import NAMES, Tags
 
@@ -279,18 +279,6 @@ def _unpacked(table: Any) -> tuple[dict[str, FileTags], dict[str, int]]:
 def _rows(kind: Any, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
     """Named tuples of columns."""
     return list(map(kind._make, zip(*(columns[name] for name in kind._fields), strict=True)))
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Make many small objects without being stopped: none of them is garbage."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
 
 
 def _values(column: Any) -> list[Any]:

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from ..audio import decoder_version
 from ..errors import DataError, in_a_line
 from ..files import as_array, read_parquet, write_parquet
+from ..processes import uncollected
 from ..tracks import Tracks
 from .blocks import KILLED, LOST, committed, intact, read_rows
 from .spec import FeatureSpec
@@ -158,6 +159,7 @@ class TrackStatus(NamedTuple):
     kills: int = 0  # how often in a row its process was killed from outside
 
 
+@uncollected()
 def read_known(store: Path) -> dict[int, TrackStatus]:
     """What a store knows of each track, from its plans and committed blocks."""
     tables: dict[int, list[dict[str, NDArray[Any]]]] = {}

@@ -29,6 +29,7 @@ _HOW_TO_READ = (
     "Effect: how much probability the genre would lose without the track."
 )
 _PARTS = ("attention", "margin", "effect")
+_NO_PART: dict[str, float | None] = dict.fromkeys(_PARTS)
 _TOLD = (
     *("track_id", "path", "artist_id", "title", "artist", "album_artist", "album", "year"),
     "genre_tags",
@@ -342,7 +343,11 @@ def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], tup
 
 def _place(paths: Sequence[str]) -> str:
     """The file of a lone track, the folder that holds all files of an album."""
-    return paths[0] if len(paths) == 1 else os.path.commonpath(paths) if all(paths) else ""
+    if len(paths) == 1 or not all(paths):
+        return paths[0] if len(paths) == 1 else ""
+    if len({path.rpartition(os.sep)[0] for path in paths}) == 1:  # mostly; then two of them tell
+        paths = [min(paths), max(paths)]
+    return os.path.commonpath(paths)
 
 
 def _tags(tracks: Mapping[str, list[Any]]) -> list[str]:
@@ -366,9 +371,11 @@ def _most(values: Sequence[Any] | None) -> Any:
 
 def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:
     """What a track did for a genre."""
-    found: dict[str, float | None] = dict.fromkeys(_PARTS)
-    if told is not None:
-        arrays = told.attention, told.margins, told.effects
-        for name, value in zip(found, (float(array[row, genre]) for array in arrays), strict=True):
-            found[name] = round(value, 4) if np.isfinite(value) else None
-    return found
+    if told is None:
+        return _NO_PART
+    arrays = told.attention, told.margins, told.effects
+    values = (float(array[row, genre]) for array in arrays)
+    return {
+        name: round(value, 4) if np.isfinite(value) else None
+        for name, value in zip(_PARTS, values, strict=True)
+    }

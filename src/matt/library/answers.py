@@ -73,7 +73,11 @@ class Answers:
         sums = costs is None and predictions.link == "softmax"  # else nothing stands above
         names, sure = above.surest(best, self._probabilities, bar=self._bar if sums else -np.inf)
         # Lists, since one number after the other is taken from these.
-        self._order, self._likely = order.tolist(), likely.round(_DIGITS).tolist()
+        likeliest = np.array(predictions.genres, object)[order].tolist()
+        self._top = [
+            [{"genre": genre, "probability": share} for genre, share in zip(*one, strict=True)]
+            for one in zip(likeliest, likely.round(_DIGITS).tolist(), strict=True)
+        ]
         self._best, self._names, self._sure = best.tolist(), names, sure.tolist()
         self._balanced = predictions.balanced.tolist()
         self._decision = {} if costs is None else {"decision": DECISION}
@@ -120,8 +124,5 @@ class Answers:
             "probability": round(probability, _DIGITS),
             "unsure": unsure,
             "if_rare": genres[rare] if rare != best else None,
-            "top": [
-                {"genre": genres[g], "probability": sure}
-                for g, sure in zip(self._order[bag], self._likely[bag], strict=True)
-            ],
+            "top": self._top[bag],
         }

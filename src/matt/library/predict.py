@@ -14,7 +14,6 @@ from ..bags import Bags
 from ..calibration.coverage import check_share
 from ..calibration.priors import Prior
 from ..datasets.folder import Scan
-from ..datasets.memory import uncollected
 from ..errors import ConfigError, DataError, check_arguments
 from ..features.extract import extract
 from ..features.report import ExtractionReport
@@ -25,7 +24,7 @@ from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..models.tagger import Tagger
 from ..predictions import Predictions
-from ..processes import Progress
+from ..processes import Progress, uncollected
 from ..tracks import Tracks
 from .albums import album_rows, in_order, track_rows
 from .export import check_level, write_rows
