@@ -24,24 +24,30 @@ GENRES = ("Hardcore", "Indie Rock", "Jazz", "Punk", "Rock")
 )
 def test_the_lowest_genre_that_reaches_the_bar_is_given(shares, bar, expected):
     shares = np.array(shares)
-    name, together = Above(GENRES, TREE).surest(int(shares.argmax()), shares, bar=bar)
+    (name,), (together,) = Above(GENRES, TREE).surest(shares.argmax()[None], shares[None], bar=bar)
     assert (name, pytest.approx(together)) == expected
 
 
 @given(
-    shares=st.lists(st.integers(1, 100), min_size=len(GENRES), max_size=len(GENRES)),
+    counts=st.lists(
+        st.lists(st.integers(1, 100), min_size=len(GENRES), max_size=len(GENRES)), max_size=7
+    ),
     bar=st.floats(0.01, 0.99),
 )
-def test_what_is_given_holds_the_likeliest_and_adds_up(shares, bar):
-    shares = np.array(shares) / sum(shares)
-    best = int(shares.argmax())
-    name, together = Above(GENRES, TREE).surest(best, shares, bar=bar)
-    path = TREE.path(GENRES[best])
-    assert name in path
-    below = [g for g, genre in enumerate(GENRES) if name in TREE.path(genre)]
-    held = shares[below].sum() if name != GENRES[best] else shares[best]
-    assert together == pytest.approx(held)
-    assert together >= bar or name == GENRES[best]
+def test_what_is_given_is_the_lowest_that_reaches_the_bar_and_adds_up(counts, bar):
+    shares = np.array([np.divide(row, sum(row)) for row in counts]).reshape(-1, len(GENRES))
+    best = shares.argmax(axis=1)
+    names, together = Above(GENRES, TREE).surest(best, shares, bar=bar)
+    assert len(names) == len(together) == len(counts)
+    for name, held, row, first in zip(names, together.tolist(), shares, best, strict=True):
+        path = TREE.path(GENRES[first])
+        sums = {
+            above: min(row[[above in TREE.path(genre) for genre in GENRES]].sum(), 1.0)
+            for above in path[:-1]
+        } | {path[-1]: row[first]}
+        reached = [above for above in path if sums[above] >= bar]
+        assert name == (reached[-1] if reached else path[-1])
+        assert held == sums[name]
 
 
 @given(

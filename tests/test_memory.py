@@ -1,7 +1,6 @@
 """Scanning again: what has not changed is not read, what has is, and nothing else can tell."""
 
 import os
-from dataclasses import fields, replace
 
 import mutagen.flac
 import numpy as np
@@ -269,7 +268,7 @@ def test_what_is_gone_is_kept_for_a_while(tmp_path):
         return set(Memory.load(tmp_path / "m.parquet").files)
 
     assert at(0, here=here, gone=gone) == {"here", "gone"}
-    young = replace(here, tags=Tags(title="c"))
+    young = here._replace(tags=Tags(title="c"))
     assert at(1000, here=young) == {"here", "gone"}  # missed for the first time
     assert at(1000 + KEPT_DAYS - 1, here=here) == {"here", "gone"}
     assert at(1000 + KEPT_DAYS + 1, here=young) == {"here"}
@@ -287,14 +286,14 @@ OF_KIND = {
     str: texts, int: numbers, bool: st.booleans(), float: st.floats(0, 1e6),
     tuple: st.lists(texts.filter(bool), max_size=3).map(tuple),
 }  # fmt: skip
-tags = st.builds(Tags, **{each.name: OF_KIND[type(each.default)] for each in fields(Tags)})
+tags = st.builds(Tags, **{name: OF_KIND[type(none)] for name, none in Tags._field_defaults.items()})
 files = st.builds(FileTags, tags, numbers, st.just(LONG_AGO), numbers, texts)
 
 
 @given(st.dictionaries(texts, files, max_size=5))
 def test_all_that_tags_may_say_survives(tmp_path_factory, found):
     path = tmp_path_factory.mktemp("memory") / "m.parquet"
-    found = {name: replace(one, mtime_ns=LONG_AGO * 10**9) for name, one in found.items()}
+    found = {name: one._replace(mtime_ns=LONG_AGO * 10**9) for name, one in found.items()}
     Memory.load(path).save(found, [""], now=2.0 * LONG_AGO, name="music")
     assert Memory.load(path).files == found
 

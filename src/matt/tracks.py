@@ -199,6 +199,9 @@ class Tracks:
     def take(self, rows: NDArray[Any]) -> Tracks:
         """Return the chosen rows (indices or a boolean mask), in the given order."""
         rows = np.asarray(rows, None if len(rows) else np.int64)
+        places = np.flatnonzero(rows) if rows.dtype == bool else rows
+        if np.array_equal(places, np.arange(len(self))):
+            return self  # texts take long to copy
         return replace(
             self,
             **{name: getattr(self, name)[rows] for name in _FIELDS},

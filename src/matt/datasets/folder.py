@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import EXTRA_SUFFIXES, SUFFIXES
+from ..bags import group
 from ..errors import AudioError, ConfigError, DataError, did_you_mean, first_few, in_a_line
 from ..features.plan import stamp_of
+from ..processes import uncollected
 from ..tracks import ALL_ARTISTS, Tracks, stable_id
 from .credits import Credits, normalise, same_album, same_genre
 from .genres import FILE, Vocabulary, joined, vocabulary
 from .identity import Claim, Identified, Merge, identify
 from .meanings import Meaning, Meanings, bags_of, understand
-from .memory import FileTags, Memory, memory_file, timed, uncollected
+from .memory import FileTags, Memory, memory_file, timed
 from .tags import Tags, genres_in, printable, read_tags
 from .words import Words, known_words
 
@@ -286,6 +289,10 @@ _READERS = 8  # threads: on a network drive the time goes into waiting
 _PART = 64  # files that a thread takes at once
 ARTISTS = ("artist", "composer")
 _TEXTS = ("title", "artist", "album_artist", "album", "composer")
+_BY = attrgetter(
+    *("artist", "album_artist", "album", "composer", "compilation"),
+    *("artist_ids", "album_artist_ids", "release_ids", "release_group_ids"),
+)
 _MANY = 3  # artists of an album, or its tracks of one number, from which on it is worth a question
 
 
@@ -427,8 +434,9 @@ def scan(
         read = [_separated(one, genre_separator) for one in read]
     with uncollected():
         tags = [one.tags for one in read]
-        claims = _claims(tags, kept, known, artist=artist)
-        same = identify(claims, known, merge=merge)
+        credits = Credits(known)  # which remembers what it has read
+        claims = _claims(tags, kept, credits, artist=artist)
+        same = identify(claims, known, merge=merge, credits=credits)
         said = understand(
             [one.genres for one in tags],
             bags_of(same.artist_id, same.album_id),
@@ -513,8 +521,9 @@ def scan_told(
         else:
             problems.append(FileProblem(printable(path), found))
     tags, kept = [one.tags for one in read.values()], [given[path] for path in read]
-    claims = _claims(tags, [*read], words, artist="artist")
-    same = _as_told(identify(claims, words), [told.album for told in kept], claims)
+    credits = Credits(words)
+    claims = _claims(tags, [*read], credits, artist="artist")
+    same = _as_told(identify(claims, words, credits=credits), [told.album for told in kept], claims)
     said = understand(
         [one.genres for one in tags], bags_of(same.artist_id, same.album_id), known, same=same_genre
     )
@@ -552,7 +561,7 @@ def _taken(told: Told) -> FileTags | str:
     shown: dict[str, Any] = {name: printable(getattr(tags, name)) for name in _TEXTS}
     genres = tuple(filter(None, map(printable, tags.genres)))
     return FileTags(
-        replace(tags, genres=genres, **shown),
+        tags._replace(genres=genres, **shown),
         status.st_size,
         status.st_mtime_ns,
         status.st_ctime_ns,
@@ -696,7 +705,7 @@ def _read(file: str, known: FileTags | None) -> FileTags | str:
 
 def _separated(found: FileTags, separator: str) -> FileTags:
     genres = genres_in(found.tags.genre_values, separator)
-    return replace(found, tags=replace(found.tags, genres=genres))
+    return found._replace(tags=found.tags._replace(genres=genres))
 
 
 def _remember(
@@ -743,6 +752,7 @@ def _tracks(
     known = said.genres
     genres = tuple(sorted({some[0] for some in known if some}, key=normalise))
     index = {genre: number for number, genre in enumerate(genres)}
+    as_text = {some: joined(some) for some in {*known}}
     return Tracks(
         track_id=np.array([stable_id(path) for path in paths], np.int64),
         labels=np.array([index[some[0]] if some else -1 for some in known], np.int64),
@@ -757,7 +767,7 @@ def _tracks(
             "album": np.array([one.album for one in tags], np.str_),
             "composer": np.array([one.composer for one in tags], np.str_),
             ALL_ARTISTS: same.all_artists,
-            "genre_tags": np.array([joined(some) for some in known], np.str_),
+            "genre_tags": np.array([as_text[some] for some in known], np.str_),
             "genre_written": np.array(["; ".join(one.genres) for one in tags], np.str_),
             "disc": np.array([one.disc for one in tags], np.int64),
             "track_number": np.array([one.track_number for one in tags], np.int64),
@@ -771,9 +781,9 @@ def _tracks(
 
 
 def _claims(
-    tags: Sequence[Tags], paths: Sequence[str], words: Words, *, artist: str
+    tags: Sequence[Tags], paths: Sequence[str], credits: Credits, *, artist: str
 ) -> list[Claim]:
-    credits, places, known = Credits(words), {}, {}
+    places, known = {}, {}
     named = cache(partial(_named, credits=credits))
     claims = []
     for one, path in zip(tags, paths, strict=True):
@@ -782,11 +792,7 @@ def _claims(
             places[folder] = _without_disc(folder)
         guests = tuple(credits.in_title(one.title)) if artist == "artist" else ()
         # The tracks of an album mostly say the same, so it is asked for once what that means.
-        said = (
-            *(one.artist, one.album_artist, one.album, one.composer, one.compilation),
-            *(one.artist_ids, one.album_artist_ids, one.release_ids, one.release_group_ids),
-            *(guests, folder),
-        )
+        said = _BY(one), guests, folder
         if said not in known:
             place = places[folder]
             known[said] = _identity(
@@ -893,18 +899,16 @@ def _many_artists(tags: Sequence[Tags], claims: Sequence[Claim]) -> Iterator[str
 
 def _many_albums(tracks: Tracks) -> Iterator[str]:
     """Ask after albums that have many tracks of one number: what nobody had a name for, maybe."""
-    numbers, discs = (tracks.columns[name].tolist() for name in ("track_number", "disc"))
-    times: dict[tuple[int, int], Counter[tuple[int, int]]] = defaultdict(Counter)
-    first: dict[tuple[int, int], int] = {}
-    for row in np.flatnonzero(~_untagged(tracks) & (tracks.columns["track_number"] > 0)).tolist():
-        bag = int(tracks.artist_id[row]), int(tracks.album_id[row])
-        times[bag][discs[row], numbers[row]] += 1
-        first.setdefault(bag, row)
-    found = [
-        first[bag]
-        for bag, counted in times.items()
-        if sum(n >= _MANY for n in counted.values()) >= _MANY
-    ]
+    numbers, discs = (tracks.columns[name] for name in ("track_number", "disc"))
+    rows = np.flatnonzero(~_untagged(tracks) & (numbers > 0))
+    if not len(rows):
+        return
+    bag = group((tracks.artist_id[rows], tracks.album_id[rows]), len(rows))
+    place = group((bag, discs[rows] + 2, numbers[rows]), len(rows))  # no disc is a disc, too
+    _, first = np.unique(place, return_index=True)
+    often = bag[first][np.bincount(place) >= _MANY]
+    _, first = np.unique(bag, return_index=True)
+    found = rows[first[np.bincount(often, minlength=len(first)) >= _MANY]].tolist()
     if found:
         albums = [str(tracks.columns["album"][row]) for row in found]
         artists = [str(tracks.columns["artist"][row]) for row in found]

@@ -84,6 +84,7 @@ def joined(genres: Iterable[str]) -> str:
     )
 
 
+@lru_cache(maxsize=2**14)
 def parted(text: str) -> tuple[str, ...]:
     r"""The genres that `joined` made one text of; none of an empty one.
 

@@ -130,6 +130,7 @@ def identify(
     *,
     merge: bool = True,
     id_of: IdOf | None = None,
+    credits: Credits | None = None,
 ) -> Identified:
     """Tell who is who.
 
@@ -142,6 +143,8 @@ def identify(
     id_of : callable, optional
         Makes an id of a kind (artist, album, compilation), the artist of an album, and a name as it
         is written most often; by default `name_id`.
+    credits : Credits, optional
+        By these words, that has read some of the credits before.
 
     Examples
     --------
@@ -157,7 +160,7 @@ def identify(
     place = {key: row for row, key in enumerate(different)}
     rows = np.array([place[id(claim)] for claim in claims], np.int64)
     times = np.bincount(rows, minlength=len(different)).tolist()
-    library = _Library(list(different.values()), times, words, merge=merge)
+    library = _Library(list(different.values()), times, credits or Credits(words), merge=merge)
     found = library.identities(id_of or name_id)
     return replace(
         found,
@@ -177,10 +180,10 @@ class _Library:
     """All claims, and what they tell of each other."""
 
     def __init__(
-        self, claims: Sequence[Claim], times: Sequence[int], words: Words, *, merge: bool
+        self, claims: Sequence[Claim], times: Sequence[int], credits: Credits, *, merge: bool
     ) -> None:
         self.claims, self.times, self.merge = claims, times, merge
-        self.credits = Credits(words)
+        self.credits = credits
         self.same_name = same_name if merge else normalise
         self.same_album = same_album if merge else normalise
         self.groups = dict(

@@ -11,22 +11,22 @@ albums and genres follow from the whole library, and from settings.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import DataError
 from ..files import as_array, open_parquet, read_parquet, write_parquet
+from ..processes import uncollected
 from ..tracks import stable_id
 from .tags import NAMES, Tags
 
@@ -40,8 +40,7 @@ _STAMP = ("size", "mtime_ns", "ctime_ns")
 _BETWEEN = "\0"  # of several values; no tag holds one
 
 
-@dataclass(frozen=True)
-class FileTags:
+class FileTags(NamedTuple):
     """What a file said of itself, and what it looked like then.
 
     Attributes
@@ -221,17 +220,18 @@ def _reader() -> str:
     for name in ("matt-mgc", "mutagen"):
         with suppress(metadata.PackageNotFoundError):
             versions.append(metadata.version(name))
-    said = repr((versions, [each.name for each in fields(Tags)], NAMES))
+    said = repr((versions, list(Tags._fields), NAMES))
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 # ---- as columns ----
 
-_SEVERAL = tuple(each.name for each in fields(Tags) if isinstance(each.default, tuple))
+_SEVERAL = tuple(name for name, none in Tags._field_defaults.items() if isinstance(none, tuple))
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("path", "problem"), str),
     **dict.fromkeys(("gone", *_STAMP), int),
-    **{e.name: str if e.name in _SEVERAL else type(e.default) for e in fields(Tags)},
+    **{name: type(none) for name, none in Tags._field_defaults.items()},
+    **dict.fromkeys(_SEVERAL, str),
 }
 
 
@@ -244,11 +244,11 @@ def _packed(files: Mapping[str, FileTags], gone: Mapping[str, int]) -> dict[str,
     }
     for name in _STAMP:
         columns[name] = np.array([getattr(one, name) for one in some], np.int64)
-    for each in fields(Tags):
-        values: Iterable[Any] = [getattr(one.tags, each.name) for one in some]
-        if each.name in _SEVERAL:
+    for name in Tags._fields:
+        values: Iterable[Any] = [getattr(one.tags, name) for one in some]
+        if name in _SEVERAL:
             values = [_BETWEEN.join(value) for value in values]
-        columns[each.name] = list(values)
+        columns[name] = list(values)
     return columns
 
 
@@ -270,34 +270,15 @@ def _unpacked(table: Any) -> tuple[dict[str, FileTags], dict[str, int]]:
     for name in _SEVERAL:
         parts = {text: tuple(text.split(_BETWEEN)) if text else () for text in set(columns[name])}
         columns[name] = [parts[text] for text in columns[name]]
-    named = {each.name: columns[each.name] for each in fields(Tags)}
-    columns["tags"] = _made(Tags, named)
-    told = {each.name: columns[each.name] for each in fields(FileTags)}
-    files = dict(zip(columns["path"], _made(FileTags, told), strict=True))
+    columns["tags"] = _rows(Tags, columns)
+    files = dict(zip(columns["path"], _rows(FileTags, columns), strict=True))
     gone = {p: since for p, since in zip(columns["path"], columns["gone"], strict=True) if since}
     return files, gone
 
 
-def _made(kind: type[Any], columns: Mapping[str, Sequence[Any]]) -> list[Any]:
-    """Objects of a frozen dataclass, whose own way takes several times as long."""
-    made = []
-    for row in zip(*columns.values(), strict=True):
-        one = object.__new__(kind)
-        one.__dict__.update(zip(columns, row, strict=True))
-        made.append(one)
-    return made
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Make many small objects without being stopped: none of them is garbage."""
-    on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if on:
-            gc.enable()
+def _rows(kind: Any, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
+    """Named tuples of columns."""
+    return list(map(kind._make, zip(*(columns[name] for name in kind._fields), strict=True)))
 
 
 def _values(column: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What a music file says about itself: tags of every common format as one small dataclass.
+"""What a music file says about itself: tags of every common format as one small tuple.
 
 A file may carry several (`found_tags`). The richest counts, and each fills what those before it
 lack.
@@ -10,9 +10,8 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import AudioError
 from .found_tags import find_tags
@@ -77,9 +76,10 @@ _YEAR = re.compile(r"(?<![0-9])[12][0-9]{3}(?=[0-9]{4}(?![0-9])|(?![0-9]))")
 _MBID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])")
 
 
-@dataclass(frozen=True)
-class Tags:
+class Tags(NamedTuple):
     """Tags of one file; what is missing is ``""``, ``()``, -1 or NaN.
+
+    No dataclass: those of 100,000 files are remembered, and a tuple is made in a tenth of the time.
 
     Attributes
     ----------

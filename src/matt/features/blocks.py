@@ -164,8 +164,14 @@ def _bytes(values: NDArray[Any]) -> memoryview:
     return values.reshape(-1).view(np.uint8).data
 
 
-def read_rows(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
-    """Read the row table of one block.
+def read_rows(path: Path, *, again: bool = False) -> tuple[dict[str, NDArray[Any]], int | None]:
+    """Read the row table of one block; a run asks for it several times, and it never changes.
+
+    Parameters
+    ----------
+    path : Path
+    again : bool
+        Whether to read it though it is known.
 
     Returns
     -------
@@ -179,6 +185,12 @@ def read_rows(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
     DataError
         If the table is missing, damaged, or contradicts itself.
     """
+    read = _read_rows.__wrapped__ if again else _read_rows
+    return read(path, *_stamp(path))
+
+
+@lru_cache(maxsize=2**14)
+def _read_rows(path: Path, *stamp: int) -> tuple[dict[str, NDArray[Any]], int | None]:
     with intact(path):
         table, meta = read_parquet(path, schema=ROWS_SCHEMA)
         rows = {name: as_array(table[name]) for name in ROWS}
@@ -189,6 +201,8 @@ def read_rows(path: Path) -> tuple[dict[str, NDArray[Any]], int | None]:
             raise DataError("its rows do not lie one behind the other")
         if ((n == 0) != np.isin(rows["status"], (SILENT, *LOST))).any():
             raise DataError("its rows contradict their status")
+    for column in rows.values():
+        column.flags.writeable = False
     return rows, meta.get("crc32")
 
 
@@ -249,7 +263,7 @@ def verify_blocks(path: Path, spec: FeatureSpec) -> tuple[dict[str, str], tuple[
     damaged, unchecked = {}, []
     for _, _, name in committed(path):
         try:
-            rows, checksum = read_rows(path / f"{name}.parquet")
+            rows, checksum = read_rows(path / f"{name}.parquet", again=True)
             values = map_values(path / f"{name}.npy", spec)
             check_rows(len(values), int(rows["n_segments"].sum()))
             check_values(path / f"{name}.npy", values, checksum)

@@ -23,7 +23,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from stat import S_ISREG
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from ..audio import decoder_version
 from ..errors import DataError, in_a_line
 from ..files import as_array, read_parquet, write_parquet
+from ..processes import uncollected
 from ..tracks import Tracks
 from .blocks import KILLED, LOST, committed, intact, read_rows
 from .spec import FeatureSpec
@@ -109,16 +110,25 @@ class Plan:
         DataError
             If it is missing or is no plan.
         """
-        file = store / f"plan-{number:04d}.parquet"
-        with intact(file):
-            rows = None if block is None else ("block", block)
-            table, meta = read_parquet(file, schema=PLAN_SCHEMA, rows=rows)
-            columns = {name: as_array(table[name]) for name in _COLUMNS if name != "path"}
-            columns["path"] = np.array([os.fsdecode(p) for p in table["path"].to_pylist()], np.str_)
-            return cls(number, salvage=meta["salvage"], provenance=meta["provenance"], **columns)
+        return cls(number, **_read(store, number, *_COLUMNS, block=block))
 
 
 _COLUMNS = ("block", "track_id", "path", "size", "mtime_ns", "audio_hash", "reuse")
+
+
+def _read(store: Path, number: int, *names: str, block: int | None = None) -> dict[str, Any]:
+    """Some columns of a plan, and how it was made; paths, which are long, only where asked for."""
+    file = store / f"plan-{number:04d}.parquet"
+    with intact(file):
+        rows = None if block is None else ("block", block)
+        table, meta = read_parquet(file, schema=PLAN_SCHEMA, columns=[*names], rows=rows)
+        found: dict[str, Any] = {name: meta[name] for name in ("salvage", "provenance")}
+        for name in names:
+            if name == "path":
+                found[name] = np.array(list(map(os.fsdecode, table[name].to_pylist())), np.str_)
+            else:
+                found[name] = as_array(table[name])
+    return found
 
 
 def plan_numbers(store: Path) -> list[int]:
@@ -126,10 +136,11 @@ def plan_numbers(store: Path) -> list[int]:
     return sorted(int(m[1]) for entry in store.iterdir() if (m := _NAME.fullmatch(entry.name)))
 
 
-def open_blocks(store: Path, plan: Plan) -> list[int]:
-    """Blocks of a plan that are not committed yet."""
-    done = {block for number, block, _ in committed(store) if number == plan.number}
-    return [block for block in range(plan.n_blocks) if block not in done]
+def open_blocks(store: Path, plan: int) -> list[int]:
+    """Blocks of a plan, which is named by its number, that are not committed yet."""
+    done = {block for number, block, _ in committed(store) if number == plan}
+    last = int(_read(store, plan, "block")["block"].max(initial=NO_BLOCK))
+    return [block for block in range(last + 1) if block not in done]
 
 
 NO_FILE = (-1, -1)
@@ -137,8 +148,7 @@ NO_FILE = (-1, -1)
 Stamp = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class TrackStatus:
+class TrackStatus(NamedTuple):
     """The last word of a store on a track; a stamp is size in bytes and time of change in ns."""
 
     status: str
@@ -149,6 +159,7 @@ class TrackStatus:
     kills: int = 0  # how often in a row its process was killed from outside
 
 
+@uncollected()
 def read_known(store: Path) -> dict[int, TrackStatus]:
     """What a store knows of each track, from its plans and committed blocks."""
     tables: dict[int, list[dict[str, NDArray[Any]]]] = {}
@@ -156,25 +167,25 @@ def read_known(store: Path) -> dict[int, TrackStatus]:
         tables.setdefault(number, []).append(read_rows(store / f"{name}.parquet")[0])
     known: dict[int, TrackStatus] = {}
     for number in plan_numbers(store):
-        plan = Plan.load(store, number)
+        plan = _read(store, number, "track_id", "size", "mtime_ns", "audio_hash", "block")
         outcomes: dict[int, tuple[str, str]] = {}
         for table in tables.get(number, []):
             told = zip(table["status"].tolist(), table["reason"].tolist(), strict=True)
             outcomes.update(zip(table["track_id"].tolist(), told, strict=True))
-        columns = (plan.track_id, plan.size, plan.mtime_ns, plan.audio_hash, plan.block)
-        for track_id, size, mtime_ns, seen, block in zip(
-            *(column.tolist() for column in columns), strict=True
-        ):
-            stamp = size, mtime_ns
+        stamps = zip(plan["size"].tolist(), plan["mtime_ns"].tolist(), strict=True)
+        columns = (plan[name].tolist() for name in ("track_id", "audio_hash", "block"))
+        for stamp, track_id, seen, block in zip(stamps, *columns, strict=True):
+            before = known.get(track_id)
             if block == NO_BLOCK:
                 # A block that was deleted may have failed since: then the file is to be looked at.
-                if track_id in known and known[track_id].status not in LOST:
-                    known[track_id] = replace(known[track_id], stamp=stamp, audio_hash=seen)
+                if before is not None and before.status not in LOST:
+                    known[track_id] = before._replace(stamp=stamp, audio_hash=seen)
             elif track_id in outcomes:
                 status, reason = outcomes[track_id]
-                before = known[track_id].kills if track_id in known else 0
-                kills = before + 1 if status == KILLED else 0
-                known[track_id] = TrackStatus(status, reason, stamp, seen, plan.salvage, kills)
+                kills = 0
+                if status == KILLED:
+                    kills = 1 if before is None else before.kills + 1
+                known[track_id] = TrackStatus(status, reason, stamp, seen, plan["salvage"], kills)
     return known
 
 
@@ -183,9 +194,11 @@ def paths_of(store: Path, track_ids: Collection[int]) -> list[str]:
     found: dict[int, str] = {}
     wanted = np.fromiter(track_ids, np.int64, len(track_ids))
     for number in plan_numbers(store) if len(wanted) else ():
-        plan = Plan.load(store, number)
-        there = np.isin(plan.track_id, wanted)
-        found |= zip(plan.track_id[there].tolist(), plan.path[there].tolist(), strict=True)
+        ids = _read(store, number, "track_id")["track_id"]
+        there = np.isin(ids, wanted)
+        if there.any():
+            paths = _read(store, number, "path")["path"]
+            found |= zip(ids[there].tolist(), paths[there].tolist(), strict=True)
     return list(found.values())
 
 

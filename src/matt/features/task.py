@@ -73,8 +73,10 @@ def open_tasks(stores: Mapping[FeatureSpec, Path]) -> list[Task]:
     sizes: dict[bytes, NDArray[np.int64]] = {}
     for spec, store in stores.items():
         for number in plan_numbers(store):
+            blocks = open_blocks(store, number)
+            if not blocks:
+                continue
             plan = Plan.load(store, number)
-            blocks = open_blocks(store, plan)
             order = np.argsort(plan.block, kind="stable")
             starts = np.searchsorted(plan.block[order], [*blocks, *(b + 1 for b in blocks)])
             for block, start, stop in zip(
@@ -84,8 +86,7 @@ def open_tasks(stores: Mapping[FeatureSpec, Path]) -> list[Task]:
                 same = _identity(plan, rows)
                 parts.setdefault(same, []).append((spec, StoreBlock(str(store), number, block)))
                 sizes[same] = plan.size[rows]
-            if blocks:
-                break
+            break
     return [
         Task(tuple(part for _, part in found), _work([spec for spec, _ in found], sizes[same]))
         for same, found in parts.items()

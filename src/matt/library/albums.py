@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,11 @@ _HOW_TO_READ = (
     "Effect: how much probability the genre would lose without the track."
 )
 _PARTS = ("attention", "margin", "effect")
+_NO_PART: dict[str, float | None] = dict.fromkeys(_PARTS)
+_TOLD = (
+    *("track_id", "path", "artist_id", "title", "artist", "album_artist", "album", "year"),
+    "genre_tags",
+)
 LEAST = 3  # tracks of a bag that is worth a look: smaller ones have little to show
 UNSURE = "(unsure)"  # on a screen, where a genre would be
 
@@ -82,19 +88,16 @@ def album_rows(
     abstain = bar is not None
     said = Answers(judged.predictions, above, bar=bar, abstain=abstain, costs=costs, top=top)
     own = None if alone is None else Answers(alone, above, bar=bar, costs=costs, top=top)
-    columns = {
-        "track_id": predictions.tracks.track_id.tolist(),
-        "path": predictions.tracks.path.tolist(),
-        "artist_id": predictions.tracks.artist_id.tolist(),
-        **{name: column.tolist() for name, column in predictions.tracks.columns.items()},
-    }
+    status = cache(partial(status_of, above=above))  # there are few, and many tracks of each
+    known = predictions.tracks.to_columns()
+    columns = {name: known[name].tolist() for name in _TOLD if name in known}
     offsets, rows = predictions.bags.offsets.tolist(), []
     for bag in range(len(predictions)):
         first, held_out = offsets[bag], bool(judged.held_out[bag])
         tracks = {name: column[first : offsets[bag + 1]] for name, column in columns.items()}
         answer, main, learned = said.of(bag), _main(predictions, bag), judged.in_training[bag]
         fair = is_fair(learned, out_of_fold=held_out)
-        tags = [*dict.fromkeys([*main, *_tags(tracks)])]
+        tags = tuple(dict.fromkeys([*main, *_tags(tracks)]))
         parts = [
             {
                 **track,
@@ -102,7 +105,7 @@ def album_rows(
                     named,
                     answer if held_out else None if own is None else own.of(first + i),
                     fair=fair,
-                    above=above,
+                    status=status,
                 ),
                 "alone": own is not None and not held_out,
                 **_part(None if held_out else told, first + i, answer.best),
@@ -113,7 +116,7 @@ def album_rows(
             {
                 **who_made(tracks),
                 "tagged": "; ".join(tags) or None,
-                **_answered(tags, answer, fair=fair, above=above),
+                **_answered(tags, answer, fair=fair, status=status),
                 "in_training": learned,
                 "out_of_fold": held_out,
                 **(aspects[bag] if aspects else {}),
@@ -124,16 +127,16 @@ def album_rows(
 
 
 def _answered(
-    tags: Sequence[str], answer: GenreAnswer | None, *, fair: bool, above: Above
+    tags: tuple[str, ...],
+    answer: GenreAnswer | None,
+    *,
+    fair: bool,
+    status: Callable[..., dict[str, Any]],
 ) -> dict[str, Any]:
     """What is said of an album or a track, and what there is to do about it."""
     if answer is None:
         return {"genre": None, "probability": None}
-    sure = not answer.unsure
-    return {
-        **answer.told,
-        **status_of(tags, answer.genres, sure=sure, fair=fair, above=above),
-    }
+    return {**answer.told, **status(tags, answer.genres, sure=not answer.unsure, fair=fair)}
 
 
 def track_rows(
@@ -327,20 +330,24 @@ def who_made(tracks: Mapping[str, list[Any]]) -> dict[str, Any]:
     }
 
 
-def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], list[str]]]:
+def _each(tracks: Mapping[str, list[Any]]) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
     """What is told of each track, whatever a model says, and the genres that it names."""
-    for i, (track_id, path) in enumerate(zip(tracks["track_id"], tracks["path"], strict=True)):
-        title, artist, tags = (
-            tracks[name][i] if name in tracks else "" for name in ("title", "artist", "genre_tags")
-        )
+    none = [""] * len(tracks["path"])
+    names = "track_id", "title", "artist", "path", "genre_tags"
+    columns = [tracks.get(name, none) for name in names]
+    for track_id, title, artist, path, tags in zip(*columns, strict=True):
+        genres = parted(tags)
         told = {"track_id": track_id, "title": title, "artist": artist, "path": path}
-        genres = [*parted(tags)]
         yield told | {"tagged": "; ".join(genres) or None}, genres
 
 
 def _place(paths: Sequence[str]) -> str:
     """The file of a lone track, the folder that holds all files of an album."""
-    return paths[0] if len(paths) == 1 else os.path.commonpath(paths) if all(paths) else ""
+    if len(paths) == 1 or not all(paths):
+        return paths[0] if len(paths) == 1 else ""
+    if len({path.rpartition(os.sep)[0] for path in paths}) == 1:  # mostly; then two of them tell
+        paths = [min(paths), max(paths)]
+    return os.path.commonpath(paths)
 
 
 def _tags(tracks: Mapping[str, list[Any]]) -> list[str]:
@@ -364,9 +371,11 @@ def _most(values: Sequence[Any] | None) -> Any:
 
 def _part(told: Explanation | None, row: int, genre: int) -> dict[str, float | None]:
     """What a track did for a genre."""
-    found: dict[str, float | None] = dict.fromkeys(_PARTS)
-    if told is not None:
-        arrays = told.attention, told.margins, told.effects
-        for name, value in zip(found, (float(array[row, genre]) for array in arrays), strict=True):
-            found[name] = round(value, 4) if np.isfinite(value) else None
-    return found
+    if told is None:
+        return _NO_PART
+    arrays = told.attention, told.margins, told.effects
+    values = (float(array[row, genre]) for array in arrays)
+    return {
+        name: round(value, 4) if np.isfinite(value) else None
+        for name, value in zip(_PARTS, values, strict=True)
+    }

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +14,7 @@ from .status import SURE, Above
 _DIGITS = 4  # of a probability that is told
 
 
-@dataclass(frozen=True)
-class GenreAnswer:
+class GenreAnswer(NamedTuple):
     """What is said of one album or track.
 
     Attributes
@@ -71,10 +69,18 @@ class Answers:
         self._probabilities = predictions.probabilities
         order = np.argsort(-self._probabilities, axis=1, kind="stable")[:, :top]
         likely = np.take_along_axis(self._probabilities, order, axis=1)
+        best = order[:, 0] if costs is None else cheapest(predictions, costs)
+        sums = costs is None and predictions.link == "softmax"  # else nothing stands above
+        names, sure = above.surest(best, self._probabilities, bar=self._bar if sums else -np.inf)
         # Lists, since one number after the other is taken from these.
-        self._order, self._likely = order.tolist(), likely.round(_DIGITS).tolist()
+        likeliest = np.array(predictions.genres, object)[order].tolist()
+        self._top = [
+            [{"genre": genre, "probability": share} for genre, share in zip(*one, strict=True)]
+            for one in zip(likeliest, likely.round(_DIGITS).tolist(), strict=True)
+        ]
+        self._best, self._names, self._sure = best.tolist(), names, sure.tolist()
         self._balanced = predictions.balanced.tolist()
-        self._costly = None if costs is None else cheapest(predictions, costs).tolist()
+        self._decision = {} if costs is None else {"decision": DECISION}
         self._given = None
         if predictions.thresholds is not None:
             self._given = predictions.given & (self._probabilities >= (bar or 0))
@@ -83,14 +89,10 @@ class Answers:
         """The answer for one bag."""
         if self._given is not None:
             return self._several(bag, self._given[bag])
-        best = self._order[bag][0] if self._costly is None else self._costly[bag]
-        name, sure = self.predictions.genres[best], float(self._probabilities[bag, best])
-        if self._costly is None and self.predictions.link == "softmax" and sure < self._bar:
-            name, sure = self.above.surest(best, self._probabilities[bag], bar=self._bar)
+        best, name, sure = self._best[bag], self._names[bag], self._sure[bag]
         unsure = sure < self._bar
         silent = unsure and self._abstains
-        decision = {} if self._costly is None else {"decision": DECISION}
-        told = self._told(bag, best, None if silent else name, sure, unsure, **decision)
+        told = self._told(bag, best, None if silent else name, sure, unsure, **self._decision)
         return GenreAnswer((name,), unsure, best, told)
 
     def _several(self, bag: int, given: NDArray[np.bool_]) -> GenreAnswer:
@@ -122,8 +124,5 @@ class Answers:
             "probability": round(probability, _DIGITS),
             "unsure": unsure,
             "if_rare": genres[rare] if rare != best else None,
-            "top": [
-                {"genre": genres[g], "probability": sure}
-                for g, sure in zip(self._order[bag], self._likely[bag], strict=True)
-            ],
+            "top": self._top[bag],
         }

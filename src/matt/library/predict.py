@@ -25,7 +25,7 @@ from ..models.classifier import GenreClassifier
 from ..models.neural import NeuralClassifier
 from ..models.tagger import Tagger
 from ..predictions import Predictions
-from ..processes import Progress
+from ..processes import Progress, uncollected
 from ..tracks import Tracks
 from .albums import album_rows, in_order, track_rows
 from .export import check_level, write_rows
@@ -219,16 +219,17 @@ def predict_library(
         judged = Judged.of(said, False if isinstance(model, Tagger) else None)
     else:
         judged = learned.judge(said, prior=prior, trained=model.prior)
-    rows = album_rows(
-        said,
-        top=top,
-        bar=bar,
-        aspects=aspects,
-        costs=costs,
-        alone=single,
-        judged=judged,
-        vocabulary=scan.vocabulary,
-    )
+    with uncollected():
+        rows = album_rows(
+            said,
+            top=top,
+            bar=bar,
+            aspects=aspects,
+            costs=costs,
+            alone=single,
+            judged=judged,
+            vocabulary=scan.vocabulary,
+        )
     return LibraryPrediction(said, report, aspects, rows, bar)
 
 

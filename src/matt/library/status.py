@@ -37,8 +37,8 @@ class Above:
     --------
     >>> tree = Vocabulary(parents={"Indie Rock": "Rock", "Punk": "Rock"})
     >>> above = Above(("Indie Rock", "Jazz", "Punk"), tree)
-    >>> above.surest(0, np.array([0.4, 0.3, 0.3]), bar=0.6)
-    ('Rock', 0.7)
+    >>> above.surest(np.array([0]), np.array([[0.4, 0.3, 0.3]]), bar=0.6)
+    (['Rock'], array([0.7]))
     """
 
     genres: tuple[str, ...]
@@ -69,30 +69,35 @@ class Above:
         return any(self.related(tag, genre) for genre in self.genres)
 
     def surest(
-        self, best: int, probabilities: NDArray[np.float64], *, bar: float
-    ) -> tuple[str, float]:
-        """The genre itself if it reaches the bar, else the lowest above it that does, else itself.
+        self, best: NDArray[np.int64], probabilities: NDArray[np.float64], *, bar: float
+    ) -> tuple[list[str], NDArray[np.float64]]:
+        """Each genre itself if it reaches the bar, else the lowest above it that does, else itself.
 
         Parameters
         ----------
-        best : int
-            Place of the genre.
-        probabilities : array, shape (G,)
+        best : int array, shape (n,)
+            Places of the genres.
+        probabilities : array, shape (n, G)
             That exclude each other: those of the genres that one holds add up to its own.
         bar : float
 
         Returns
         -------
-        genre : str
-        probability : float
+        genres : list of str, length n
+        probabilities : array, shape (n,)
         """
-        own = float(probabilities[best])
-        if own < bar:
-            for name in reversed(self.path(self.genres[best])[:-1]):
-                together = float(probabilities[self._held[name]].sum())
-                if together >= bar:
-                    return name, min(together, 1.0)
-        return self.genres[best], own
+        names = [self.genres[place] for place in best.tolist()]
+        own = probabilities[np.arange(len(best)), best]
+        for place in np.unique(best[own < bar]).tolist():
+            left = np.flatnonzero((best == place) & (own < bar))
+            for name in reversed(self.path(self.genres[place])[:-1]):
+                together = probabilities[np.ix_(left, np.array(self._held[name]))].sum(axis=1)
+                reached = together >= bar
+                own[left[reached]] = together[reached].clip(max=1.0)
+                for row in left[reached].tolist():
+                    names[row] = name
+                left = left[~reached]
+        return names, own
 
 
 def is_fair(in_training: bool | None, *, out_of_fold: bool) -> bool:

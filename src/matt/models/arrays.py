@@ -121,6 +121,8 @@ def bag_index(offsets: Offsets) -> Offsets:
 
 def segment_sum(x: Floats, offsets: Offsets) -> NDArray[np.float64]:
     """Sum over the segments of each bag, none of which is empty: (N, ...) -> (B, ...)."""
+    if len(x) == len(offsets) - 1:  # each is alone
+        return x.astype(np.float64)
     summed: NDArray[np.float64] = np.add.reduceat(x, offsets[:-1], axis=0, dtype=np.float64)
     return summed
 

@@ -120,7 +120,7 @@ class Tagger(Fitted):
             If a prior is given.
         """
         check_asked(prior=prior)
-        return self.tell(features, tracks, bags)[0]
+        return self._said(features, tracks, bags)[0]
 
     def tell(
         self, features: FeatureStore, tracks: Tracks, bags: Bags
@@ -132,16 +132,21 @@ class Tagger(Fitted):
         features, tracks, bags
             As in `predict`.
         """
-        rows, known = readied(self._reading(features), self.genres, features, tracks, bags)
-        heard = _heard(features, bags)
-        logits = np.log(np.maximum(_likeliest(heard, "genres"), _LEAST))
-        said = Predictions(known, rows, logits.astype(np.float32), self.link)
+        said, heard = self._said(features, tracks, bags)
         told: list[dict[str, str | None]] = [{} for _ in range(len(bags))]
         for aspect in ASPECTS:
             names, found = list(_words()[aspect]), _likeliest(heard, aspect)
             for row, best, share in zip(told, found.argmax(1), found.max(1), strict=True):
                 row[aspect] = names[best] if share >= _words()["named"] else None
         return said, told
+
+    def _said(
+        self, features: FeatureStore, tracks: Tracks, bags: Bags
+    ) -> tuple[Predictions, NDArray[np.float64]]:
+        rows, known = readied(self._reading(features), self.genres, features, tracks, bags)
+        heard = _heard(features, bags)
+        logits = np.log(np.maximum(_likeliest(heard, "genres"), _LEAST))
+        return Predictions(known, rows, logits.astype(np.float32), self.link), heard
 
     def _reading(self, features: FeatureStore) -> Fitted:
         """The same for features of other segments or the other layer: their tags mean the same."""
