@@ -121,7 +121,7 @@ class Answer:
             raise NoAnswer("what it printed has no albums")
         if schema != f"{SCHEMA}{VERSION}":
             raise NoAnswer(
-                f"it answers in {schema}, this plugin reads {SCHEMA}{VERSION}; bring both up to date"
+                f"it answers in {schema}, and {SCHEMA}{VERSION} is read here; bring both up to date"
             )
         genres = {
             known_as(path): _given(album)
@@ -143,7 +143,7 @@ def known_as(path: str) -> str:
 
 
 def chosen(old: Sequence[str], given: Sequence[str], mode: str) -> list[str] | None:
-    """Genres that a file gets; None where it is left as it is. None are ever taken away for nothing.
+    """Genres that a file gets; None where it is left as it is, as always where nothing is given.
 
     Parameters
     ----------

@@ -36,7 +36,9 @@ class MattPage(OptionsPage):
         form.addRow("Model, folder or file:", self.model)
         form.addRow("Suggest genres", self.mode)
         form.addRow("How sure it must be:", self.percent)
-        form.addRow(QLabel("Install it with: pip install matt-mgc. Nothing is written before you save."))
+        form.addRow(
+            QLabel("Install it with: pip install matt-mgc. Nothing is written before you save.")
+        )
 
     def load(self):
         """Show what is stored."""

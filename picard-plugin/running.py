@@ -86,7 +86,9 @@ class Runner(QObject):
         process.terminate()
         if sys.platform == "win32":  # where a program without a window does not hear it
             process.kill()
-        QTimer.singleShot(_PATIENCE, process, process.kill)
+        patience = QTimer(process, singleShot=True)  # gone with the process
+        patience.timeout.connect(process.kill)
+        patience.start(_PATIENCE)
 
     def close(self) -> None:
         """End what is at work, and wait until it has ended: Picard quits, or the plugin goes."""
@@ -149,7 +151,9 @@ class Runner(QObject):
             self._over("stopped; no tag was changed by this run")
             return
         if status != QProcess.ExitStatus.NormalExit:
-            self._over(f"it was ended by the system; {self._last or 'it said nothing'}", failed=True)
+            self._over(
+                f"it was ended by the system; {self._last or 'it said nothing'}", failed=True
+            )
             return
         try:
             answer = Answer.read(bytes(self._said))
@@ -166,7 +170,9 @@ class Runner(QObject):
         """Put genres into the tags that Picard shows; how many files are changed."""
         n = 0
         for file, name in run.files:
-            if getattr(file.state, "name", "") == "REMOVED":  # from Picard, while matt was listening
+            if (
+                getattr(file.state, "name", "") == "REMOVED"
+            ):  # from Picard, while matt was listening
                 continue
             given = answer.genres.get(known_as(name), ())
             values = chosen(file.metadata.getall("genre"), given, run.settings.mode)
@@ -194,6 +200,4 @@ class Runner(QObject):
     def _show(self, text: str) -> None:
         """Say what will soon be out of date: it does not go into Picard's history."""
         window = self._api.tagger.window
-        window.set_statusbar_message(
-            "%s", f"matt: {text}", echo=None, translate=None, history=None
-        )
+        window.set_statusbar_message("%s", f"matt: {text}", echo=None, translate=None, history=None)
