@@ -246,7 +246,7 @@ def _write_id3(tag: Tag) -> bytes:
     room = tag.room if len(body) <= tag.room else len(body) + _ROOM
     if room >= 1 << 28:
         raise Unwritable("its ID3 tag would be larger than any may be")
-    return b"ID3" + start + _bytes7(room) + body.ljust(room, b"\0") + behind
+    return b"".join((b"ID3", start, _bytes7(room), body.ljust(room, b"\0"), behind))
 
 
 def _number7(four: bytes) -> int:

@@ -45,7 +45,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from ..audio.structure import FileBytes, Hopeless
 from ..errors import AudioError, DataError
@@ -202,7 +202,7 @@ def _check(field: str, values: Values) -> None:
 def _found(path: Path | str, mode: str = "rb") -> Iterator[tuple[Any, Found]]:
     try:
         with open(path, mode) as file:
-            held = FileBytes(file)
+            held = FileBytes(cast(BinaryIO, file))
             if not held.size:
                 raise AudioError(f"{path} is empty (0 bytes); restore it or leave it out")
             yield file, find_places(held)

@@ -129,7 +129,7 @@ def _blob(file: FileBytes, start: int, stop: int) -> bytes:
 
 
 def _around(file: FileBytes, start: int) -> tuple[list[Place], tuple[Any, ...]]:
-    """ID3v2, APEv2, ID3v1 before and behind the audio, in this order; and whatever else is there."""
+    """ID3v2, APEv2, ID3v1 before and behind the audio, in this order; and what else is there."""
     kinds: dict[str, list[Place]] = {"ID3": [], "APE": [], "TAG": []}
     rest: list[str] = []
     for begin, end in [*leading_tags(file), *trailing_tags(file, start)]:
@@ -181,7 +181,7 @@ def _flac(file: FileBytes, start: int, stop: int) -> Found:
 
     def finish(edits: list[Edit]) -> list[Edit]:
         """Take what is needed from padding, if there is enough of it, or give it back."""
-        inside = [edit for edit in edits if start < edit[0] <= at and edit[2][:1] != b"I"]
+        inside = [edit for edit in edits if start < edit[0] <= at]
         grown = _grown(inside)
         for kind, begin, end in blocks:
             left = end - begin - 4 - grown
@@ -371,11 +371,11 @@ def _riff(file: FileBytes, start: int, stop: int) -> Found:
     absent = Place(ID3[4].new(), stop, stop, lambda blob: pad + _chunk(new, order)(blob), False)
 
     def finish(edits: list[Edit]) -> list[Edit]:
-        grown = _grown(e for e in edits if start < e[0] <= stop and e[:2] != (start, start))
-        size = stop - start - 8 + grown
+        inside = [edit for edit in edits if start < edit[0] and edit[1] <= stop]
+        size = stop - start - 8 + _grown(inside)
         if size >= 1 << 8 * n:
             raise Unwritable("it would be larger than its size can say")
-        return [*edits, (size_at, size_at + n, size.to_bytes(n, order))] if edits else edits
+        return [*edits, (size_at, size_at + n, size.to_bytes(n, order))] if inside else edits
 
     return Found([*places, absent], tuple(rest), finish)
 
@@ -430,13 +430,14 @@ def _asf(file: FileBytes, start: int, stop: int) -> Found:
     rest += (_digest([properties[0][2][:16], properties[0][2][24:]]),)
 
     def finish(edits: list[Edit]) -> list[Edit]:
-        grown = _grown(edits)
+        inside = [edit for edit in edits if edit[1] <= size]
+        grown = _grown(inside)
         count = int.from_bytes(file.at(24, 4), "little") + (not described)
         head = (16, 28, (size + grown).to_bytes(8, "little") + count.to_bytes(4, "little"))
         at = properties[0][1] + 40  # the size of the file
         stated = int.from_bytes(file.at(at, 8), "little")
         told: list[Edit] = [(at, at + 8, (stated + grown).to_bytes(8, "little"))]
-        return [*edits, head, *(told if stated == file.size else [])] if edits else edits
+        return [*edits, head, *(told if stated == file.size else [])] if inside else edits
 
     def wrap(blob: bytes) -> bytes:
         return _CONTENT + (len(blob) + 24).to_bytes(8, "little") + blob
