@@ -21,6 +21,7 @@ _ABSOLUTE = (b"saio", b"iloc", b"tfra")  # further offsets, which nobody needs i
 _LARGEST = 1 << 28
 _NEW_META = bytes(4) + box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
 _FREE = (b"free", b"skip")
+_DEEPEST = 10  # boxes in each other; tables of chunks are the fifth
 _ROOM = 1024  # bytes left free behind what is moved
 
 
@@ -50,13 +51,13 @@ def mp4(file: FileBytes, stop: int) -> Moov:
     after = top[top.index(moov) + 1 :]
     free = after[0].stop(stop) if after and after[0].name in _FREE else end
     content = file.at(moov.start, moov.size)
-    ilst = _descend(content, _Path)
+    ilst = _descend(content, _PATH)
     tag = MP4.read(ilst) if ilst is not None else MP4.new()
     moves = any(chunk.name not in _FREE for chunk in after)
     fragmented = any(chunk.name in (b"moof", b"mfra", b"sidx", b"meta") for chunk in top)
 
     def wrap(blob: bytes) -> bytes:
-        new = box(b"moov", _ascend(content, _Path, blob))
+        new = box(b"moov", _ascend(content, _PATH, blob))
         left = free - begin - len(new)
         if left == 0 or not moves:
             return new
@@ -84,7 +85,7 @@ def _digest(pieces: Any) -> str:
     return digest.hexdigest()
 
 
-_Path = (b"udta", b"meta", b"ilst")
+_PATH = (b"udta", b"meta", b"ilst")
 
 
 def _skip(name: bytes, content: bytes) -> int:
@@ -93,10 +94,7 @@ def _skip(name: bytes, content: bytes) -> int:
 
 
 def _inside(name: bytes, content: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    inner = content[_skip(name, content) :]
-    if name == b"udta" and inner[-4:] == bytes(4) and len(inner) % 4 == 0:
-        inner = inner[:-4]  # QuickTime ends it so
-    return boxes(inner)
+    return boxes(content[_skip(name, content) :], bytes(4) if name == b"udta" else b"")
 
 
 def _descend(content: bytes, path: tuple[bytes, ...], name: bytes = b"") -> bytes | None:
@@ -134,8 +132,8 @@ def _moved(moov: bytes, by: int, behind: int) -> bytes:
     if any(name in moov for name in _ABSOLUTE):
         raise Unwritable("its index holds offsets that are not known")
 
-    def walk(at: int, stop: int) -> None:
-        while at + 8 <= stop:
+    def walk(at: int, stop: int, deep: int = 0) -> None:
+        while deep <= _DEEPEST and at + 8 <= stop:
             size, name = (
                 int.from_bytes(content[at : at + 4], "big"),
                 bytes(content[at + 4 : at + 8]),
@@ -143,7 +141,7 @@ def _moved(moov: bytes, by: int, behind: int) -> bytes:
             if size < 8 or at + size > stop:
                 raise Unwritable("its boxes are damaged")
             if name in _PARENTS and name != b"udta":
-                walk(at + 8, at + size)
+                walk(at + 8, at + size, deep + 1)
             elif name in _OFFSETS:
                 _shift(content, at + 12, at + size, _OFFSETS[name], by, behind)
             at += size
@@ -168,6 +166,8 @@ def _shift(content: bytearray, at: int, stop: int, n: int, by: int, behind: int)
 def _rest(content: bytes, path: tuple[bytes, ...], base: int) -> list[Any]:
     """Digests of all boxes of the index but ``ilst``; offsets as they count from the audio."""
     found: list[Any] = []
+    if len(path) > _DEEPEST:
+        raise Unwritable("its boxes lie deeper in each other than any have to")
     for name, _, inner in _inside(path[-1] if path else b"", content):
         if name in _OFFSETS:
             n = _OFFSETS[name]

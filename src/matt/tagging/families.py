@@ -141,6 +141,10 @@ _ID3_SLOTS = {
     3: {"genre": ("TCON",), "mood": ("TXXX:MOOD", "TMOO"), "grouping": ("TIT1", "GRP1")},
     4: {"genre": ("TCON",), "mood": ("TMOO", "TXXX:MOOD"), "grouping": ("TIT1", "GRP1")},
 }
+_ID3_KNOWN = {
+    version: frozenset(slot for of_field in slots.values() for slot in of_field)
+    for version, slots in _ID3_SLOTS.items()
+}
 _UNSYNC, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10
 _FRAME = {2: re.compile(rb"[A-Z0-9]{3}"), 3: re.compile(rb"[A-Z0-9]{3}[A-Z0-9 \0]")}
 _CODECS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
@@ -188,7 +192,7 @@ def _frames(body: bytes, version: int, *, syncsafe: bool) -> list[bytes] | None:
 
 def _id3_item(frame: bytes, version: int, flags: int) -> Item:
     name = frame[: 3 if version == 2 else 4].decode("latin-1")
-    slots = {slot for of_field in _ID3_SLOTS[version].values() for slot in of_field}
+    slots = _ID3_KNOWN[version]
     if name not in slots and name not in ("TXXX", "TXX"):
         return Item(frame)
     content = frame[6 if version == 2 else 10 :]
@@ -467,7 +471,6 @@ _ASF_SLOTS = {
     "grouping": ("WM/ContentGroupDescription",),
 }
 _ASF_NAMES = {slot.lower(): slot for slots in _ASF_SLOTS.values() for slot in slots}
-_EXTENDED_CONTENT = bytes.fromhex("40a4d0d207e3d21197f000a0c95ea850")
 
 
 def _read_asf(blob: bytes) -> Tag:
@@ -532,12 +535,13 @@ _MP4_SLOTS = {
     "mood": (f"{_FREE_FORM}MOOD",),
     "grouping": ("\xa9grp",),
 }
+_MP4_KNOWN = frozenset(slot for of_field in _MP4_SLOTS.values() for slot in of_field)
 
 
-def boxes(content: bytes) -> list[tuple[bytes, bytes, bytes]]:
-    """Name, header and content of all boxes in a row; nothing else may follow them."""
+def boxes(content: bytes, end: bytes = b"") -> list[tuple[bytes, bytes, bytes]]:
+    """Name, header and content of all boxes in a row; nothing may follow them but an ``end``."""
     found, at = [], 0
-    while at < len(content):
+    while at < len(content) and content[at:] != end:
         size, skip = int.from_bytes(content[at : at + 4], "big"), 8
         if size == 1:
             size, skip = int.from_bytes(content[at + 8 : at + 16], "big"), 16
@@ -567,7 +571,7 @@ def _mp4_item(name: bytes, header: bytes, content: bytes) -> Item:
         if slot == "----":
             parts = {n: c[4:].decode("utf-8", "replace") for n, _, c in inner if n != b"data"}
             slot = f"----:{parts.get(b'mean', '')}:{parts.get(b'name', '').upper()}"
-        if slot in {slot for slots in _MP4_SLOTS.values() for slot in slots}:
+        if slot in _MP4_KNOWN:
             data = [c for n, _, c in inner if n == b"data" and len(c) >= 8]
             return Item(header + content, slot, tuple(_mp4_text(slot, c) for c in data))
     return Item(header + content)

@@ -21,7 +21,6 @@ from .families import (
     ID3,
     ID3V1,
     VORBIS,
-    Item,
     Tag,
     Unwritable,
     asf_name,
@@ -96,7 +95,14 @@ def find_places(file: FileBytes) -> Found:
 
 def splice(file: BinaryIO, edits: Iterable[Edit]) -> None:
     """Carry out edits of an open file, in place, from its end to its start."""
-    for start, stop, content in sorted(edits, reverse=True):
+    joined: list[tuple[int, int, list[bytes]]] = []
+    for start, stop, content in sorted(edits):
+        if joined and joined[-1][1] == start:  # what follows has to move once only
+            joined[-1] = (joined[-1][0], stop, [*joined[-1][2], content])
+        else:
+            joined.append((start, stop, [content]))
+    for start, stop, contents in reversed(joined):
+        content = b"".join(contents)
         _resize(file, stop, len(content) - (stop - start))
         file.seek(start)
         file.write(content)
@@ -220,7 +226,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
     """Find the comments of the first stream; pages of headers are made anew where they change."""
     serial, magic = -1, b""
     headers: list[ogg.Page] = []  # pages of the first stream on which its comments lie
-    packets: list[bytes] = [b""]
+    packets = [bytearray()]
     for page in ogg.pages(file, start, stop):
         if page.body is None or not page.sound:
             raise Unwritable("a page of its headers is damaged")
@@ -241,7 +247,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
             packets[-1] += page.body[at : at + lace]
             at += lace
             if lace < 255:
-                packets.append(b"")
+                packets.append(bytearray())
         if page.lacing and page.lacing[-1] < 255:
             packets.pop()
             break
@@ -256,7 +262,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
     before = _COMMENTS[magic]
     n = 4 if magic == b"\x7fFLAC" else len(before)
     if magic == b"\x7fFLAC":
-        before = bytes([packets[0][0]]) if packets[0][:1] in (b"\x04", b"\x84") else b"\x84"
+        before = bytes(packets[0][:1]) if packets[0][:1] in (b"\x04", b"\x84") else b"\x84"
     if not packets[0].startswith(before):
         raise Unwritable("its second packet holds no comments")
 
@@ -275,7 +281,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
         gone: list[Edit] = [(p.position, _end(p), b"") for p in headers[1:]]
         return [*edits, *gone, *(_renumbered(file, last, stop, more) if more else ())]
 
-    place = Place(VORBIS.read(packets[0][n:]), first.position, _end(first), wrap)
+    place = Place(VORBIS.read(bytes(packets[0][n:])), first.position, _end(first), wrap)
     others = tuple(_digest([packet]) for packet in packets[1:])
     return Found([place], others, finish)
 
@@ -489,5 +495,3 @@ _READERS: dict[str, Callable[[FileBytes, int, int], Found]] = {
     "MP4": _mp4,
 }
 _FIXED = ("DSF", "ASF", "MP4")  # positions in them count from the start of the file
-
-__all__ = ["Found", "Item", "Place", "find_places", "splice"]
