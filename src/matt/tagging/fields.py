@@ -12,7 +12,7 @@ FLAC                Vorbis comments              Vorbis comments
 Ogg Vorbis, Opus,   Vorbis comments of the       (they always have them)
 Speex, FLAC in Ogg  first stream
 MP4, M4A            ``ilst``                     ``ilst``
-WAV, RF64           ID3 chunk; INFO (genre)      ID3v2.4 chunk
+WAV                 ID3 chunk; INFO (genre)      ID3v2.4 chunk
 AIFF                ID3 chunk                    ID3v2.4 chunk
 WavPack, Monkey's   APEv2; ID3v2                 APEv2
 Audio, Musepack
@@ -34,7 +34,7 @@ grouping TIT1, GRP1    TIT1, GRP1 (TT1,    GROUPING ©grp            WM/ContentG
 Several values are values of their own, but one text with a separator in ID3v2.2, ID3v2.3 and INFO.
 Versions stay. A number, as in MP4's ``gnre``, becomes a text when it is changed.
 
-Refused, because nobody could tell what would be lost: AU, CAF, Wave64, Matroska, AC-3, DTS; tags
+Refused, because nobody could tell what would be lost: AU, CAF, RF64, Wave64, Matroska, AC-3, DTS; tags
 with an extended header or a footer; files that are damaged where their tags are, or where sizes
 would have to change. A sidecar holds what such a file cannot.
 """

@@ -262,7 +262,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
     before = _COMMENTS[magic]
     n = 4 if magic == b"\x7fFLAC" else len(before)
     if magic == b"\x7fFLAC":
-        before = bytes(packets[0][:1]) if packets[0][:1] in (b"\x04", b"\x84") else b"\x84"
+        before = bytes(packets[0][:1]) if packets[0][0] & 0x7F == 4 else b"\x84"
     if not packets[0].startswith(before):
         raise Unwritable("its second packet holds no comments")
 
@@ -270,7 +270,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
         middle = len(blob).to_bytes(3, "big") if magic == b"\x7fFLAC" else b""
         if magic == b"\x7fFLAC" and len(blob) >= 1 << 24:
             raise Unwritable("its comments would be larger than FLAC allows")
-        return _paged([before + middle + blob, *packets[1:]], serial, first.sequence)
+        return _paged([before + middle + blob, *map(bytes, packets[1:])], serial, first.sequence)
 
     def finish(edits: list[Edit]) -> list[Edit]:
         """Remove the other old pages, and number those that follow."""
@@ -282,7 +282,7 @@ def _ogg(file: FileBytes, start: int, stop: int) -> Found:
         return [*edits, *gone, *(_renumbered(file, last, stop, more) if more else ())]
 
     place = Place(VORBIS.read(bytes(packets[0][n:])), first.position, _end(first), wrap)
-    others = tuple(_digest([packet]) for packet in packets[1:])
+    others = tuple(_digest([bytes(packet)]) for packet in packets[1:])
     return Found([place], others, finish)
 
 
@@ -343,11 +343,9 @@ def _renumbered(file: FileBytes, last: ogg.Page, stop: int, more: int) -> Iterat
 def _riff(file: FileBytes, start: int, stop: int) -> Found:
     kind = chunks.identify(file.at(start, 16))
     order: Literal["little", "big"] = "little" if kind == "RIFF" else "big"
-    long = file.at(start, 4) in (b"RF64", b"BW64")
-    size_at, n = (start + 20, 8) if long else (start + 4, 4)
-    stated = int.from_bytes(file.at(size_at, n), order)
-    if long and file.at(start + 12, 4) != b"ds64":
-        raise Unwritable("its sizes are not where they should be")
+    if file.at(start, 4) in (b"RF64", b"BW64"):
+        raise Unwritable("tags of RF64 cannot be written")
+    stated = int.from_bytes(file.at(start + 4, 4), order)
     if abs(stated + 8 - (stop - start)) > 1:
         raise Unwritable("it does not state its size rightly")
     found = list(chunks.chunks(file, kind, start, stop))
@@ -367,7 +365,7 @@ def _riff(file: FileBytes, start: int, stop: int) -> Found:
         elif name == b"LIST" and head == b"INFO":
             tag = info(order).read(_blob(file, chunk.start, end))
         else:
-            if name not in (b"DATA", b"SSND", b"DS64"):
+            if name not in (b"DATA", b"SSND"):
                 rest.append((chunk.name, _digest(file.span(chunk.start, end))))
             continue
         places.append(Place(tag, chunk.start - 8, after, _chunk(chunk.name, order)))
@@ -379,9 +377,9 @@ def _riff(file: FileBytes, start: int, stop: int) -> Found:
     def finish(edits: list[Edit]) -> list[Edit]:
         inside = [edit for edit in edits if start < edit[0] and edit[1] <= stop]
         size = stop - start - 8 + _grown(inside)
-        if size >= 1 << 8 * n:
+        if size >= 1 << 32:
             raise Unwritable("it would be larger than its size can say")
-        return [*edits, (size_at, size_at + n, size.to_bytes(n, order))] if inside else edits
+        return [*edits, (start + 4, start + 8, size.to_bytes(4, order))] if inside else edits
 
     return Found([*places, absent], tuple(rest), finish)
 
