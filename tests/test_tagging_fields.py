@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from audio_files import make, make_pyav
 from hypothesis import HealthCheck, given, settings

@@ -26,7 +26,7 @@ _ROOM = 1024  # bytes left free behind what is moved
 
 
 @dataclass
-class Moov:
+class Index:
     """The index of an MP4 with its tag; see `Place`."""
 
     tag: Tag
@@ -37,7 +37,7 @@ class Moov:
     rest: tuple[Any, ...]
 
 
-def mp4(file: FileBytes, stop: int) -> Moov:
+def mp4(file: FileBytes, stop: int) -> Index:
     """Find the index and the tags in it."""
     top = list(chunks.chunks(file, "MP4", 0, stop))
     moovs = [chunk for chunk in top if chunk.name == b"moov"]
@@ -75,7 +75,7 @@ def mp4(file: FileBytes, stop: int) -> Moov:
         if chunk.name not in (b"moov", b"mdat", *_FREE)
     ]
     rest += _rest(content, (), min(mdats))
-    return Moov(tag, begin, free, wrap, ilst is not None, tuple(rest))
+    return Index(tag, begin, free, wrap, ilst is not None, tuple(rest))
 
 
 def _digest(pieces: Any) -> str:

@@ -34,9 +34,10 @@ grouping TIT1, GRP1    TIT1, GRP1 (TT1,    GROUPING ©grp            WM/ContentG
 Several values are values of their own, but one text with a separator in ID3v2.2, ID3v2.3 and INFO.
 Versions stay. A number, as in MP4's ``gnre``, becomes a text when it is changed.
 
-Refused, because nobody could tell what would be lost: AU, CAF, RF64, Wave64, Matroska, AC-3, DTS; tags
-with an extended header or a footer; files that are damaged where their tags are, or where sizes
-would have to change. A sidecar holds what such a file cannot.
+Refused, because nobody could tell what would be lost: AU, CAF, RF64, Wave64, Matroska, AC-3, DTS;
+tags of ID3 with an extended header or a footer; MP4 in fragments without room; files that are
+damaged where their tags are, or where sizes would have to change. A sidecar holds what such a file
+cannot.
 """
 
 from __future__ import annotations
