@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutagen import File, apev2, flac, id3, mp4
 
-from matt.audio.containers import audio_hash
+from matt.audio.containers import audio_hash, examine
 from matt.datasets.tags import read_tags
 from matt.errors import AudioError, DataError
 from matt.tagging.fields import FIELDS, kind_of, read_fields, rest_of, set_fields, stored
@@ -81,10 +81,10 @@ def samples(path):
 
 def checked(path, new, **options):
     """Set fields, and look that nothing else has changed; gives what is then read."""
-    before = audio_hash(path), rest_of(path)
+    before = audio_hash(path), rest_of(path), examine(path).problems
     wanted = {**read_fields(path), **stored(path, new, **options)}
     set_fields(path, new, **options)
-    assert (audio_hash(path), rest_of(path)) == before
+    assert (audio_hash(path), rest_of(path), examine(path).problems) == before
     found = read_fields(path)
     assert found == wanted
     return found
