@@ -194,20 +194,17 @@ def plugin(qt):
     module.disable()
 
 
-class Metadata(dict):
-    """As much of Picard's as the plugin uses."""
-
-    def getall(self, name):
-        return list(self.get(name, []))
-
-
 class File:
-    """A file as Picard has it."""
+    """A file as Picard has it, its tags Picard's own."""
 
     def __init__(self, path, *genres):
+        from picard.file import File
+        from picard.metadata import Metadata
+
         self.filename = str(path)
         self.metadata = Metadata(genre=list(genres))
-        self.state = SimpleNamespace(name="NORMAL")
+        self.states = File.State
+        self.state = File.State.NORMAL
         self.n_updates = 0
 
     def update(self):
@@ -215,6 +212,10 @@ class File:
 
     def iterfiles(self, save=False):
         yield self
+
+    @property
+    def genres(self):
+        return self.metadata.getall("genre")
 
 
 class Config(dict):
@@ -300,10 +301,10 @@ def test_names_are_names_and_no_shell_reads_them(api, plugin, qt, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     api.plugin_config["command"] = program(tmp_path / "my matt", ECHO)
     files = [File(tmp_path / name) for name in NAMES]
-    plugin._runner.ask(files)
+    plugin.SuggestGenres.callback(Mock(), files)
     assert all(file.n_updates == 0 for file in files)  # nothing was waited for
     until(qt, idle(plugin))
-    assert [file.metadata["genre"] for file in files] == [["Folk"]] * 3
+    assert [file.genres for file in files] == [["Folk"]] * 3
     assert [file.n_updates for file in files] == [1] * 3
     assert not (tmp_path / "x").exists()
     assert "3 of 3 files" in api.tagger.window.said[-1]
@@ -315,17 +316,17 @@ def test_a_list_that_no_command_line_holds(api, plugin, qt, tmp_path):
     files = [File(tmp_path / ("x" * 200) / str(n)) for n in range(20_000)]  # 4 MB
     plugin._runner.ask(files)
     until(qt, idle(plugin))
-    assert {tuple(file.metadata["genre"]) for file in files} == {("Folk",)}
+    assert {tuple(file.genres) for file in files} == {("Folk",)}
 
 
 def test_what_has_a_genre_or_is_gone_stays(api, plugin, qt, tmp_path):
     api.plugin_config["command"] = program(tmp_path / "matt", ECHO)
     has, gone = File(tmp_path / "a", "Rock"), File(tmp_path / "b")
     plugin._runner.ask([has, gone])
-    gone.state = SimpleNamespace(name="REMOVED")
+    gone.state = gone.states.REMOVED
     until(qt, idle(plugin))
-    assert has.metadata["genre"] == ["Rock"]
-    assert gone.metadata["genre"] == []
+    assert has.genres == ["Rock"]
+    assert gone.genres == []
     assert has.n_updates == gone.n_updates == 0
 
 
@@ -336,8 +337,8 @@ def test_runs_follow_each_other(api, plugin, qt, tmp_path):
     api.plugin_config["mode"] = "append"
     plugin._runner.ask([second])
     until(qt, idle(plugin))
-    assert first.metadata["genre"] == ["Folk"]
-    assert second.metadata["genre"] == ["Rock", "Folk"]
+    assert first.genres == ["Folk"]
+    assert second.genres == ["Rock", "Folk"]
 
 
 @pytest.mark.parametrize(
@@ -360,8 +361,8 @@ def test_what_goes_wrong_is_said_and_the_next_run_starts(api, plugin, qt, tmp_pa
     until(qt, idle(plugin))
     assert any(why in line for line in api.tagger.window.said)
     assert api.logger.error.called
-    assert file.metadata["genre"] == []
-    assert other.metadata["genre"] == ["Folk"]
+    assert file.genres == []
+    assert other.genres == ["Folk"]
 
 
 def test_a_program_that_is_not_there_is_named_with_the_remedy(api, plugin, qt, tmp_path):
@@ -461,7 +462,7 @@ def test_matt_itself_answers(api, plugin, qt, tmp_path, monkeypatch):
     said = api.tagger.window.said[-1]
     assert "suggested for" in said, api.tagger.window.said
     assert "1 could not be heard" in said
-    genres = {Path(file.filename).name: file.metadata["genre"] for file in files}
+    genres = {Path(file.filename).name: file.genres for file in files}
     assert genres.pop("broken.wav") == []
     n_sure = sum(bool(genre) for genre in genres.values())
     assert f"for {n_sure} of 4 files" in said
