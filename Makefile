@@ -7,7 +7,7 @@ INSTALLED := .venv/.installed
 say = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check format lint types imports test test-slow test-oldest check-gpu docs bench dist clean
+.PHONY: help demo check format lint types imports test test-slow test-oldest test-picard check-gpu docs bench dist clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,15 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
 		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
+
+# Picard brings Qt and pins of its own, so it lives in an environment of its own, and matt is the
+# program that it asks.
+test-picard: $(INSTALLED) ## the plugin inside Picard, without a screen
+	$(say) "tests inside Picard"
+	@[ -x .venv-picard/bin/python ] || $(BIN)/python -m venv .venv-picard
+	@.venv-picard/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt picard==3.0.2 pytest
+	@MATT_COMMAND=$(CURDIR)/$(BIN)/matt .venv-picard/bin/python -m pytest -q -rs --noconftest \
+		-o addopts= -o pythonpath= tests/test_picard.py
 
 dist: $(INSTALLED) ## wheel and sdist, with the weights inside, in dist/
 	$(say) "dist"

@@ -299,6 +299,12 @@ def test_a_file_and_several_are_enough(run):
     for some in (paths[:1], paths):
         albums = document(matt("predict", *some, "--model", run[0], "--json"))["albums"]
         assert sorted(t["path"] for a in albums for t in a["tracks"]) == sorted(some)
+    named = "".join(f"{path}\0" for path in paths)
+    asked = ["predict", "-", "--model", str(run[0]), "--json"]
+    assert document(CliRunner().invoke(app, asked, input=named))["albums"] == albums
+    none = CliRunner().invoke(app, asked, input="")
+    assert none.exit_code == 2
+    assert "NUL" in document(none)["error"]
 
 
 def test_the_real_clips_go_all_the_way(shared_data, run):

@@ -21,6 +21,7 @@ from .sources import (
     exit_if_failed,
     extracting,
     failure_rows,
+    from_input,
     holding_folder,
     scan_folder,
     scan_in_library,
@@ -276,7 +277,9 @@ def predict(
         list[Path],
         Argument(
             metavar="PATH...",
-            help="Folder of tagged music; or files, or several folders.",
+            help="Folder of tagged music; or files, or several folders; or - for those that "
+            "standard input names, a NUL after each.",
+            callback=from_input,
             show_default=False,
         ),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -351,6 +352,27 @@ def default_store(folder: Path, spec: FeatureSpec) -> Path:
     from ..library.cache import store_of
 
     return store_of(folder, spec)
+
+
+def from_input(named: list[Path]) -> list[Path]:
+    """Files and folders that are named; for ``-`` those that standard input names, NUL after each.
+
+    A command line is short: 32,767 characters on Windows.
+
+    Raises
+    ------
+    typer.BadParameter
+        If standard input names none.
+    """
+    if named != [Path("-")]:
+        return named
+    names = sys.stdin.buffer.read().split(b"\0")
+    paths = [Path(os.fsdecode(name)) for name in names if name]
+    if not paths:
+        raise typer.BadParameter(
+            "standard input names no file; put a NUL after each name, as 'find -print0' does"
+        )
+    return paths
 
 
 def scan_in_library(
