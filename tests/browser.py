@@ -12,15 +12,28 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 WITHOUT = "no Chromium is installed; on Debian: apt-get install chromium"
 PATIENCE = 60  # seconds for anything at all
-_FLAGS = (
-    "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --mute-audio "
-    "--disable-background-networking --disable-component-update --disable-sync --remote-debugging-pipe "
-    "--disable-extensions --autoplay-policy=no-user-gesture-required --hide-scrollbars --force-color-profile=srgb "
-    "--disable-features=Translate,MediaRouter,OptimizationHints"
-).split()
+_FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--mute-audio",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--remote-debugging-pipe",
+    "--disable-extensions",
+    "--autoplay-policy=no-user-gesture-required",
+    "--hide-scrollbars",
+    "--force-color-profile=srgb",
+    "--disable-features=Translate,MediaRouter,OptimizationHints",
+]
 # Chromium reads orders from descriptor 3, and answers on 4.
 _LAUNCH = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.dup2(int(sys.argv[2]), 4); os.execv(sys.argv[3], sys.argv[3:])"
 _KEYS = {" ": (32, "Space"), "Enter": (13, "Enter"), "Tab": (9, "Tab"), "Escape": (27, "Escape")}
@@ -88,10 +101,18 @@ class Tab:
     def __init__(self, browser, *, width=1280, height=900, dark=False, scripts=True):
         self.browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         self.look(dark)
         if not scripts:
             self.call("Emulation.setScriptExecutionDisabled", value=True)
@@ -126,7 +147,13 @@ class Tab:
 
     def run(self, script):
         """Value of an expression, or of what its promise comes to."""
-        told = self.call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True, userGesture=True)
+        told = self.call(
+            "Runtime.evaluate",
+            expression=script,
+            awaitPromise=True,
+            returnByValue=True,
+            userGesture=True,
+        )
         assert "exceptionDetails" not in told, told["exceptionDetails"]
         return told["result"].get("value")
 
@@ -144,7 +171,14 @@ class Tab:
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if kind == "keyDown" and text else {}
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=name, windowsVirtualKeyCode=code, **more)
+            self.call(
+                "Input.dispatchKeyEvent",
+                type=kind,
+                key=key,
+                code=name,
+                windowsVirtualKeyCode=code,
+                **more,
+            )
 
     def type(self, text):
         self.call("Input.insertText", text=text)
@@ -163,11 +197,17 @@ class Tab:
             if event.get("sessionId") != self.session:
                 continue
             told = event["params"]
-            if event["method"] == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
+            if event["method"] == "Log.entryAdded" and told["entry"]["level"] in (
+                "error",
+                "warning",
+            ):
                 found.append(told["entry"])
             if event["method"] == "Runtime.exceptionThrown":
                 found.append(told["exceptionDetails"])
-            if event["method"] == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning"):
+            if event["method"] == "Runtime.consoleAPICalled" and told["type"] in (
+                "error",
+                "warning",
+            ):
                 found.append(told["args"])
         return found
 
@@ -180,5 +220,7 @@ class Tab:
         ]  # fmt: skip
 
     def picture(self, path, *, whole=False):
-        content = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)["data"]
+        content = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)[
+            "data"
+        ]
         Path(path).write_bytes(base64.b64decode(content))
