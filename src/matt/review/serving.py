@@ -41,7 +41,7 @@ def bound(port: int) -> socket.socket:
     ConfigError
         If it is taken, or not for everybody.
     """
-    taken = socket.socket()
+    taken = socket.socket(proto=socket.IPPROTO_TCP)  # so that answers are not held back
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
