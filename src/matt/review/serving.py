@@ -5,9 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .server import Review, review_app
+
+if TYPE_CHECKING:
+    import uvicorn
 
 REMEDY = 'pip install "matt-mgc[review]"'
 _HOST = "127.0.0.1"
@@ -37,7 +41,7 @@ def bound(port: int) -> socket.socket:
     ConfigError
         If it is taken, or not for everybody.
     """
-    taken = socket.socket()
+    taken = socket.socket(proto=socket.IPPROTO_TCP)  # so that answers are not held back
     try:
         if hasattr(socket, "SO_EXCLUSIVEADDRUSE"):
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
@@ -57,11 +61,29 @@ def serve(review: Review, listening: socket.socket, ready: Callable[[str], None]
 
     Parameters
     ----------
+    review, listening, ready
+        As in `server_of`.
+    """
+    try:
+        server_of(review, listening, ready).run([listening])
+    except KeyboardInterrupt:  # that is how it ends
+        pass
+    finally:
+        listening.close()
+
+
+def server_of(
+    review: Review, listening: socket.socket, ready: Callable[[str], None]
+) -> uvicorn.Server:
+    """Make a server that runs when it is told to, and ends when its ``should_exit`` is set.
+
+    Parameters
+    ----------
     review : Review
     listening : socket
         Of `bound`.
     ready : callable
-        Is told the address when the server listens.
+        Is told the address that opens the review, once it is answered.
     """
     import uvicorn
 
@@ -81,9 +103,4 @@ def serve(review: Review, listening: socket.socket, ready: Callable[[str], None]
         server_header=False,
         timeout_graceful_shutdown=_LAST,
     )
-    try:
-        _Server(config).run([listening])
-    except KeyboardInterrupt:  # that is how it ends
-        pass
-    finally:
-        listening.close()
+    return _Server(config)

@@ -34,7 +34,12 @@
 
   async function post(action, form, submitter) {
     const body = new URLSearchParams(new FormData(form, submitter));
-    const answer = await fetch(action, { method: "POST", body, headers: { "x-row": "1" } });
+    const asked = fetch(action, { method: "POST", body, headers: { "x-row": "1" } });
+    const answer = await asked.catch(() => null);
+    if (!answer) {
+      say("The server does not answer; is matt review still running?");
+      return null;
+    }
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (!answer.ok) {
       say((($("main p", page) || page.body).textContent || "That did not work.").trim());
@@ -66,16 +71,14 @@
     if (row && form.classList.contains("acts")) {
       event.preventDefault();
       const place = rows().indexOf(row);
-      const page = await post(form.action, form, event.submitter).catch(() => null);
+      const page = await post(form.action, form, event.submitter);
       if (page) {
         take(page);
         go(place + 1);
-      } else if (!said.textContent) {
-        say("The server does not answer; is matt review still running?");
       }
     } else if (form.id === "undo" && rows().length) {
       event.preventDefault();
-      const page = await post(form.action, form, event.submitter).catch(() => null);
+      const page = await post(form.action, form, event.submitter);
       if (page && take(page)) return;
       if (page) location.reload();
     }
