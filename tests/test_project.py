@@ -61,6 +61,7 @@ def test_names_of_files_on_disk_do_not_move_along_with_modules():
     kinds = "albums.tracks cache cache.follow cache.move cache.prune cell check checkpoint embedded"
     kinds += " explanation export features.plan features.rows fma.index genres memory model pack"
     kinds += " playlist predictions report reproduce run scores similar tracks"
+    kinds += " corrections decisions journal journals plan review sidecar tag undo undo.prune"
     assert found == {f"matt.{kind}/1" for kind in kinds.split()} | {"matt.albums/2"}
 
 
@@ -198,6 +199,7 @@ EXTRAS = (
     "cluster",
     "formats",
     "notebook",
+    "review",
     "train",
 )  # those that the package imports where they are installed
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matt.errors import ConfigError
-from matt.review.decisions import Decision, Decisions, album_key
+from matt.review.decisions import Decisions, ReviewDecision, album_key
 
-ONE = Decision("a", (1, 2), "accepted", ("Rock",), "Rock", 0.75, 10.0)
-TWO = Decision("b", (3,), "changed", ("Füldú/Ünd", "\u202eJazz"), None, None, 11.0)
-THREE = Decision("a", (1, 2), "rejected", (), "Rock", 0.75, 12.0)
+ONE = ReviewDecision("a", (1, 2), "accepted", ("Rock",), "Rock", 0.75, 10.0)
+TWO = ReviewDecision("b", (3,), "changed", ("Füldú/Ünd", "\u202eJazz"), None, None, 11.0)
+THREE = ReviewDecision("a", (1, 2), "rejected", (), "Rock", 0.75, 12.0)
 
 
 @pytest.fixture(autouse=True)

@@ -502,10 +502,10 @@ def test_a_decision_that_cannot_be_kept_is_told(review, client):
 
 def test_a_kill_loses_nothing_that_was_said(tmp_path):
     program = (
-        "import os, signal, sys; from pathlib import Path; from matt.review.decisions import Decision, Decisions\n"
+        "import os, signal, sys; from pathlib import Path; from matt.review.decisions import ReviewDecision, Decisions\n"
         "kept = Decisions.open(Path(sys.argv[1]))\n"
         "for n in range(50):\n"
-        "    kept.add(Decision(str(n), (n,), 'accepted', ('Folk',), 'Folk', 0.5, 1.0))\n"
+        "    kept.add(ReviewDecision(str(n), (n,), 'accepted', ('Folk',), 'Folk', 0.5, 1.0))\n"
         "    print(n, flush=True)\n"
         "    if n == 29: os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -517,12 +517,12 @@ def test_a_kill_loses_nothing_that_was_said(tmp_path):
 
 
 def test_many_at_once_lose_nothing(tmp_path):
-    from matt.review.decisions import Decision
+    from matt.review.decisions import ReviewDecision
 
     def add(name):
         kept = Decisions.open(tmp_path)
         for n in range(20):
-            kept.add(Decision(f"{name} {n}", (n,), "accepted", ("Folk",), "Folk", 0.5, 1.0))
+            kept.add(ReviewDecision(f"{name} {n}", (n,), "accepted", ("Folk",), "Folk", 0.5, 1.0))
 
     threads = [threading.Thread(target=add, args=(name,)) for name in "abcd"]
     for thread in threads:

@@ -14,7 +14,7 @@ from matt.datasets.genres import folded, vocabulary
 from matt.errors import ConfigError, DataError
 from matt.library.export import write_rows
 from matt.tagging.families import FIELDS
-from matt.tagging.plan import SCHEMA, Plan
+from matt.tagging.plan import SCHEMA, TagPlan
 from matt.tagging.policy import MODES, Policy
 from matt.tagging.predicted import read_predictions
 from matt.tagging.sidecar import NAME, mp3tag_format, write_mp3tag, write_sidecars
@@ -95,7 +95,7 @@ def music(tmp_path):
 
 def plan(music, policy=None, *, library=None, **changed):
     rows = [row(*music, **changed)]
-    return Plan.of(rows, policy or Policy(), WORDS, library=library or music[0].parents[1])
+    return TagPlan.of(rows, policy or Policy(), WORDS, library=library or music[0].parents[1])
 
 
 def test_a_plan_names_old_new_and_why(music):
@@ -151,7 +151,7 @@ def test_what_cannot_be_written_costs_itself_only(music):
 
 def test_a_file_in_two_rows_gets_the_first_answer(music):
     rows = [row(*music), row(*music, genre="Punk")]
-    made = Plan.of(rows, Policy(), WORDS, library=music[0].parents[1])
+    made = TagPlan.of(rows, Policy(), WORDS, library=music[0].parents[1])
     assert {change.new for change in made.changes} == {("Rock",)}
 
 
@@ -181,7 +181,7 @@ def test_a_plan_in_a_file_is_the_same_plan(music, tmp_path):
     strange = music[0].rename(music[0].with_name(os.fsdecode(b"n\xff\xe9\xe2\x80\xa8.flac")))
     made = plan([strange, *music[1:]], Policy(fields=("genre", "grouping")))
     made.save(tmp_path / "p.jsonl")
-    assert Plan.open(tmp_path / "p.jsonl").changes == made.changes
+    assert TagPlan.open(tmp_path / "p.jsonl").changes == made.changes
 
 
 def lines(path):
@@ -208,7 +208,7 @@ def test_a_line_made_to_do_harm_is_named_and_nothing_counts(music, tmp_path, cha
     head, one, *rest = lines(place)
     rewritten(place, [head, one | changed, *rest])
     with pytest.raises(DataError, match=r"p\.jsonl, line 2: .*correct or remove the line"):
-        Plan.open(place)
+        TagPlan.open(place)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_a_line_made_to_do_harm_is_named_and_nothing_counts(music, tmp_path, cha
 def test_what_is_no_plan_is_refused(tmp_path, content):
     (tmp_path / "p.jsonl").write_bytes(content)
     with pytest.raises(DataError, match=r"p\.jsonl"):
-        Plan.open(tmp_path / "p.jsonl")
+        TagPlan.open(tmp_path / "p.jsonl")
 
 
 def test_a_link_out_of_the_library_and_two_lines_for_one_field_are_refused(music, tmp_path):
@@ -228,11 +228,11 @@ def test_a_link_out_of_the_library_and_two_lines_for_one_field_are_refused(music
     head, one, *_ = lines(place)
     rewritten(place, [head, one, one])
     with pytest.raises(DataError, match=r"line 3: .* has another line for its genre"):
-        Plan.open(place)
+        TagPlan.open(place)
     (music[0].parent / "away").symlink_to(tmp_path)
     rewritten(place, [head, one | {"path": "One/away/x.flac"}])
     with pytest.raises(DataError, match="line 2: a link leads out of the library"):
-        Plan.open(place)
+        TagPlan.open(place)
 
 
 def test_a_library_that_is_given_holds_what_a_plan_may_name(music, tmp_path):
@@ -241,7 +241,7 @@ def test_a_library_that_is_given_holds_what_a_plan_may_name(music, tmp_path):
     assert json.loads(place.read_text().splitlines()[0])["schema"] == SCHEMA
     elsewhere = tmp_path / "Elsewhere"
     elsewhere.mkdir()
-    made = Plan.open(place, library=elsewhere)
+    made = TagPlan.open(place, library=elsewhere)
     assert all(change.path.is_relative_to(elsewhere) for change in made.changes)
 
 
@@ -260,7 +260,7 @@ def test_every_format_of_predictions_makes_the_same_plan(music, tmp_path, suffix
     write_rows(tmp_path / f"said{suffix}", [told])
     level, rows = read_predictions(tmp_path / f"said{suffix}")
     assert level == "album"
-    made = Plan.of(rows, Policy(), WORDS, library=library)
+    made = TagPlan.of(rows, Policy(), WORDS, library=library)
     assert sorted(change.path for change in made.changes) == sorted(music)
 
 

@@ -33,9 +33,9 @@ from .sources import (
 
 if TYPE_CHECKING:
     from ..tagging.journal import Journal
-    from ..tagging.plan import Change, Plan
+    from ..tagging.plan import Change, TagPlan
     from ..tagging.policy import Policy
-    from ..tagging.writing import Outcome
+    from ..tagging.writing import FileOutcome
 
 _PLAN = ".jsonl"
 
@@ -227,10 +227,10 @@ class _Planning:
     reading: Reading
     how: Extraction
 
-    def plan(self, what: Path) -> tuple[Plan, int]:
+    def plan(self, what: Path) -> tuple[TagPlan, int]:
         """The plan, and how many files could not be heard."""
         from ..library.export import check_level
-        from ..tagging.plan import Plan
+        from ..tagging.plan import TagPlan
 
         if self.level is not None:
             check_level(self.level)
@@ -240,10 +240,10 @@ class _Planning:
                     "--only, --exclude, --untagged, --disagree and --since choose what is planned; "
                     "a plan is edited instead"
                 )
-            return Plan.open(what, library=self.library), 0
+            return TagPlan.open(what, library=self.library), 0
         return self._of_folder(what) if what.is_dir() else self._of_file(what)
 
-    def _of_folder(self, folder: Path) -> tuple[Plan, int]:
+    def _of_folder(self, folder: Path) -> tuple[TagPlan, int]:
         from ..library.predict import AskedModel, bar_of
 
         opened, level = AskedModel.open(self.model), self.level or "album"
@@ -263,7 +263,7 @@ class _Planning:
         root = self.library or holding_folder([folder]) or folder
         return self._of(result.at(level), level, root, found.vocabulary), n_lost
 
-    def _of_file(self, path: Path) -> tuple[Plan, int]:
+    def _of_file(self, path: Path) -> tuple[TagPlan, int]:
         from ..datasets.genres import FILE, vocabulary
         from ..datasets.words import known_words
         from ..tagging.predicted import read_predictions
@@ -301,11 +301,11 @@ class _Planning:
                 chosen.append({**row, "tracks": left} if "tracks" in row else row)
         return chosen
 
-    def _of(self, rows: list[Any], level: str, root: Path, vocabulary: Any) -> Plan:
-        from ..tagging.plan import Plan
+    def _of(self, rows: list[Any], level: str, root: Path, vocabulary: Any) -> TagPlan:
+        from ..tagging.plan import TagPlan
 
         with self.output.progress() as bars:
-            return Plan.of(
+            return TagPlan.of(
                 rows,
                 self.policy,
                 vocabulary,
@@ -336,7 +336,7 @@ def _changed(path: str) -> float:
 # ---- what is told of a plan ----
 
 
-def _table(plan: Plan) -> Table:
+def _table(plan: TagPlan) -> Table:
     """One line a file under one of its album, which says why."""
     several = len({change.field for change in plan.changes}) > 1
     rows: list[tuple[str, ...]] = []
@@ -360,7 +360,7 @@ def _table(plan: Plan) -> Table:
     )
 
 
-def _document(plan: Plan) -> dict[str, Any]:
+def _document(plan: TagPlan) -> dict[str, Any]:
     changes = [
         {
             "path": str(change.path),
@@ -384,7 +384,9 @@ def _rows(failures: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
 # ---- writing, and taking it back ----
 
 
-def _apply(plan: Plan, options: Any, output: Output) -> tuple[dict[str, Any], list[dict[str, str]]]:
+def _apply(
+    plan: TagPlan, options: Any, output: Output
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Write what a plan says; what to tell of it, and what was refused."""
     from ..tagging.writing import apply
 
@@ -398,7 +400,7 @@ def _apply(plan: Plan, options: Any, output: Output) -> tuple[dict[str, Any], li
     return {"written": done, "journal": journal and journal.name}, refused
 
 
-def _told(outcomes: Sequence[Outcome], what: str, output: Output) -> list[dict[str, str]]:
+def _told(outcomes: Sequence[FileOutcome], what: str, output: Output) -> list[dict[str, str]]:
     """Say how many files were done; which were refused, and why."""
     n = sum(one.done for one in outcomes)
     output.say(f"{n:,} file{'s' * (n != 1)} {what}")

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..library.albums import in_order, name_of
 from ..library.status import AGREES, DISAGREES, NEW, UNSURE
-from .decisions import Decision, album_key
+from .decisions import ReviewDecision, album_key
 
 TODO, DECIDED, ALL = "todo", "decided", "all"
 SHOWS = {
@@ -132,10 +132,10 @@ class ReviewAlbum:
         """Album and artist, for people."""
         return f"{self.name} by {self.artist}" if self.artist else self.name
 
-    def decided(self, verdict: str, genres: Sequence[str], when: float) -> Decision:
+    def decided(self, verdict: str, genres: Sequence[str], when: float) -> ReviewDecision:
         """Make what a person says of it a decision."""
         said = {"accepted": self.said, "kept": self.tagged, "rejected": ()}
-        return Decision(
+        return ReviewDecision(
             self.key,
             tuple(track.track_id for track in self.tracks),
             verdict,
@@ -167,7 +167,7 @@ class AskedAlbums:
         object.__setattr__(self, "text", self.text.strip()[:200])
         object.__setattr__(self, "_words", tuple(self.text.casefold().split()))
 
-    def holds(self, album: ReviewAlbum, decisions: Mapping[str, Decision]) -> bool:
+    def holds(self, album: ReviewAlbum, decisions: Mapping[str, ReviewDecision]) -> bool:
         """Whether an album is one of these, be it decided or not unless that is asked."""
         if self.show == DECIDED:
             if album.key not in decisions:
@@ -179,7 +179,7 @@ class AskedAlbums:
             return False
         return all(word in album.text for word in self._words)
 
-    def lists(self, album: ReviewAlbum, decisions: Mapping[str, Decision]) -> bool:
+    def lists(self, album: ReviewAlbum, decisions: Mapping[str, ReviewDecision]) -> bool:
         """Whether it is in the list: what is decided is nothing to do."""
         return self.holds(album, decisions) and not (self.show == TODO and album.key in decisions)
 
@@ -215,11 +215,13 @@ class Albums:
         place = self._places.get(key)
         return None if place is None else self.all[place]
 
-    def listed(self, asked: AskedAlbums, decisions: Mapping[str, Decision]) -> list[ReviewAlbum]:
+    def listed(
+        self, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision]
+    ) -> list[ReviewAlbum]:
         """Albums that are asked for."""
         return [album for album in self.all if asked.lists(album, decisions)]
 
-    def counts(self, decisions: Mapping[str, Decision]) -> dict[str, int]:
+    def counts(self, decisions: Mapping[str, ReviewDecision]) -> dict[str, int]:
         """How many there are of each of `SHOWS`; of a status, how many are not decided."""
         left = Counter(album.status for album in self.all if album.key not in decisions)
         return {
@@ -230,13 +232,18 @@ class Albums:
         }
 
     def after(
-        self, key: str, asked: AskedAlbums, decisions: Mapping[str, Decision], *, step: int = 1
+        self,
+        key: str,
+        asked: AskedAlbums,
+        decisions: Mapping[str, ReviewDecision],
+        *,
+        step: int = 1,
     ) -> ReviewAlbum | None:
         """The next album that is asked for, or the one before; None at the end."""
         return next(self._from(key, asked, decisions, step), None)
 
     def left_after(
-        self, key: str, asked: AskedAlbums, decisions: Mapping[str, Decision]
+        self, key: str, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision]
     ) -> ReviewAlbum | None:
         """The next album that is not decided, from the start again behind the last one."""
         start = self._places[key]
@@ -247,7 +254,7 @@ class Albums:
         )
 
     def _from(
-        self, key: str, asked: AskedAlbums, decisions: Mapping[str, Decision], step: int
+        self, key: str, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision], step: int
     ) -> Iterator[ReviewAlbum]:
         place = self._places[key] + step
         while 0 <= place < len(self.all):

@@ -30,7 +30,7 @@ from ..errors import DataError, check_arguments
 from ..library.albums import who_made
 from ..tracks import Tracks
 from .curve import curve, in_words
-from .decisions import Decision, album_key
+from .decisions import ReviewDecision, album_key
 
 TAGS = "genre_tags"
 _SCHEMA = "matt.corrections/1"
@@ -46,9 +46,9 @@ class Corrections:
     tracks : Tracks
         The same tracks; the genres are those that are used now, and the column ``genre_tags`` has
         what was decided.
-    used : tuple of Decision
+    used : tuple of ReviewDecision
         Those that are of an album here, in the order in which they were made.
-    lost : tuple of Decision
+    lost : tuple of ReviewDecision
         Those that match no album any more.
     new, changed : mapping of str to int
         Albums that had no label and have one, or have another one, by the genre that they have now.
@@ -57,8 +57,8 @@ class Corrections:
     """
 
     tracks: Tracks
-    used: tuple[Decision, ...]
-    lost: tuple[Decision, ...]
+    used: tuple[ReviewDecision, ...]
+    lost: tuple[ReviewDecision, ...]
     new: Mapping[str, int]
     changed: Mapping[str, int]
     removed: int
@@ -131,7 +131,7 @@ class Corrections:
 
 def corrected(
     tracks: Tracks,
-    decisions: Iterable[Decision],
+    decisions: Iterable[ReviewDecision],
     vocabulary: Vocabulary,
     *,
     root: Path | str = "",
@@ -146,7 +146,7 @@ def corrected(
     ----------
     tracks : Tracks
         Of `matt.datasets.folder.scan`, without splits.
-    decisions : iterable of Decision
+    decisions : iterable of ReviewDecision
         One an album, in the order in which they were made; of two about one album the later counts.
     vocabulary : Vocabulary
         By which the tags were read.
@@ -180,14 +180,14 @@ def corrected(
 
 
 def _matched(
-    decisions: list[Decision], tracks: Tracks, bags: Bags, root: Path | str
-) -> tuple[dict[int, Decision], tuple[Decision, ...]]:
+    decisions: list[ReviewDecision], tracks: Tracks, bags: Bags, root: Path | str
+) -> tuple[dict[int, ReviewDecision], tuple[ReviewDecision, ...]]:
     """The decision of each bag, in the order in which they were made; and those of none."""
     bag_of = dict(
         zip(bags.track_ids.tolist(), np.repeat(np.arange(len(bags)), bags.sizes).tolist())
     )
     keys: dict[str, int] | None = None
-    found: dict[int, Decision] = {}
+    found: dict[int, ReviewDecision] = {}
     lost = []
     for decision in decisions:
         held = Counter(bag_of[one] for one in decision.track_ids if one in bag_of)

@@ -22,7 +22,7 @@ from ..evaluation import style
 from ..evaluation.intervals import wilson
 from ..evaluation.style import COMMON, FAINT, TAIL
 from ..evaluation.tables import Table, percent
-from .decisions import Decision
+from .decisions import ReviewDecision
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,14 +65,14 @@ class Point:
         return self.right / self.n
 
 
-def was_right(decision: Decision) -> bool | None:
+def was_right(decision: ReviewDecision) -> bool | None:
     """Whether the model had said what was decided; None where nobody knows.
 
     Examples
     --------
-    >>> was_right(Decision("a", (1,), "changed", ("hip hop",), "Hip-Hop", 0.4, 0.0))
+    >>> was_right(ReviewDecision("a", (1,), "changed", ("hip hop",), "Hip-Hop", 0.4, 0.0))
     True
-    >>> was_right(Decision("a", (1,), "rejected", (), "Rock", 0.4, 0.0))
+    >>> was_right(ReviewDecision("a", (1,), "rejected", (), "Rock", 0.4, 0.0))
     False
     """
     if decision.said is None:
@@ -84,12 +84,12 @@ def was_right(decision: Decision) -> bool | None:
     return folded(decision.said) in map(folded, decision.genres)
 
 
-def curve(decisions: Iterable[Decision], *, most: int = _MOST) -> tuple[Point, ...]:
+def curve(decisions: Iterable[ReviewDecision], *, most: int = _MOST) -> tuple[Point, ...]:
     """The share that was right after each decision, or after some of many.
 
     Parameters
     ----------
-    decisions : iterable of Decision
+    decisions : iterable of ReviewDecision
         One an album, in the order in which they were made:
         ``Decisions.open(library).latest().values()``.
     most : int >= 1
@@ -102,8 +102,8 @@ def curve(decisions: Iterable[Decision], *, most: int = _MOST) -> tuple[Point, .
 
     Examples
     --------
-    >>> one = Decision("a", (1,), "accepted", ("Rock",), "Rock", 0.6, 0.0)
-    >>> two = Decision("b", (2,), "changed", ("Folk",), "Rock", 0.5, 1.0)
+    >>> one = ReviewDecision("a", (1,), "accepted", ("Rock",), "Rock", 0.6, 0.0)
+    >>> two = ReviewDecision("b", (2,), "changed", ("Folk",), "Rock", 0.5, 1.0)
     >>> [(point.n, point.share) for point in curve([one, two])]
     [(1, 1.0), (2, 0.5)]
     """
@@ -177,7 +177,7 @@ def in_words(points: Sequence[Point]) -> str:
 
     Examples
     --------
-    >>> one = Decision("a", (1,), "accepted", ("Rock",), "Rock", 0.6, 0.0)
+    >>> one = ReviewDecision("a", (1,), "accepted", ("Rock",), "Rock", 0.6, 0.0)
     >>> in_words(curve([one]))
     'Of the 1 that tells, matt had said 1 as you decided (21 to 100 %).'
     """

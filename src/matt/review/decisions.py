@@ -31,7 +31,7 @@ _locks: dict[Path, threading.Lock] = {}
 
 
 @dataclass(frozen=True)
-class Decision:
+class ReviewDecision:
     """What a person said of one album.
 
     Attributes
@@ -149,7 +149,9 @@ class Decisions:
 
     def __init__(self, path: Path) -> None:
         self.path, self.damaged = path, 0
-        self._log: list[Decision] = []  # those that stand, in the order in which they were made
+        self._log: list[
+            ReviewDecision
+        ] = []  # those that stand, in the order in which they were made
         self._read = 0  # bytes
         self._lock = _locks.setdefault(path, threading.Lock())
 
@@ -158,7 +160,7 @@ class Decisions:
         """Open the decisions about a library, there or not yet."""
         return cls(decisions_folder() / f"{library_key(library)}.jsonl")
 
-    def add(self, decision: Decision) -> None:
+    def add(self, decision: ReviewDecision) -> None:
         """Keep a decision: it is on the disk when this returns.
 
         Raises
@@ -166,11 +168,11 @@ class Decisions:
         DataError
             If it cannot be written.
         """
-        check_arguments(decision=(decision, Decision))
+        check_arguments(decision=(decision, ReviewDecision))
         with self._held():
             self._append({"decision": asdict(decision)})
 
-    def undo_last(self) -> Decision | None:
+    def undo_last(self) -> ReviewDecision | None:
         """Take back the last decision that stands, and give it; None where there is none."""
         with self._held():
             self._catch_up()
@@ -180,15 +182,15 @@ class Decisions:
             self._append({"undo": True})
             return last
 
-    def latest(self) -> dict[str, Decision]:
+    def latest(self) -> dict[str, ReviewDecision]:
         """The decision that stands of each album, by its key, the one made last at the end."""
-        found: dict[str, Decision] = {}
+        found: dict[str, ReviewDecision] = {}
         for decision in self.log():
             found.pop(decision.album, None)
             found[decision.album] = decision
         return found
 
-    def log(self) -> list[Decision]:
+    def log(self) -> list[ReviewDecision]:
         """All decisions that were not undone, also those that later ones replaced, in order."""
         with self._lock:
             self._catch_up()
@@ -270,6 +272,6 @@ class Decisions:
                 return
             told = content["decision"]
             told |= {name: tuple(told[name]) for name in ("track_ids", "genres")}
-            self._log.append(Decision(**told))
+            self._log.append(ReviewDecision(**told))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.damaged += 1

@@ -64,8 +64,8 @@ def _finished(value: Any) -> Any:
 def told(decision: Any, title: str) -> str:
     """What a decision was, in a sentence.
 
-    >>> from .decisions import Decision
-    >>> told(Decision("a", (1,), "changed", ("Folk",), "Rock", 0.5, 0.0), "Blue by Ann")
+    >>> from .decisions import ReviewDecision
+    >>> told(ReviewDecision("a", (1,), "changed", ("Folk",), "Rock", 0.5, 0.0), "Blue by Ann")
     'Changed to Folk: Blue by Ann'
     """
     genres = ", ".join(decision.genres)

@@ -24,7 +24,7 @@ from ..evaluation.tables import plain
 from ..files import read_json, write_json
 from .albums import PAGE, SHOWS, Albums, AskedAlbums, ReviewAlbum
 from .covers import Cover, Covers, cover_of, stand_in
-from .decisions import MOST_GENRES, VERDICTS, Decision, Decisions
+from .decisions import MOST_GENRES, VERDICTS, Decisions, ReviewDecision
 from .guard import MOST_BODY, Guard
 from .pages import STATICS, render, static, told
 from .writing import DecidedFiles, mode_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ..tagging.writing import Outcome
+    from ..tagging.writing import FileOutcome
 
 _AUDIO = {
     ".mp3": "audio/mpeg",
@@ -319,7 +319,7 @@ class _Desk:
         place = f"/album/{after.key}" if after else "/"
         return _see(f"{place}?{urlencode({'show': asked.show, 'q': asked.text, 'done': '1'})}")
 
-    def _decision(self, album: ReviewAlbum, form: Mapping[str, str]) -> Decision:
+    def _decision(self, album: ReviewAlbum, form: Mapping[str, str]) -> ReviewDecision:
         pick, verdict = form.get("pick"), form.get("verdict", "")
         if pick is not None:
             place = _number(pick, default=-1)
@@ -369,7 +369,7 @@ class _Desk:
         *,
         what: str = "",
         done_as: str = "",
-        outcomes: Sequence[Outcome] | None = None,
+        outcomes: Sequence[FileOutcome] | None = None,
     ) -> Response:
         shown = self.files.plan(mode_of(mode))
         root = self.review.root

@@ -27,7 +27,7 @@ from ..datasets.genres import folded
 from ..errors import DataError
 from ..evaluation.tables import percent
 from ..library.status import AGREES
-from .decisions import Decision
+from .decisions import ReviewDecision
 
 _UNSURE = 0.5  # margin below which an album is called unsure between two genres
 
@@ -54,7 +54,7 @@ class Lesson:
 def next_to_label(
     rows: Sequence[Mapping[str, Any]],
     keys: Sequence[str],
-    decisions: Mapping[str, Decision],
+    decisions: Mapping[str, ReviewDecision],
     *,
     most: int | None = None,
 ) -> list[Lesson]:
@@ -70,7 +70,7 @@ def next_to_label(
         read, with two genres or more. What a model has learned from is answered out of fold.
     keys : sequence of str
         `matt.review.decisions.album_key` of each.
-    decisions : mapping of str to Decision
+    decisions : mapping of str to ReviewDecision
         Those that stand, by the same keys: `matt.review.decisions.Decisions.latest`.
     most : int, optional
         How many are wanted; by default all.
@@ -187,7 +187,7 @@ def in_turn(
 
 
 def labelled_albums(
-    rows: Sequence[Mapping[str, Any]], keys: Sequence[str], decisions: Mapping[str, Decision]
+    rows: Sequence[Mapping[str, Any]], keys: Sequence[str], decisions: Mapping[str, ReviewDecision]
 ) -> Counter[str]:
     """How many albums have each genre as a label, by its name as `folded`; decisions before tags.
 

@@ -14,11 +14,11 @@ from typing import Any
 from ..datasets.genres import Vocabulary
 from ..errors import ConfigError, DataError
 from ..tagging.journal import Journal, all_journals
-from ..tagging.plan import Plan
+from ..tagging.plan import TagPlan
 from ..tagging.policy import MODES, MOST, Policy
-from ..tagging.writing import Outcome, apply, undo
+from ..tagging.writing import FileOutcome, apply, undo
 from .albums import Albums
-from .decisions import Decision, Decisions
+from .decisions import Decisions, ReviewDecision
 
 MODE = "replace"  # a person has said what is right
 _GIVEN = "accepted", "changed"
@@ -30,14 +30,14 @@ class ShownPlan:
 
     Attributes
     ----------
-    plan : Plan
+    plan : TagPlan
     mode : str
         Of the policy.
     name : str
         Of what it says: a page asks for it by this name, so that nothing else is written.
     """
 
-    plan: Plan
+    plan: TagPlan
     mode: str
     name: str
 
@@ -96,13 +96,13 @@ class DecidedFiles:
             asked = mode, tuple(latest.values())
             if self._made is None or self._made[0] != asked:
                 rows = decided_rows(self._albums, latest)
-                plan = Plan.of(rows, policy, self._vocabulary, library=self._library)
+                plan = TagPlan.of(rows, policy, self._vocabulary, library=self._library)
                 said = repr([(one.path, one.new, one.stamp) for one in plan.changes])
                 name = blake2b(said.encode(errors="replace"), digest_size=12).hexdigest()
                 self._made = asked, ShownPlan(plan, mode, name)
             return self._made[1]
 
-    def write(self, mode: str, name: str) -> Sequence[Outcome]:
+    def write(self, mode: str, name: str) -> Sequence[FileOutcome]:
         """Write the plan that a page has shown.
 
         Raises
@@ -124,7 +124,7 @@ class DecidedFiles:
         """Runs that wrote into this library, the last first."""
         return [_shown(journal) for journal in self._own()]
 
-    def undo(self, name: str) -> Sequence[Outcome]:
+    def undo(self, name: str) -> Sequence[FileOutcome]:
         """Take back what a run wrote.
 
         Raises
@@ -152,8 +152,8 @@ class DecidedFiles:
                 yield journal
 
 
-def decided_rows(albums: Albums, latest: Mapping[str, Decision]) -> list[dict[str, Any]]:
-    """Rows as `matt.tagging.plan.Plan.of` takes them, of albums that were given a genre."""
+def decided_rows(albums: Albums, latest: Mapping[str, ReviewDecision]) -> list[dict[str, Any]]:
+    """Rows as `matt.tagging.plan.TagPlan.of` takes them, of albums that were given a genre."""
     rows = []
     for key, decision in latest.items():
         album = albums.get(key)

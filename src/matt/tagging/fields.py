@@ -117,7 +117,7 @@ def _said(found: _File, name: str) -> Values:
 
 
 @dataclass(frozen=True)
-class Said:
+class AllTags:
     """What a file says.
 
     Attributes
@@ -132,7 +132,7 @@ class Said:
     rest: Any
 
 
-def everything(path: Path | str) -> Said:
+def everything(path: Path | str) -> AllTags:
     """Read all that the tags of a file say.
 
     Raises
@@ -146,7 +146,7 @@ def everything(path: Path | str) -> Said:
             for name in FIELDS
         }
         rest = [(tag.family.split(".")[0], tag.rest()) for tag in found.tags]
-        return Said(fields, [(family, told) for family, told in rest if told])
+        return AllTags(fields, [(family, told) for family, told in rest if told])
 
 
 def write_copy(

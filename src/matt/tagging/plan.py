@@ -82,7 +82,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TagPlan:
     """What is to be written into a library.
 
     Attributes
@@ -110,7 +110,7 @@ class Plan:
         level: str = "album",
         read: Read = read_fields,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Plan:
+    ) -> TagPlan:
         """Plan what is to be written, from what was predicted. Files are only read.
 
         Parameters
@@ -195,7 +195,7 @@ class Plan:
         write_text(path, "".join(f"{_line(one)}\n" for one in lines))
 
     @classmethod
-    def open(cls, path: Path, *, library: Path | None = None) -> Plan:
+    def open(cls, path: Path, *, library: Path | None = None) -> TagPlan:
         """Read a plan that may have been edited, or made by anybody.
 
         Parameters

@@ -32,7 +32,7 @@ def read_predictions(path: Path) -> tuple[str, list[dict[str, Any]]]:
     -------
     level : {"album", "track"}
     rows : list of dict
-        With the keys that `matt.tagging.plan.Plan.of` asks for; albums have their ``tracks``.
+        With the keys that `matt.tagging.plan.TagPlan.of` asks for; albums have their ``tracks``.
 
     Raises
     ------

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..errors import DataError
 from ..files import read_json, write_json, write_text
-from .plan import Plan
+from .plan import TagPlan
 
 SCHEMA, NAME = "matt.sidecar/1", "matt-genres.json"
 _BETWEEN, _SEVERAL = "|", "\\\\"  # in no file name of Windows; Mp3tag's own sign for several values
 
 
-def write_sidecars(plan: Plan) -> tuple[list[Path], list[tuple[Path, str]]]:
+def write_sidecars(plan: TagPlan) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Write ``matt-genres.json`` into each folder of a plan: by file name, what its fields get.
 
     What one that is there says of other files stays. A file of that name that is something else is
@@ -56,7 +56,7 @@ def _known(place: Path) -> Mapping[str, Any]:
     return files if isinstance(files, dict) else {}
 
 
-def write_mp3tag(plan: Plan, path: Path) -> list[tuple[Path, str]]:
+def write_mp3tag(plan: TagPlan, path: Path) -> list[tuple[Path, str]]:
     """Write a plan as a list that Mp3tag's converter *Text file - Tag* reads.
 
     One line a file and no heading: its whole path, then each field, ``|`` between; several values
@@ -82,11 +82,11 @@ def write_mp3tag(plan: Plan, path: Path) -> list[tuple[Path, str]]:
     return failures
 
 
-def mp3tag_format(plan: Plan) -> str:
+def mp3tag_format(plan: TagPlan) -> str:
     """What to type into Mp3tag as the format string, e.g. ``%_path%|%genre%``."""
     return _BETWEEN.join(["%_path%", *(f"%{field}%" for field in fields_of(plan))])
 
 
-def fields_of(plan: Plan) -> list[str]:
+def fields_of(plan: TagPlan) -> list[str]:
     """The fields that a plan writes."""
     return list(dict.fromkeys(change.field for change in plan.changes))

@@ -50,7 +50,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileOutcome:
     """What became of a file.
 
     Attributes
@@ -100,8 +100,8 @@ def apply(
     *,
     options: WriteOptions = WriteOptions(),
     journals: Path | None = None,
-    told: Callable[[Outcome], None] | None = None,
-) -> tuple[list[Outcome], Journal | None]:
+    told: Callable[[FileOutcome], None] | None = None,
+) -> tuple[list[FileOutcome], Journal | None]:
     """Write into files, one after the other.
 
     Parameters
@@ -117,7 +117,7 @@ def apply(
 
     Returns
     -------
-    outcomes : list of Outcome
+    outcomes : list of FileOutcome
         One a file. One that cannot be written, or has changed, costs itself only.
     journal : Journal or None
         None where nothing was written.
@@ -130,7 +130,7 @@ def apply(
     """
     folder = journals or journals_folder()
     lock(folder)
-    outcomes: list[Outcome] = []
+    outcomes: list[FileOutcome] = []
     kept = _Kept(command, folder)
     cleaned: set[Path] = set()
     for wish in wishes:
@@ -140,7 +140,9 @@ def apply(
                 _remove_leftovers(path.parent)
                 cleaned.add(path.parent)
             written = _write(path, wish, kept, options)
-            outcomes.append(Outcome(wish.path, written, "" if written else "it says so already"))
+            outcomes.append(
+                FileOutcome(wish.path, written, "" if written else "it says so already")
+            )
         if told is not None:
             told(outcomes[-1])
     return outcomes, kept.journal
@@ -161,7 +163,9 @@ class _Kept:
 
 
 @locks()
-def undo(journal: Journal, *, told: Callable[[Outcome], None] | None = None) -> list[Outcome]:
+def undo(
+    journal: Journal, *, told: Callable[[FileOutcome], None] | None = None
+) -> list[FileOutcome]:
     """Give files the bytes that they had before a run, the last one first.
 
     Parameters
@@ -172,7 +176,7 @@ def undo(journal: Journal, *, told: Callable[[Outcome], None] | None = None) -> 
 
     Returns
     -------
-    list of Outcome
+    list of FileOutcome
         One a file that is not undone yet. One that has changed since, or is gone, is left alone.
         What was interrupted is done by undoing again.
 
@@ -182,26 +186,26 @@ def undo(journal: Journal, *, told: Callable[[Outcome], None] | None = None) -> 
         If another process writes, or the disk is full.
     """
     lock(journal.path.parent)
-    outcomes: list[Outcome] = []
+    outcomes: list[FileOutcome] = []
     for record in reversed(journal.open_records()):
         path = Path(record.path)
         with _telling(path, outcomes, "undone"):
             _remove_leftovers(path.parent)
             done = _restore(path, record)
             journal.add_undone(record)
-            outcomes.append(Outcome(path, done, "" if done else "it is as it was"))
+            outcomes.append(FileOutcome(path, done, "" if done else "it is as it was"))
         if told is not None:
             told(outcomes[-1])
     return outcomes
 
 
 @contextmanager
-def _telling(path: Path, outcomes: list[Outcome], what: str) -> Iterator[None]:
+def _telling(path: Path, outcomes: list[FileOutcome], what: str) -> Iterator[None]:
     """Make an outcome of what goes wrong with one file; a full disk ends the run."""
     try:
         yield
     except _Refused as refusal:
-        outcomes.append(Outcome(path, False, str(refusal), failed=True))
+        outcomes.append(FileOutcome(path, False, str(refusal), failed=True))
     except OSError as error:
         if error.errno in _FULL:
             n = sum(one.done for one in outcomes)
@@ -210,9 +214,9 @@ def _telling(path: Path, outcomes: list[Outcome], what: str) -> Iterator[None]:
                 "before, this one is as it was; free some space and run the same command again"
             ) from error
         told = error.strerror or str(error)
-        outcomes.append(Outcome(path, False, told, failed=True))
+        outcomes.append(FileOutcome(path, False, told, failed=True))
     except (DataError, AudioError) as error:
-        outcomes.append(Outcome(path, False, str(error), failed=True))
+        outcomes.append(FileOutcome(path, False, str(error), failed=True))
 
 
 # ---- one file ----
