@@ -253,7 +253,9 @@ class Decisions:
         with self.path.open("rb") as file:
             file.seek(self._read)
             text = file.read(size - self._read)
-        whole = text.rfind(b"\n") + 1  # a line without an end is being written, or was cut off
+        whole = text.rfind(b"\n") + 1
+        if _is_whole(text[whole:]):  # else it is being written, or was cut off
+            whole = len(text)
         for line in text[:whole].split(b"\n"):
             if line:
                 self._take(line)
@@ -275,3 +277,9 @@ class Decisions:
             self._log.append(ReviewDecision(**told))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.damaged += 1
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line without an end lacks only that."""
+    check, _, text = line.partition(b" ")
+    return bool(text) and check == b"%08x" % zlib.crc32(text)
