@@ -304,7 +304,7 @@ def test_a_file_and_several_are_enough(run):
     assert document(CliRunner().invoke(app, asked, input=named))["albums"] == albums
     none = CliRunner().invoke(app, asked, input="")
     assert none.exit_code == 2
-    assert "NUL" in document(none)["error"]
+    assert "NUL" in none.output
 
 
 def test_the_real_clips_go_all_the_way(shared_data, run):

@@ -207,7 +207,7 @@ def test_a_line_made_to_do_harm_is_named_and_nothing_counts(music, tmp_path, cha
     plan(music).save(place)
     head, one, *rest = lines(place)
     rewritten(place, [head, one | changed, *rest])
-    with pytest.raises(DataError, match=r"p\.jsonl, line 2: .*correct or remove the line"):
+    with pytest.raises(DataError, match=r"p\.jsonl, line 2: .*correct the line or leave it out"):
         TagPlan.open(place)
 
 

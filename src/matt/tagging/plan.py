@@ -225,7 +225,7 @@ class TagPlan:
                     change = _read_change(said, root, inside)
                 except (ValueError, _Leave) as error:
                     raise DataError(
-                        f"{path}, line {number}: {error}; correct or remove the line"
+                        f"{path}, line {number}: {error}; correct the line or leave it out"
                     ) from None
                 if changes.setdefault((change.path, change.field), change) is not change:
                     raise DataError(
@@ -375,7 +375,8 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise DataError(f"{path} has more than {_LINES:,} lines; make several plans")
             if len(line) > _LINE:
                 raise DataError(
-                    f"{path}, line {number}: more than {_LINE:,} bytes; correct or remove the line"
+                    f"{path}, line {number}: more than {_LINE:,} bytes; correct the line or "
+                    "leave it out"
                 )
             if not line.strip():
                 continue
@@ -383,10 +384,12 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 said = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
             except (ValueError, RecursionError) as error:
                 raise DataError(
-                    f"{path}, line {number}: no JSON ({error}); correct or remove the line"
+                    f"{path}, line {number}: no JSON ({error}); correct the line or leave it out"
                 ) from None
             if not isinstance(said, dict):
-                raise DataError(f"{path}, line {number}: no object; correct or remove the line")
+                raise DataError(
+                    f"{path}, line {number}: no object; correct the line or leave it out"
+                )
             yield number, said
 
 
@@ -406,7 +409,7 @@ def _read_change(said: Mapping[str, Any], root: Path, inside: _Inside) -> Change
         raise ValueError(f"field is {said.get('field')!r:.80}, none of {', '.join(FIELDS)}")
     old, new = _values(said, "old"), _values(said, "new")
     if not new:
-        raise ValueError("new is empty, and a plan takes nothing away; remove the line instead")
+        raise ValueError("new is empty, and a plan takes nothing away; leave the line out instead")
     for value in new:
         if value != printable(value) or not value.strip() or len(value) > LONGEST:
             raise ValueError(

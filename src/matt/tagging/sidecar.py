@@ -46,7 +46,7 @@ def write_sidecars(plan: TagPlan) -> tuple[list[Path], list[tuple[Path, str]]]:
 def _known(place: Path) -> Mapping[str, Any]:
     """What a sidecar says already."""
     if place.is_symlink():
-        raise DataError("it is a link; remove it")
+        raise DataError("it is a link; put a file in its place")
     if not place.exists():
         return {}
     there = read_json(place)
