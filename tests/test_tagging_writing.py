@@ -280,6 +280,17 @@ def test_a_file_that_changed_since_the_plan_is_left_alone(music):
     assert digest_of(path) == before
 
 
+def test_a_file_that_says_something_else_than_the_plan_thinks_is_left_alone(music):
+    path = put(music, "flac")
+    before = digest_of(path)
+    (outcome,), _ = apply([Wish(path, FOLK, stamp(path), {"genre": ()})])
+    assert outcome.failed
+    assert "says something else" in outcome.reason
+    assert digest_of(path) == before
+    (outcome,), _ = apply([Wish(path, FOLK, stamp(path), {"genre": ("Rock",)})])
+    assert outcome.done
+
+
 @pytest.mark.parametrize("step", ["write_copy", "audio_hash", "everything", "digest_of"])
 def test_a_file_that_changes_while_it_is_written_is_left_as_it_is_then(music, monkeypatch, step):
     path = put(music, "flac")

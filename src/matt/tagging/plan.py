@@ -180,7 +180,12 @@ class TagPlan:
     def wishes(self) -> list[Wish]:
         """What is asked of `matt.tagging.writing.apply`, one a file."""
         return [
-            Wish(path, {change.field: change.new for change in some}, some[0].stamp)
+            Wish(
+                path,
+                {change.field: change.new for change in some},
+                some[0].stamp,
+                {change.field: change.old for change in some},
+            )
             for path, some in self.files.items()
         ]
 

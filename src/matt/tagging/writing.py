@@ -42,11 +42,14 @@ class Wish:
         Values of some fields; an empty tuple removes one.
     stamp : (int, int) or None
         Size in bytes and time of change in nanoseconds that the file must still have.
+    old : dict of str to tuple of str, optional
+        What the file must still say in some fields.
     """
 
     path: Path
     new: Mapping[str, Values]
     stamp: tuple[int, int] | None = None
+    old: Mapping[str, Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -226,6 +229,8 @@ def _write(path: Path, wish: Wish, kept: _Kept, options: WriteOptions) -> bool:
     """Write one file; whether there was anything to change."""
     was = _usable(path, wish.stamp, break_links=options.break_links)
     said = read_fields(path)
+    if any(said[name] != values for name, values in wish.old.items()):
+        raise _Refused("it says something else than the plan takes it to say; make a new plan")
     new = {name: values for name, values in wish.new.items() if said[name] != values}
     if not new:
         return False
