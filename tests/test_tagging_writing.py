@@ -280,6 +280,13 @@ def test_a_file_that_changed_since_the_plan_is_left_alone(music):
     assert digest_of(path) == before
 
 
+def test_what_cannot_be_written_is_named_once(music):
+    (music / "text.mp3").write_bytes(b"no audio, but some text that goes on for a while")
+    (outcome,), _ = write(music / "text.mp3")
+    assert outcome.failed
+    assert outcome.reason.startswith("cannot be written: ")
+
+
 def test_a_file_that_says_something_else_than_the_plan_thinks_is_left_alone(music):
     path = put(music, "flac")
     before = digest_of(path)

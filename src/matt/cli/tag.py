@@ -23,7 +23,6 @@ from .console import Output, command
 from .library import Asked, predict_named
 from .sources import (
     Extraction,
-    Force,
     Reading,
     exit_if_failed,
     holding_folder,
@@ -157,7 +156,10 @@ def tag(
     keep_times: Annotated[
         bool, Option("--keep-times", help="Keep the time at which a file was last changed.")
     ] = False,
-    force: Force = False,
+    force: Annotated[
+        bool,
+        Option("--force", help="Replace what --plan or --mp3tag names, if it is there."),
+    ] = False,
     *,
     written: Written,
     asked: Asked,

@@ -219,7 +219,8 @@ def _telling(path: Path, outcomes: list[FileOutcome], what: str) -> Iterator[Non
         told = error.strerror or str(error)
         outcomes.append(FileOutcome(path, False, told, failed=True))
     except (DataError, AudioError) as error:
-        outcomes.append(FileOutcome(path, False, str(error), failed=True))
+        told = str(error).removeprefix(f"{path} ")  # which stands before it wherever it is shown
+        outcomes.append(FileOutcome(path, False, told, failed=True))
 
 
 # ---- one file ----
