@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 from ..library.albums import in_order, name_of
 from ..library.status import AGREES, DISAGREES, NEW, UNSURE
 from .decisions import ReviewDecision, album_key
+from .teaching import Lesson, next_to_label
 
-TODO, DECIDED, ALL = "todo", "decided", "all"
+TODO, TEACHES, DECIDED, ALL = "todo", "teaches", "decided", "all"
 SHOWS = {
     TODO: "To do",
+    TEACHES: "Teaches most",
     NEW: "New",
     DISAGREES: "Disagree",
     UNSURE: "Unsure",
@@ -175,13 +177,14 @@ class AskedAlbums:
         elif self.show == TODO:
             if album.status not in _TO_DO:
                 return False
-        elif self.show != ALL and album.status != self.show:
+        elif self.show not in (ALL, TEACHES) and album.status != self.show:
             return False
         return all(word in album.text for word in self._words)
 
     def lists(self, album: ReviewAlbum, decisions: Mapping[str, ReviewDecision]) -> bool:
         """Whether it is in the list: what is decided is nothing to do."""
-        return self.holds(album, decisions) and not (self.show == TODO and album.key in decisions)
+        open_alone = self.show in (TODO, TEACHES)
+        return self.holds(album, decisions) and not (open_alone and album.key in decisions)
 
 
 class Albums:
@@ -197,8 +200,10 @@ class Albums:
 
     def __init__(self, rows: Iterable[Mapping[str, Any]], root: Path) -> None:
         self.all: list[ReviewAlbum] = []
+        self._rows = list(in_order(rows))
         self._places: dict[str, int] = {}
-        for row in in_order(rows):
+        self._taught: tuple[Any, list[Lesson]] | None = None
+        for row in self._rows:
             album = ReviewAlbum.of(row, root)
             key, n = album.key, 1
             while album.key in self._places:  # all of the three are the same: a second of the kind
@@ -218,11 +223,17 @@ class Albums:
     def listed(
         self, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision]
     ) -> list[ReviewAlbum]:
-        """Albums that are asked for."""
-        return [album for album in self.all if asked.lists(album, decisions)]
+        """Albums that are asked for: those that teach most are a page of them."""
+        ordered = self._ordered(asked, decisions)
+        found = [album for album in ordered if asked.lists(album, decisions)]
+        return found[:PAGE] if asked.show == TEACHES else found
+
+    def reasons(self, decisions: Mapping[str, ReviewDecision]) -> dict[str, str]:
+        """Why each album that nobody has decided would teach a model, by its key."""
+        return {self.all[one.row].key: one.reason for one in self._lessons(decisions)}
 
     def counts(self, decisions: Mapping[str, ReviewDecision]) -> dict[str, int]:
-        """How many there are of each of `SHOWS`; of a status, how many are not decided."""
+        """How many there are of most of `SHOWS`; of a status, how many are not decided."""
         left = Counter(album.status for album in self.all if album.key not in decisions)
         return {
             TODO: sum(left[status] for status in _TO_DO),
@@ -240,24 +251,40 @@ class Albums:
         step: int = 1,
     ) -> ReviewAlbum | None:
         """The next album that is asked for, or the one before; None at the end."""
-        return next(self._from(key, asked, decisions, step), None)
+        ordered = self._ordered(asked, decisions)
+        place = self._place(key, ordered)
+        around = ordered[place + 1 :] if step > 0 else ordered[:place][::-1]
+        return next((one for one in around if asked.holds(one, decisions)), None)
 
     def left_after(
         self, key: str, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision]
     ) -> ReviewAlbum | None:
         """The next album that is not decided, from the start again behind the last one."""
-        start = self._places[key]
-        around = [*self.all[start + 1 :], *self.all[:start]]
+        ordered = self._ordered(asked, decisions)
+        place = self._place(key, ordered)
+        around = [*ordered[place + 1 :], *ordered[: max(place, 0)]]
         return next(
             (one for one in around if one.key not in decisions and asked.holds(one, decisions)),
             None,
         )
 
-    def _from(
-        self, key: str, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision], step: int
-    ) -> Iterator[ReviewAlbum]:
-        place = self._places[key] + step
-        while 0 <= place < len(self.all):
-            if asked.holds(self.all[place], decisions):
-                yield self.all[place]
-            place += step
+    def _ordered(
+        self, asked: AskedAlbums, decisions: Mapping[str, ReviewDecision]
+    ) -> list[ReviewAlbum]:
+        """All albums, or those that nobody has decided in the order of what they teach."""
+        if asked.show != TEACHES:
+            return self.all
+        return [self.all[lesson.row] for lesson in self._lessons(decisions)]
+
+    def _place(self, key: str, ordered: list[ReviewAlbum]) -> int:
+        """Where an album stands; before all others where it is none of these."""
+        if ordered is self.all:
+            return self._places[key]
+        return next((place for place, one in enumerate(ordered) if one.key == key), -1)
+
+    def _lessons(self, decisions: Mapping[str, ReviewDecision]) -> list[Lesson]:
+        made, stand = self._taught, tuple(decisions.values())
+        if made is None or made[0] != stand:
+            made = stand, next_to_label(self._rows, [*self._places], decisions)
+            self._taught = made
+        return made[1]

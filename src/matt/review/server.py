@@ -7,6 +7,7 @@ an address. Everything works by links and forms; the script only makes it quicke
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 import threading
 import time
@@ -20,10 +21,12 @@ from urllib.parse import parse_qs, urlencode
 
 from ..datasets.genres import Vocabulary
 from ..errors import ConfigError, MattError
+from ..evaluation.style import png
 from ..evaluation.tables import plain
 from ..files import read_json, write_json
-from .albums import PAGE, SHOWS, Albums, AskedAlbums, ReviewAlbum
+from .albums import PAGE, SHOWS, TEACHES, Albums, AskedAlbums, ReviewAlbum
 from .covers import Cover, Covers, cover_of, stand_in
+from .curve import BIAS, curve, curve_picture, in_words
 from .decisions import MOST_GENRES, VERDICTS, Decisions, ReviewDecision
 from .guard import MOST_BODY, Guard
 from .pages import STATICS, render, static, told
@@ -169,6 +172,7 @@ def review_app(review: Review, guard_port: int, *, token: str | None = None) -> 
     app = Starlette(
         routes=[
             Route("/", desk.listing),
+            Route("/curve.png", desk.curve),
             Route("/album/{key}", desk.album),
             Route("/album/{key}/why", desk.why),
             Route("/album/{key}/cover", desk.cover),
@@ -208,6 +212,7 @@ class _Desk:
             number = next(places, 0) // PAGE + 1
         number = min(max(number, 1), pages)
         stopped = self.review.stopped_at() if not request.query_params else None
+        teaches = asked.show == TEACHES
         return self._page(
             "list",
             request,
@@ -219,7 +224,18 @@ class _Desk:
             counts=albums.counts(latest),
             latest=latest,
             stopped=stopped,
+            reasons=albums.reasons(latest) if teaches else {},
+            growth=in_words(curve(latest.values())) if teaches else "",
+            bias=BIAS,
+            folder=shlex.quote(str(self.review.root)),
         )
+
+    def curve(self, request: Request) -> Response:
+        """How often the model was right, as decisions were made: a picture."""
+        from starlette.responses import Response
+
+        points = curve(self.review.decisions.latest().values())
+        return Response(png(curve_picture(points)), media_type="image/png", headers=_NO_STORE)
 
     def album(self, request: Request) -> Response:
         """One album."""
