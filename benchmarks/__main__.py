@@ -23,6 +23,7 @@ from . import (
     reading,
     resampling,
     rescan,
+    review,
     short,
     soak,
 )
@@ -30,7 +31,7 @@ from .paired import Claim, measure, read, show, write
 
 MODULES = (
     *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
-    *(resampling, rescan, short),
+    *(resampling, rescan, review, short),
     soak,
 )
 RESULTS = Path(__file__).parent / "results.json"
