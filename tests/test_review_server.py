@@ -13,7 +13,8 @@ from mutagen import File
 from mutagen.id3 import APIC, ID3
 from starlette.testclient import TestClient
 
-from matt.review import covers
+from matt.errors import DataError
+from matt.review import covers, server, writing
 from matt.review.albums import PAGE, AskedAlbums
 from matt.review.covers import cover_of, kind_of_picture
 from matt.review.decisions import Decisions
@@ -125,7 +126,7 @@ def changing(app):
 def test_every_form_needs_its_token(review, client):
     key = key_of(review, "Ann")
     places = changing(client.app_of)
-    assert len(places) == 4
+    assert len(places) == 5
     for place in places:
         place = place.replace("{key}", key).replace("{name}", "one")
         for form in ("", "wrong", client.app_of.token):
@@ -579,6 +580,15 @@ def bytes_of(review):
     return {path: path.read_bytes() for path in sorted(review.root.rglob("*.flac"))}
 
 
+def written(client, place, **form):
+    """The page that tells what was written, when it is over."""
+    asked = post(client, place, **form)
+    assert asked.status_code == 303, asked.text
+    while "refresh" in (page := client.get(asked.headers["location"])).text:
+        pass
+    return page
+
+
 def plan_in(text):
     return re.search(r'name="plan" value="(\w+)"', text)[1]
 
@@ -593,7 +603,7 @@ def test_what_is_decided_is_planned_written_and_undone(review, client):
     text = client.get("/write").text
     assert "6 files to write" in text
     assert bytes_of(review) == before
-    done = post(client, "/write", mode="replace", plan=plan_in(text))
+    done = written(client, "/write", mode="replace", plan=plan_in(text))
     assert "6 files were written" in done.text
     assert genres_in(review, "Ann") == [["Folk"]] * 3
     assert genres_in(review, "Bob") == [["Polka"]] * 3
@@ -601,7 +611,7 @@ def test_what_is_decided_is_planned_written_and_undone(review, client):
     assert genres_in(review, "Di") == [["Folk"]] * 3
     assert client.get(f"/album/{key_of(review, 'Ann')}/cover").content == PNG
     name = re.search(r'action="/undo/([^"]+)"', done.text)[1]
-    undone = post(client, f"/undo/{name}")
+    undone = written(client, f"/undo/{name}")
     assert "6 files are as they were" in undone.text
     assert bytes_of(review) == before
     assert 'action="/undo/' not in re.sub(r'action="/undo" ', "", undone.text)
@@ -622,7 +632,7 @@ def test_the_gentle_modes_leave_tags(review, client):
     post(client, f"/album/{key_of(review, 'Bob')}/decide", verdict="accepted")
     assert "0 files to write" in client.get("/write?mode=fill-empty").text
     text = client.get("/write?mode=append").text
-    post(client, "/write", mode="append", plan=plan_in(text))
+    written(client, "/write", mode="append", plan=plan_in(text))
     assert genres_in(review, "Bob") == [["Rock", "Jazz"]] * 3
 
 
@@ -630,11 +640,106 @@ def test_runs_of_another_library_are_not_undone_here(tmp_path, review, client):
     other = small_library(tmp_path / "other")
     another = client_of(other)
     post(another, f"/album/{key_of(other, 'Ann')}/decide", verdict="accepted")
-    text = post(another, "/write", mode="replace", plan=plan_in(another.get("/write").text)).text
+    text = written(another, "/write", mode="replace", plan=plan_in(another.get("/write").text)).text
     name = re.search(r'action="/undo/([^"]+)"', text)[1]
     assert post(client, f"/undo/{name}").status_code == 400
     assert post(client, "/undo/..%2f..%2fx").status_code in (400, 404)
     assert genres_in(other, "Ann") == [["Folk"]] * 3
+
+
+class Slow:
+    """Writing that waits after its first file until it is let go on."""
+
+    def __init__(self, monkeypatch):
+        self.first, self.go = threading.Event(), threading.Event()
+        self.apply = writing.apply
+        monkeypatch.setattr(writing, "apply", self)
+
+    def __call__(self, wishes, command, *, told):
+        def tells(outcome):
+            self.first.set()
+            assert self.go.wait(30)
+            told(outcome)
+
+        return self.apply(wishes, command, told=tells)
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    monkeypatch.setattr(server, "_SOON", 0)
+    made = Slow(monkeypatch)
+    yield made
+    made.go.set()
+
+
+def begun(review, client, slow):
+    """Writing of three files, of which the first is done."""
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    shown = plan_in(client.get("/write").text)
+    asked = post(client, "/write", mode="replace", plan=shown)
+    assert asked.status_code == 303
+    assert slow.first.wait(30)
+    return asked.headers["location"], shown
+
+
+def test_a_page_tells_how_far_the_writing_is(review, client, slow):
+    place, shown = begun(review, client, slow)
+    page = client.get("/write").text
+    assert "of 3 files" in page
+    assert f'url={place.replace("&", "&amp;")}"' in page
+    for again in (post(client, "/write", mode="replace", plan=shown), post(client, "/undo/x")):
+        assert again.status_code == 400  # nothing else is begun meanwhile
+    assert "of 3 files" in client.get("/write?mode=append").text
+    assert client.get("/").status_code == 200  # and all else is answered
+    slow.go.set()
+    while "refresh" in (page := client.get(place)).text:
+        pass
+    assert "3 files were written" in page.text
+
+
+def test_writing_is_stopped_between_two_files(review, client, slow):
+    place, _ = begun(review, client, slow)
+    stopping = threading.Thread(target=post, args=(client, "/write/stop"))
+    stopping.start()
+    slow.go.set()
+    stopping.join()
+    text = client.get(place).text
+    n = int(re.search(r"(\d) files were written", text)[1])
+    assert genres_in(review, "Ann").count(["Folk"]) == n  # each is the old one or the new one
+    assert ("Not all: stopped" in text) == (n < 3)
+
+
+def test_the_end_of_the_server_ends_the_writing_between_two_files(review, slow, monkeypatch):
+    with client_of(review) as client:
+        begun(review, client, slow)
+        runs = []
+        stop = writing.WriteRun.stop
+
+        def stopping(run):
+            runs.append(run)
+            slow.go.set()
+            stop(run)
+
+        monkeypatch.setattr(writing.WriteRun, "stop", stopping)
+    (run,) = runs
+    assert run.over
+    assert genres_in(review, "Ann").count(["Folk"]) == len(run.outcomes)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"), [(DataError("the disk is full"), "the disk is full"), (OSError(), "broke")]
+)
+def test_what_ends_the_writing_is_told(review, client, monkeypatch, error, told):
+    def fails(wishes, command, *, told):
+        raise error
+
+    monkeypatch.setattr(writing, "apply", fails)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    page = written(client, "/write", mode="replace", plan=plan_in(client.get("/write").text))
+    assert "0 files were written" in page.text
+    assert told in page.text
+    assert "3 files to write" in page.text  # and can be tried again
 
 
 # ---- many ----

@@ -56,7 +56,7 @@ def _address(server: subprocess.Popen[str]) -> str:
 
 
 def draw(tab, url, name):
-    """A list with something decided, an album, and what would be written."""
+    """A list with something decided, an album, what teaches most, and what would be written."""
     base = url.partition("?")[0]
     tab.goto(url)
     tab.goto(base)
@@ -69,6 +69,10 @@ def draw(tab, url, name):
     tab.until("!document.querySelector('#ask')")
     tab.until(WHOLE)
     tab.picture(PICTURES / f"review-album-{name}.png")
+    tab.goto(base + "?show=teaches")
+    tab.click("summary")
+    tab.until("document.querySelector('.growth img').complete")
+    tab.picture(PICTURES / f"review-teaches-{name}.png")
     tab.goto(base + "write")
     tab.picture(PICTURES / f"review-write-{name}.png")
     tab.goto(base)

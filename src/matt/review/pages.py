@@ -6,6 +6,7 @@ taken out of everything that is filled in, wherever it stands.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -51,7 +52,11 @@ def _environment() -> Any:
         lstrip_blocks=True,
         finalize=_finished,
     )
-    environment.filters |= {"percent": percent, "thousands": lambda n: f"{n:,}"}
+    environment.filters |= {
+        "percent": percent,
+        "thousands": lambda n: f"{n:,}",
+        "clock": lambda seconds: str(timedelta(seconds=round(seconds))),
+    }
     environment.globals |= {"verdicts": _VERDICTS, "marks": _MARKS}
     return environment
 

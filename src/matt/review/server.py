@@ -12,8 +12,8 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +30,13 @@ from .curve import BIAS, curve, curve_picture, in_words
 from .decisions import MOST_GENRES, VERDICTS, Decisions, ReviewDecision
 from .guard import MOST_BODY, Guard
 from .pages import STATICS, render, static, told
-from .writing import DecidedFiles, mode_of
+from .writing import DecidedFiles, WriteRun, mode_of
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from ..tagging.writing import FileOutcome
 
 _AUDIO = {
     ".mp3": "audio/mpeg",
@@ -61,6 +61,7 @@ _MODES = {
     "replace": "Put what you decided in its place",
 }
 _MOST_SHOWN = 500  # changes of a plan on a page
+_SOON = 1.0  # seconds for what is written at once
 _EXPLAINED = 200  # albums whose explanation is kept
 _NO_STORE = {"cache-control": "no-store"}
 _KEPT = {"cache-control": "private, max-age=3600"}
@@ -181,10 +182,12 @@ def review_app(review: Review, guard_port: int, *, token: str | None = None) -> 
             Route("/undo", desk.posted(desk.undo), methods=["POST"]),
             Route("/write", desk.plan),
             Route("/write", desk.posted(desk.write), methods=["POST"]),
+            Route("/write/stop", desk.posted(desk.stop), methods=["POST"]),
             Route("/undo/{name}", desk.posted(desk.undo_run), methods=["POST"]),
             Route("/static/{name}", desk.static),
         ],
         exception_handlers={HTTPException: desk.refused, MattError: desk.failed},
+        lifespan=desk.while_open,
     )
     desk.guard = Guard(app, guard_port, token)
     return desk.guard
@@ -198,6 +201,12 @@ class _Desk:
     def __init__(self, review: Review) -> None:
         self.review, self.covers = review, Covers()
         self.files = DecidedFiles(review.root, review.albums, review.decisions, review.vocabulary)
+
+    @asynccontextmanager
+    async def while_open(self, app: Starlette) -> AsyncIterator[None]:
+        """Leave no file half done, and begin no other, when the server ends."""
+        yield
+        self.files.stop()
 
     # ---- looking ----
 
@@ -361,34 +370,11 @@ class _Desk:
     # ---- writing ----
 
     def plan(self, request: Request) -> Response:
-        """What would be written, and what was."""
-        return self._plan(request, request.query_params.get("mode", ""))
-
-    def write(self, request: Request, form: Mapping[str, str]) -> Response:
-        """Write the plan that was shown."""
-        mode = mode_of(form.get("mode", ""))
-        outcomes = self.files.write(mode, form.get("plan", ""))
-        return self._plan(request, mode, what="Written", done_as="were written", outcomes=outcomes)
-
-    def undo_run(self, request: Request, form: Mapping[str, str]) -> Response:
-        """Take back what was written by one run."""
-        outcomes = self.files.undo(request.path_params["name"])
-        mode = form.get("mode", "")
-        return self._plan(
-            request, mode, what="Undone", done_as="are as they were", outcomes=outcomes
-        )
-
-    def _plan(
-        self,
-        request: Request,
-        mode: str,
-        *,
-        what: str = "",
-        done_as: str = "",
-        outcomes: Sequence[FileOutcome] | None = None,
-    ) -> Response:
-        shown = self.files.plan(mode_of(mode))
-        root = self.review.root
+        """What would be written, and what was; or how far that is."""
+        mode, run = mode_of(request.query_params.get("mode", "")), self.files.run
+        if run is not None and not run.over:
+            return self._page("writing", request, run=run, again=_written(mode))
+        shown, root = self.files.plan(mode), self.review.root
         return self._page(
             "write",
             request,
@@ -399,10 +385,28 @@ class _Desk:
             relative=lambda path: os.path.relpath(path, root),
             n_decided=len(shown.plan.changes) + len(shown.plan.left),
             journals=self.files.journals(),
-            what=what,
-            done_as=done_as,
-            outcomes=outcomes,
+            run=run if "written" in request.query_params else None,
         )
+
+    def write(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Write the plan that was shown."""
+        mode = mode_of(form.get("mode", ""))
+        return self._begun(self.files.write(mode, form.get("plan", "")), mode)
+
+    def undo_run(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Take back what was written by one run."""
+        mode = mode_of(form.get("mode", ""))
+        return self._begun(self.files.undo(request.path_params["name"]), mode)
+
+    def stop(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Write no further file."""
+        self.files.stop()
+        return _see(_written(mode_of(form.get("mode", ""))))
+
+    def _begun(self, run: WriteRun, mode: str) -> Response:
+        """Show what came of it, or how far it is where it takes long."""
+        run.wait(_SOON)
+        return _see(_written(mode))
 
     # ---- answering ----
 
@@ -487,6 +491,11 @@ def _number(text: str | None, *, default: int = 1) -> int:
     """A whole number that somebody sent."""
     usable = text is not None and text.isascii() and text.isdigit() and len(text) < 10
     return int(text) if usable and text is not None else default
+
+
+def _written(mode: str) -> str:
+    """Where it is told what was written."""
+    return f"/write?{urlencode({'mode': mode, 'written': '1'})}"
 
 
 def _http(status: int, why: str) -> Exception:

@@ -98,7 +98,7 @@ def server_of(
         app,
         log_level="error",
         access_log=False,
-        lifespan="off",
+        lifespan="on",
         ws="none",
         server_header=False,
         timeout_graceful_shutdown=_LAST,

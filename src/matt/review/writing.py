@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from ..datasets.genres import Vocabulary
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, MattError
+from ..processes import Pace
 from ..tagging.journal import Journal, all_journals
 from ..tagging.plan import TagPlan
 from ..tagging.policy import MODES, MOST, Policy
@@ -63,6 +65,74 @@ class ShownJournal:
     n_open: int
 
 
+class WriteRun:
+    """Files that are written, or given back, while pages are answered.
+
+    Attributes
+    ----------
+    what, done_as : str
+        What is done, and what is told of its files.
+    total : int
+        Files.
+    outcomes : list of FileOutcome
+        Of those that are done.
+    failure : str
+        Why it ended before all were done; empty where it did not.
+    """
+
+    def __init__(self, what: str, done_as: str, total: int) -> None:
+        self.what, self.done_as, self.total = what, done_as, total
+        self.outcomes: list[FileOutcome] = []
+        self.failure = ""
+        self._pace = Pace(total)
+        self._stopped, self._over = threading.Event(), threading.Event()
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is written any more."""
+        return self._over.is_set()
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until all is done; None until it can be told."""
+        return self._pace.left
+
+    def begin(self, work: Callable[..., Any]) -> None:
+        """Work in a thread; ``work(told=...)`` tells of each file."""
+        threading.Thread(target=self._work, args=(work,), name="writing").start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until it is over, but not longer."""
+        self._over.wait(seconds)
+
+    def stop(self) -> None:
+        """End it after the file that is being written, and wait for that."""
+        self._stopped.set()
+        self._over.wait()
+
+    def _work(self, work: Callable[..., Any]) -> None:
+        self.failure = "it broke off; what is in the files is whole: see the terminal"
+        try:
+            work(told=self._tell)
+            self.failure = ""
+        except _Stopped:
+            self.failure = "stopped; what is written is whole, and the rest is as it was"
+        except MattError as error:
+            self.failure = str(error)
+        finally:
+            self._over.set()
+
+    def _tell(self, outcome: FileOutcome) -> None:
+        self.outcomes.append(outcome)
+        self._pace.tell(len(self.outcomes))
+        if self._stopped.is_set() and len(self.outcomes) < self.total:
+            raise _Stopped
+
+
+class _Stopped(Exception):
+    """Somebody wants no more to be written."""
+
+
 class DecidedFiles:
     """What is to be written of the decisions about a library, and what was.
 
@@ -72,6 +142,11 @@ class DecidedFiles:
     albums : Albums
     decisions : Decisions
     vocabulary : Vocabulary
+
+    Attributes
+    ----------
+    run : WriteRun or None
+        What is being written, or was last.
     """
 
     def __init__(
@@ -81,6 +156,7 @@ class DecidedFiles:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._made: tuple[Any, ShownPlan] | None = None
+        self.run: WriteRun | None = None
 
     def plan(self, mode: str) -> ShownPlan:
         """What would be written now; files are read anew where something else was decided.
@@ -102,44 +178,58 @@ class DecidedFiles:
                 self._made = asked, ShownPlan(plan, mode, name)
             return self._made[1]
 
-    def write(self, mode: str, name: str) -> Sequence[FileOutcome]:
-        """Write the plan that a page has shown.
+    def write(self, mode: str, name: str) -> WriteRun:
+        """Begin to write the plan that a page has shown.
 
         Raises
         ------
         ConfigError
-            If something else would be written by now.
-        DataError
-            If another process writes, or the disk is full.
+            If something else would be written by now, or it is being written.
         """
         shown = self.plan(mode)
         if shown.name != name:
             raise ConfigError("something else was decided meanwhile; look at the plan again")
-        with self._lock:
-            self._made = None
-            outcomes, _ = apply(shown.plan.wishes(), f"matt review, {mode}")
-        return outcomes
+        wishes = shown.plan.wishes()
+        work = partial(apply, wishes, f"matt review, {mode}")
+        return self._begin(WriteRun("Written", "were written", len(wishes)), work)
 
     def journals(self) -> list[ShownJournal]:
         """Runs that wrote into this library, the last first."""
         return [_shown(journal) for journal in self._own()]
 
-    def undo(self, name: str) -> Sequence[FileOutcome]:
-        """Take back what a run wrote.
+    def undo(self, name: str) -> WriteRun:
+        """Begin to take back what a run wrote.
 
         Raises
         ------
         ConfigError
-            If it wrote nothing here.
-        DataError
-            If another process writes, or the disk is full.
+            If it wrote nothing here, or something is being written.
         """
         journal = next((one for one in self._own() if one.name == name), None)
         if journal is None:
             raise ConfigError("there is no such run of this library; look at the list again")
+        n = len(journal.open_records())
+        return self._begin(WriteRun("Undone", "are as they were", n), partial(undo, journal))
+
+    def stop(self) -> None:
+        """Write no further file, and wait for the one that is being written."""
+        if self.run is not None:
+            self.run.stop()
+
+    def _begin(self, run: WriteRun, work: Callable[..., Any]) -> WriteRun:
         with self._lock:
-            self._made = None
-            return undo(journal)
+            if self.run is not None and not self.run.over:
+                raise ConfigError("files are being written; wait, or stop that")
+            self.run, self._made = run, None
+        run.begin(partial(self._done, work))
+        return run
+
+    def _done(self, work: Callable[..., Any], *, told: Callable[[FileOutcome], None]) -> None:
+        try:
+            work(told=told)
+        finally:
+            with self._lock:
+                self._made = None  # files say something else now
 
     def _own(self) -> Iterator[Journal]:
         inside = os.path.join(os.path.realpath(self._library), "")
