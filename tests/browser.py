@@ -166,7 +166,7 @@ class Tab:
             "else setTimeout(look, 20); }; look(); })"
         )
 
-    def press(self, key):
+    def press(self, key, *, repeat=False):
         code, name = _KEYS.get(key, (ord(key[0].upper()), f"Key{key.upper()}"))
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         for kind in ("keyDown", "keyUp"):
@@ -177,6 +177,7 @@ class Tab:
                 key=key,
                 code=name,
                 windowsVirtualKeyCode=code,
+                autoRepeat=repeat,
                 **more,
             )
 

@@ -123,7 +123,7 @@ def served(review, *, port=0):
     """Serve a review in a thread; gives the address that lets in."""
     listening, told, said = bound(port), threading.Event(), []
 
-    def ready(url):
+    def ready(url, _):
         said.append(url)
         told.set()
 

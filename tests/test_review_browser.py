@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from mutagen.flac import FLAC, Picture
 
 from matt.evaluation.tables import plain
 from matt.review.albums import TEACHES, AskedAlbums
@@ -15,6 +16,7 @@ from matt.review.decisions import Decisions
 from tests import browser as chromium
 from tests.review_library import (
     HOSTILE,
+    PNG,
     a_row,
     large_library,
     review_of,
@@ -170,6 +172,53 @@ def test_keys_are_told_and_typing_is_no_command(tab, review):
     assert verdicts(review) == {}
 
 
+def test_one_press_is_one_decision_and_quick_ones_are_of_several_albums(tab, review):
+    tab.press("j")
+    for _ in range(5):
+        tab.press("a", repeat=True)
+    assert review.decisions.latest() == {}
+    for key in "aRa":  # each before the answer to the one before
+        tab.press(key)
+    tab.until("document.querySelectorAll('.row.done').length === 3")
+    assert verdicts(review) == {"Ann": "accepted", "Bob": "rejected", "Cy": "accepted"}
+    tab.press("u")
+    tab.until("document.querySelectorAll('.row.done').length === 2")
+    assert "Blue" not in tab.text(".row.at .name")
+    tab.press("r")  # the album that was taken back has the focus
+    tab.until("document.querySelectorAll('.row.done').length === 3")
+    assert verdicts(review) == {"Ann": "accepted", "Bob": "rejected", "Cy": "rejected"}
+
+
+def test_nothing_to_take_back_is_told(tab):
+    tab.press("u")
+    tab.until("document.querySelector('#said').textContent === 'There is nothing to take back.'")
+
+
+def test_what_was_done_is_told_once(tab, review, url):
+    tab.goto(base(url) + place_of(review, "Ann"))
+    with tab.loads():
+        tab.press("a")
+    tab.until("document.querySelector('#said').textContent.startsWith('Accepted Folk')")
+    with tab.loads():
+        tab.call("Page.reload")
+    assert tab.text("#said") == ""
+
+
+def test_a_damaged_cover_is_drawn(tab, review, url):
+    picture = "document.querySelector('.front')"
+    for artist in ("Ann", "Bob"):
+        tab.goto(base(url) + place_of(review, artist))
+        tab.until(f"{picture}.complete && {picture}.naturalWidth")
+    track = review.albums.all[-1].tracks[0]
+    file = FLAC(track.path)
+    damaged = Picture()
+    damaged.data, damaged.type, damaged.mime = PNG[:30], 3, "image/png"
+    file.add_picture(damaged)
+    file.save()
+    tab.goto(base(url) + place_of(review, review.albums.all[-1].artist))
+    tab.until(f"{picture}.src.endsWith('drawn=1') && {picture}.naturalWidth")
+
+
 def test_walking_between_albums(tab, review, url):
     tab.goto(base(url) + place_of(review, "Ann"))
     with tab.loads():
@@ -323,7 +372,7 @@ import sys
 from pathlib import Path
 from matt.review.serving import bound, serve
 from tests.review_library import small_library
-serve(small_library(Path(sys.argv[1])), bound(int(sys.argv[2])), lambda url: print(url, flush=True))
+serve(small_library(Path(sys.argv[1])), bound(int(sys.argv[2])), lambda url, _: print(url, flush=True))
 """
 
 

@@ -17,9 +17,11 @@ from matt.errors import DataError
 from matt.review import covers, server, writing
 from matt.review.albums import PAGE, AskedAlbums
 from matt.review.covers import cover_of, kind_of_picture
-from matt.review.decisions import Decisions
+from matt.review.decisions import Decisions, ReviewDecision
 from matt.review.guard import HEADERS, MOST_BODY
 from matt.review.server import review_app
+from matt.tagging.journal import all_journals
+from matt.tagging.writing import undo
 from tests.page import Page
 from tests.review_library import (
     ALBUMS,
@@ -91,6 +93,27 @@ def test_only_the_printed_address_lets_in(review):
     assert answer.headers["location"] == "/"
     assert {"HttpOnly", "SameSite=Strict"} <= set(answer.headers["set-cookie"].split("; "))
     assert client.get("/").status_code == 200
+
+
+def test_what_a_browser_is_started_with_opens_once(review):
+    client, other = client_of(review, let_in=False), client_of(review, let_in=False)
+    other.app = client.app
+    once = client.app_of.url_once()
+    assert client.app_of.token not in once
+    assert client.get(once).status_code == 303
+    assert client.get("/").status_code == 200
+    assert other.get(once).status_code == 403
+
+
+def test_a_browser_leaves_the_usual_port_out(review):
+    app = review_app(review, 80)
+    client = TestClient(app, base_url="http://127.0.0.1", follow_redirects=False)
+    assert client.get(app.url).status_code == 303
+    data = {"form": app.form_token, "verdict": "accepted"}
+    place = f"/album/{key_of(review, 'Ann')}/decide"
+    answer = client.post(place, data=data, headers={"origin": "http://127.0.0.1"})
+    assert answer.status_code == 303
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 403
 
 
 def test_the_token_of_another_review_opens_nothing(review):
@@ -364,6 +387,18 @@ def test_no_path_is_taken_from_an_address(review, client, place):
         assert client.get(other).status_code in (403, 404)
 
 
+@pytest.mark.parametrize("number", ["7", "-1", "x", "9" * 5000, "\u0663", "1.0"])
+def test_there_is_no_other_track(review, client, number):
+    assert client.get(f"/album/{key_of(review, 'Ann')}/track/{number}").status_code == 404
+
+
+def test_a_cover_that_no_browser_can_show_is_drawn(review, client):
+    place = f"/album/{key_of(review, 'Ann')}/cover"
+    assert client.get(place).headers["content-type"] == "image/png"
+    assert client.get(f"{place}?drawn=1").headers["content-type"].startswith("image/svg")
+    assert client.get(place).headers["content-type"] == "image/png"
+
+
 def test_what_leads_out_of_the_library_is_not_sent(tmp_path):
     secret = sound(tmp_path / "secret.flac", cover=PNG)
     root = tmp_path / "Music"
@@ -431,7 +466,7 @@ def test_each_verdict_is_kept_and_the_next_album_comes(review, client):
 @pytest.mark.parametrize(
     "form",
     [
-        {}, {"verdict": "x"}, {"pick": "7"}, {"pick": "-1"}, {"pick": "x"}, {"verdict": "changed"}, {"verdict": "changed", "genre": " ; "},
+        {}, {"verdict": "x"}, {"pick": "7"}, {"pick": "-1"}, {"pick": "x"}, {"verdict": "changed"}, {"verdict": "changed", "genre": " ; "}, {"verdict": "changed", "genre": "\u00ad\u200b"},
         {"verdict": "changed", "genre": "x" * 201}, {"verdict": "changed", "genre": ";".join(map(str, range(30)))},
     ],
 )  # fmt: skip
@@ -451,6 +486,31 @@ def test_taking_back_shows_the_album_again(review, client):
     assert review.decisions.latest() == {}
     answer = post(client, "/undo")
     assert "nothing to take back" in client.get(answer.headers["location"]).text
+
+
+def test_the_same_decision_is_kept_once(review, client):
+    for _ in range(3):
+        post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    assert len(review.decisions.log()) == 1
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="rejected")
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    assert [one.verdict for one in review.decisions.log()] == ["accepted", "rejected", "accepted"]
+
+
+def test_what_is_taken_back_is_named_wherever_it_is(review, client):
+    script = {"origin": HOST, "x-row": "1"}
+    text = post(client, "/undo", headers=script).text
+    assert "There is nothing to take back." in text
+    assert 'class="row' not in text
+    review.decisions.add(ReviewDecision("elsewhere", (9,), "rejected", (), "Rock", 0.5, 0.0))
+    assert "an album that is not listed here" in post(client, "/undo", headers=script).text
+    review.decisions.add(ReviewDecision("elsewhere", (9,), "rejected", (), "Rock", 0.5, 0.0))
+    place = post(client, "/undo", back="list").headers["location"]
+    assert "an album that is not listed here" in client.get(place.partition("#")[0]).text
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    place = post(client, "/undo", back="list", show="todo").headers["location"]
+    assert place.endswith(f"#album-{key_of(review, 'Ann')}")
+    assert "Taken back: Blue by Ann" in client.get(place.partition("#")[0]).text
 
 
 def test_a_row_alone_is_answered_to_a_script(review, client):
@@ -664,6 +724,15 @@ class Slow:
         return self.apply(wishes, command, told=tells)
 
 
+def test_a_plan_is_of_the_files_as_they_are_now(review, client):
+    post(client, f"/album/{key_of(review, 'Ann')}/decide", verdict="accepted")
+    written(client, "/write", mode="replace", plan=plan_in(client.get("/write").text))
+    assert "0 files to write" in client.get("/write").text
+    (journal,) = all_journals()
+    undo(journal)  # by somebody else
+    assert "3 files to write" in client.get("/write").text
+
+
 @pytest.fixture
 def slow(monkeypatch):
     monkeypatch.setattr(server, "_SOON", 0)
@@ -764,6 +833,22 @@ def test_a_large_library_is_listed_in_pages(tmp_path):
     at = client.get(f"/?at={listed[333].key}").text
     assert f"Page {333 // PAGE + 1} of 15" in at
     assert f'id="album-{listed[333].key}"' in at
+
+
+@pytest.mark.parametrize("n_decided", [0, 10, PAGE])
+def test_the_next_page_skips_no_album_that_is_not_decided(tmp_path, n_decided):
+    review = large_library(tmp_path / "Music", 200)
+    client = client_of(review)
+    seen, place = set(), "/?show=todo"
+    while place:
+        text = client.get(place.replace("&amp;", "&").partition("#")[0]).text
+        listed = re.findall(r'<li class="row" id="album-(\w+)"', text)
+        seen |= {*listed}
+        for key in listed[:n_decided]:
+            post(client, f"/album/{key}/decide", verdict="accepted")
+        found = re.search(r'rel="next" href="([^"]+)"', text)
+        place = found and found[1]
+    assert seen == {one.key for one in review.albums.all if one.status != "agrees"}
 
 
 def test_walking_through_a_list_meets_each_album_once(tmp_path):

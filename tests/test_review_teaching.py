@@ -143,7 +143,7 @@ def test_a_page_lists_what_is_open_in_that_order(library):
         of_name[rows[int(key)]["album"]].key: decision for key, decision in decided.items()
     }
     listed = albums.listed(asked, decisions)
-    reasons = albums.reasons(decisions)
+    reasons = albums.reasons(albums.all, decisions)
     assert [album.key for album in listed] == [*reasons][:PAGE]
     assert not set(reasons) & set(decisions)
     for before, after in pairwise(listed):
@@ -167,7 +167,7 @@ def test_a_decision_moves_the_other_albums_of_the_artist_back(tmp_path):
     decisions = {first.key: first.decided("accepted", (), 0.0)}
     assert [one.name for one in albums.listed(asked, decisions)] == ["Album 2", "Album 1"]
     last = albums.listed(asked, decisions)[1]
-    assert "1 album of this artist is decided" in albums.reasons(decisions)[last.key]
+    assert "1 album of this artist is decided" in albums.reasons([last], decisions)[last.key]
 
 
 def test_of_many_albums_a_page_is_listed(tmp_path):

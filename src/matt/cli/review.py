@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,18 +82,24 @@ def review(
     if decisions.damaged:
         output.warn(f"{decisions.damaged:,} lines of {decisions.path} are damaged and left out")
 
-    def ready(url: str) -> None:
+    def ready(url: str, once: str) -> None:
         output.say(f"Review {len(reviewed.albums):,} albums at {url}")
         output.note("the address lets in whoever has it; Ctrl-C ends, what was decided is kept")
         output.document(
             {"schema": "matt.review/1", "url": url, "albums": len(reviewed.albums), **files}
         )
         if browser:
-            import webbrowser
-
-            webbrowser.open(url)
+            threading.Thread(target=_show, args=(once, output), daemon=True).start()
 
     serve(reviewed, listening, ready)
+
+
+def _show(url: str, output: Output) -> None:
+    """Open a page; a browser of the terminal returns when it is closed."""
+    import webbrowser
+
+    if not webbrowser.open(url):
+        output.note("no browser was found; open the address in one")
 
 
 def _explaining(

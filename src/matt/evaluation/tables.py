@@ -74,12 +74,13 @@ def plain(text: object) -> str:
             kept.append(" ")
         elif category in ("Cc", "Cs"):
             kept.append("\ufffd")
-        elif unicodedata.bidirectional(char) not in _DIRECTIONS:
+        elif unicodedata.bidirectional(char) not in _DIRECTIONS and char not in _MARKS:
             kept.append(char)
     return "".join(kept)
 
 
 _DIRECTIONS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+_MARKS = "\u200e\u200f\u061c"  # invisible letters of a direction
 
 
 @dataclass(frozen=True)

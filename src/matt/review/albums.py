@@ -228,9 +228,13 @@ class Albums:
         found = [album for album in ordered if asked.lists(album, decisions)]
         return found[:PAGE] if asked.show == TEACHES else found
 
-    def reasons(self, decisions: Mapping[str, ReviewDecision]) -> dict[str, str]:
-        """Why each album that nobody has decided would teach a model, by its key."""
-        return {self.all[one.row].key: one.reason for one in self._lessons(decisions)}
+    def reasons(
+        self, albums: Sequence[ReviewAlbum], decisions: Mapping[str, ReviewDecision]
+    ) -> dict[str, str]:
+        """Why some albums that nobody has decided would teach a model, by their keys."""
+        wanted = {self._places[album.key] for album in albums}
+        found = (lesson for lesson in self._lessons(decisions) if lesson.row in wanted)
+        return {self.all[lesson.row].key: lesson.reason for lesson in found}
 
     def counts(self, decisions: Mapping[str, ReviewDecision]) -> dict[str, int]:
         """How many there are of most of `SHOWS`; of a status, how many are not decided."""

@@ -167,6 +167,7 @@ def curve_picture(points: Sequence[Point]) -> Figure:
             text = "no decision yet says whether matt was right"
             pane.text(0.5, 0.5, text, ha="center", va="center", transform=pane.transAxes)
         pane.set(ylim=(0, 1), xlabel="albums decided", ylabel="matt had said it")
+        pane.locator_params(axis="x", integer=True)
         pane.yaxis.set_major_formatter(lambda value, _: percent(value))
         pane.grid(axis="y", color=FAINT, alpha=0.25, linewidth=0.6)
     return figure

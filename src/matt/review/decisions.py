@@ -241,6 +241,15 @@ class Decisions:
     def _catch_up(self) -> None:
         """Read what was added since."""
         try:
+            self._read_on()
+        except OSError as error:
+            raise DataError(
+                f"cannot read {self.path}: {error.strerror or error}; nothing was decided: check "
+                "its permissions, or move it away"
+            ) from error
+
+    def _read_on(self) -> None:
+        try:
             size = self.path.stat().st_size
         except FileNotFoundError:
             size = 0

@@ -20,6 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 MOST_BODY = 2**16  # bytes of a form
 _MOST_PATH = 2**13
+_USUAL = 80
 _SAFE = "GET", "HEAD"
 HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self'; media-src 'self'; "
@@ -51,7 +52,10 @@ class Guard:
     def __init__(self, app: Any, port: int, token: str | None = None) -> None:
         self.app, self.port = app, port
         self.token = token or secrets.token_urlsafe(32)
-        self.hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
+        names = "127.0.0.1", "localhost"
+        # A browser leaves out the port that is usual.
+        self.hosts = {f"{name}:{port}" for name in names} | {*names * (port == _USUAL)}
+        self._once = ""
         # Cookies go by the host alone, so that two servers at once need two names.
         self._cookie = f"matt-review-{port}"
 
@@ -59,6 +63,11 @@ class Guard:
     def url(self) -> str:
         """The address that opens it."""
         return f"http://127.0.0.1:{self.port}/?token={self.token}"
+
+    def url_once(self) -> str:
+        """An address that opens it once: arguments of programs are seen by all users."""
+        self._once = secrets.token_urlsafe(32)
+        return f"http://127.0.0.1:{self.port}/?token={self._once}"
 
     @property
     def form_token(self) -> str:
@@ -101,6 +110,9 @@ class Guard:
             given = parse_qs(query, max_num_fields=20).get("token", [""])
         except ValueError:
             return False
+        if self._once and _same(given[0], self._once):
+            self._once = ""
+            return True
         return _same(given[0], self.token)
 
     def _known(self, cookies: str) -> bool:

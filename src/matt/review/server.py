@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 from urllib.parse import parse_qs, urlencode
 
 from ..datasets.genres import Vocabulary
@@ -115,8 +116,11 @@ class Review:
         with suppress(MattError, KeyError, TypeError, AttributeError):
             found = read_json(self.place, most=MOST_BODY)
             album = self.albums.get(found["album"])
-            if album is not None:
-                return album, AskedAlbums(str(found["show"]), str(found["text"]))
+            asked = AskedAlbums(plain(found["show"]), plain(found["text"]))
+            latest = self.decisions.latest()
+            if album is not None and album.key in latest:
+                album = self.albums.left_after(album.key, asked, latest)
+            return None if album is None else (album, asked)
         return None
 
     def stops_at(self, album: ReviewAlbum, asked: AskedAlbums) -> None:
@@ -147,6 +151,8 @@ class Review:
         said = [plain(part).strip() for part in text.split(";")][: MOST_GENRES + 1]
         genres: dict[str, None] = {}
         for part in filter(None, said):
+            if not any(category(char)[0] in "LNPS" for char in part):  # nobody would see it
+                continue
             known = self.vocabulary.read(part) if self.vocabulary.knows(part) else ()
             genres |= dict.fromkeys(known or (part,))
         if not genres:
@@ -177,7 +183,7 @@ def review_app(review: Review, guard_port: int, *, token: str | None = None) -> 
             Route("/album/{key}", desk.album),
             Route("/album/{key}/why", desk.why),
             Route("/album/{key}/cover", desk.cover),
-            Route("/album/{key}/track/{number:int}", desk.track),
+            Route("/album/{key}/track/{number}", desk.track),
             Route("/album/{key}/decide", desk.posted(desk.decide), methods=["POST"]),
             Route("/undo", desk.posted(desk.undo), methods=["POST"]),
             Route("/write", desk.plan),
@@ -186,7 +192,11 @@ def review_app(review: Review, guard_port: int, *, token: str | None = None) -> 
             Route("/undo/{name}", desk.posted(desk.undo_run), methods=["POST"]),
             Route("/static/{name}", desk.static),
         ],
-        exception_handlers={HTTPException: desk.refused, MattError: desk.failed},
+        exception_handlers={
+            HTTPException: desk.refused,
+            MattError: desk.failed,
+            OSError: desk.failed,
+        },
         lifespan=desk.while_open,
     )
     desk.guard = Guard(app, guard_port, token)
@@ -220,20 +230,22 @@ class _Desk:
             places = (place for place, one in enumerate(found) if one.key == at)
             number = next(places, 0) // PAGE + 1
         number = min(max(number, 1), pages)
+        shown, below = found[(number - 1) * PAGE :][:PAGE], found[number * PAGE :][:1]
         stopped = self.review.stopped_at() if not request.query_params else None
         teaches = asked.show == TEACHES
         return self._page(
             "list",
             request,
             asked=asked,
-            albums=found[(number - 1) * PAGE : number * PAGE],
+            albums=shown,
+            below=below[0] if below else None,
             n=len(found),
             number=number,
             pages=pages,
             counts=albums.counts(latest),
             latest=latest,
             stopped=stopped,
-            reasons=albums.reasons(latest) if teaches else {},
+            reasons=albums.reasons(shown, latest) if teaches else {},
             growth=in_words(curve(latest.values())) if teaches else "",
             bias=BIAS,
             folder=shlex.quote(str(self.review.root)),
@@ -284,10 +296,12 @@ class _Desk:
         album = self._named(request)
 
         def make() -> Cover:
+            if "drawn" in request.query_params:  # the browser cannot show the other one
+                return stand_in(album.name, album.artist)
             inside = (self.review.file_of(album, n) for n in range(len(album.tracks)))
             return cover_of(filter(None, inside)) or stand_in(album.name, album.artist)
 
-        cover = self.covers.get(album.key, make)
+        cover = make() if request.query_params else self.covers.get(album.key, make)
         own = {**_KEPT, "content-security-policy": "default-src 'none'; sandbox"}
         return Response(cover.content, media_type=cover.kind, headers=own)
 
@@ -296,7 +310,7 @@ class _Desk:
         from starlette.responses import FileResponse
 
         album = self._named(request)
-        path = self.review.file_of(album, request.path_params["number"])
+        path = self.review.file_of(album, _number(request.path_params["number"], default=-1))
         kind = path and _AUDIO.get(os.path.splitext(path)[1].lower(), "application/octet-stream")
         if not path or not os.access(path, os.R_OK):
             raise _http(404, "That file cannot be read, or leads out of the library.")
@@ -315,11 +329,14 @@ class _Desk:
     def posted(self, work: Callable[[Request, Mapping[str, str]], Response]) -> Any:
         """Make an endpoint of what answers a form, for forms of ours alone."""
         from starlette.concurrency import run_in_threadpool
+        from starlette.requests import ClientDisconnect
 
         async def endpoint(request: Request) -> Response:
-            body = (await request.body())[:MOST_BODY]
             try:
-                pairs = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=40)
+                text = (await request.body())[:MOST_BODY].decode()
+                pairs = parse_qs(text, keep_blank_values=True, max_num_fields=40, errors="strict")
+            except ClientDisconnect:  # nobody waits for what is said here
+                raise _http(400, "That broke off.") from None
             except ValueError:
                 raise _http(400, "That is no form.") from None
             form = {name: values[-1] for name, values in pairs.items()}
@@ -332,17 +349,20 @@ class _Desk:
     def decide(self, request: Request, form: Mapping[str, str]) -> Response:
         """Keep what was said of an album, then go on with the next."""
         album, asked = self._named(request), _asked(form)
-        decision = self._decision(album, form)
-        self.review.decisions.add(decision)
+        decision, latest = self._decision(album, form), self.review.decisions.latest()
+        stands = latest.get(album.key)
+        if not stands or (stands.verdict, stands.genres) != (decision.verdict, decision.genres):
+            self.review.decisions.add(decision)
+            latest = self.review.decisions.latest()
+        self.review.stops_at(album, asked)
         if "x-row" in request.headers:
-            return self._row(request, album, asked, form)
-        if form.get("back") == "list":
-            query = {"show": asked.show, "q": asked.text, "page": str(_number(form.get("page")))}
-            return _see(f"/?{urlencode({**query, 'done': '1'})}#album-{album.key}")
-        latest = self.review.decisions.latest()
+            return self._row(request, album, asked, form, told(decision, album.title))
         after = self.review.albums.left_after(album.key, asked, latest)
-        place = f"/album/{after.key}" if after else "/"
-        return _see(f"{place}?{urlencode({'show': asked.show, 'q': asked.text, 'done': '1'})}")
+        query = {"show": asked.show, "q": asked.text, "done": "1"}
+        if form.get("back") == "list":
+            query["page"] = str(_number(form.get("page")))
+            return _see(f"/?{urlencode(query)}#album-{(after or album).key}")
+        return _see(f"{f'/album/{after.key}' if after else '/'}?{urlencode(query)}")
 
     def _decision(self, album: ReviewAlbum, form: Mapping[str, str]) -> ReviewDecision:
         pick, verdict = form.get("pick"), form.get("verdict", "")
@@ -360,12 +380,20 @@ class _Desk:
         """Take the last decision back, and show its album."""
         asked, last = _asked(form), self.review.decisions.undo_last()
         album = None if last is None else self.review.albums.get(last.album)
-        query = {"show": asked.show, "q": asked.text, "undone": "1" if last else "0"}
-        if album is not None and "x-row" in request.headers:
-            return self._row(request, album, asked, form, f"Taken back: {album.title}")
-        place = "/" if album is None or form.get("back") == "list" else f"/album/{album.key}"
-        at = {"at": album.key} if album is not None and place == "/" else {}
-        return _see(f"{place}?{urlencode({**query, **at})}")
+        key = last.album if last else ""
+        if "x-row" in request.headers:
+            return self._row(request, album, asked, form, self._taken_back(key))
+        query = {"show": asked.show, "q": asked.text, "undone": key}
+        if album is not None and form.get("back") != "list":
+            return _see(f"/album/{key}?{urlencode(query)}")
+        return _see(f"/?{urlencode({**query, 'at': key})}#album-{key}")
+
+    def _taken_back(self, key: str) -> str:
+        """Which decision that was, in a sentence."""
+        album = self.review.albums.get(key)
+        if not key:
+            return "There is nothing to take back."
+        return f"Taken back: {album.title if album else 'an album that is not listed here'}"
 
     # ---- writing ----
 
@@ -419,14 +447,12 @@ class _Desk:
     def _row(
         self,
         request: Request,
-        album: ReviewAlbum,
+        album: ReviewAlbum | None,
         asked: AskedAlbums,
         form: Mapping[str, str],
-        note: str = "",
+        note: str,
     ) -> Response:
         latest = self.review.decisions.latest()
-        decision = latest.get(album.key)
-        note = note or (told(decision, album.title) if decision else "")
         return self._page(
             "row",
             request,
@@ -461,9 +487,7 @@ class _Desk:
         if "done" in query and (log := self.review.decisions.log()):
             album = self.review.albums.get(log[-1].album)
             return told(log[-1], album.title if album else "an album that is gone")
-        if "undone" in query:
-            return "Taken back." if query["undone"] == "1" else "There is nothing to take back."
-        return ""
+        return self._taken_back(query["undone"]) if "undone" in query else ""
 
     def refused(self, request: Request, error: Exception) -> Response:
         """Answer what cannot be."""

@@ -56,7 +56,7 @@ def bound(port: int) -> socket.socket:
     return taken
 
 
-def serve(review: Review, listening: socket.socket, ready: Callable[[str], None]) -> None:
+def serve(review: Review, listening: socket.socket, ready: Callable[[str, str], None]) -> None:
     """Answer until Ctrl-C, or the system, ends it.
 
     Parameters
@@ -73,7 +73,7 @@ def serve(review: Review, listening: socket.socket, ready: Callable[[str], None]
 
 
 def server_of(
-    review: Review, listening: socket.socket, ready: Callable[[str], None]
+    review: Review, listening: socket.socket, ready: Callable[[str, str], None]
 ) -> uvicorn.Server:
     """Make a server that runs when it is told to, and ends when its ``should_exit`` is set.
 
@@ -83,7 +83,8 @@ def server_of(
     listening : socket
         Of `bound`.
     ready : callable
-        Is told the address that opens the review, once it is answered.
+        Is told the address that opens the review, and one that does so once, as soon as they are
+        answered.
     """
     import uvicorn
 
@@ -92,7 +93,7 @@ def server_of(
     class _Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            ready(app.url)
+            ready(app.url, app.url_once())
 
     config = uvicorn.Config(
         app,

@@ -15,8 +15,9 @@ how many albums a genre has all the same.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,16 @@ class Lesson:
         Its place among the rows.
     worth : float
         In [0, 1]; only the order means something.
-    reason : str
-        Why it stands where it stands, for people.
     """
 
     row: int
     worth: float
-    reason: str
+    _told: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def reason(self) -> str:
+        """Why it stands where it stands, for people."""
+        return self._told()
 
 
 def next_to_label(
@@ -103,7 +107,8 @@ def next_to_label(
     found = []
     for place, value in in_turn(worths, groups, of_artist, last=taught)[:most]:
         row = open_rows[place]
-        found.append(Lesson(row, value, _reason(rows[row], counts, of_artist[place])))
+        told = partial(_reason, rows[row], counts, of_artist[place])
+        found.append(Lesson(row, value, told))
     return found
 
 

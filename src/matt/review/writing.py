@@ -14,6 +14,7 @@ from typing import Any
 
 from ..datasets.genres import Vocabulary
 from ..errors import ConfigError, DataError, MattError
+from ..features.plan import stamp_of
 from ..processes import Pace
 from ..tagging.journal import Journal, all_journals
 from ..tagging.plan import TagPlan
@@ -169,9 +170,10 @@ class DecidedFiles:
         policy = Policy(mode, most=MOST)
         with self._lock:
             latest = self._decisions.latest()
-            asked = mode, tuple(latest.values())
+            rows = decided_rows(self._albums, latest)
+            files = [stamp_of(track["path"]) for row in rows for track in row["tracks"]]
+            asked = mode, tuple(latest.values()), files
             if self._made is None or self._made[0] != asked:
-                rows = decided_rows(self._albums, latest)
                 plan = TagPlan.of(rows, policy, self._vocabulary, library=self._library)
                 said = repr([(one.path, one.new, one.stamp) for one in plan.changes])
                 name = blake2b(said.encode(errors="replace"), digest_size=12).hexdigest()

@@ -48,21 +48,21 @@
     return page;
   }
 
+  // Puts a row that came in its place, tells what was done, and gives the row where it is listed.
   function take(page) {
-    const row = $(".row", page);
-    if (!row) return false;
-    const old = document.getElementById(row.id);
-    if (old) {
-      const place = rows().indexOf(old);
-      old.replaceWith(document.adoptNode(row));
-      if (place === current) row.classList.add("at");
-    }
     all("i[data-count]", page).forEach((n) => {
       const shown = $(`.tabs [data-count="${n.dataset.count}"]`);
       if (shown) shown.textContent = n.textContent;
     });
     say($("[data-said]", page).textContent);
-    return Boolean(old);
+    const row = $(".row", page);
+    const old = row && document.getElementById(row.id);
+    if (!old) return null;
+    const there = rows().indexOf(old) === current;
+    old.replaceWith(document.adoptNode(row));
+    row.classList.toggle("at", there);
+    if (there) $(".name", row).focus({ preventScroll: true });
+    return row;
   }
 
   document.addEventListener("submit", async (event) => {
@@ -71,16 +71,23 @@
     if (row && form.classList.contains("acts")) {
       event.preventDefault();
       const place = rows().indexOf(row);
-      const page = await post(form.action, form, event.submitter);
-      if (page) {
-        take(page);
-        go(place + 1);
-      }
+      const answer = post(form.action, form, event.submitter);
+      go(place + 1); // before it comes: the next key is for the next album
+      const page = await answer;
+      if (page) take(page);
+      else go(place);
     } else if (form.id === "undo" && rows().length) {
       event.preventDefault();
       const page = await post(form.action, form, event.submitter);
-      if (page && take(page)) return;
-      if (page) location.reload();
+      if (!page) return;
+      const elsewhere = $(".row", page);
+      const back = take(page);
+      if (back) go(rows().indexOf(back));
+      else if (elsewhere) {
+        const key = elsewhere.id.replace("album-", "");
+        const asked = new URLSearchParams({ show: form.elements.show.value, q: form.elements.q.value, at: key, undone: key });
+        location.assign(`/?${asked}#${elsewhere.id}`);
+      }
     }
   });
 
@@ -170,7 +177,9 @@
       if (event.key === "Escape") where.blur();
       return;
     }
-    const does = keys[event.key];
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const does = keys[key];
+    if (event.repeat && key !== "j" && key !== "k") return; // one press, one decision
     // A space presses the button, and plays the player, that has the focus.
     if (!does || (event.key === " " && where.closest("button, audio, dialog"))) return;
     event.preventDefault();
@@ -195,6 +204,22 @@
     });
   }
 
+  // A picture that is damaged, seen by the browser alone, before this file or after it.
+  function draw(picture) {
+    if (picture.closest(".cover, .head") && !picture.src.includes("?")) picture.src += "?drawn=1";
+  }
+  all("img").filter((one) => one.complete && !one.naturalWidth).forEach(draw);
+  document.addEventListener("error", (event) => {
+    if (event.target.tagName === "IMG") draw(event.target);
+  }, true);
+
+  // What was done is told once, and not when the page is loaded again.
+  const address = new URL(location.href);
+  address.searchParams.delete("done");
+  address.searchParams.delete("undone");
+  history.replaceState(null, "", address);
+  const tab = $(".tabs [aria-current]");
+  if (tab) tab.parentElement.parentElement.scrollLeft = tab.offsetLeft - 16;
   $("#keys").hidden = false;
   $("#keys").addEventListener("click", () => help.showModal());
   if (said.textContent) say(said.textContent);
