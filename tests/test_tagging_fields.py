@@ -187,20 +187,43 @@ def test_a_thousand_damaged_files_are_refused_or_written_well(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "bytes_"),
-    [
-        ("a.mp3", b""),
-        ("a.mp3", b"no audio at all, but some text that goes on for a while"),
-        ("a.mka", b"\x1a\x45\xdf\xa3" + bytes(100)),
-        ("a.ac3", b"\x0b\x77" + bytes(100)),
-        ("a.wav", b"RF64\xff\xff\xff\xffWAVEds64" + bytes(100)),
-        ("a.au", b".snd" + bytes(100)),
-    ],
+    "bytes_", [b"", b"no audio at all, but some text that goes on for a while"]
 )
-def test_what_cannot_be_written_is_refused_with_a_remedy(tmp_path, name, bytes_):
-    (tmp_path / name).write_bytes(bytes_)
+def test_what_cannot_be_written_is_refused_with_a_remedy(tmp_path, bytes_):
+    (tmp_path / "a.mp3").write_bytes(bytes_)
     with pytest.raises((DataError, AudioError), match=r"--sidecar|is empty"):
-        read_fields(tmp_path / name)
+        read_fields(tmp_path / "a.mp3")
+
+
+def by_libsndfile(kind):
+    file = BytesIO()
+    sf.write(file, np.zeros(4_800), 48_000, format=kind, subtype="PCM_16")
+    return file.getvalue()
+
+
+DSD = b"DSD " + b"".join(n.to_bytes(8, "little") for n in (28, 180, 0))
+REFUSED = {
+    "RF64": lambda: by_libsndfile("RF64"),
+    "W64": lambda: by_libsndfile("W64"),
+    "CAF": lambda: by_libsndfile("CAF"),
+    "AU": lambda: by_libsndfile("AU"),
+    "DSF": lambda: DSD + b"fmt " + (52).to_bytes(8, "little") + bytes(40) + b"data" + bytes(96),
+    "Matroska": lambda: b"\x1a\x45\xdf\xa3" + bytes(100),
+    "AC-3": lambda: b"\x0b\x77\0\0\0\x40" + bytes(100),
+    "DTS": lambda: b"\x7f\xfe\x80\x01" + bytes(100),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_kinds_that_are_not_written_are_named_with_a_remedy(tmp_path, kind):
+    path = tmp_path / "a.mp3"  # what it holds decides, not what it is called
+    path.write_bytes(REFUSED[kind]())
+    for refused in (read_fields, family_of, everything):
+        with pytest.raises(DataError) as caught:
+            refused(path)
+        assert str(caught.value).startswith(f"{path} cannot be written: nothing is written into ")
+        assert kind in str(caught.value)
+        assert "--sidecar" in str(caught.value)
 
 
 def test_what_is_no_file_is_refused(tmp_path):
