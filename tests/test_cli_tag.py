@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from matt.cli.app import app
 from matt.tagging import writing
 from matt.tagging.fields import read_fields
-from matt.tagging.sidecar import NAME
+from matt.tagging.journal import SIDECAR
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav", ".aiff")
 
@@ -185,7 +185,7 @@ def test_sidecars_and_a_list_leave_audio_alone(music, said, tmp_path):
     assert matt("tag", said, "--mp3tag", tmp_path / "list.csv").exit_code == 0
     assert matt("tag", said, "--sidecar", "--apply").exit_code == 0
     after = digests(music)
-    assert set(after) - set(before) == {music / NAME}
+    assert set(after) - set(before) == {music / SIDECAR}
     assert {path: after[path] for path in before} == before
 
 

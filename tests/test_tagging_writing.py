@@ -246,21 +246,20 @@ def test_an_undo_that_ends_at_any_line_is_ended_by_another(music, how):
 def test_a_full_disk_ends_a_run_and_the_same_call_goes_on(music, monkeypatch):
     paths = [put(music, "flac", f"{n}") for n in range(4)]
     before = [digest_of(path) for path in paths]
-    real, left = os.fsync, [5]
+    real, done = os.fsync, []
 
     def fsync(descriptor):
-        left[0] -= 1
-        if left[0] < 0:
+        if len(done) == 2:
             raise OSError(errno.ENOSPC, "no space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(DataError, match=r"the disk is full at .*; \d file"):
-        write(*paths)
+    with pytest.raises(DataError, match=r"the disk is full at .*; 2 files were written before"):
+        apply([Wish(path, FOLK) for path in paths], told=done.append)
     monkeypatch.setattr(os, "fsync", real)
     assert len(listed(music)) == 4
     outcomes, _ = write(*paths)
-    assert 0 < sum(one.done for one in outcomes) < 4
+    assert [one.done for one in outcomes] == [False, False, True, True]
     for journal in all_journals():
         undo(journal)
     assert [digest_of(path) for path in paths] == before
@@ -408,7 +407,8 @@ def test_what_is_read_only_stays_as_it_is(music, mode):
     before = digest_of(path)
     path.chmod(mode)
     (outcome,), _ = write(path)
-    assert (outcome.failed, outcome.reason, digest_of(path)) == (True, "it is read-only", before)
+    assert (outcome.failed, digest_of(path)) == (True, before)
+    assert outcome.reason == f"it is read-only; chmod u+w {path} makes it writable"
 
 
 def test_a_folder_that_cannot_be_written_is_told(music, monkeypatch):
@@ -416,7 +416,7 @@ def test_a_folder_that_cannot_be_written_is_told(music, monkeypatch):
     real = os.access
     monkeypatch.setattr(os, "access", lambda place, how: Path(place) != music and real(place, how))
     (outcome,), _ = write(path)
-    assert outcome.reason == "its folder is read-only"
+    assert outcome.reason.startswith(f"its folder is read-only; ls -ld {music} says")
 
 
 def test_mode_times_and_attributes(music):
