@@ -115,6 +115,32 @@ def wma(path):
     return path
 
 
+def unsynchronise(data):
+    """As section 5 of ID3v2.3 has it: a zero after each 0xFF that a decoder might stumble on."""
+    out = bytearray()
+    for at, byte in enumerate(data):
+        out.append(byte)
+        if byte == 0xFF and (at + 1 == len(data) or data[at + 1] == 0 or data[at + 1] >= 0xE0):
+            out.append(0)
+    return bytes(out)
+
+
+def by_hand(frames, way="plain", padding=64, major=3):
+    """An ID3v2.2 or 2.3 of names and contents, in one of three ways.
+
+    ``"before"``: unsynchronised, with sizes as they were before, as the specification has it;
+    ``"after"``: with those afterwards, as some programs write.
+    """
+    n = 3 if major == 2 else 4
+    body = b""
+    for name, content in frames:
+        told = unsynchronise(content) if way == "after" else content
+        body += name + len(told).to_bytes(n, "big") + bytes(0 if major == 2 else 2) + told
+    body = (unsynchronise(body) if way == "before" else body) + bytes(padding)
+    sizes = bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0))
+    return b"ID3" + bytes([major, 0, 0 if way == "plain" else 0x80]) + sizes + body
+
+
 def id3_before_flac(path):
     comments(path, FLAC)
     tag = io.BytesIO()

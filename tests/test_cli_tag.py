@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from matt.cli.app import app
 from matt.tagging import writing
 from matt.tagging.fields import read_fields
-from matt.tagging.sidecar import NAME
+from matt.tagging.journal import SIDECAR
 
 SUFFIXES = (".flac", ".mp3", ".ogg", ".opus", ".wav", ".aiff")
 
@@ -185,8 +185,39 @@ def test_sidecars_and_a_list_leave_audio_alone(music, said, tmp_path):
     assert matt("tag", said, "--mp3tag", tmp_path / "list.csv").exit_code == 0
     assert matt("tag", said, "--sidecar", "--apply").exit_code == 0
     after = digests(music)
-    assert set(after) - set(before) == {music / NAME}
+    assert set(after) - set(before) == {music / SIDECAR}
     assert {path: after[path] for path in before} == before
+
+
+def test_sidecars_are_undone_like_all_else(music, said):
+    before = digests(music)
+    first = told(matt("tag", said, "--sidecar", "--apply", "--json"))
+    assert first["sidecars"] == [str(music / SIDECAR)]
+    alone = digests(music)
+    second = told(matt("tag", said, "--sidecar", "--apply", "--json", "--top", 2))
+    assert digests(music) != alone
+    assert told(matt("undo", "--json"))["undone"] == [str(music / SIDECAR)]
+    assert digests(music) == alone
+    (music / SIDECAR).write_text("mine")
+    result = matt("undo", first["journal"], "--json")
+    assert result.exit_code == 3
+    assert [row["path"] for row in told(result)["failures"]] == [str(music / SIDECAR)]
+    assert (music / SIDECAR).read_text() == "mine"
+    (music / SIDECAR).unlink()
+    assert matt("undo", first["journal"]).exit_code == 0
+    assert matt("undo", second["journal"]).exit_code == 0  # there is nothing left of it
+    assert digests(music) == before
+
+
+def test_what_has_several_names_by_now_is_undone_where_that_is_asked_for(music, said):
+    before = digests(music)
+    matt("tag", said, "--apply")
+    os.link(music / "music.flac", music / "second")
+    result = matt("undo", "--json")
+    assert result.exit_code == 3
+    assert "--break-links" in told(result)["failures"][0]["reason"]
+    assert matt("undo", "--break-links").exit_code == 0
+    assert digests(music) == {**before, music / "second": digests(music)[music / "second"]}
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from matt.datasets.genres import folded, vocabulary
 from matt.errors import ConfigError, DataError
 from matt.library.export import write_rows
 from matt.tagging.families import FIELDS
+from matt.tagging.journal import SIDECAR
 from matt.tagging.plan import SCHEMA, TagPlan
 from matt.tagging.policy import MODES, Policy
 from matt.tagging.predicted import read_predictions
-from matt.tagging.sidecar import NAME, mp3tag_format, write_mp3tag, write_sidecars
+from matt.tagging.sidecar import mp3tag_format, write_mp3tag, write_sidecars
 from matt.tracks import stable_id
 
 WORDS = vocabulary()
@@ -289,19 +290,22 @@ def test_predictions_made_to_do_harm_are_refused(music, tmp_path, changed):
 # ---- beside the music ----
 
 
-def test_sidecars_keep_what_they_say_of_other_files(music):
-    (place,), failures = write_sidecars(plan(music[:1]))
-    assert not failures
+def test_sidecars_keep_what_they_say_of_other_files(music, monkeypatch, tmp_path):
+    monkeypatch.setenv("MATT_JOURNALS", str(tmp_path / "journals"))
+    place = music[0].with_name(SIDECAR)
+    (outcome,), journal = write_sidecars(plan(music[:1]))
+    assert (outcome.path, outcome.done, len(journal.records())) == (place, True, 1)
     write_sidecars(plan(music[1:]))
     said = json.loads(place.read_text())
-    assert place == music[0].with_name(NAME)
     assert {name: one["genre"] for name, one in said["files"].items()} == {
         path.name: ["Rock"] for path in music
     }
+    (again,), nothing = write_sidecars(plan(music))
+    assert (again.done, again.failed, nothing) == (False, False, None)
     place.write_text("{}")
-    written, ((refused, why),) = write_sidecars(plan(music))
-    assert (written, refused, place.read_text()) == ([], place, "{}")
-    assert "move it away" in why
+    (refused,), nothing = write_sidecars(plan(music))
+    assert (refused.failed, nothing, place.read_text()) == (True, None, "{}")
+    assert "move it away" in refused.reason
 
 
 def test_mp3tag_gets_a_line_a_file(music, tmp_path):

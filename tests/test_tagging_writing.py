@@ -3,10 +3,16 @@
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
+import mutagen
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,11 +20,13 @@ from mutagen.id3 import APIC, ID3
 from tagged_files import KINDS, put
 
 from matt import DataError
-from matt.tagging import writing
+from matt.audio.containers import audio_hash
+from matt.tagging import fields, writing
 from matt.tagging.delta import Delta, digest_of
 from matt.tagging.fields import family_of, read_fields
-from matt.tagging.journal import Journal, all_journals, prune
+from matt.tagging.journal import SIDECAR, Journal, Record, all_journals, prune
 from matt.tagging.writing import Wish, WriteOptions, apply, undo
+from matt.tagging.writing import put as put_sidecars
 
 FOLK = {"genre": ("Folk", "Soul")}
 DATA = st.binary(max_size=3_000)
@@ -174,6 +182,25 @@ class Steps:
         sys.settrace(None)
 
 
+def killed_at(k, work):
+    """End this process at the k-th line of the code that is new."""
+    seen = set()
+
+    def line(frame, event, _):
+        here = frame.f_code.co_filename, frame.f_lineno
+        if event == "line" and here not in seen:
+            seen.add(here)
+            if len(seen) == k:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return line
+
+    try:
+        sys.settrace(lambda frame, *_: line if "matt/tagging" in frame.f_code.co_filename else None)
+        work()
+    finally:
+        os._exit(0)
+
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="forks, and kills itself")
 forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
@@ -246,24 +273,151 @@ def test_an_undo_that_ends_at_any_line_is_ended_by_another(music, how):
 def test_a_full_disk_ends_a_run_and_the_same_call_goes_on(music, monkeypatch):
     paths = [put(music, "flac", f"{n}") for n in range(4)]
     before = [digest_of(path) for path in paths]
-    real, left = os.fsync, [5]
+    real, done = os.fsync, []
 
     def fsync(descriptor):
-        left[0] -= 1
-        if left[0] < 0:
+        if len(done) == 2:
             raise OSError(errno.ENOSPC, "no space left on device")
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(DataError, match=r"the disk is full at .*; \d file"):
-        write(*paths)
+    with pytest.raises(DataError, match=r"the disk is full at .*; 2 files were written before"):
+        apply([Wish(path, FOLK) for path in paths], told=done.append)
     monkeypatch.setattr(os, "fsync", real)
     assert len(listed(music)) == 4
     outcomes, _ = write(*paths)
-    assert 0 < sum(one.done for one in outcomes) < 4
+    assert [one.done for one in outcomes] == [False, False, True, True]
     for journal in all_journals():
         undo(journal)
     assert [digest_of(path) for path in paths] == before
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("kind", ["flac", "mp3 2.4", "m4a"])
+def test_a_full_disk_is_one_behind_the_error_of_a_parser(music, monkeypatch, number, kind):
+    """By mutagen's own wrapping, of what a disk says when mutagen writes."""
+    if kind not in KINDS:
+        pytest.skip("PyAV is not here")
+    first, second = put(music, "ogg", "1"), put(music, kind, "2")
+    before, real = digest_of(second), fields._assemble
+
+    @mutagen._util.convert_error(OSError, mutagen.MutagenError)
+    def full():
+        raise OSError(number, os.strerror(number))
+
+    def assemble(found, file, *rest):
+        if file.name == str(second):
+            full()
+        real(found, file, *rest)
+
+    monkeypatch.setattr(fields, "_assemble", assemble)
+    with pytest.raises(DataError, match=r"the disk is full at .*; 1 file was .*free some space"):
+        write(first, second)
+    assert digest_of(second) == before
+    assert len(listed(music)) == 2
+
+
+@pytest.mark.parametrize("way", ["cause", "context"])
+def test_only_what_comes_of_a_full_disk_ends_a_run(music, monkeypatch, way):
+    paths = [put(music, "flac", f"{n}") for n in range(2)]
+
+    def failing(number):
+        def fail(*_):
+            try:
+                raise OSError(number, "of the disk")
+            except OSError as error:
+                if way == "cause":
+                    raise mutagen.MutagenError from error
+                raise mutagen.MutagenError  # noqa: B904
+
+        return fail
+
+    monkeypatch.setattr(fields, "_assemble", failing(errno.EIO))
+    outcomes, _ = write(*paths)
+    assert [one.failed for one in outcomes] == [True, True]
+    monkeypatch.setattr(fields, "_assemble", failing(errno.ENOSPC))
+    with pytest.raises(DataError, match="; 0 files were written before"):
+        write(*paths)
+
+
+# ---- power that goes ----
+
+
+class Disk:
+    """What has happened to files, in order, and what of it a disk holds whatever happens then."""
+
+    def __init__(self, monkeypatch):
+        self.events = []
+        self._fsync, self._replace, self._unlink = os.fsync, os.replace, os.unlink
+        monkeypatch.setattr(os, "fsync", self.fsync)
+        monkeypatch.setattr(os, "replace", self.replace)
+        monkeypatch.setattr(os, "unlink", self.unlink)
+
+    def fsync(self, descriptor):
+        self._fsync(descriptor)
+        found = os.fstat(descriptor)
+        place = os.readlink(f"/proc/self/fd/{descriptor}")
+        folder = stat.S_ISDIR(found.st_mode)
+        self.events.append(("sync", place, None if folder else Path(place).read_bytes()))
+
+    def replace(self, source, target):
+        self.events.append(("replace", str(target), Path(source).read_bytes(), str(source)))
+        self._replace(source, target)
+
+    def unlink(self, place, **options):
+        self.events.append(("unlink", str(place)))
+        self._unlink(place, **options)
+
+    def changes(self, folder):
+        """Each change of a file in a folder: what was synced before it, and what until the next."""
+        at = [
+            n
+            for n, event in enumerate(self.events)
+            if event[0] in ("replace", "unlink")
+            and os.path.dirname(event[1]) == str(folder)
+            and not os.path.basename(event[1]).startswith(".matt-")
+        ]
+        for n, end in zip(at, [*at[1:], len(self.events)], strict=True):
+            synced = {event[1]: event[2] for event in self.events[:n] if event[0] == "sync"}
+            yield self.events[n], synced, [one for one in self.events[n + 1 : end]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of open files are asked of Linux")
+def test_what_a_change_needs_is_on_the_disk_before_it_and_the_change_before_the_next(
+    music, monkeypatch
+):
+    paths = [put(music, kind) for kind in ("flac", "mp3 2.3", "ogg")]
+    journals = music.parent / "journals"
+    disk = Disk(monkeypatch)
+    _, journal = write(*paths)
+    _, second = put_sidecars({music / SIDECAR: lambda: b"{}"})
+    changes = list(disk.changes(music))
+    assert [change[1] for change, _, _ in changes] == [*map(str, paths), str(music / SIDECAR)]
+    for (_, target, content, copy), synced, after in changes:
+        assert synced[copy] == content, "the copy, whole"
+        assert {str(music.parent), str(journals)} <= set(synced), "the way to the journal"
+        kept = Journal(music / "as the disk has it.jsonl")
+        place = second.path if target.endswith(SIDECAR) else journal.path
+        kept.path.write_bytes(synced[str(place)])
+        (record,) = [one for one in kept.records() if one.path == target]
+        assert record.after == sha256(content).hexdigest()
+        assert ("sync", str(music), None) in after, "the change"
+    disk.events.clear()
+    (music / "as the disk has it.jsonl").unlink()
+    undo(second)
+    undo(journal)
+    changes = list(disk.changes(music))[1:]  # the first is of this test
+    assert [change[:2] for change, _, _ in changes] == [
+        ("unlink", str(music / SIDECAR)),
+        *(("replace", str(path)) for path in reversed(paths)),
+    ]
+    for change, synced, after in changes:
+        if change[0] == "replace":
+            assert synced[change[3]] == change[2]
+        names = [one[1] for one in after if one[0] == "sync"]
+        journals_own = [str(one.path) for one in (journal, second)]
+        first_line = next(n for n, name in enumerate(names) if name in journals_own)
+        assert str(music) in names[:first_line], "the change before the line that it is done"
 
 
 # ---- files ----
@@ -402,13 +556,207 @@ def test_several_names_of_a_file_are_parted_only_if_that_is_asked_for(music):
     assert digest_of(music / "second") == before != digest_of(path)
 
 
+def test_undo_parts_no_names_unless_asked(music):
+    path = put(music, "flac")
+    before = digest_of(path)
+    _, journal = write(path)
+    os.link(path, music / "second")
+    now = digest_of(path)
+    (outcome,) = undo(journal)
+    assert outcome.failed
+    assert "--break-links" in outcome.reason
+    assert digest_of(path) == digest_of(music / "second") == now
+    (outcome,) = undo(journal, break_links=True)
+    assert outcome.done
+    assert (digest_of(path), digest_of(music / "second")) == (before, now)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_undo_follows_no_link(music, tmp_path, what):
+    folder = music / "album"
+    folder.mkdir()
+    path = put(folder, "flac")
+    _, journal = write(path)
+    now, moved = path if what == "file" else folder, tmp_path / "elsewhere"
+    now.rename(moved)
+    now.symlink_to(moved)
+    before = digest_of(path)
+    (outcome,) = undo(journal)
+    assert outcome.failed
+    assert "a link leads from there to" in outcome.reason
+    assert digest_of(path) == before
+    now.unlink()
+    moved.rename(now)
+    assert [one.done for one in undo(journal)] == [True]
+
+
+def test_nothing_outside_of_the_library_is_written_or_undone(music, tmp_path):
+    inside, outside = put(music, "flac"), put(tmp_path, "flac")
+    (music / "link.flac").symlink_to(outside)
+    before = digest_of(outside)
+    outcomes, journal = apply(
+        Wish(path, FOLK, library=music) for path in (inside, music / "link.flac")
+    )
+    assert [one.done for one in outcomes] == [True, False]
+    assert "outside of the library" in outcomes[1].reason
+    assert digest_of(outside) == before
+    (record,) = journal.records()
+    assert record.library == str(music)
+    forged = Journal.create("test")
+    forged.add(replace(record, path=str(outside)))
+    write(outside)
+    assert digest_of(outside) == record.after
+    (outcome,) = undo(forged)
+    assert "outside of the library" in outcome.reason
+    assert digest_of(outside) == record.after
+
+
+def forged(path, content, **told):
+    """A journal that makes sense, and leads to other content than was ever there."""
+    other = path.with_name("forged")
+    other.write_bytes(content)
+    delta = Delta.between(other, path)
+    digest = digest_of(other)
+    other.unlink()
+    journal = Journal.create("test")
+    journal.add(Record(str(path), digest, digest_of(path), 1, delta, {}, {}, **told))
+    return journal
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forged_journal_changes_no_audio(music, kind):
+    path = put(music, kind)
+    write(path)
+    content, audio = path.read_bytes(), audio_hash(path)
+    changed = next(
+        other
+        for at in range(len(content) - 1, 0, -97)
+        if (other := flipped(content, at)) and audio_of(path, other) != audio
+    )
+    (outcome,) = undo(forged(path, changed))
+    assert outcome.failed
+    assert path.read_bytes() == content
+    assert listed(music) == [os.fsencode(path.name)]
+
+
+def flipped(content, at):
+    return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+
+def audio_of(path, content):
+    other = path.with_name("other")
+    other.write_bytes(content)
+    try:
+        return audio_hash(other)
+    finally:
+        other.unlink()
+
+
+def test_a_forged_journal_writes_no_file_of_another_kind(music):
+    path = music / "profile"
+    path.write_bytes(b"export A=1\n")
+    tag = b"TAG\nexport A=2\n#".ljust(128, b"x")  # which is no part of the audio of anything
+    (outcome,) = undo(forged(path, path.read_bytes() + tag))
+    assert outcome.failed
+    assert path.read_bytes() == b"export A=1\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of files")
+@pytest.mark.parametrize("what", ["write", "undo", "sidecar"])
+def test_two_runs_with_other_journals_do_not_meet_on_a_file(music, tmp_path, monkeypatch, what):
+    path, free = put(music, "flac", "a"), put(music, "flac", "b")
+    _, journal = write(path, free) if what == "undo" else (None, None)
+    place = music if what == "sidecar" else path
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom matt.tagging import writing\n"
+        "def everything(path):\n"
+        "    print('reached', flush=True)\n    sys.stdin.readline()\n    sys.exit()\n"
+        "writing.everything = everything\n"
+        "writing.apply([writing.Wish(Path(sys.argv[1]), {'genre': ('Jazz',)})])\n"
+        if what != "sidecar"
+        else "import sys\nfrom pathlib import Path\nfrom matt.tagging.writing import put\n"
+        "def content():\n"
+        "    print('reached', flush=True)\n    sys.stdin.readline()\n    sys.exit()\n"
+        "put({Path(sys.argv[1]) / 'matt-genres.json': content})\n"
+    )
+    elsewhere = {**os.environ, "MATT_JOURNALS": str(tmp_path / "others")}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, place],
+        env=elsewhere, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as other:  # fmt: skip
+        assert other.stdout.readline() == "reached\n"
+        before = digest_of(path)
+
+        def run():
+            if what == "undo":
+                return undo(journal)
+            if what == "sidecar":
+                return put_sidecars({music / SIDECAR: lambda: b"{}"})[0]
+            return write(path, free)[0]
+
+        outcomes = {one.path: one for one in run()}
+        held = music / SIDECAR if what == "sidecar" else path
+        assert outcomes[held].failed
+        assert "another run is writing it" in outcomes[held].reason
+        assert all(one.done for at, one in outcomes.items() if at != held)
+        assert digest_of(path) == before
+        other.communicate("\n")
+    assert {one.path: one.done for one in run()}[held]
+
+
+def test_without_locks_a_file_that_another_run_replaced_is_left_to_it(music, monkeypatch):
+    path = put(music, "flac")
+    monkeypatch.setattr(writing, "_held", lambda place: nullcontext())
+    real, met = writing.write_copy, []
+
+    def meeting(*args, **options):
+        if not met:
+            met.append(1)
+            (other,), _ = apply([Wish(path, {"genre": ("Jazz",)})])
+            assert other.done
+        return real(*args, **options)
+
+    monkeypatch.setattr(writing, "write_copy", meeting)
+    (outcome,), _ = write(path)
+    assert outcome.failed
+    assert "another program" in outcome.reason
+    assert read_fields(path)["genre"] == ("Jazz",)
+
+
+def test_nothing_is_cleaned_up_but_what_a_run_noted(music):
+    path = put(music, "flac")
+    like = music / f".matt-{'0' * 32}.flac"
+    like.write_bytes(b"a file of somebody's own")
+    _, journal = write(path)
+    undo(journal)
+    assert like.read_bytes() == b"a file of somebody's own"
+    note = journal.path.parent / ".copies"
+    left = music / f".matt-{'1' * 32}.flac"
+    for name in ("left", "own"):
+        (music / name).write_bytes(b"x")
+    left.write_bytes(b"a copy that was left")
+    away = music / "away" / left.name
+    names = [left, away, music / "own", like.name, "", music / f"{like.name}/.."]
+    note.write_bytes(b"\0".join(os.fsencode(name) for name in names) + b"\0\xff\xfe\0")
+    write(path)
+    assert listed(music) == sorted(
+        os.fsencode(name) for name in (path.name, like.name, "left", "own")
+    )
+    away.parent.mkdir()
+    away.write_bytes(b"a copy on a disk that was away")
+    undo(Journal.open())
+    assert not away.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no modes")
 @pytest.mark.parametrize("mode", [0o444, 0o555])
 def test_what_is_read_only_stays_as_it_is(music, mode):
     path = put(music, "flac")
     before = digest_of(path)
     path.chmod(mode)
     (outcome,), _ = write(path)
-    assert (outcome.failed, outcome.reason, digest_of(path)) == (True, "it is read-only", before)
+    assert (outcome.failed, digest_of(path)) == (True, before)
+    assert outcome.reason == f"it is read-only; chmod u+w {path} makes it writable"
 
 
 def test_a_folder_that_cannot_be_written_is_told(music, monkeypatch):
@@ -416,7 +764,40 @@ def test_a_folder_that_cannot_be_written_is_told(music, monkeypatch):
     real = os.access
     monkeypatch.setattr(os, "access", lambda place, how: Path(place) != music and real(place, how))
     (outcome,), _ = write(path)
-    assert outcome.reason == "its folder is read-only"
+    assert outcome.reason.startswith(f"its folder is read-only; ls -ld {music} says")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file systems that are read-only")
+def test_what_makes_a_read_only_file_writable_is_told(music, monkeypatch):
+    path = put(music, "flac", "it's one")
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda place, how: Path(place) != path and real(place, how))
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    (outcome,), _ = write(path)
+    assert outcome.reason.startswith("it is read-only; ls -ld ")
+    path.chmod(0o400)
+    assert "chmod" not in write(path)[0][0].reason  # it is somebody else's
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid)
+    (outcome,), _ = write(path)
+    command = outcome.reason.removeprefix("it is read-only; ").removesuffix(" makes it writable")
+    monkeypatch.undo()
+    path.chmod(0o444)
+    subprocess.run(command, shell=True, check=True)
+    assert path.stat().st_mode & 0o200
+    where = SimpleNamespace(f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(os, "access", lambda place, how: Path(place) != path and real(place, how))
+    monkeypatch.setattr(os, "statvfs", lambda place: where)
+    (outcome,), _ = write(path)
+    assert "mount it for writing" in outcome.reason
+
+
+def test_a_folder_of_journals_that_cannot_be_written_is_named_with_a_remedy(music, monkeypatch):
+    path = put(music, "flac")
+    journals = music.parent / "journals"
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda at, how: Path(at) != journals and real(at, how))
+    with pytest.raises(DataError, match=r"no journal can be written in .*MATT_JOURNALS"):
+        write(path)
 
 
 def test_mode_times_and_attributes(music):
@@ -470,6 +851,117 @@ def test_two_runs_at_once(music, tmp_path):
         other.communicate("\n")
     (outcome,), _ = write(path)
     assert outcome.done
+
+
+# ---- sidecars ----
+
+
+def test_sidecars_come_back_or_go_again(music):
+    place = music / SIDECAR
+    (outcome,), first = put_sidecars({place: lambda: b"one"})
+    assert outcome.done
+    at = place.stat().st_mtime_ns
+    (again,), nothing = put_sidecars({place: lambda: b"one"})
+    assert (again.done, again.failed, nothing) == (False, False, None)
+    _, second = put_sidecars({place: lambda: b"another"})
+    (early,) = undo(first)
+    assert early.failed
+    assert "later run first" in early.reason
+    assert place.read_bytes() == b"another"
+    assert [one.done for one in undo(second)] == [True]
+    assert (place.read_bytes(), place.stat().st_mtime_ns) == (b"one", at)
+    assert [one.done for one in undo(first)] == [True]
+    assert listed(music) == []
+    assert undo(first) == []
+
+
+def test_a_sidecar_that_changed_since_stays(music):
+    place = music / SIDECAR
+    _, journal = put_sidecars({place: lambda: b"one"})
+    place.write_bytes(b"mine")
+    (outcome,) = undo(journal)
+    assert (outcome.path, outcome.failed) == (place, True)
+    assert "changed since" in outcome.reason
+    assert place.read_bytes() == b"mine"
+    place.unlink()
+    (outcome,) = undo(journal)
+    assert (outcome.done, outcome.failed) == (False, False)
+
+
+def test_sidecars_are_written_into_no_link_and_not_out_of_the_library(music, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_bytes(b"mine")
+    (music / SIDECAR).symlink_to(elsewhere)
+    (music / "out").symlink_to(tmp_path)
+    outcomes, journal = put_sidecars(
+        {music / SIDECAR: lambda: b"x", music / "out" / SIDECAR: lambda: b"x"}, library=music
+    )
+    assert all(one.failed for one in outcomes)
+    assert journal is None
+    assert elsewhere.read_bytes() == b"mine"
+    assert not (tmp_path / SIDECAR).exists()
+
+
+def test_nothing_but_a_sidecar_is_taken_away(music):
+    path = put(music, "flac")
+    _, journal = write(path)
+    line = journal.records()[0].line()
+    other = Journal.create("test")
+    size = path.stat().st_size
+    other._append({**line, "before": None, "sizes": [0, size, 0, 0], "pieces": []})
+    assert undo(other) == []
+    assert path.exists()
+
+
+def test_a_sidecar_that_came_about_meanwhile_stays(music):
+    place = music / SIDECAR
+
+    def content():
+        place.write_bytes(b"mine")
+        return b"x"
+
+    (outcome,), _ = put_sidecars({place: content})
+    assert outcome.failed
+    assert listed(music) == [os.fsencode(SIDECAR)]
+    assert place.read_bytes() == b"mine"
+
+
+@linux
+@forks
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("what", ["put", "undo"])
+def test_sidecars_of_a_run_that_ends_at_any_line_are_the_old_or_the_new(music, there, what):
+    place = music / SIDECAR
+    put_back = (lambda: place.write_bytes(b"old")) if there else place.unlink
+    if there:
+        put_back()
+    before, k, reached = there and b"old", 1, True
+
+    def now():
+        return place.exists() and place.read_bytes()
+
+    while reached:
+        if what == "undo":
+            put_sidecars({place: lambda: b"new"})
+        child = os.fork()
+        if child == 0:
+            killed_at(
+                k,
+                lambda: (
+                    put_sidecars({place: lambda: b"new"}) if what == "put" else undo(Journal.open())
+                ),
+            )
+        _, status = os.waitpid(child, 0)
+        reached = os.WIFSIGNALED(status)
+        assert now() in (before, b"new"), k
+        put_sidecars({place: lambda: b"new"})
+        while any(journal.open_records() for journal in all_journals()):
+            undo(Journal.open())
+        assert (now(), len(listed(music))) == (before, there), k
+        for journal in all_journals():
+            journal.path.unlink()
+        k += 1
+    assert k > 40
 
 
 # ---- journals ----

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..tagging.journal import Journal
     from ..tagging.plan import Change, TagPlan
     from ..tagging.policy import Policy
-    from ..tagging.writing import FileOutcome
+    from ..tagging.writing import FileOutcome, Told, WriteOptions
 
 _PLAN = ".jsonl"
 
@@ -202,14 +202,9 @@ def tag(
         output.say(made.summary, words=True)
         if made.changes and plan is None and mp3tag is None:
             output.note("nothing is written; --apply does it, and 'matt undo' takes it back")
-    elif sidecar:
-        places, missed = beside.write_sidecars(made)
-        failures += _rows(missed)
-        output.say(f"{len(places):,} sidecar{'s' * (len(places) != 1)} written")
-        told["sidecars"] = [str(place) for place in places]
     else:
         options = WriteOptions(break_links, keep_times, policy.separator)
-        told, refused = _apply(made, options, output)
+        told, refused = _apply(made, options, output, beside=sidecar)
         failures += refused
     tell_list([f"{row['path']}: {row['reason']}" for row in failures], output, "files left alone")
     output.document({**_document(made), "applied": apply, **told, "failures": failures})
@@ -387,34 +382,42 @@ def _rows(failures: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
 
 
 def _apply(
-    plan: TagPlan, options: Any, output: Output
+    plan: TagPlan, options: WriteOptions, output: Output, *, beside: bool
 ) -> tuple[dict[str, Any], list[dict[str, str]]]:
     """Write what a plan says; what to tell of it, and what was refused."""
+    from ..tagging.sidecar import write_sidecars
     from ..tagging.writing import apply
 
-    wishes, said = plan.wishes(), f"matt {shlex.join(sys.argv[1:])}"
-    with _counting(output, "writing", len(wishes)) as tell:
-        outcomes, journal = apply(wishes, said, options=options, told=lambda _: tell())
-    refused = _told(outcomes, "written", output)
+    said, links = f"matt {shlex.join(sys.argv[1:])}", options.break_links
+    total = len({path.parent for path in plan.files}) if beside else len(plan.files)
+    with _counting(output, "writing", total) as tell:
+        if beside:
+            outcomes, journal = write_sidecars(plan, said, break_links=links, told=tell)
+        else:
+            outcomes, journal = apply(plan.wishes(), said, options=options, told=tell)
+    refused = _told(outcomes, "sidecar" if beside else "file", "written", output)
     if journal is not None:
         output.note(f"'matt undo {journal.name}' takes it back")
     done = [str(one.path) for one in outcomes if one.done]
-    return {"written": done, "journal": journal and journal.name}, refused
+    kind = "sidecars" if beside else "written"
+    return {kind: done, "journal": journal and journal.name}, refused
 
 
-def _told(outcomes: Sequence[FileOutcome], what: str, output: Output) -> list[dict[str, str]]:
+def _told(
+    outcomes: Sequence[FileOutcome], kind: str, what: str, output: Output
+) -> list[dict[str, str]]:
     """Say how many files were done; which were refused, and why."""
     n = sum(one.done for one in outcomes)
-    output.say(f"{n:,} file{'s' * (n != 1)} {what}")
+    output.say(f"{n:,} {kind}{'s' * (n != 1)} {what}")
     return [{"path": str(one.path), "reason": one.reason} for one in outcomes if one.failed]
 
 
 @contextmanager
-def _counting(output: Output, what: str, total: int) -> Iterator[Callable[[], None]]:
+def _counting(output: Output, what: str, total: int) -> Iterator[Told]:
     """Show how far a run over files is; gives what is called after each."""
     with output.progress() as bars:
         show, done = bars.counting(what, total), count(1)
-        yield lambda: show(next(done), total)
+        yield lambda _: show(next(done), total)
 
 
 @command
@@ -437,6 +440,10 @@ def undo(
             show_default=False,
         ),
     ] = None,
+    break_links: Annotated[
+        bool,
+        Option("--break-links", help="Also write files that have several names by now."),
+    ] = False,
 ) -> None:
     """Give files the bytes that they had before 'matt tag --apply'.
 
@@ -463,8 +470,8 @@ def undo(
             "count"
         )
     with _counting(output, "undoing", len(journal.open_records())) as tell:
-        outcomes = take_back(journal, told=lambda _: tell())
-    failures = _told(outcomes, "as before", output)
+        outcomes = take_back(journal, break_links=break_links, told=tell)
+    failures = _told(outcomes, "file", "as before", output)
     tell_list([f"{row['path']}: {row['reason']}" for row in failures], output, "files left alone")
     done = [str(one.path) for one in outcomes if one.done]
     told = {"journal": journal.name, "undone": done, "failures": failures}

@@ -8,6 +8,7 @@ a copy of the file.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal, Protocol
@@ -26,6 +27,9 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
 }
 _V1_SIZE, _V1_UNKNOWN = 128, 255
 _MOOD = "TXXX:MOOD"
+_UNSYNCHRONISED, _EXTENDED = 0x80, 0x40  # of the header of an ID3v2
+_SYNC = re.compile(rb"\xff(?:[\xe0-\xff]|\Z)")  # what unsynchronisation leaves nowhere
+_FRAME_UNSYNCHRONISED = 0x02  # of a frame's second byte of flags, in 2.4
 
 
 class Tag(Protocol):
@@ -69,14 +73,21 @@ class Id3:
         from mutagen.id3 import ID3, ParseID3v1
 
         self._tag: Any
-        self._ids = frozenset(_frame_ids(content))
         self._room = len(content)
+        content = _synchronised(content)
+        self._ids = frozenset(_frame_ids(content))
         # Translated, frames of an old version would be replaced by those of a new one.
         if content:
             self._tag = ID3(  # type: ignore[no-untyped-call]
                 io.BytesIO(content), translate=False, load_v1=False
             )
             self._version = max(self._tag.version[1], 3)
+            if content[3] == 4 and content[5] & _UNSYNCHRONISED:
+                # It was said of all frames at once; the others lose it as they are written.
+                self._tag.unknown_frames = [
+                    one[:9] + bytes([one[9] | _FRAME_UNSYNCHRONISED]) + one[10:]
+                    for one in self._tag.unknown_frames
+                ]
         else:
             self._tag = ID3()  # type: ignore[no-untyped-call]
             self._version = 4
@@ -149,6 +160,67 @@ def _header_of(size: int) -> bytes:
     return b"ID3\4\0\0" + sizes + bytes(n)
 
 
+def _synchronised(content: bytes) -> bytes:
+    """An ID3v2.2 or 2.3 without unsynchronisation, the zeros between 0xFF and what may follow it.
+
+    They are put into the whole tag when it is done, so frames state their sizes without them, and
+    mutagen reads nothing else. Some programs state sizes with them, and ffprobe reads nothing else.
+    The reading counts that makes sense up to the padding.
+
+    Raises
+    ------
+    DataError
+        If neither does, or both do and differ.
+    """
+    from mutagen.id3 import Frames
+
+    major, flags, body = content[3:4], content[5:6], content[10:]
+    if content[:3] != b"ID3" or major not in (b"\2", b"\3") or not flags[0] & _UNSYNCHRONISED:
+        return content
+    # Some set the flag and begin with a frame all the same.
+    extended = flags[0] & _EXTENDED and body[:4].decode("latin-1") not in Frames
+    readings = set()
+    for data, of_frame in ((_without_zeros(body), bytes), (body, _without_zeros)):
+        start = 4 + int.from_bytes(data[:4], "big") if extended else 0
+        frames, whole = _frames(data[start:], major[0])
+        if whole:
+            plain = ((head, of_frame(told)) for head, told in frames)
+            readings.add(b"".join(_with_size(head, told) for head, told in plain))
+    if len(readings) != 1:
+        raise DataError(
+            "the sizes in its ID3v2 tag, which is unsynchronised, can be read in "
+            f"{'two ways' if readings else 'no way'}"
+        )
+    found = readings.pop()
+    head = _header_of(10 + len(found))
+    kept = flags[0] & ~(_UNSYNCHRONISED | _EXTENDED)
+    return content[:5] + bytes([kept]) + head[6:10] + found
+
+
+def _without_zeros(data: bytes) -> bytes:
+    """Data as before they were unsynchronised; as they are where they cannot have been."""
+    return data if _SYNC.search(data) else data.replace(b"\xff\0", b"\xff")
+
+
+def _with_size(head: bytes, content: bytes) -> bytes:
+    """A frame of version 2.2 or 2.3."""
+    n = len(head) // 2 if len(head) == 6 else 4
+    return head[:n] + len(content).to_bytes(n, "big") + head[2 * n :] + content
+
+
+def _frames(data: bytes, major: int) -> tuple[list[tuple[bytes, bytes]], bool]:
+    """Head and content of each frame, and whether they end where the data or their padding does."""
+    n_name, n_head = (3, 6) if major == 2 else (4, 10)
+    found, at = [], 0
+    while len(name := data[at : at + n_name]) == n_name and name.isalnum() and name.isupper():
+        head = data[at : at + n_head]
+        size = head[n_name : 2 * n_name]
+        n = _safe(size) if major == 4 else int.from_bytes(size, "big")
+        found.append((head, data[at + n_head : at + n_head + n]))
+        at += n_head + n
+    return found, at <= len(data) and not any(data[at:])
+
+
 def _frame_ids(content: bytes) -> list[str]:
     """Names of the frames of an ID3v2 by its bytes: mutagen drops those that it cannot read."""
     from mutagen.id3 import Frames_2_2
@@ -156,19 +228,14 @@ def _frame_ids(content: bytes) -> list[str]:
     if content[:3] != b"ID3":
         return []
     major, flags, data = content[3], content[5], content[10:]
-    if flags & 0x80 and major < 4:
-        data = data.replace(b"\xff\0", b"\xff")
-    at, n_name, n_head = 0, (3 if major == 2 else 4), (6 if major == 2 else 10)
-    if flags & 0x40 and major > 2:
+    at = 0
+    if flags & _EXTENDED and major > 2:
         at = _safe(data[:4]) if major == 4 else 4 + int.from_bytes(data[:4], "big")
     found = []
-    while len(name := data[at : at + n_name]) == n_name and name.isalnum() and name.isupper():
-        size = data[at + n_name : at + 2 * n_name]
-        n = _safe(size) if major == 4 else int.from_bytes(size, "big")
-        told = name.decode("ascii")
+    for head, _ in _frames(data[at:], major)[0]:
+        told = head[: 3 if major == 2 else 4].decode("ascii")
         known: Any = Frames_2_2.get(told) if major == 2 else None
         found.append(known.__base__.__name__ if known else told)
-        at += n_head + n
     return found
 
 

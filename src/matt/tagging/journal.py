@@ -24,6 +24,7 @@ from .delta import Delta
 from .families import FIELDS, Values
 
 SCHEMA, SUFFIX = "matt.journal/1", ".jsonl"
+SIDECAR = "matt-genres.json"  # what is no audio has this name, and may have been made anew
 _MOST_LINE = 1 << 28  # bytes
 _A_DAY = 86_400.0
 
@@ -48,21 +49,24 @@ class Record:
     path : str
         Absolute; bytes that are no UTF-8 as the file system's decoding has them.
     before, after : str
-        SHA-256 of the whole file.
+        SHA-256 of the whole file; ``before`` is None of a sidecar that was not there.
     mtime_ns : int
         When it had been changed last.
     delta : Delta
     old, new : dict of str to tuple of str
-        Values of the fields that were written.
+        Values of the fields that were written; none of a sidecar.
+    library : str or None
+        Absolute, without links: the folder that nothing outside of was written; None if not known.
     """
 
     path: str
-    before: str
+    before: str | None
     after: str
     mtime_ns: int
     delta: Delta
     old: Mapping[str, Values]
     new: Mapping[str, Values]
+    library: str | None = None
 
     def line(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -70,6 +74,7 @@ class Record:
         return {
             "kind": "written",
             "path": self.path,
+            "library": self.library,
             "before": self.before,
             "after": self.after,
             "mtime_ns": self.mtime_ns,
@@ -92,13 +97,15 @@ class Record:
             path, before, after = (line[name] for name in ("path", "before", "after"))
             old_size, new_size, prefix, suffix = (_whole(n) for n in line["sizes"])
             pieces = tuple(base64.b64decode(one, validate=True) for one in line["pieces"])
-            if not (os.path.isabs(path) and "\0" not in path):
+            library = line.get("library")
+            if not all(os.path.isabs(one) and "\0" not in one for one in (path, library or path)):
                 raise ValueError("no absolute path")
-            if any(len(bytes.fromhex(one)) != 32 for one in (before, after)):
+            made = before is None and os.path.basename(path) == SIDECAR
+            if any(len(bytes.fromhex(one)) != 32 for one in (after if made else before, after)):
                 raise ValueError("no SHA-256")
             delta = Delta(prefix, suffix, old_size, new_size, pieces)
             old, new = (_values(line[name]) for name in ("old", "new"))
-            return cls(path, before, after, _whole(line["mtime_ns"]), delta, old, new)
+            return cls(path, before, after, _whole(line["mtime_ns"]), delta, old, new, library)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"a line of a journal makes no sense: {error}") from error
 
@@ -140,7 +147,7 @@ class Journal:
             By default `journals_folder`.
         """
         folder = folder or journals_folder()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         name = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
         journal = cls(folder / f"{name}{SUFFIX}")
         journal._append(
@@ -287,6 +294,14 @@ def prune(folder: Path | None = None, *, older_than: float) -> list[Journal]:
     for journal in gone:
         journal.path.unlink()
     return gone
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, and have them on the disk."""
+    new = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for each in new:
+        sync_folder(each.parent)
 
 
 def sync_folder(folder: Path) -> None:

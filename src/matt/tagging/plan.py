@@ -185,6 +185,7 @@ class TagPlan:
                 {change.field: change.new for change in some},
                 some[0].stamp,
                 {change.field: change.old for change in some},
+                self.library,
             )
             for path, some in self.files.items()
         ]

@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..files import read_json, write_json, write_text
+from ..files import read_json, write_text
+from .journal import SIDECAR, Journal
 from .plan import TagPlan
+from .writing import FileOutcome, Told, put
 
-SCHEMA, NAME = "matt.sidecar/1", "matt-genres.json"
+SCHEMA = "matt.sidecar/1"
 _BETWEEN, _SEVERAL = "|", "\\\\"  # in no file name of Windows; Mp3tag's own sign for several values
 
 
-def write_sidecars(plan: TagPlan) -> tuple[list[Path], list[tuple[Path, str]]]:
+def write_sidecars(
+    plan: TagPlan,
+    command: str = "matt",
+    *,
+    break_links: bool = False,
+    journals: Path | None = None,
+    told: Told | None = None,
+) -> tuple[list[FileOutcome], Journal | None]:
     """Write ``matt-genres.json`` into each folder of a plan: by file name, what its fields get.
 
     What one that is there says of other files stays. A file of that name that is something else is
-    left alone.
-
-    Returns
-    -------
-    written : list of Path
-    failures : list of (Path, str)
-        Sidecars that could not be written, and why.
+    left alone. Arguments and what is returned are those of `matt.tagging.writing.put`.
     """
     folders: dict[Path, dict[str, dict[str, Any]]] = {}
     for path, changes in plan.files.items():
-        told: dict[str, Any] = {change.field: list(change.new) for change in changes}
-        told |= {"why": changes[0].why, "sure": changes[0].sure}
-        folders.setdefault(path.parent, {})[path.name] = told
-    written, failures = [], []
-    for folder, files in folders.items():
-        place = folder / NAME
-        try:
-            known = _known(place)
-            write_json(place, {"schema": SCHEMA, "files": {**known, **files}})
-            written.append(place)
-        except (DataError, OSError, UnicodeEncodeError) as error:
-            failures.append((place, str(error)))
-    return written, failures
+        new: dict[str, Any] = {change.field: list(change.new) for change in changes}
+        new |= {"why": changes[0].why, "sure": changes[0].sure}
+        folders.setdefault(path.parent, {})[path.name] = new
+    contents = {
+        folder / SIDECAR: partial(_content, folder / SIDECAR, files)
+        for folder, files in folders.items()
+    }
+    return put(
+        contents,
+        command,
+        library=plan.library,
+        break_links=break_links,
+        journals=journals,
+        told=told,
+    )
+
+
+def _content(place: Path, files: Mapping[str, Any]) -> bytes:
+    """What a sidecar is to hold."""
+    content = {"schema": SCHEMA, "files": {**_known(place), **files}}
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError("a name in its folder is no Unicode, which JSON needs") from error
 
 
 def _known(place: Path) -> Mapping[str, Any]:
     """What a sidecar says already."""
-    if place.is_symlink():
-        raise DataError("it is a link; put a file in its place")
     if not place.exists():
         return {}
     there = read_json(place)

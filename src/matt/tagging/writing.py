@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shlex
 import shutil
 import stat
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +27,10 @@ from ..errors import AudioError, DataError
 from ..files import lock, locks
 from .delta import Delta, digest_of
 from .families import Values
-from .fields import everything, read_fields, write_copy
-from .journal import Journal, Record, journals_folder, sync_folder
+from .fields import everything, family_of, read_fields, write_copy
+from .journal import SIDECAR, Journal, Record, journals_folder, make_folder, sync_folder
 
-_LEFT_OVER = "matt-"  # in the names of copies, which are removed when their folder is written again
+_COPY, _NOTE = re.compile(r"\.matt-[0-9a-f]{32}.*"), ".copies"
 _FULL = errno.ENOSPC, errno.EDQUOT
 _KEPT_BY_THE_SYSTEM = ("security.", "trusted.", "system.nfs4")  # attributes nobody else may set
 
@@ -44,12 +48,15 @@ class Wish:
         Size in bytes and time of change in nanoseconds that the file must still have.
     old : dict of str to tuple of str, optional
         What the file must still say in some fields.
+    library : Path or None
+        Folder that must hold the file, wherever links lead.
     """
 
     path: Path
     new: Mapping[str, Values]
     stamp: tuple[int, int] | None = None
     old: Mapping[str, Values] = field(default_factory=dict)
+    library: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -92,8 +99,14 @@ class WriteOptions:
     separator: str = "/"
 
 
+_MEANWHILE = "it was changed by another program meanwhile"
+
+
 class _Refused(DataError):
     """A file that is left as it is."""
+
+
+Told = Callable[[FileOutcome], None]
 
 
 @locks()
@@ -103,7 +116,7 @@ def apply(
     *,
     options: WriteOptions = WriteOptions(),
     journals: Path | None = None,
-    told: Callable[[FileOutcome], None] | None = None,
+    told: Told | None = None,
 ) -> tuple[list[FileOutcome], Journal | None]:
     """Write into files, one after the other.
 
@@ -131,49 +144,67 @@ def apply(
         If another process writes, or the disk is full: what was done by then is whole, and the same
         call goes on.
     """
-    folder = journals or journals_folder()
-    lock(folder)
-    outcomes: list[FileOutcome] = []
-    kept = _Kept(command, folder)
-    cleaned: set[Path] = set()
+    run = _Run(command, journals or journals_folder())
     for wish in wishes:
-        with _telling(wish.path, outcomes, "written"):
-            path = _real(wish.path)
-            if path.parent not in cleaned:
-                _remove_leftovers(path.parent)
-                cleaned.add(path.parent)
-            written = _write(path, wish, kept, options)
-            outcomes.append(
-                FileOutcome(wish.path, written, "" if written else "it says so already")
-            )
-        if told is not None:
-            told(outcomes[-1])
-    return outcomes, kept.journal
+        with _telling(wish.path, run.outcomes, "written", told):
+            run.outcomes.append(_outcome(wish.path, _write(run, wish, options)))
+    return run.outcomes, run.journal
 
 
-@dataclass
-class _Kept:
-    """The journal of a run, begun with the first file that is written."""
+@locks()
+def put(
+    contents: Mapping[Path, Callable[[], bytes]],
+    command: str = "matt",
+    *,
+    library: Path | None = None,
+    break_links: bool = False,
+    journals: Path | None = None,
+    told: Told | None = None,
+) -> tuple[list[FileOutcome], Journal | None]:
+    """Put sidecars into folders, or others in their place, as `apply` writes into files.
 
-    command: str
-    folder: Path
-    journal: Journal | None = field(default=None)
+    Parameters
+    ----------
+    contents : mapping of Path to callable
+        What gives the bytes of each; a `DataError` that it raises is why the file is left alone.
+    command, journals, told
+        As in `apply`.
+    library : Path, optional
+        Folder that must hold them all, wherever links lead.
+    break_links : bool
+        As in `WriteOptions`.
 
-    def add(self, record: Record) -> None:
-        if self.journal is None:
-            self.journal = Journal.create(self.command, self.folder)
-        self.journal.add(record)
+    Returns
+    -------
+    outcomes, journal
+        As `apply`.
+
+    Raises
+    ------
+    DataError
+        As `apply`.
+    """
+    run = _Run(command, journals or journals_folder())
+    for path, content in contents.items():
+        with _telling(path, run.outcomes, "written", told):
+            run.outcomes.append(_outcome(path, _put(run, path, content, library, break_links)))
+    return run.outcomes, run.journal
 
 
 @locks()
 def undo(
-    journal: Journal, *, told: Callable[[FileOutcome], None] | None = None
+    journal: Journal, *, break_links: bool = False, told: Told | None = None
 ) -> list[FileOutcome]:
     """Give files the bytes that they had before a run, the last one first.
+
+    A journal is not trusted: where it does not lead back to what was there, or would change audio,
+    or leads through a link or out of the library that was written, a file is left alone.
 
     Parameters
     ----------
     journal : Journal
+    break_links : bool
+        As in `WriteOptions`.
     told : callable, optional
         Called after each file.
 
@@ -188,115 +219,274 @@ def undo(
     DataError
         If another process writes, or the disk is full.
     """
-    lock(journal.path.parent)
-    outcomes: list[FileOutcome] = []
+    run = _Run("", journal.path.parent, journal)
     for record in reversed(journal.open_records()):
         path = Path(record.path)
-        with _telling(path, outcomes, "undone"):
-            _remove_leftovers(path.parent)
-            done = _restore(path, record)
+        with _telling(path, run.outcomes, "undone", told):
+            done = _restore(run, record, break_links=break_links)
             journal.add_undone(record)
-            outcomes.append(FileOutcome(path, done, "" if done else "it is as it was"))
-        if told is not None:
-            told(outcomes[-1])
-    return outcomes
+            run.outcomes.append(_outcome(path, done, "it is as it was"))
+    return run.outcomes
+
+
+def _outcome(path: Path, done: bool, otherwise: str = "it says so already") -> FileOutcome:
+    return FileOutcome(path, done, "" if done else otherwise)
+
+
+class _Run:
+    """One run: the only one with these journals; its own begins with the first file written.
+
+    Copies lie beside files, one at a time. Where is noted beside the journals before it is made, so
+    that the next run removes what a killed one has left, and nothing else.
+    """
+
+    def __init__(self, command: str, folder: Path, journal: Journal | None = None) -> None:
+        with suppress(OSError):
+            make_folder(folder)
+        lock(folder)
+        if not os.access(folder, os.W_OK):
+            raise DataError(
+                f"no journal can be written in {folder}, and so no file; make the folder writable, "
+                "or name another with MATT_JOURNALS"
+            )
+        self.outcomes: list[FileOutcome] = []
+        self.journal = journal
+        self._command, self._folder, self._note = command, folder, folder / _NOTE
+        self._left = [name for name in self._noted() if not _removed(name)]
+
+    def add(self, record: Record) -> None:
+        """Note how to undo what is about to be done."""
+        if self.journal is None:
+            self.journal = Journal.create(self._command, self._folder)
+        self.journal.add(record)
+
+    @contextmanager
+    def beside(self, path: Path) -> Iterator[Path]:
+        """Give a place for a copy in the same folder, which is gone afterwards."""
+        copy = path.with_name(f".matt-{uuid.uuid4().hex}{path.suffix[:16]}")
+        with open(self._note, "wb") as file:
+            file.write(b"".join(os.fsencode(name) + b"\0" for name in (*self._left, str(copy))))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            yield copy
+        finally:
+            with suppress(OSError):
+                copy.unlink()
+
+    def _noted(self) -> list[str]:
+        try:
+            names = self._note.read_bytes().split(b"\0")
+        except FileNotFoundError:
+            return []
+        return [os.fsdecode(name) for name in names if _COPY.fullmatch(_name(name))]
+
+
+def _name(path: bytes) -> str:
+    """The last part of an absolute path; nothing of another."""
+    return os.path.basename(os.fsdecode(path)) if os.path.isabs(path) else ""
+
+
+def _removed(copy: str) -> bool:
+    """Remove what a killed run has left; False where its disk may be away."""
+    try:
+        if stat.S_ISREG(os.lstat(copy).st_mode):
+            os.unlink(copy)
+    except FileNotFoundError:
+        return os.path.isdir(os.path.dirname(copy))
+    except OSError:
+        return False
+    return True
 
 
 @contextmanager
-def _telling(path: Path, outcomes: list[FileOutcome], what: str) -> Iterator[None]:
-    """Make an outcome of what goes wrong with one file; a full disk ends the run."""
+def _telling(
+    path: Path, outcomes: list[FileOutcome], what: str, told: Told | None
+) -> Iterator[None]:
+    """Make an outcome of what goes wrong with one file, and tell it; a full disk ends the run."""
     try:
         yield
-    except _Refused as refusal:
-        outcomes.append(FileOutcome(path, False, str(refusal), failed=True))
-    except OSError as error:
-        if error.errno in _FULL:
+    except (DataError, AudioError, OSError) as error:
+        if _is_full(error):
             n = sum(one.done for one in outcomes)
             raise DataError(
                 f"the disk is full at {path}; {n:,} file{'s were' if n != 1 else ' was'} {what} "
                 "before, this one is as it was; free some space and run the same command again"
             ) from error
-        told = error.strerror or str(error)
-        outcomes.append(FileOutcome(path, False, told, failed=True))
-    except (DataError, AudioError) as error:
-        told = str(error).removeprefix(f"{path} ")  # which stands before it wherever it is shown
-        outcomes.append(FileOutcome(path, False, told, failed=True))
+        why = str(error).removeprefix(f"{path} ")  # which stands before it wherever it is shown
+        if isinstance(error, OSError) and not isinstance(error, AudioError):
+            why = f"{error.strerror or error}; check its permissions, and those of its folder"
+        outcomes.append(FileOutcome(path, False, why, failed=True))
+    if told is not None:
+        told(outcomes[-1])
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether it is of a full disk, or of a quota, or comes of one: parsers wrap what they meet."""
+    seen: set[int] = set()
+    asked = [error]
+    while asked:
+        one = asked.pop()
+        if one is not None and id(one) not in seen:
+            seen.add(id(one))
+            if isinstance(one, OSError) and one.errno in _FULL:
+                return True
+            asked += [one.__cause__, one.__context__]
+    return False
 
 
 # ---- one file ----
 
 
-def _write(path: Path, wish: Wish, kept: _Kept, options: WriteOptions) -> bool:
+def _write(run: _Run, wish: Wish, options: WriteOptions) -> bool:
     """Write one file; whether there was anything to change."""
+    path = _real(wish.path, wish.library)
     was = _usable(path, wish.stamp, break_links=options.break_links)
-    said = read_fields(path)
-    if any(said[name] != values for name, values in wish.old.items()):
-        raise _Refused("it says something else than the plan takes it to say; make a new plan")
-    new = {name: values for name, values in wish.new.items() if said[name] != values}
-    if not new:
-        return False
-    before, audio, whole = digest_of(path), audio_hash(path), everything(path)
-    with _beside(path) as copy:
-        stored = write_copy(path, copy, new, separator=options.separator)
-        if all(stored[name] == dict(whole.fields[name]) for name in new):
-            return False  # as far as its format can say so
-        _dress(copy, path, was, keep_times=options.keep_times)
-        now = everything(copy)
-        if audio_hash(copy) != audio:
-            raise _Refused("its audio would have changed")
-        others = {name: told for name, told in whole.fields.items() if name not in new}
-        if now.rest != whole.rest or any(now.fields[name] != told for name, told in others.items()):
-            raise _Refused("other tags of it would have changed")
-        if any(dict(now.fields[name]) != told for name, told in stored.items()):
-            raise _Refused("what was written did not read back")
+    with _held(path):
+        said = read_fields(path)
+        if any(said[name] != values for name, values in wish.old.items()):
+            raise _Refused("it says something else than the plan takes it to say; make a new plan")
+        new = {name: values for name, values in wish.new.items() if said[name] != values}
+        if not new:
+            return False
+        before, audio, whole = digest_of(path), audio_hash(path), everything(path)
+        with run.beside(path) as copy:
+            stored = write_copy(path, copy, new, separator=options.separator)
+            if all(stored[name] == dict(whole.fields[name]) for name in new):
+                return False  # as far as its format can say so
+            _dress(copy, path, was, was.st_mtime_ns if options.keep_times else None)
+            now = everything(copy)
+            if audio_hash(copy) != audio:
+                raise _Refused("its audio would have changed")
+            others = {name: told for name, told in whole.fields.items() if name not in new}
+            if now.rest != whole.rest or any(now.fields[name] != others[name] for name in others):
+                raise _Refused("other tags of it would have changed")
+            if any(dict(now.fields[name]) != told for name, told in stored.items()):
+                raise _Refused("what was written did not read back")
+            old = {name: said[name] for name in new}
+            _exchange(run, copy, path, was, before, _library(wish.library), old, new)
+    return True
+
+
+def _put(
+    run: _Run, path: Path, content: Callable[[], bytes], library: Path | None, break_links: bool
+) -> bool:
+    """Put one sidecar where it belongs; whether that changed anything."""
+    path = _real(path.parent, library) / path.name
+    with _held(path.parent):
+        was = before = None
+        if os.path.lexists(path):
+            was = _usable(path, None, break_links=break_links)
+            before = digest_of(path)
+        else:
+            _check_writable(path.parent, os.stat(path.parent), "its folder")
+        new = content()
+        if before == sha256(new).hexdigest():
+            return False
+        with run.beside(path) as copy:
+            copy.write_bytes(new)
+            if was is None:
+                _sync(copy)
+            else:
+                _dress(copy, path, was, None)
+            _exchange(run, copy, path, was, before, _library(library))
+    return True
+
+
+def _exchange(
+    run: _Run,
+    copy: Path,
+    path: Path,
+    was: os.stat_result | None,
+    before: str | None,
+    library: str | None,
+    old: Mapping[str, Values] | None = None,
+    new: Mapping[str, Values] | None = None,
+) -> None:
+    """Have a copy take the place of a file, once the journal holds how to undo that."""
+    if was is None:
+        delta = Delta(0, 0, 0, copy.stat().st_size, ())
+    else:
         delta = Delta.between(path, copy)
         if delta.digest(copy) != before or not _same(path, was):
-            raise _Refused("it was changed by another program meanwhile")
-        kept.add(
-            Record(
-                str(path),
-                before,
-                digest_of(copy),
-                was.st_mtime_ns,
-                delta,
-                {name: said[name] for name in new},
-                dict(new),
-            )
-        )
-        _replace(copy, path, was)
-    return True
+            raise _Refused(_MEANWHILE)
+    mtime_ns = 0 if was is None else was.st_mtime_ns
+    after = digest_of(copy)
+    run.add(Record(str(path), before, after, mtime_ns, delta, old or {}, new or {}, library))
+    _replace(copy, path, was)
 
 
-def _restore(path: Path, record: Record) -> bool:
+def _restore(run: _Run, record: Record, *, break_links: bool) -> bool:
     """Give one file its old bytes; whether that changed it."""
-    if not path.exists():
+    path = Path(record.path)
+    _check_place(path, record.library)
+    if not os.path.lexists(path):
+        if record.before is None:
+            return False
         raise _Refused("it is gone")
-    was = _usable(path, None, break_links=True)
-    now = digest_of(path)
-    if now == record.before:
-        return False
-    if now != record.after:
-        raise _Refused("it has changed since; if matt did that, undo the later run first")
-    with _beside(path) as copy:
-        with open(copy, "wb") as file:
-            for piece in record.delta.undone(path):
-                file.write(piece)
-        _dress(copy, path, was, keep_times=True)
-        os.utime(copy, ns=(was.st_atime_ns, record.mtime_ns))
-        if digest_of(copy) != record.before:
-            raise _Refused("the journal does not lead back to what it was")
-        if not _same(path, was):
-            raise _Refused("it was changed by another program meanwhile")
-        _replace(copy, path, was)
+    was = _usable(path, None, break_links=break_links)
+    with _held(path.parent if path.name == SIDECAR else path):
+        now = digest_of(path)
+        if now == record.before:
+            return False
+        if now != record.after:
+            raise _Refused("it has changed since; if matt did that, undo the later run first")
+        if record.before is None:
+            if not _same(path, was):
+                raise _Refused(_MEANWHILE)
+            os.unlink(path)
+            sync_folder(path.parent)
+            return True
+        with run.beside(path) as copy:
+            with open(copy, "wb") as file:
+                for piece in record.delta.undone(path):
+                    file.write(piece)
+            if digest_of(copy) != record.before:
+                raise _Refused("the journal does not lead back to what it was")
+            if path.name != SIDECAR:
+                _check_audio(path, copy)
+            _dress(copy, path, was, record.mtime_ns)
+            _replace(copy, path, was)
     return True
 
 
-def _real(path: Path) -> Path:
-    """The file that a path leads to, through links."""
+def _check_audio(path: Path, copy: Path) -> None:
+    """Refuse what no run has written: a file of another kind, or with other audio."""
+    for each in (path, copy):
+        family_of(each)
+    if audio_hash(copy) != audio_hash(path):
+        raise _Refused("its audio would change; the journal is damaged or forged")
+
+
+# ---- which files ----
+
+
+def _real(path: Path, library: Path | None) -> Path:
+    """What a path leads to, through links, if that lies in the library."""
     try:
-        return Path(os.path.realpath(path, strict=True))
+        real = Path(os.path.realpath(path, strict=True))
     except OSError as error:
         raise _Refused(error.strerror or str(error)) from error
+    _check_inside(real, _library(library))
+    return real
+
+
+def _library(library: Path | None) -> str | None:
+    return None if library is None else os.path.realpath(library)
+
+
+def _check_inside(path: Path, library: str | None) -> None:
+    if library is not None and not path.is_relative_to(library):
+        raise _Refused(f"it lies outside of the library {library}")
+
+
+def _check_place(path: Path, library: str | None) -> None:
+    """Refuse a path of a journal that is not, or not any more, that of a file of its library."""
+    if (real := Path(os.path.realpath(path))) != path:
+        raise _Refused(
+            f"a link leads from there to {real}; put what was there in the place of the link"
+        )
+    _check_inside(path, library)
 
 
 def _usable(path: Path, stamp: tuple[int, int] | None, *, break_links: bool) -> os.stat_result:
@@ -310,47 +500,69 @@ def _usable(path: Path, stamp: tuple[int, int] | None, *, break_links: bool) -> 
         raise _Refused(
             "it has several names (hard links); --break-links writes this one and leaves the others"
         )
-    if not os.access(path, os.W_OK) or not was.st_mode & 0o222:
-        raise _Refused("it is read-only")
-    if not os.access(path.parent, os.W_OK):
-        raise _Refused("its folder is read-only")
+    _check_writable(path, was, "it")
+    _check_writable(path.parent, os.stat(path.parent), "its folder")
     return was
 
 
+def _check_writable(place: Path, was: os.stat_result, what: str) -> None:
+    """Refuse what is read-only, and say what makes it writable."""
+    if os.access(place, os.W_OK) and was.st_mode & 0o222:
+        return
+    name = shlex.quote(str(place))
+    if sys.platform == "win32":
+        remedy = f'attrib -R "{place}" makes it writable'
+    elif os.statvfs(place).f_flag & os.ST_RDONLY:
+        remedy = "its file system is mounted so; mount it for writing"
+    elif not was.st_mode & stat.S_IWUSR and os.geteuid() in (0, was.st_uid):
+        remedy = f"chmod u+w {name} makes it writable"
+    else:
+        remedy = f"ls -ld {name} says who may write it; be one of them, or have them let you"
+    raise _Refused(f"{what} is read-only; {remedy}")
+
+
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """Give a place for a copy in the same folder, which is gone afterwards."""
-    copy = path.with_name(f".{_LEFT_OVER}{uuid.uuid4().hex}{path.suffix[:16]}")
+def _held(place: Path) -> Iterator[None]:
+    """Keep other runs off a file, or the sidecar of a folder, wherever their journals lie.
+
+    The lock is one of the open file, and the system lets go of it however a run ends. On Windows,
+    and on file systems without locks, there is none: there, `_same` alone tells whether anything
+    happened until the file is replaced.
+
+    Raises
+    ------
+    _Refused
+        If another run has it.
+    """
+    if sys.platform == "win32":  # where, moreover, what is open cannot be replaced
+        yield
+        return
+    import fcntl
+
+    way = os.O_RDONLY if place.is_dir() else os.O_RDWR  # NFS locks no file that is only read
+    descriptor = os.open(place, way | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        yield copy
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _Refused(
+                "another run is writing it; when that is done, run the same command again"
+            ) from None
+        except OSError:
+            pass  # no locks here
+        yield
     finally:
-        with suppress(OSError):
-            copy.unlink()
+        os.close(descriptor)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove copies of a run that was killed; there is no other now, as this one has the lock."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(f".{_LEFT_OVER}") and _is_copy(entry):
-                os.unlink(entry.path)
+# ---- copies ----
 
 
-def _is_copy(entry: os.DirEntry[str]) -> bool:
-    name = entry.name.removeprefix(f".{_LEFT_OVER}")[:32]
-    return (
-        len(name) == 32
-        and set(name) <= set("0123456789abcdef")
-        and entry.is_file(follow_symlinks=False)
-    )
-
-
-def _dress(copy: Path, path: Path, was: os.stat_result, *, keep_times: bool) -> None:
-    """Give a copy mode, owner and attributes of the file, and put it on the disk."""
+def _dress(copy: Path, path: Path, was: os.stat_result, mtime_ns: int | None) -> None:
+    """Give a copy mode, owner, attributes of the file, a time of change, and put it on the disk."""
     now = os.stat(copy)
     shutil.copystat(path, copy)
-    if not keep_times:
-        os.utime(copy, ns=(was.st_atime_ns, now.st_mtime_ns))
+    os.utime(copy, ns=(was.st_atime_ns, now.st_mtime_ns if mtime_ns is None else mtime_ns))
     if hasattr(os, "chown"):
         made = os.stat(copy)
         if (made.st_uid, made.st_gid) != (was.st_uid, was.st_gid):
@@ -361,6 +573,10 @@ def _dress(copy: Path, path: Path, was: os.stat_result, *, keep_times: bool) -> 
             os.chmod(copy, stat.S_IMODE(was.st_mode))  # a change of owner takes bits away
     if _attributes(copy) != _attributes(path):
         raise _Refused("its extended attributes or access lists cannot be kept here")
+    _sync(copy)
+
+
+def _sync(copy: Path) -> None:
     with open(copy, "rb+") as file:
         os.fsync(file.fileno())
 
@@ -385,8 +601,9 @@ def _same(path: Path, was: os.stat_result) -> bool:
     return all(getattr(now, name) == getattr(was, name) for name in names)
 
 
-def _replace(copy: Path, path: Path, was: os.stat_result) -> None:
-    if not _same(path, was):
-        raise _Refused("it was changed by another program meanwhile")
+def _replace(copy: Path, path: Path, was: os.stat_result | None) -> None:
+    """Put a copy in the place of a file, or where there was none."""
+    if os.path.lexists(path) if was is None else not _same(path, was):
+        raise _Refused(_MEANWHILE)
     os.replace(copy, path)
     sync_folder(path.parent)
