@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PICTURES = ROOT / "docs" / "images" / "library"
+KEYS = "aaraaarraaaaraaaaaaraaaaraaa"  # decided for the curve, and taken back
 SIZE = {"width": 1180, "height": 760}
 LARGE = "[...document.querySelectorAll('.row')].find(row => /[5-9] tracks/.test(row.textContent))"
 WHOLE = "[...document.images].filter(one => one.loading != 'lazy').every(one => one.complete)"
@@ -69,10 +70,19 @@ def draw(tab, url, name):
     tab.until("!document.querySelector('#ask')")
     tab.until(WHOLE)
     tab.picture(PICTURES / f"review-album-{name}.png")
+    tab.goto(base + "?show=agrees")
+    for key in "j" + KEYS:
+        tab.press(key)
+    tab.until(f"document.querySelectorAll('.row.done').length === {len(KEYS)}")
     tab.goto(base + "?show=teaches")
     tab.click("summary")
     tab.until("document.querySelector('.growth img').complete")
+    tab.until(WHOLE)
     tab.picture(PICTURES / f"review-teaches-{name}.png")
+    for n in range(len(KEYS), 0, -1):
+        with tab.loads():
+            tab.click("#undo button")
+        tab.until(f"document.querySelector('[data-count=decided]').textContent === '{n}'")
     tab.goto(base + "write")
     tab.picture(PICTURES / f"review-write-{name}.png")
     tab.goto(base)

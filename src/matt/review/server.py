@@ -248,7 +248,7 @@ class _Desk:
             reasons=albums.reasons(shown, latest) if teaches else {},
             growth=in_words(curve(latest.values())) if teaches else "",
             bias=BIAS,
-            folder=shlex.quote(str(self.review.root)),
+            folder=_in_shell(self.review.root),
         )
 
     def curve(self, request: Request) -> Response:
@@ -505,6 +505,13 @@ class _Desk:
 def _marks(why: Mapping[str, Any] | None) -> dict[int, Mapping[str, Any]]:
     """What is told of each track, by its id."""
     return {} if why is None else {track["track_id"]: track for track in why["tracks"]}
+
+
+def _in_shell(folder: Path) -> str:
+    """A folder as somebody types it."""
+    with suppress(ValueError, RuntimeError):  # it is no part of the home, or there is none
+        return f"~/{shlex.quote(folder.relative_to(Path.home()).as_posix())}"
+    return shlex.quote(str(folder))
 
 
 def _asked(query: Mapping[str, str]) -> AskedAlbums:
