@@ -260,6 +260,15 @@ def test_a_genre_that_decisions_leave_too_few_albums_becomes_the_one_above_it(vo
     assert made.changed == {"B": 1}
 
 
+def test_another_spelling_of_the_same_genre_changes_nothing():
+    """The spelling of a name that nobody knows is the one that is met most often."""
+    tracks = table([["Gabba Folk"], [], [], ["Rock"]], [0, 1, 2, 3])
+    some = [decided("changed", ["gabba folk"], ids=[n]) for n in (2, 3)]
+    made = corrected(tracks, [*some, decided("kept", ids=[1])], SHIPPED, root=ROOT)
+    assert first_names(made.tracks) == [*["gabba folk"] * 3, "Rock"]
+    assert (made.new, made.changed, made.same) == ({"gabba folk": 2}, {}, 1)
+
+
 def test_names_that_are_not_merged_stay_apart():
     tracks = table([["Gabba"], ["Gabba"], ["Rock"]], [0, 1, 2])
     some = [decided("changed", ["gabba's"], ids=[3]), decided("changed", ["GABBA"], ids=[1])]

@@ -183,7 +183,7 @@ def corrected(
     ordered = replace(vocabulary, main="first")  # as all are by now
     genres = understand(written, albums, ordered, same=same).genres
     made = _labelled(tracks, genres)
-    return Corrections(made, tuple(of_bag.values()), lost, *_compared(bags, made, [*of_bag]))
+    return Corrections(made, tuple(of_bag.values()), lost, *_compared(bags, made, [*of_bag], same))
 
 
 def _matched(
@@ -237,7 +237,7 @@ def _labelled(tracks: Tracks, genres: tuple[tuple[str, ...], ...]) -> Tracks:
 
 
 def _compared(
-    before: Bags, made: Tracks, decided: list[int]
+    before: Bags, made: Tracks, decided: list[int], same: Callable[[str], str]
 ) -> tuple[dict[str, int], dict[str, int], int]:
     """Albums that have a first genre or another one, by genre, and those that lost theirs."""
     after = Bags.from_tracks(made, by="album")
@@ -250,7 +250,7 @@ def _compared(
             removed += 1
         elif label and not old:
             new[label] += 1
-        elif label != old:
+        elif same(label) != same(old):
             changed[label] += 1
     return dict(new.most_common()), dict(changed.most_common()), removed
 
