@@ -269,13 +269,14 @@ def test_another_spelling_of_the_same_genre_changes_nothing():
     assert (made.new, made.changed, made.same) == ({"gabba folk": 2}, {}, 1)
 
 
-def test_names_that_are_not_merged_stay_apart():
-    tracks = table([["Gabba"], ["Gabba"], ["Rock"]], [0, 1, 2])
-    some = [decided("changed", ["gabba's"], ids=[3]), decided("changed", ["GABBA"], ids=[1])]
-    together = corrected(tracks, some[1:], SHIPPED, root=ROOT).tracks
-    assert len({name.lower() for name in together.genres}) == len(together.genres) == 2
-    apart = corrected(tracks, some, SHIPPED, root=ROOT, same=normalise).tracks
-    assert {"gabba's"} <= set(apart.genres)
+def test_names_are_merged_unless_that_is_not_wanted():
+    tracks = table([["Zuppa"], ["Zuppa"], ["Rock"]], [0, 1, 2])
+    one = decided("changed", ["Zup-Pa"], ids=[3])
+    together = corrected(tracks, [one], SHIPPED, root=ROOT)
+    assert first_names(together.tracks) == ["Zuppa"] * 3
+    apart = corrected(tracks, [one], SHIPPED, root=ROOT, same=normalise)
+    assert first_names(apart.tracks) == ["Zuppa", "Zuppa", "Zup-Pa"]
+    assert (together.changed, apart.changed) == ({"Zuppa": 1}, {"Zup-Pa": 1})
 
 
 # ---- what is told of them ----
