@@ -18,6 +18,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from matt.review.pages import STATICS
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "matt"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -249,6 +251,27 @@ def test_the_plugin_for_beets_is_in_the_wheel_and_shuts_out_no_other_plugin():
     packages = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     assert packages == ["src/matt", "src/beetsplug"]
     assert [path.name for path in (ROOT / "src" / "beetsplug").glob("*.py")] == ["matt.py"]
+
+
+def test_whatever_lies_in_the_package_is_in_the_wheel():
+    """All that git does not ignore, as nothing says otherwise; pages and weights among it."""
+    build = PROJECT["tool"]["hatch"]["build"]
+    assert set(build) == {"targets"}
+    assert set(build["targets"]["wheel"]) == {"packages"}
+    data = {path for path in SOURCE.rglob("*.*") if path.is_file() and path.suffix != ".py"}
+    data = {path for path in data if path.parent.name != "__pycache__"}
+    assert data <= set(tracked_files())
+    review = SOURCE / "review"
+    shown = {*review.glob("templates/*.jinja"), *review.glob("static/*")}
+    assert {path.parent.name for path in shown} == {"templates", "static"}
+    assert shown <= data
+    # What the code and the pages name is there.
+    text = "".join(path.read_text(encoding="utf-8") for path in review.glob("templates/*"))
+    named = {review / "templates" / name for name in re.findall(r'"(\w+\.html\.jinja)"', text)}
+    named |= {review / "static" / name for name in re.findall(r'"/static/([\w.]+)"', text)}
+    named |= {review / "static" / name for name in STATICS}
+    assert named <= shown
+    assert {path.name for path in (review / "static").iterdir()} == set(STATICS)
 
 
 def test_the_package_says_that_it_is_typed():

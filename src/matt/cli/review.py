@@ -53,45 +53,46 @@ def review(
     from ..review.serving import bound, check_review, serve
 
     check_review()
-    listening = bound(port)  # before any work
-    opened = AskedModel.open(model)
-    found, result = predict_named(
-        [folder],
-        opened,
-        output,
-        asked=asked,
-        reading=reading,
-        how=how,
-        bar=opened.bar,
-        alone=False,
-    )
-    place = how.store or default_store(found.root, opened.spec)
-    files = tell_files(found, result.extraction, output)
-    decisions = Decisions.open(found.root)
-    reviewed = Review(
-        root=found.root,
-        albums=Albums(result.rows, found.root),
-        decisions=decisions,
-        genres=tuple(dict.fromkeys([*opened.model.genres, *found.vocabulary.genres])),
-        vocabulary=found.vocabulary,
-        explain=_explaining(opened, result, place, found.vocabulary),
-        place=decisions.path.with_suffix(".place.json"),
-    )
-    if decisions.latest() and not output.quiet:
-        output.note(f"{len(decisions.latest()):,} albums are decided already")
-    if decisions.damaged:
-        output.warn(f"{decisions.damaged:,} lines of {decisions.path} are damaged and left out")
-
-    def ready(url: str, once: str) -> None:
-        output.say(f"Review {len(reviewed.albums):,} albums at {url}")
-        output.note("the address lets in whoever has it; Ctrl-C ends, what was decided is kept")
-        output.document(
-            {"schema": "matt.review/1", "url": url, "albums": len(reviewed.albums), **files}
+    with bound(port) as listening:  # before any work
+        opened = AskedModel.open(model)
+        found, result = predict_named(
+            [folder],
+            opened,
+            output,
+            asked=asked,
+            reading=reading,
+            how=how,
+            bar=opened.bar,
+            alone=False,
         )
-        if browser:
-            threading.Thread(target=_show, args=(once, output), daemon=True).start()
+        place = how.store or default_store(found.root, opened.spec)
+        files = tell_files(found, result.extraction, output)
+        decisions = Decisions.open(found.root)
+        reviewed = Review(
+            root=found.root,
+            albums=Albums(result.rows, found.root),
+            decisions=decisions,
+            genres=tuple(dict.fromkeys([*opened.model.genres, *found.vocabulary.genres])),
+            vocabulary=found.vocabulary,
+            explain=_explaining(opened, result, place, found.vocabulary),
+            place=decisions.path.with_suffix(".place.json"),
+        )
+        if n := len(decisions.latest()):
+            output.note(f"{n:,} album{'s are' if n > 1 else ' is'} decided already")
+        if n := decisions.damaged:
+            lines = "lines of {} are" if n > 1 else "line of {} is"
+            output.warn(f"{n:,} {lines.format(decisions.path)} damaged and left out")
 
-    serve(reviewed, listening, ready)
+        def ready(url: str, once: str) -> None:
+            output.say(f"Review {len(reviewed.albums):,} albums at {url}")
+            output.note("the address lets in whoever has it; Ctrl-C ends, what was decided is kept")
+            output.document(
+                {"schema": "matt.review/1", "url": url, "albums": len(reviewed.albums), **files}
+            )
+            if browser:
+                threading.Thread(target=_show, args=(once, output), daemon=True).start()
+
+        serve(reviewed, listening, ready)
 
 
 def _show(url: str, output: Output) -> None:

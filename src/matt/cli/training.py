@@ -305,8 +305,9 @@ def _corrected(found: Source, output: Output, reading: Reading) -> tuple[Source,
         )
     kept, review = Decisions.open(found.path), f"matt review {shlex.quote(str(found.path))}"
     decided = kept.latest()
-    if kept.damaged:
-        output.warn(f"{kept.damaged:,} lines of {kept.path} cannot be read, and are passed over")
+    if n := kept.damaged:
+        lines, are = ("line", "is") if n == 1 else ("lines", "are")
+        output.warn(f"{n:,} {lines} of {kept.path} cannot be read, and {are} passed over")
     if not decided:
         raise DataError(f"nobody has decided anything about {found.path} yet; do it with {review}")
     same = same_genre if reading.merge else normalise

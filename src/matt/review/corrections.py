@@ -106,7 +106,11 @@ class Corrections:
             told.append(f"{_albums(self.removed)} {_has(self.removed)} none any more")
         if self.same:
             told.append(f"{_albums(self.same)} {'is' if self.same == 1 else 'are'} as before")
-        found = [f"your decisions about {_albums(len(self.used))} are used: {', '.join(told)}"]
+        found = []
+        if self.used:
+            found.append(
+                f"your decisions about {_albums(len(self.used))} are used: {', '.join(told)}"
+            )
         if self.lost:
             names = [f"{'; '.join(one.genres) or one.verdict}, {one.album}" for one in self.lost]
             more = f" and {len(names) - _NAMED:,} more" * (len(names) > _NAMED)
@@ -140,7 +144,8 @@ def corrected(
     """Give albums the labels that a person decided.
 
     All genres of the library are understood anew, so that the rules of the vocabulary, such as the
-    fewest albums that a genre has, hold of what there is now.
+    fewest albums that a genre has, hold of what there is now. A genre that had too few before is
+    the one above it in the tracks already, and stays that.
 
     Parameters
     ----------
@@ -171,12 +176,14 @@ def corrected(
     written = [parted(text) for text in tracks.columns[TAGS].tolist()]
     rows = np.split(tracks.rows(bags.track_ids), bags.offsets[1:-1])
     for bag, decision in of_bag.items():
+        named = dict.fromkeys(one for text in decision.genres for one in vocabulary.read(text))
         for row in rows[bag].tolist() if decision.verdict != "kept" else ():
-            written[row] = decision.genres
+            written[row] = vocabulary.in_order(tuple(named))
     albums = bags_of(tracks.artist_id, tracks.album_id)
-    genres = understand(written, albums, vocabulary, same=same).genres
+    ordered = replace(vocabulary, main="first")  # as all are by now
+    genres = understand(written, albums, ordered, same=same).genres
     made = _labelled(tracks, genres)
-    return Corrections(made, tuple(of_bag.values()), lost, *_compared(bags, made, [*of_bag]))
+    return Corrections(made, tuple(of_bag.values()), lost, *_compared(bags, made, [*of_bag], same))
 
 
 def _matched(
@@ -230,7 +237,7 @@ def _labelled(tracks: Tracks, genres: tuple[tuple[str, ...], ...]) -> Tracks:
 
 
 def _compared(
-    before: Bags, made: Tracks, decided: list[int]
+    before: Bags, made: Tracks, decided: list[int], same: Callable[[str], str]
 ) -> tuple[dict[str, int], dict[str, int], int]:
     """Albums that have a first genre or another one, by genre, and those that lost theirs."""
     after = Bags.from_tracks(made, by="album")
@@ -243,7 +250,7 @@ def _compared(
             removed += 1
         elif label and not old:
             new[label] += 1
-        elif label != old:
+        elif same(label) != same(old):
             changed[label] += 1
     return dict(new.most_common()), dict(changed.most_common()), removed
 

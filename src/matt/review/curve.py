@@ -109,7 +109,7 @@ def curve(decisions: Iterable[ReviewDecision], *, most: int = _MOST) -> tuple[Po
     """
     known = [right for right in map(was_right, decisions) if right is not None]
     until = np.concatenate([[0], np.cumsum(known, dtype=np.int64)])
-    places = np.unique(np.linspace(1, len(known), min(most, len(known))).round().astype(np.int64))
+    places = np.unique(np.linspace(len(known), 1, min(most, len(known))).round().astype(np.int64))
     return tuple(_point(until.tolist(), n) for n in places.tolist())
 
 

@@ -48,6 +48,7 @@ def bound(port: int) -> socket.socket:
         else:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((_HOST, port))
+        taken.listen()  # else a second one could take it, too, until the first one serves
     except OSError as error:
         taken.close()
         raise ConfigError(
