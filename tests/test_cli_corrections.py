@@ -263,3 +263,12 @@ def test_decisions_that_leave_one_genre_are_refused(music, tmp_path, journals):
         kept.add(one)
     told = refused(music.root, tmp_path)
     assert "only one genre, mock folk" in told
+
+
+def test_decisions_about_the_folder_above_are_named(music, tmp_path, journals):
+    above = Decisions.open(music.root.parent)
+    above.add(music.some[0])
+    told = refused(music.root, tmp_path)
+    assert f"or learn from {music.root.parent}, about which it was" in told
+    above.undo_last()
+    assert "or learn from" not in refused(music.root, tmp_path)

@@ -309,7 +309,11 @@ def _corrected(found: Source, output: Output, reading: Reading) -> tuple[Source,
         lines, are = ("line", "is") if n == 1 else ("lines", "are")
         output.warn(f"{n:,} {lines} of {kept.path} cannot be read, and {are} passed over")
     if not decided:
-        raise DataError(f"nobody has decided anything about {found.path} yet; do it with {review}")
+        above = (one for one in found.path.absolute().parents if Decisions.open(one).latest())
+        wider = next((f", or learn from {one}, about which it was" for one in above), "")
+        raise DataError(
+            f"nobody has decided anything about {found.path} yet; do it with {review}{wider}"
+        )
     same = same_genre if reading.merge else normalise
     root = Path(os.path.abspath(found.path))
     made = corrected(found.tracks, decided.values(), found.vocabulary, root=root, same=same)
