@@ -24,7 +24,7 @@ FLOORS = {
     "what people type": ("cli", "demo"),
     "what is made of it": ("reproduce", "grid", "experiment", "reports", "folds", "comparison"),
     "settings": ("config", "faults", "recipes"),
-    "one's own music": ("library",),
+    "one's own music": ("review", "tagging", "library"),
     "models": ("testing", "models"),
     "results": ("evaluation", "runs", "provenance"),
     "data": ("datasets", "features", "audio"),
