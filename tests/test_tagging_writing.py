@@ -44,6 +44,10 @@ def write(*paths, new=FOLK, **options):
     return apply([Wish(path, new) for path in paths], "test", options=WriteOptions(**options))
 
 
+def last_run():
+    return Journal.last()[0]
+
+
 def stamp(path):
     found = path.stat()
     return found.st_size, found.st_mtime_ns
@@ -109,14 +113,14 @@ def test_undoing_gives_every_byte_back(music, kind):
     assert sum(len(piece) for piece in journal.records()[0].delta.pieces) < 3_000
     (again,), nothing = write(path)
     assert (again.done, again.failed, nothing) == (False, False, None)
-    (undone,) = undo(Journal.open())
+    (undone,) = undo(last_run())
     assert undone.done
     assert path.read_bytes() == before
     assert path.stat().st_mtime_ns == at
     assert listed(music) == [os.fsencode(path.name)]
     assert undo(journal) == []
     with pytest.raises(DataError, match="nothing to undo"):
-        Journal.open()
+        last_run()
 
 
 def test_damaged_files_come_back_whole(music):
@@ -178,7 +182,7 @@ class Steps:
         if what == "write":
             apply([Wish(self.path, FOLK)])
         else:
-            undo(Journal.open())
+            undo(last_run())
         sys.settrace(None)
 
 
@@ -209,7 +213,7 @@ def new_digest(music, path, content):
     """SHA-256 of the file once it is written."""
     write(path)
     digest = digest_of(path)
-    undo(Journal.open())
+    undo(last_run())
     path.write_bytes(content)
     for journal in all_journals():
         journal.path.unlink()
@@ -240,7 +244,7 @@ def test_a_write_that_ends_at_any_line_leaves_the_old_file_or_the_new_one(music,
         write(steps.path)
         assert (digest_of(steps.path), os.listdir(music)) == (after, [steps.path.name]), k
         while any(journal.open_records() for journal in all_journals()):
-            undo(Journal.open())
+            undo(last_run())
         assert digest_of(steps.path) == steps.before, k
         for journal in all_journals():
             journal.path.unlink()
@@ -260,7 +264,7 @@ def test_an_undo_that_ends_at_any_line_is_ended_by_another(music, how):
         reached = steps.end_at(k, "undo", how)
         assert digest_of(steps.path) in (steps.before, after), k
         while any(journal.open_records() for journal in all_journals()):
-            undo(Journal.open())
+            undo(last_run())
         assert (digest_of(steps.path), os.listdir(music)) == (steps.before, [steps.path.name]), k
         for journal in all_journals():
             journal.path.unlink()
@@ -475,7 +479,7 @@ def test_a_file_that_changed_since_is_not_undone_and_the_others_are(music):
     write(one, two)
     two.write_bytes(two.read_bytes() + b"x")
     later = digest_of(two)
-    outcomes = {outcome.path: outcome for outcome in undo(Journal.open())}
+    outcomes = {outcome.path: outcome for outcome in undo(last_run())}
     assert outcomes[one].done
     assert outcomes[two].failed
     assert "changed since" in outcomes[two].reason
@@ -499,7 +503,7 @@ def test_what_is_gone_or_no_file_is_told(music):
     path = put(music, "flac")
     write(path)
     path.unlink()
-    (outcome,) = undo(Journal.open())
+    (outcome,) = undo(last_run())
     assert (outcome.failed, outcome.reason) == (True, "it is gone")
     (music / "folder.mp3").mkdir()
     if hasattr(os, "mkfifo"):
@@ -540,7 +544,7 @@ def test_a_link_leads_to_the_file_that_is_written(music, tmp_path):
     assert [one.done for one in outcomes] == [True, False]
     assert (music / "link.flac").is_symlink()
     assert digest_of(path) != before
-    undo(Journal.open())
+    undo(last_run())
     assert digest_of(path) == before
 
 
@@ -744,7 +748,7 @@ def test_nothing_is_cleaned_up_but_what_a_run_noted(music):
     )
     away.parent.mkdir()
     away.write_bytes(b"a copy on a disk that was away")
-    undo(Journal.open())
+    undo(last_run())
     assert not away.exists()
 
 
@@ -948,7 +952,7 @@ def test_sidecars_of_a_run_that_ends_at_any_line_are_the_old_or_the_new(music, t
             killed_at(
                 k,
                 lambda: (
-                    put_sidecars({place: lambda: b"new"}) if what == "put" else undo(Journal.open())
+                    put_sidecars({place: lambda: b"new"}) if what == "put" else undo(last_run())
                 ),
             )
         _, status = os.waitpid(child, 0)
@@ -956,7 +960,7 @@ def test_sidecars_of_a_run_that_ends_at_any_line_are_the_old_or_the_new(music, t
         assert now() in (before, b"new"), k
         put_sidecars({place: lambda: b"new"})
         while any(journal.open_records() for journal in all_journals()):
-            undo(Journal.open())
+            undo(last_run())
         assert (now(), len(listed(music))) == (before, there), k
         for journal in all_journals():
             journal.path.unlink()

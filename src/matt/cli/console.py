@@ -211,10 +211,11 @@ def outcome(output: Output) -> Iterator[None]:
     try:
         yield
     except MattError as error:
-        output.fail(str(error), 2)
+        output.fail("; ".join([str(error), *_notes(error)]), 2)
         raise typer.Exit(2) from error
     except KeyboardInterrupt as error:
-        output.fail("interrupted; run the same command again to go on", 130)
+        told = ["interrupted", *_notes(error), "run the same command again to go on"]
+        output.fail("; ".join(told), 130)
         raise typer.Exit(130) from error
     except typer.Exit:
         raise
@@ -230,6 +231,11 @@ def outcome(output: Output) -> Iterator[None]:
         code = 2 if refused else 1
         output.fail(refused or internal, code)
         raise typer.Exit(code) from error
+
+
+def _notes(error: BaseException) -> list[str]:
+    """What was noted on an error on its way: how far the work was."""
+    return getattr(error, "__notes__", [])
 
 
 def _refused(error: OSError) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+from ..calibration.coverage import check_share
 from ..errors import ConfigError, DataError
 from ..evaluation.tables import Column, Table, percent
 from .albums import Model
@@ -29,6 +29,7 @@ from .sources import (
     tell_files,
     tell_list,
 )
+from .watch import ended_by_the_system
 
 if TYPE_CHECKING:
     from ..tagging.journal import Journal
@@ -74,7 +75,9 @@ class Written:
             "between.",
         ),
     ] = "genre"
-    top: Annotated[int, Option(help="Genres that an album is given at most.", min=1)] = 1
+    top: Annotated[
+        int, Option(help="Genres that an album is given at most, up to 20.", min=1, max=20)
+    ] = 1
     separator: Annotated[
         str, Option(help="Between several genres in ID3v2.3, which has no list, e.g. '; '.")
     ] = "/"
@@ -88,6 +91,8 @@ class Written:
         """
         from ..tagging.policy import Policy
 
+        if self.min_sure is not None:
+            check_share("--min-sure", self.min_sure)
         return Policy(
             self.mode,
             tuple(self.protect or ()),
@@ -184,13 +189,13 @@ def tag(
         raise ConfigError(f"--plan is {plan}; let its name end in {_PLAN}")
     for out in filter(None, (plan, mp3tag)):
         check_new(out, force=force)
-    make = _Planning(output, policy, level, library, model, asked, reading, how)
+    make = _Planning(output, written, level, library, model, asked, reading, how)
     made, n_lost = make.plan(what)
     failures = [{"path": str(one.path), "reason": one.why} for one in made.failures]
     told: dict[str, Any] = {}
     if plan is not None:
         made.save(plan)
-        output.note(f"plan written to {plan}; 'matt tag {shlex.quote(str(plan))} --apply' does it")
+        output.note(f"plan written to {plan}; '{_doing(plan, made.library)}' does it")
     if mp3tag is not None:
         failures += _rows(beside.write_mp3tag(made, mp3tag))
         output.note(
@@ -216,7 +221,7 @@ class _Planning:
     """How a plan is made of whatever is named."""
 
     output: Output
-    policy: Policy
+    written: Written
     level: str | None
     library: Path | None
     model: Path | None
@@ -231,14 +236,38 @@ class _Planning:
 
         if self.level is not None:
             check_level(self.level)
-        if what.suffix.lower() == _PLAN and not what.is_dir():
-            if self.asked != Asked():
-                raise ConfigError(
-                    "--only, --exclude, --untagged, --disagree and --since choose what is planned; "
-                    "a plan is edited instead"
-                )
-            return TagPlan.open(what, library=self.library), 0
-        return self._of_folder(what) if what.is_dir() else self._of_file(what)
+        if not what.exists():
+            raise DataError(f"{what} does not exist; check the path")
+        if what.is_dir():
+            return self._of_folder(what)
+        if what.suffix.lower() != _PLAN:
+            return self._of_file(what)
+        other = replace(self.written, separator=Written.separator)  # how it is written, not what
+        why = f"{what} is a plan and says what is written; edit it, or leave that out"
+        self._refuse(why, other, self.asked, self.reading, level=self.level)
+        return TagPlan.open(what, library=self.library), 0
+
+    def _refuse(self, why: str, *groups: Any, **single: Any) -> None:
+        """Refuse options that would change nothing, besides those of what was heard already.
+
+        Raises
+        ------
+        ConfigError
+        """
+        single |= {"model": self.model}
+        given = [f"--{name}" for name, value in single.items() if value is not None]
+        for group in (*groups, self.how):
+            for each in fields(group):
+                if (value := getattr(group, each.name)) != each.default:
+                    no = "no-" * (value is False)
+                    given.append(f"--{no}{each.name.replace('_', '-')}")
+        if given:
+            raise ConfigError(f"{', '.join(given)} would change nothing: {why}")
+
+    @property
+    def policy(self) -> Policy:
+        """What is written, and where."""
+        return self.written.policy()
 
     def _of_folder(self, folder: Path) -> tuple[TagPlan, int]:
         from ..library.predict import AskedModel, bar_of
@@ -265,10 +294,8 @@ class _Planning:
         from ..datasets.words import known_words
         from ..tagging.predicted import read_predictions
 
-        if self.model is not None:
-            raise ConfigError(
-                f"{path} says what was predicted; leave --model out, or name a folder"
-            )
+        why = f"{path} says what was heard; leave that out, or name the folder of the music"
+        self._refuse(why, replace(self.reading, genres=None, words=None))
         level, rows = read_predictions(path)
         if self.level not in (None, level):
             raise ConfigError(
@@ -310,6 +337,14 @@ class _Planning:
                 level=level,
                 progress=bars.counting("reading genres"),
             )
+
+
+def _doing(plan: Path, library: Path) -> str:
+    """The command that does what a plan says."""
+    from ..tagging.plan import is_all
+
+    named = ["--library", str(library)] if is_all(library) else []
+    return shlex.join(["matt", "tag", str(plan), "--apply", *named])
 
 
 def _holding(files: Sequence[str]) -> Path:
@@ -390,7 +425,7 @@ def _apply(
 
     said, links = f"matt {shlex.join(sys.argv[1:])}", options.break_links
     total = len({path.parent for path in plan.files}) if beside else len(plan.files)
-    with _counting(output, "writing", total) as tell:
+    with ended_by_the_system(), _counting(output, "writing", total) as tell:
         if beside:
             outcomes, journal = write_sidecars(plan, said, break_links=links, told=tell)
         else:
@@ -450,7 +485,7 @@ def undo(
     What has changed since is left alone, and named. Example: [bold]matt undo[/bold], or
     [bold]matt undo --list[/bold]
     """
-    from ..tagging.journal import Journal
+    from ..tagging.writing import clean_up
     from ..tagging.writing import undo as take_back
 
     if sum((name is not None, show, prune is not None)) > 1:
@@ -463,31 +498,53 @@ def undo(
         output.say(f"{len(gone):,} run{'s' * (len(gone) != 1)} forgotten")
         output.document({"schema": "matt.undo.prune/1", "forgotten": gone})
         return
-    journal = Journal.open(name)
-    if journal.n_damaged:
-        output.warn(
-            f"{journal.n_damaged:,} lines of {journal.path} are damaged or cut off; the others "
-            "count"
-        )
-    with _counting(output, "undoing", len(journal.open_records())) as tell:
-        outcomes = take_back(journal, break_links=break_links, told=tell)
+    with ended_by_the_system():
+        clean_up()
+        journal, passed = _named(name, output)
+        with _counting(output, "undoing", journal.n_left) as tell:
+            outcomes = take_back(journal, break_links=break_links, told=tell)
     failures = _told(outcomes, "file", "as before", output)
     tell_list([f"{row['path']}: {row['reason']}" for row in failures], output, "files left alone")
+    if failures:
+        output.note(
+            f"'matt undo {journal.name}' tries them again, 'matt undo --prune {journal.name}' "
+            "forgets them"
+        )
     done = [str(one.path) for one in outcomes if one.done]
-    told = {"journal": journal.name, "undone": done, "failures": failures}
+    told = {"journal": journal.name, "passed_over": passed, "undone": done, "failures": failures}
     output.document({"schema": "matt.undo/1", **told})
     exit_if_failed(len(failures))
 
 
-def _forget(what: str) -> list[str]:
-    """Remove journals; their names."""
-    from ..tagging.journal import Journal, prune
+def _named(name: str | None, output: Output) -> tuple[Journal, list[str]]:
+    """The run that is to be taken back, and the names of those that are passed over."""
+    from ..tagging.journal import Journal, passed_over
 
-    if days := re.fullmatch(r"(\d{1,5})d", what.strip()):
-        return [journal.name for journal in prune(older_than=float(days[1]))]
-    journal = Journal.open(what)
-    journal.path.unlink()
-    return [journal.name]
+    if name is not None:
+        return Journal.open(name), []
+    journal, passed = Journal.last()
+    if passed:
+        output.warn(passed_over(passed))
+    return journal, [one.name for one in passed]
+
+
+def _forget(what: str) -> list[str]:
+    """Remove the journal of this name, or those older than that; their names."""
+    from ..library.selection import since
+    from ..tagging.journal import all_journals, prune
+
+    for journal in all_journals():
+        if what in (journal.name, journal.path.name):
+            journal.forget()
+            return [journal.name]
+    try:
+        before = since(what).timestamp()
+    except ConfigError:
+        raise ConfigError(
+            f"--prune is {what!r}, neither a run that 'matt undo --list' names nor a time; give "
+            "one, as 90d, 36h, 3w or 2026-11-01"
+        ) from None
+    return [journal.name for journal in prune(before=before)]
 
 
 def _list(output: Output) -> None:
@@ -520,5 +577,5 @@ def _journal_row(journal: Journal) -> dict[str, Any]:
         "n_files": n_files,
         "n_undone": n_files - len(journal.open_records()),
         "n_bytes": journal.n_bytes,
-        "n_damaged": journal.n_damaged,
+        "n_damaged": len(journal.damaged),
     }

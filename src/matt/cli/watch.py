@@ -63,7 +63,7 @@ def watching(argument: str) -> Callable[[Callable[..., None]], Callable[..., Non
             also = [path for path in (reading.genres, reading.words) if path is not None]
             if (folder := holding_folder(given[argument])) is not None:
                 also += [above / FILE for above in folder.parents]  # of a library around it
-            with _ended_by_the_system():
+            with ended_by_the_system():
                 keep_watch(
                     answer, given[argument], output, also=also, pause=lambda: _wait(every or _EVERY)
                 )
@@ -158,7 +158,7 @@ def _wait(seconds: float) -> bool:
 
 
 @contextmanager
-def _ended_by_the_system() -> Iterator[None]:
+def ended_by_the_system() -> Iterator[None]:
     """Take a request to end, as of a container that is stopped, for Ctrl-C."""
 
     def end(number: int, frame: object) -> None:

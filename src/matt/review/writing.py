@@ -210,8 +210,8 @@ class DecidedFiles:
         journal = next((one for one in self._own() if one.name == name), None)
         if journal is None:
             raise ConfigError("there is no such run of this library; look at the list again")
-        n = len(journal.open_records())
-        return self._begin(WriteRun("Undone", "are as they were", n), partial(undo, journal))
+        run = WriteRun("Undone", "are as they were", journal.n_left)
+        return self._begin(run, partial(undo, journal))
 
     def stop(self) -> None:
         """Write no further file, and wait for the one that is being written."""

@@ -1,8 +1,8 @@
 """Journals: what was written into which file, and how to make it what it was.
 
 A journal is a file of JSON lines, one run each. A line carries a check sum, is only ever added, and
-is on the disk before the file that it tells of is replaced. So a journal that is cut off has lost
-nothing that was done, and one that is damaged loses the damaged lines alone.
+is on the disk before the file that it tells of is replaced. So a last line that is cut off tells of
+nothing that was done, and a journal that is damaged loses the damaged lines alone.
 """
 
 from __future__ import annotations
@@ -11,22 +11,26 @@ import base64
 import json
 import math
 import os
+import re
+import stat
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..errors import DataError
-from .delta import Delta
+from ..errors import DataError, first_few
+from ..files import lock, locks
+from .delta import Delta, digest_of
 from .families import FIELDS, Values
 
 SCHEMA, SUFFIX = "matt.journal/1", ".jsonl"
 SIDECAR = "matt-genres.json"  # what is no audio has this name, and may have been made anew
+_NAME = re.compile(r"\d{4}-\d\d-\d\d-\d{6}-[0-9a-f]{6}")
 _MOST_LINE = 1 << 28  # bytes
-_A_DAY = 86_400.0
 
 
 def journals_folder() -> Path:
@@ -51,7 +55,7 @@ class Record:
     before, after : str
         SHA-256 of the whole file; ``before`` is None of a sidecar that was not there.
     mtime_ns : int
-        When it had been changed last.
+        When it had been changed last; before 1970 below 0.
     delta : Delta
     old, new : dict of str to tuple of str
         Values of the fields that were written; none of a sidecar.
@@ -105,14 +109,29 @@ class Record:
                 raise ValueError("no SHA-256")
             delta = Delta(prefix, suffix, old_size, new_size, pieces)
             old, new = (_values(line[name]) for name in ("old", "new"))
-            return cls(path, before, after, _whole(line["mtime_ns"]), delta, old, new, library)
+            mtime_ns = _whole(line["mtime_ns"], -(1 << 63))
+            return cls(path, before, after, mtime_ns, delta, old, new, library)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"a line of a journal makes no sense: {error}") from error
 
+    @property
+    def stands(self) -> bool:
+        """Whether undoing may do anything: the file is neither gone nor changed since."""
+        told = self.delta
+        try:
+            now = os.stat(self.path)
+            if not stat.S_ISREG(now.st_mode) or now.st_size not in (told.old_size, told.new_size):
+                return False
+            return digest_of(Path(self.path)) in (self.before, self.after)
+        except (FileNotFoundError, NotADirectoryError):
+            return self.before is None
+        except OSError:  # it is there, and what keeps it from being read may pass
+            return True
 
-def _whole(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{value!r} is no whole number from 0 on")
+
+def _whole(value: Any, least: int = 0) -> int:
+    if type(value) is not int or not least <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no whole number from {least} on")
     return value
 
 
@@ -130,14 +149,16 @@ class Journal:
     Parameters
     ----------
     path : Path
+    head : dict, optional
+        First line of a new one, which is written with the second: a journal tells of something.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, head: Mapping[str, Any] | None = None) -> None:
+        self.path, self._first = path, head
 
     @classmethod
     def create(cls, command: str, folder: Path | None = None) -> Journal:
-        """Begin a journal.
+        """Begin a journal; it is a file from its first record on.
 
         Parameters
         ----------
@@ -149,34 +170,50 @@ class Journal:
         folder = folder or journals_folder()
         make_folder(folder)
         name = f"{time.strftime('%Y-%m-%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-        journal = cls(folder / f"{name}{SUFFIX}")
-        journal._append(
-            {"kind": "begun", "schema": SCHEMA, "command": command, "when": time.time()}
-        )
-        sync_folder(folder)
-        return journal
+        head = {"kind": "begun", "schema": SCHEMA, "command": command, "when": time.time()}
+        return cls(folder / f"{name}{SUFFIX}", head)
 
     @classmethod
-    def open(cls, name: str | Path | None = None, folder: Path | None = None) -> Journal:
-        """Open a journal by its name or file; by default the last one that is not undone.
+    def open(cls, name: str, folder: Path | None = None) -> Journal:
+        """Open a journal of a folder, by default of `journals_folder`, by its name.
 
         Raises
         ------
         DataError
             If there is none.
         """
-        folder = folder or journals_folder()
-        if name is None:
-            for journal in all_journals(folder):
-                if journal.open_records():
-                    return journal
-            raise DataError(f"there is nothing to undo: no journal in {folder} has a file left")
-        for place in (Path(name), folder / f"{name}{SUFFIX}"):
-            if place.suffix == SUFFIX and place.is_file():
-                return cls(place)
+        for journal in all_journals(folder):
+            if name in (journal.name, journal.path.name):
+                return journal
         raise DataError(
-            f"there is no journal {name}; 'matt undo --list' names those that are there"
+            f"there is no run {name}; 'matt undo --list' names those that are there, by names "
+            "alone: MATT_JOURNALS names another folder of them"
         )
+
+    @classmethod
+    def last(cls, folder: Path | None = None) -> tuple[Journal, list[Journal]]:
+        """Find the last run that can still be taken back.
+
+        Returns
+        -------
+        journal : Journal
+        passed : list of Journal
+            Later ones: what is left of them is gone, has changed since, or is damaged.
+
+        Raises
+        ------
+        DataError
+            If there is none; names those that are passed over.
+        """
+        folder = folder or journals_folder()
+        passed: list[Journal] = []
+        for journal in all_journals(folder):
+            if any(record.stands for record in journal.open_records()):
+                return journal, passed
+            if journal.n_left:
+                passed.append(journal)
+        why = passed_over(passed) if passed else f"no journal in {folder} has a file left"
+        raise DataError(f"there is nothing to undo: {why}")
 
     @property
     def name(self) -> str:
@@ -184,48 +221,102 @@ class Journal:
         return self.path.stem
 
     def add(self, record: Record) -> None:
-        """Note what is about to be done; it is on the disk when this returns."""
-        self._append(record.line())
+        """Note what is about to be done; it is on the disk when this returns.
+
+        Raises
+        ------
+        DataError
+            If it could not be read again: then nothing is noted.
+        """
+        line = record.line()
+        Record.of(line)
+        self._append(line)
 
     def add_undone(self, record: Record) -> None:
         """Note that a file is what it was."""
         self._append({"kind": "undone", "path": record.path, "after": record.after})
 
+    def forget(self) -> None:
+        """Remove it: what it tells of cannot be undone any more.
+
+        Raises
+        ------
+        DataError
+            If another process writes journals.
+        """
+        with locks():
+            lock(self.path.parent)
+            self.path.unlink()
+
     def _append(self, told: Mapping[str, Any]) -> None:
-        text = json.dumps(told)
-        line = f"{_check(text)} {text}\n".encode("ascii")
-        with open(self.path, "ab") as file:
+        first = [] if self._first is None else [_line(self._first)]
+        new = b"".join([*first, _line(told)])
+        if len(new) > _MOST_LINE:
+            raise DataError(
+                f"undoing it would need {len(new) / 1e6:,.0f} MB, more than a journal holds of a "
+                "file; write its genres beside it with --sidecar"
+            )
+        with open(self.path, "ab+") as file:
             end = file.seek(0, 2)
             try:
-                # After one that was cut off, a line of its own.
-                file.write((b"\n" if end and not _ends_a_line(self.path, end) else b"") + line)
+                tail = _tail(file, end)  # where a run was killed
+                if _parsed(tail) is not None:
+                    new = b"\n" + new
+                else:
+                    end -= len(tail)
+                    file.truncate(end)
+                file.write(new)
                 file.flush()
                 os.fsync(file.fileno())
             except BaseException:
                 os.ftruncate(file.fileno(), end)  # no half line where the disk is full
+                if not end:
+                    self.path.unlink()
                 raise
+        if self._first is not None:
+            self._first = None
+            sync_folder(self.path.parent)
 
-    def _lines(self) -> tuple[list[dict[str, Any]], int]:
-        """Lines that are whole, and how many are not."""
-        found, damaged = [], 0
+    def _lines(self) -> Iterator[tuple[int, dict[str, Any] | None]]:
+        """Number and content of each line, None where it is damaged; none that is cut off."""
         with open(self.path, "rb") as file:
-            while line := file.readline(_MOST_LINE):
+            for number, line in enumerate(iter(partial(file.readline, _MOST_LINE), b""), start=1):
                 told = _parsed(line)
-                if told is None:
-                    damaged += bool(line.strip())
-                else:
-                    found.append(told)
-        return found, damaged
+                if told is not None or (line.endswith(b"\n") and line.strip()):
+                    yield number, told
+
+    def _read(self) -> tuple[list[Record], set[tuple[str, str]], list[int]]:
+        """What was done, what of it is undone, and the numbers of damaged lines."""
+        records, undone, damaged = [], set(), []
+        for number, line in self._lines():
+            try:
+                kind = None if line is None else line.get("kind")
+                if line is None:
+                    raise DataError("it is damaged")
+                if kind == "written":
+                    records.append(Record.of(line))
+                elif kind == "undone":
+                    undone.add((str(line.get("path")), str(line.get("after"))))
+            except DataError:
+                damaged.append(number)
+        return records, undone, damaged
 
     @property
-    def n_damaged(self) -> int:
-        """How many lines are damaged or cut off."""
-        return self._lines()[1]
+    def damaged(self) -> list[int]:
+        """Numbers of the lines, from 1 on, that are damaged or make no sense."""
+        return self._read()[2]
+
+    @property
+    def n_left(self) -> int:
+        """How many files are not undone; a damaged line counts as one."""
+        records, undone, damaged = self._read()
+        return sum((one.path, one.after) not in undone for one in records) + len(damaged)
 
     @property
     def head(self) -> Mapping[str, Any]:
         """The first line: ``command`` and ``when``; empty where it is damaged."""
-        return next((line for line in self._lines()[0] if line.get("kind") == "begun"), {})
+        line = next((line for _, line in self._lines()), None) or {}
+        return line if line.get("kind") == "begun" else {}
 
     @property
     def when(self) -> float:
@@ -241,58 +332,73 @@ class Journal:
 
     def records(self) -> list[Record]:
         """All that was done, in order; lines that make no sense are left out."""
-        return list(self._records())
-
-    def _records(self) -> Iterator[Record]:
-        for line in self._lines()[0]:
-            if line.get("kind") == "written":
-                try:
-                    yield Record.of(line)
-                except DataError:
-                    continue
+        return self._read()[0]
 
     def open_records(self) -> list[Record]:
         """What was done and is not undone, in order."""
-        undone = {
-            (line.get("path"), line.get("after"))
-            for line in self._lines()[0]
-            if line.get("kind") == "undone"
-        }
-        return [one for one in self._records() if (one.path, one.after) not in undone]
+        records, undone, _ = self._read()
+        return [one for one in records if (one.path, one.after) not in undone]
+
+
+def passed_over(journals: Sequence[Journal]) -> str:
+    """Why runs are passed over, and what can be done with them."""
+    name = journals[0].name
+    return (
+        f"what is left of {first_few(one.name for one in journals)} is gone, has changed since, or "
+        f"is damaged in the journal; 'matt undo {name}' names it and tries again, "
+        f"'matt undo --prune {name}' forgets it"
+    )
 
 
 def _check(text: str) -> str:
     return sha256(text.encode("ascii")).hexdigest()[:16]
 
 
-def _ends_a_line(path: Path, end: int) -> bool:
-    with open(path, "rb") as file:
-        file.seek(end - 1)
-        return file.read(1) == b"\n"
+def _line(told: Mapping[str, Any]) -> bytes:
+    text = json.dumps(told)
+    return f"{_check(text)} {text}\n".encode("ascii")
+
+
+def _tail(file: BinaryIO, end: int) -> bytes:
+    """What stands after the end of the last line."""
+    file.seek(max(end - 1, 0))
+    if file.read(1) in (b"\n", b""):
+        return b""
+    file.seek(max(end - _MOST_LINE, 0))
+    return file.read().rpartition(b"\n")[2]
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A line whose check sum is right."""
+    """A line whose check sum is right, whatever ends it."""
     try:
-        check, text = line.decode("ascii").rstrip("\n").split(" ", 1)
-        told = json.loads(text)
+        check, text = line.decode("ascii").rstrip("\r\n").split(" ", 1)
+        told = json.loads(text) if check == _check(text) else None
     except (ValueError, RecursionError):
         return None
-    return told if line.endswith(b"\n") and check == _check(text) and type(told) is dict else None
+    return told if type(told) is dict else None
 
 
 def all_journals(folder: Path | None = None) -> list[Journal]:
-    """All journals of a folder, the newest first."""
+    """All journals of a folder, the newest first; what is none, such as a plan, is left out."""
     folder = folder or journals_folder()
     found = [Journal(path) for path in folder.glob(f"*{SUFFIX}") if path.is_file()]
-    return sorted(found, key=lambda journal: (journal.when, journal.name), reverse=True)
+    journals = [one for one in found if _NAME.fullmatch(one.name) or one.head]
+    return sorted(journals, key=lambda journal: (journal.when, journal.name), reverse=True)
 
 
-def prune(folder: Path | None = None, *, older_than: float) -> list[Journal]:
-    """Remove journals older than some days: what they tell of cannot be undone any more."""
-    gone = [one for one in all_journals(folder) if time.time() - one.when > older_than * _A_DAY]
+@locks()
+def prune(folder: Path | None = None, *, before: float) -> list[Journal]:
+    """Forget what was begun before a time, in seconds since 1970.
+
+    Raises
+    ------
+    DataError
+        If another process writes journals.
+    """
+    lock(folder or journals_folder())
+    gone = [one for one in all_journals(folder) if one.when < before]
     for journal in gone:
-        journal.path.unlink()
+        journal.forget()
     return gone
 
 

@@ -1,8 +1,8 @@
 """Plans: what is to be written into which file, and why; made, shown, kept in a file, edited.
 
 A plan is a file of JSON lines. The first names the schema and the library, each other one a field
-of a file. It is not trusted: nothing outside the library is ever named by one, and nothing but text
-goes into a field.
+of a file. It is not trusted: nothing outside the library is ever named by one, no plan alone makes
+all files of somebody a library, and nothing but text goes into a field.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -208,7 +209,8 @@ class TagPlan:
         ----------
         path : Path
         library : Path, optional
-            Folder that is to hold the files; by default that which the plan names.
+            Folder that is to hold the files; by default that which the plan names, if it is not one
+            that `is_all` calls so.
 
         Raises
         ------
@@ -224,21 +226,22 @@ class TagPlan:
                     "again with 'matt tag --plan'"
                 )
             root = Path(os.path.abspath(library or head["library"]))
-            inside = _Inside(root)
-            changes: dict[tuple[Path, str], Change] = {}
-            for number, said in lines:
-                try:
-                    change = _read_change(said, root, inside)
-                except (ValueError, _Leave) as error:
-                    raise DataError(
-                        f"{path}, line {number}: {error}; correct the line or leave it out"
-                    ) from None
-                if changes.setdefault((change.path, change.field), change) is not change:
-                    raise DataError(
-                        f"{path}, line {number}: {printable(str(change.path))} has another line "
-                        f"for its {change.field}; keep one"
-                    )
-        return cls(root, tuple(changes.values()))
+            if library is None and is_all(root):
+                raise DataError(
+                    f"{path} has {printable(str(root))} for its library, which holds more than "
+                    "music; say yourself which folder may be written in, with --library DIR"
+                )
+            return cls(root, tuple(_read_changes(path, lines, root)))
+
+
+def is_all(folder: Path) -> bool:
+    """Whether a folder holds everything of a disk, or of who runs this: a root, a home, or above.
+
+    Such a library keeps nobody out of anything, so a plan alone cannot name it.
+    """
+    real, home = os.path.realpath(folder), os.path.expanduser("~")
+    within = os.path.isabs(home) and Path(os.path.realpath(home)).is_relative_to(real)
+    return within or os.path.dirname(real) == real
 
 
 class _Leave(Exception):
@@ -295,6 +298,8 @@ def _changes(
         raise _Leave(reason)
     inside.check(path)
     seen = path.stat()
+    if not stat.S_ISREG(seen.st_mode):
+        raise DataError("it is no regular file")
     said = read(path)
     found = []
     for field, given in heard(row, policy, vocabulary).items():
@@ -399,12 +404,39 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, said
 
 
+def _read_changes(
+    path: Path, lines: Iterable[tuple[int, Mapping[str, Any]]], root: Path
+) -> Iterator[Change]:
+    """The changes that a plan names, each field of a file once.
+
+    Raises
+    ------
+    DataError
+    """
+    inside, known, stamps = _Inside(root), set(), dict[Path, Any]()
+    for number, said in lines:
+        try:
+            change = _read_change(said, root, inside)
+            name = printable(str(change.path))
+            if (change.path, change.field) in known:
+                raise ValueError(f"{name} has another line for its {change.field}")
+            if stamps.setdefault(change.path, change.stamp) != change.stamp:
+                raise ValueError(f"{name} has another size or mtime_ns in another line")
+        except (ValueError, OSError, _Leave) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise DataError(
+                f"{path}, line {number}: {why}; correct the line or leave it out"
+            ) from None
+        known.add((change.path, change.field))
+        yield change
+
+
 def _read_change(said: Mapping[str, Any], root: Path, inside: _Inside) -> Change:
     """One line, checked.
 
     Raises
     ------
-    ValueError, _Leave
+    ValueError, OSError, _Leave
     """
     name = said.get("path")
     if not isinstance(name, str) or not name or "\0" in name or os.path.isabs(name):

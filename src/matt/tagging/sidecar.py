@@ -28,11 +28,16 @@ def write_sidecars(
 ) -> tuple[list[FileOutcome], Journal | None]:
     """Write ``matt-genres.json`` into each folder of a plan: by file name, what its fields get.
 
-    What one that is there says of other files stays. A file of that name that is something else is
-    left alone. Arguments and what is returned are those of `matt.tagging.writing.put`.
+    What one that is there says besides stays. A file of that name that is something else is left
+    alone. Arguments and what is returned are those of `matt.tagging.writing.put`; a file of the
+    plan that a sidecar cannot tell of has an outcome, too.
     """
     folders: dict[Path, dict[str, dict[str, Any]]] = {}
+    refused = []
     for path, changes in plan.files.items():
+        if why := _untold(path):
+            refused.append(FileOutcome(path, False, why, failed=True))
+            continue
         new: dict[str, Any] = {change.field: list(change.new) for change in changes}
         new |= {"why": changes[0].why, "sure": changes[0].sure}
         folders.setdefault(path.parent, {})[path.name] = new
@@ -40,7 +45,7 @@ def write_sidecars(
         folder / SIDECAR: partial(_content, folder / SIDECAR, files)
         for folder, files in folders.items()
     }
-    return put(
+    outcomes, journal = put(
         contents,
         command,
         library=plan.library,
@@ -48,27 +53,46 @@ def write_sidecars(
         journals=journals,
         told=told,
     )
+    return [*outcomes, *refused], journal
+
+
+def _untold(path: Path) -> str:
+    """Why a sidecar cannot tell of a file; empty where it can."""
+    if not path.is_file():
+        return "there is no such file"
+    try:
+        path.name.encode()
+    except UnicodeEncodeError:
+        return "its name is no Unicode, which JSON needs; rename it"
+    return ""
 
 
 def _content(place: Path, files: Mapping[str, Any]) -> bytes:
-    """What a sidecar is to hold."""
-    content = {"schema": SCHEMA, "files": {**_known(place), **files}}
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """What a sidecar is to hold: what it does, and what is new of some files."""
+    there = _known(place)
+    known = there["files"]
+    told = known | {name: known.get(name, {}) | new for name, new in files.items()}
+    content = there | {"files": told}
     try:
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError("a name in its folder is no Unicode, which JSON needs") from error
+        return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError as error:
+        raise DataError(f"what it says besides could not be kept ({error}); mend it") from error
 
 
-def _known(place: Path) -> Mapping[str, Any]:
+def _known(place: Path) -> dict[str, Any]:
     """What a sidecar says already."""
     if not place.exists():
-        return {}
+        return {"schema": SCHEMA, "files": {}}
     there = read_json(place)
-    if not isinstance(there, dict) or there.get("schema") != SCHEMA:
+    files = there.get("files") if isinstance(there, dict) else None
+    if (
+        not isinstance(there, dict)
+        or there.get("schema") != SCHEMA
+        or not isinstance(files, dict)
+        or not all(isinstance(one, dict) for one in files.values())
+    ):
         raise DataError("something else has that name; move it away")
-    files = there.get("files")
-    return files if isinstance(files, dict) else {}
+    return there
 
 
 def write_mp3tag(plan: TagPlan, path: Path) -> list[tuple[Path, str]]:

@@ -32,6 +32,7 @@ from .journal import SIDECAR, Journal, Record, journals_folder, make_folder, syn
 
 _COPY, _NOTE = re.compile(r"\.matt-[0-9a-f]{32}.*"), ".copies"
 _FULL = errno.ENOSPC, errno.EDQUOT
+_ELSEWHERE = "make the folder writable, or name another with MATT_JOURNALS"
 _KEPT_BY_THE_SYSTEM = ("security.", "trusted.", "system.nfs4")  # attributes nobody else may set
 
 
@@ -106,6 +107,10 @@ class _Refused(DataError):
     """A file that is left as it is."""
 
 
+class _NoJournal(DataError):
+    """Nothing can be noted of a file, nor of any after it."""
+
+
 Told = Callable[[FileOutcome], None]
 
 
@@ -141,13 +146,14 @@ def apply(
     Raises
     ------
     DataError
-        If another process writes, or the disk is full: what was done by then is whole, and the same
-        call goes on.
+        If another process writes, the disk is full, or no journal can be written: what was done by
+        then is whole, is told in a note of the error, and the same call goes on.
     """
     run = _Run(command, journals or journals_folder())
-    for wish in wishes:
-        with _telling(wish.path, run.outcomes, "written", told):
-            run.outcomes.append(_outcome(wish.path, _write(run, wish, options)))
+    with _ended(run, "written"):
+        for wish in wishes:
+            with _telling(wish.path, run.outcomes, told):
+                run.outcomes.append(_outcome(wish.path, _write(run, wish, options)))
     return run.outcomes, run.journal
 
 
@@ -185,9 +191,10 @@ def put(
         As `apply`.
     """
     run = _Run(command, journals or journals_folder())
-    for path, content in contents.items():
-        with _telling(path, run.outcomes, "written", told):
-            run.outcomes.append(_outcome(path, _put(run, path, content, library, break_links)))
+    with _ended(run, "written"):
+        for path, content in contents.items():
+            with _telling(path, run.outcomes, told):
+                run.outcomes.append(_outcome(path, _put(run, path, content, library, break_links)))
     return run.outcomes, run.journal
 
 
@@ -212,21 +219,46 @@ def undo(
     -------
     list of FileOutcome
         One a file that is not undone yet. One that has changed since, or is gone, is left alone.
-        What was interrupted is done by undoing again.
+        What was interrupted is done by undoing again. A damaged line of the journal is a file that
+        is left alone, too.
 
     Raises
     ------
     DataError
-        If another process writes, or the disk is full.
+        If another process writes, the disk is full, or the journal cannot be written.
     """
     run = _Run("", journal.path.parent, journal)
-    for record in reversed(journal.open_records()):
-        path = Path(record.path)
-        with _telling(path, run.outcomes, "undone", told):
-            done = _restore(run, record, break_links=break_links)
-            journal.add_undone(record)
-            run.outcomes.append(_outcome(path, done, "it is as it was"))
+    with _ended(run, "given back"):
+        for record in reversed(journal.open_records()):
+            path = Path(record.path)
+            with _telling(path, run.outcomes, told):
+                done = _restore(run, record, break_links=break_links)
+                with run.noting():
+                    journal.add_undone(record)
+                run.outcomes.append(_outcome(path, done, "it is as it was"))
+        for number in journal.damaged:
+            with _telling(journal.path, run.outcomes, told):
+                raise _Refused(
+                    f"line {number} is damaged; what file it told of, if any, stays as it is"
+                )
     return run.outcomes
+
+
+@locks()
+def clean_up(journals: Path | None = None) -> None:
+    """Remove the copies that a killed run has left, as each run does when it begins.
+
+    Parameters
+    ----------
+    journals : Path, optional
+        As in `apply`.
+
+    Raises
+    ------
+    DataError
+        If another process writes, or the folder of journals cannot be written.
+    """
+    _Run("", journals or journals_folder())
 
 
 def _outcome(path: Path, done: bool, otherwise: str = "it says so already") -> FileOutcome:
@@ -244,11 +276,8 @@ class _Run:
         with suppress(OSError):
             make_folder(folder)
         lock(folder)
-        if not os.access(folder, os.W_OK):
-            raise DataError(
-                f"no journal can be written in {folder}, and so no file; make the folder writable, "
-                "or name another with MATT_JOURNALS"
-            )
+        if not (folder.is_dir() and os.access(folder, os.W_OK)):
+            raise _NoJournal(f"no journal can be written in {folder}, and so no file; {_ELSEWHERE}")
         self.outcomes: list[FileOutcome] = []
         self.journal = journal
         self._command, self._folder, self._note = command, folder, folder / _NOTE
@@ -256,15 +285,32 @@ class _Run:
 
     def add(self, record: Record) -> None:
         """Note how to undo what is about to be done."""
-        if self.journal is None:
-            self.journal = Journal.create(self._command, self._folder)
-        self.journal.add(record)
+        with self.noting():
+            journal = self.journal or Journal.create(self._command, self._folder)
+            journal.add(record)
+        self.journal = journal
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Have what goes wrong with the folder of journals be told of it, and end the run."""
+        try:
+            yield
+        except OSError as error:
+            if _is_full(error):
+                raise _NoJournal(
+                    f"the disk of the journals is full, at {self._folder}; no file is half done; "
+                    "free some space there and do the same again"
+                ) from error
+            raise _NoJournal(
+                f"no journal can be written in {self._folder} ({error.strerror or error}), and so "
+                f"no file; {_ELSEWHERE}"
+            ) from error
 
     @contextmanager
     def beside(self, path: Path) -> Iterator[Path]:
         """Give a place for a copy in the same folder, which is gone afterwards."""
         copy = path.with_name(f".matt-{uuid.uuid4().hex}{path.suffix[:16]}")
-        with open(self._note, "wb") as file:
+        with self.noting(), open(self._note, "wb") as file:
             file.write(b"".join(os.fsencode(name) + b"\0" for name in (*self._left, str(copy))))
             file.flush()
             os.fsync(file.fileno())
@@ -300,18 +346,31 @@ def _removed(copy: str) -> bool:
 
 
 @contextmanager
-def _telling(
-    path: Path, outcomes: list[FileOutcome], what: str, told: Told | None
-) -> Iterator[None]:
+def _ended(run: _Run, what: str) -> Iterator[None]:
+    """Note on whatever ends a run early how many files were done, and how that is undone."""
+    try:
+        yield
+    except BaseException as error:
+        n = sum(one.done for one in run.outcomes)
+        note = f"{n:,} file{'s were' if n != 1 else ' was'} {what}"
+        if run.journal is not None and what == "written":
+            note += f", and 'matt undo {run.journal.name}' takes it back"
+        error.add_note(note)
+        raise
+
+
+@contextmanager
+def _telling(path: Path, outcomes: list[FileOutcome], told: Told | None) -> Iterator[None]:
     """Make an outcome of what goes wrong with one file, and tell it; a full disk ends the run."""
     try:
         yield
+    except _NoJournal:
+        raise
     except (DataError, AudioError, OSError) as error:
         if _is_full(error):
-            n = sum(one.done for one in outcomes)
             raise DataError(
-                f"the disk is full at {path}; {n:,} file{'s were' if n != 1 else ' was'} {what} "
-                "before, this one is as it was; free some space and run the same command again"
+                f"the disk is full at {path}; no file is half done; free some space and do the "
+                "same again"
             ) from error
         why = str(error).removeprefix(f"{path} ")  # which stands before it wherever it is shown
         if isinstance(error, OSError) and not isinstance(error, AudioError):
@@ -341,19 +400,24 @@ def _is_full(error: BaseException | None) -> bool:
 def _write(run: _Run, wish: Wish, options: WriteOptions) -> bool:
     """Write one file; whether there was anything to change."""
     path = _real(wish.path, wish.library)
-    was = _usable(path, wish.stamp, break_links=options.break_links)
+    was = _regular(path)
+    said = read_fields(path)
+    new = {name: values for name, values in wish.new.items() if said[name] != values}
+    if not new:
+        return False
+    if stale := _stale(wish, was, said):
+        joined = {name: (options.separator.join(values),) for name, values in new.items()}
+        if any(said[name] != joined[name] for name in new):
+            raise _Refused(stale)
+    _check_usable(path, was, break_links=options.break_links)
     with _held(path):
-        said = read_fields(path)
-        if any(said[name] != values for name, values in wish.old.items()):
-            raise _Refused("it says something else than the plan takes it to say; make a new plan")
-        new = {name: values for name, values in wish.new.items() if said[name] != values}
-        if not new:
-            return False
         before, audio, whole = digest_of(path), audio_hash(path), everything(path)
         with run.beside(path) as copy:
             stored = write_copy(path, copy, new, separator=options.separator)
             if all(stored[name] == dict(whole.fields[name]) for name in new):
                 return False  # as far as its format can say so
+            if stale:
+                raise _Refused(stale)
             _dress(copy, path, was, was.st_mtime_ns if options.keep_times else None)
             now = everything(copy)
             if audio_hash(copy) != audio:
@@ -368,6 +432,15 @@ def _write(run: _Run, wish: Wish, options: WriteOptions) -> bool:
     return True
 
 
+def _stale(wish: Wish, was: os.stat_result, said: Mapping[str, Values]) -> str:
+    """Why a file is not the one that was planned for; empty where it is."""
+    if wish.stamp not in (None, (was.st_size, was.st_mtime_ns)):
+        return "it has changed since the plan was made"
+    if any(said[name] != values for name, values in wish.old.items()):
+        return "it says something else than the plan takes it to say; make a new plan"
+    return ""
+
+
 def _put(
     run: _Run, path: Path, content: Callable[[], bytes], library: Path | None, break_links: bool
 ) -> bool:
@@ -376,13 +449,15 @@ def _put(
     with _held(path.parent):
         was = before = None
         if os.path.lexists(path):
-            was = _usable(path, None, break_links=break_links)
+            was = _regular(path)
             before = digest_of(path)
-        else:
-            _check_writable(path.parent, os.stat(path.parent), "its folder")
         new = content()
         if before == sha256(new).hexdigest():
             return False
+        if was is None:
+            _check_writable(path.parent, os.stat(path.parent), "its folder")
+        else:
+            _check_usable(path, was, break_links=break_links)
         with run.beside(path) as copy:
             copy.write_bytes(new)
             if was is None:
@@ -423,14 +498,15 @@ def _restore(run: _Run, record: Record, *, break_links: bool) -> bool:
     if not os.path.lexists(path):
         if record.before is None:
             return False
-        raise _Refused("it is gone")
-    was = _usable(path, None, break_links=break_links)
+        raise _Refused(_gone(record.library))
+    was = _regular(path)
+    now = digest_of(path)
+    if now == record.before:
+        return False
+    if now != record.after:
+        raise _Refused("it has changed since; if matt did that, undo the later run first")
+    _check_usable(path, was, break_links=break_links)
     with _held(path.parent if path.name == SIDECAR else path):
-        now = digest_of(path)
-        if now == record.before:
-            return False
-        if now != record.after:
-            raise _Refused("it has changed since; if matt did that, undo the later run first")
         if record.before is None:
             if not _same(path, was):
                 raise _Refused(_MEANWHILE)
@@ -448,6 +524,13 @@ def _restore(run: _Run, record: Record, *, break_links: bool) -> bool:
             _dress(copy, path, was, record.mtime_ns)
             _replace(copy, path, was)
     return True
+
+
+def _gone(library: str | None) -> str:
+    """What is to be done about a file that is not where it was written."""
+    if library is None or os.path.isdir(library):
+        return "it is gone; put it back in its place and undo again"
+    return f"its library {library} is not there; put it, or its disk, back there and undo again"
 
 
 def _check_audio(path: Path, copy: Path) -> None:
@@ -489,20 +572,22 @@ def _check_place(path: Path, library: str | None) -> None:
     _check_inside(path, library)
 
 
-def _usable(path: Path, stamp: tuple[int, int] | None, *, break_links: bool) -> os.stat_result:
-    """Refuse what is not to be written."""
+def _regular(path: Path) -> os.stat_result:
+    """What a file is; refuses what is none, which might never end."""
     was = os.lstat(path)
     if not stat.S_ISREG(was.st_mode):
         raise _Refused("it is no regular file")
-    if stamp is not None and stamp != (was.st_size, was.st_mtime_ns):
-        raise _Refused("it has changed since the plan was made")
+    return was
+
+
+def _check_usable(path: Path, was: os.stat_result, *, break_links: bool) -> None:
+    """Refuse what is not to be written."""
     if was.st_nlink > 1 and not break_links:
         raise _Refused(
             "it has several names (hard links); --break-links writes this one and leaves the others"
         )
     _check_writable(path, was, "it")
     _check_writable(path.parent, os.stat(path.parent), "its folder")
-    return was
 
 
 def _check_writable(place: Path, was: os.stat_result, what: str) -> None:
