@@ -6,7 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,10 +22,12 @@ from tagged_files import KINDS, put
 from matt import DataError
 from matt.audio.containers import audio_hash
 from matt.tagging import fields, writing
+from matt.tagging import journal as journal_module
 from matt.tagging.delta import Delta, digest_of
+from matt.tagging.families import FIELDS
 from matt.tagging.fields import family_of, read_fields
-from matt.tagging.journal import SIDECAR, Journal, Record, all_journals, prune
-from matt.tagging.writing import Wish, WriteOptions, apply, undo
+from matt.tagging.journal import SIDECAR, SUFFIX, Journal, Record, all_journals, prune
+from matt.tagging.writing import Wish, WriteOptions, apply, clean_up, undo
 from matt.tagging.writing import put as put_sidecars
 
 FOLK = {"genre": ("Folk", "Soul")}
@@ -285,8 +287,12 @@ def test_a_full_disk_ends_a_run_and_the_same_call_goes_on(music, monkeypatch):
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(DataError, match=r"the disk is full at .*; 2 files were written before"):
+    with pytest.raises(DataError, match=r"the disk .* is full, .*; free some space") as told:
         apply([Wish(path, FOLK) for path in paths], told=done.append)
+    (journal,) = all_journals()
+    assert told.value.__notes__ == [
+        f"2 files were written, and 'matt undo {journal.name}' takes it back"
+    ]
     monkeypatch.setattr(os, "fsync", real)
     assert len(listed(music)) == 4
     outcomes, _ = write(*paths)
@@ -315,8 +321,10 @@ def test_a_full_disk_is_one_behind_the_error_of_a_parser(music, monkeypatch, num
         real(found, file, *rest)
 
     monkeypatch.setattr(fields, "_assemble", assemble)
-    with pytest.raises(DataError, match=r"the disk is full at .*; 1 file was .*free some space"):
+    with pytest.raises(DataError, match=r"the disk is full at .*; free some space") as told:
         write(first, second)
+    assert str(second) in str(told.value)
+    assert told.value.__notes__[0].startswith("1 file was written, ")
     assert digest_of(second) == before
     assert len(listed(music)) == 2
 
@@ -340,8 +348,9 @@ def test_only_what_comes_of_a_full_disk_ends_a_run(music, monkeypatch, way):
     outcomes, _ = write(*paths)
     assert [one.failed for one in outcomes] == [True, True]
     monkeypatch.setattr(fields, "_assemble", failing(errno.ENOSPC))
-    with pytest.raises(DataError, match="; 0 files were written before"):
+    with pytest.raises(DataError, match="the disk is full at") as told:
         write(*paths)
+    assert told.value.__notes__ == ["0 files were written"]
 
 
 # ---- power that goes ----
@@ -456,6 +465,40 @@ def test_a_file_that_says_something_else_than_the_plan_thinks_is_left_alone(musi
     assert outcome.done
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_says_already_what_it_is_to_say_is_done_whatever_happened_to_it(music, kind):
+    path = put(music, kind)
+    wish = Wish(path, FOLK, stamp(path), {"genre": read_fields(path)["genre"]})
+    (outcome,), _ = apply([wish])
+    assert outcome.done
+    now = digest_of(path)
+    for change in (lambda: None, lambda: os.utime(path, ns=(1, 1))):
+        change()
+        (again,), journal = apply([wish])
+        assert (again.done, again.failed, journal) == (False, False, None), again
+        assert digest_of(path) == now
+    assert len(listed(music)) == 1
+
+
+def test_what_says_so_already_may_be_read_only_and_have_several_names(music):
+    path = put(music, "flac")
+    _, journal = write(path)
+    os.link(path, music / "second")
+    path.chmod(0o444)
+    (outcome,), nothing = write(path)
+    assert (outcome.done, outcome.failed, nothing) == (False, False, None)
+    path.chmod(0o644)
+    (music / "second").unlink()
+    undo(journal)
+    os.link(path, music / "second")
+    path.chmod(0o444)
+    once_more = Journal.create("test")
+    for record in journal.records():
+        once_more.add(record)
+    (outcome,) = undo(once_more)
+    assert (outcome.done, outcome.failed) == (False, False)
+
+
 @pytest.mark.parametrize("step", ["write_copy", "audio_hash", "everything", "digest_of"])
 def test_a_file_that_changes_while_it_is_written_is_left_as_it_is_then(music, monkeypatch, step):
     path = put(music, "flac")
@@ -501,10 +544,11 @@ def test_two_runs_are_undone_the_later_one_first(music):
 
 def test_what_is_gone_or_no_file_is_told(music):
     path = put(music, "flac")
-    write(path)
+    _, journal = write(path)
     path.unlink()
-    (outcome,) = undo(last_run())
-    assert (outcome.failed, outcome.reason) == (True, "it is gone")
+    (outcome,) = undo(journal)
+    assert outcome.failed
+    assert outcome.reason.startswith("it is gone; put it back")
     (music / "folder.mp3").mkdir()
     if hasattr(os, "mkfifo"):
         os.mkfifo(music / "pipe.mp3")
@@ -804,6 +848,86 @@ def test_a_folder_of_journals_that_cannot_be_written_is_named_with_a_remedy(musi
         write(path)
 
 
+@pytest.mark.parametrize("what", ["file", "below a file"])
+def test_a_folder_of_journals_that_is_none_is_named(music, tmp_path, what):
+    path = put(music, "flac")
+    place = tmp_path / "no folder"
+    place.write_bytes(b"mine")
+    journals = place if what == "file" else place / "journals"
+    before = digest_of(path)
+    with pytest.raises(DataError, match=r"no journal can be written in .*no folder.*MATT_JOURNALS"):
+        apply([Wish(path, FOLK)], journals=journals)
+    assert (digest_of(path), place.read_bytes()) == (before, b"mine")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of open files are asked of Linux")
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("what", ["write", "undo", "sidecar"])
+@pytest.mark.parametrize("name", [".copies", SUFFIX])
+@pytest.mark.parametrize("n_done", [0, 1])
+def test_a_disk_of_journals_that_fails_ends_the_run_and_is_named(
+    music, monkeypatch, number, what, name, n_done
+):
+    paths = [put(music, "flac", "a"), put(music, "ogg", "b")]
+    folder, real = music.parent / "journals", os.fsync
+    if what == "undo":
+        write(*paths)
+    now, done = [digest_of(path) for path in paths], []
+    n_journals = len(all_journals())
+
+    def fsync(descriptor):
+        place = os.readlink(f"/proc/self/fd/{descriptor}")
+        if place.startswith(f"{folder}/") and place.endswith(name) and len(done) == n_done:
+            raise OSError(number, "of the disk")
+        real(descriptor)
+
+    def run():
+        if what == "write":
+            return apply([Wish(path, FOLK) for path in paths], told=done.append)
+        if what == "undo":
+            return undo(last_run(), told=done.append)
+        places = [music / SIDECAR, music.parent / SIDECAR]
+        return put_sidecars({place: lambda: b"{}" for place in places}, told=done.append)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DataError, match="journal") as error:
+        run()
+    told = str(error.value)
+    assert str(folder) in told
+    assert not any(str(path) in told for path in paths)
+    assert "command" not in told, "it is shown in a page, too"
+    assert ("is full" in told) == (number != errno.EIO)
+    assert error.value.__notes__[0].startswith("1 file was" if n_done else "0 files were")
+    assert len(all_journals()) == n_journals + (n_done and what != "undo"), "none without a file"
+    if what == "write":
+        assert [digest_of(path) == old for path, old in zip(paths, now, strict=True)] == [
+            not n_done, True
+        ]  # fmt: skip
+    monkeypatch.setattr(os, "fsync", real)
+    assert not [one for one in listed(music) if one.startswith(b".")]
+    done.clear()
+    run()
+    while any(journal.n_left for journal in all_journals()):
+        undo(last_run())
+    assert what == "undo" or [digest_of(path) for path in paths] == now
+
+
+def test_what_a_killed_run_has_left_goes_though_nothing_can_be_undone(music):
+    path = put(music, "flac")
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom matt.tagging import writing\n"
+        "writing.everything = lambda path: os._exit(9)\n"
+        "real = writing.write_copy\n"
+        "def write_copy(*args, **options):\n    real(*args, **options)\n    os._exit(9)\n"
+        "writing.write_copy, writing.everything = write_copy, lambda path: None\n"
+        "writing.apply([writing.Wish(Path(sys.argv[1]), {'genre': ('Jazz',)})])\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program, path]).returncode == 9
+    assert len(listed(music)) == 2
+    clean_up()
+    assert listed(music) == [os.fsencode(path.name)]
+
+
 def test_mode_times_and_attributes(music):
     path = put(music, "flac")
     path.chmod(0o640)
@@ -837,22 +961,33 @@ def test_a_cover_of_50_mb_makes_no_journal_of_50_mb(music):
     assert digest_of(path) == before
 
 
-def test_two_runs_at_once(music, tmp_path):
-    path = put(music, "flac")
+@contextmanager
+def other_process(work):
+    """Another process that does something, and ends when this does."""
     program = (
         "import sys\nfrom pathlib import Path\nfrom matt.files import lock\n"
         "from matt.tagging.journal import journals_folder\n"
-        "lock(journals_folder())\nprint('locked', flush=True)\nsys.stdin.readline()\n"
+        f"{work}\nprint('done', flush=True)\nsys.stdin.readline()\n"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as other:
-        assert other.stdout.readline() == "locked\n"
-        before = digest_of(path)
-        with pytest.raises(DataError, match="being written by another process"):
-            write(path)
-        assert digest_of(path) == before
-        other.communicate("\n")
+        assert other.stdout.readline() == "done\n"
+        try:
+            yield
+        finally:
+            other.communicate("\n")
+
+
+def test_two_runs_at_once(music):
+    path = put(music, "flac")
+    before = digest_of(path)
+    with (
+        other_process("lock(journals_folder())"),
+        pytest.raises(DataError, match="being written by another process"),
+    ):
+        write(path)
+    assert digest_of(path) == before
     (outcome,), _ = write(path)
     assert outcome.done
 
@@ -913,8 +1048,15 @@ def test_nothing_but_a_sidecar_is_taken_away(music):
     other = Journal.create("test")
     size = path.stat().st_size
     other._append({**line, "before": None, "sizes": [0, size, 0, 0], "pieces": []})
-    assert undo(other) == []
+    assert not any(one.done for one in undo(other))
     assert path.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_of_the_name_of_a_sidecar_is_left_alone(music):
+    os.mkfifo(music / SIDECAR)
+    (outcome,), journal = put_sidecars({music / SIDECAR: lambda: pytest.fail("it is read")})
+    assert (outcome.failed, outcome.reason, journal) == (True, "it is no regular file", None)
 
 
 def test_a_sidecar_that_came_about_meanwhile_stays(music):
@@ -981,8 +1123,9 @@ def test_a_journal_that_is_cut_off_anywhere_gives_back_what_is_whole(music):
         {0, 1, *(n + d for n in ends for d in (-1, 0, 1)), *range(ends[1], ends[2], 97)}
     ):
         journal.path.write_bytes(content[:at])
-        whole = sum(end <= at for end in ends) - 1
+        whole = sum(end - 1 <= at for end in ends) - 1  # one that lacks its end alone is
         cut = Journal(journal.path)
+        assert cut.damaged == []
         assert len(cut.records()) == max(whole, 0)
         undo(cut)
         assert [digest_of(path) for path in paths] == [
@@ -1005,9 +1148,13 @@ def test_a_damaged_line_costs_itself_alone(music, at, bit):
     content = bytearray(journal.path.read_bytes())
     content[at % len(content)] ^= 1 << bit
     journal.path.write_bytes(content)
-    undo(Journal(journal.path))
+    n_left = Journal(journal.path).n_left
+    outcomes = undo(Journal(journal.path))
+    assert len(outcomes) == n_left
     n_lost = sum(digest_of(path) != before[path] for path in paths)
     assert n_lost <= 2  # where the sign between two lines is hit, both are one
+    assert bool(n_lost) <= any(one.failed for one in outcomes), "no loss in silence"
+    assert [one.path for one in outcomes if one.failed] == [journal.path] * len(journal.damaged)
     journal.path.unlink()
 
 
@@ -1023,16 +1170,207 @@ def test_lines_that_make_no_sense_do_nothing(music):
         other = Journal.create("test")
         other._append({**line, **change})
         assert other.records() == []
-        assert undo(other) == []
+        assert [(one.done, one.failed, one.path) for one in undo(other)] == [
+            (False, True, other.path)
+        ]
         other.path.unlink()
     other = Journal.create("test")
     other._append({**line, "sizes": [10**17, *line["sizes"][1:]]})
     assert all(one.failed for one in undo(other))
+    other = Journal.create("test")
+    other._append(line)
+    for said in ([str(path)], {}, None, 5):
+        other._append({"kind": "undone", "path": said, "after": said})
+    assert [one.done for one in undo(other)] == [True]
 
 
-def test_old_journals_are_forgotten_when_asked(music, tmp_path):
+def test_old_journals_are_forgotten_when_asked(music):
+    _, journal = write(put(music, "flac"))
+    assert prune(before=journal.when) == []
+    assert [one.name for one in prune(before=journal.when + 1)] == [journal.name]
+    assert all_journals() == []
+
+
+TEXTS = st.text(max_size=9)
+WHOLE = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.text("a/é☂\udcff\n\0", max_size=9),
+    mtime_ns=WHOLE | st.just(1 << 63),
+    old=st.dictionaries(st.sampled_from([*FIELDS, "title"]), st.lists(TEXTS).map(tuple)),
+    piece=st.binary(max_size=30),
+)
+def test_what_is_noted_can_be_read_again_and_nothing_else_is_noted(
+    tmp_path, name, mtime_ns, old, piece
+):
+    digest = sha256(piece).hexdigest()
+    delta = Delta(0, 0, 1, 5, (piece,))
+    record = Record(f"/{name}", digest, digest, mtime_ns, delta, old, {}, "/")
+    journal = Journal.create("test", tmp_path)
+    try:
+        journal.add(record)
+    except DataError:
+        assert not journal.path.exists()
+        assert "\0" in name or mtime_ns >= 1 << 63 or "title" in old
+    else:
+        assert Journal(journal.path).records() == [record]
+        journal.forget()
+
+
+@pytest.mark.parametrize("at", [-(10**18), -1, 0, 1])
+def test_a_file_of_any_time_comes_back_with_it(music, at):
+    path = put(music, "flac")
+    os.utime(path, ns=(at, at))
+    at, before = path.stat().st_mtime_ns, digest_of(path)
+    write(path, keep_times=True)
+    assert [one.done for one in undo(last_run())] == [True]
+    assert (digest_of(path), path.stat().st_mtime_ns) == (before, at)
+
+
+def test_a_file_whose_undoing_no_journal_holds_is_not_written(music, monkeypatch):
+    large, small = put(music, "mp3 2.4", "large"), put(music, "flac", "small")
+    tag = ID3(large)
+    tag.add(APIC(encoding=0, mime="image/png", type=4, desc="x", data=os.urandom(50_000)))
+    tag.save(large, v1=2)
+    before = digest_of(large)
+    real = writing.write_copy
+
+    def write_copy(path, copy, new, **options):
+        stored = real(path, copy, new, **options)
+        monkeypatch.setattr(journal_module, "_MOST_LINE", 200 if path == large else 1 << 28)
+        return stored
+
+    monkeypatch.setattr(writing, "write_copy", write_copy)
+    outcomes, journal = write(large, small)
+    assert [one.done for one in outcomes] == [False, True]
+    assert "more than a journal holds" in outcomes[0].reason
+    assert digest_of(large) == before
+    assert [record.path for record in journal.records()] == [str(small)]
+    assert len(listed(music)) == 2
+
+
+def test_a_run_that_notes_nothing_leaves_no_journal(music, monkeypatch):
+    monkeypatch.setattr(journal_module, "_MOST_LINE", 200)
+    outcomes, journal = write(put(music, "flac"), put(music, "ogg"))
+    assert [one.failed for one in outcomes] == [True, True]
+    assert journal is None
+    assert all_journals() == []
+
+
+def test_what_is_no_journal_is_neither_undone_nor_forgotten(music):
     path = put(music, "flac")
     _, journal = write(path)
-    assert prune(older_than=1) == []
-    assert [one.name for one in prune(older_than=-1)] == [journal.name]
-    assert all_journals() == []
+    folder = journal.path.parent
+    others = [folder / "plan.jsonl", folder / "empty.jsonl", music / "plan.jsonl"]
+    for other in others:
+        other.write_text('{"schema": "matt.plan/1", "library": "/"}\n' * (other.stem == "plan"))
+    for name in (
+        "plan", "plan.jsonl", "empty", "nothing", "", ".", "../music/plan", str(others[2]),
+        str(others[2].with_suffix("")), str(journal.path),
+    ):  # fmt: skip
+        with pytest.raises(DataError, match=r"there is no run .*'matt undo --list'"):
+            Journal.open(name)
+    renamed = journal.path.rename(folder / "before Christmas.jsonl")
+    assert [one.path for one in all_journals()] == [renamed]
+    assert Journal.open("before Christmas").records() == journal_records(renamed)
+    prune(before=journal_when(renamed) + 1)
+    assert not renamed.exists()
+    assert all(other.exists() for other in others)
+
+
+def journal_records(path):
+    return Journal(path).records()
+
+
+def journal_when(path):
+    return Journal(path).when
+
+
+@pytest.mark.parametrize("what", ["prune", "forget"])
+def test_nothing_is_forgotten_while_another_process_writes(music, what):
+    _, journal = write(put(music, "flac"))
+    with (
+        other_process("lock(journals_folder())"),
+        pytest.raises(DataError, match="being written by another process"),
+    ):
+        prune(before=journal.when + 1) if what == "prune" else journal.forget()
+    assert journal.path.exists()
+    prune(before=journal.when + 1) if what == "prune" else journal.forget()
+    assert not journal.path.exists()
+
+
+# ---- which run is the last ----
+
+
+def test_a_run_whose_files_are_gone_or_changed_does_not_stand_in_the_way(music):
+    paths = [put(music, "flac", f"{n}") for n in range(4)]
+    before = [digest_of(path) for path in paths]
+    journals = [write(path)[1] for path in paths]
+    for journal, hour in zip(journals, range(4), strict=True):
+        again(journal, when=3600.0 * hour)
+    paths[3].unlink()
+    paths[2].write_bytes(b"something else")
+    content = paths[1].read_bytes()
+    paths[1].write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # of the same size
+    last, passed = Journal.last()
+    assert last.name == journals[0].name
+    assert [one.name for one in passed] == [one.name for one in journals[:0:-1]]
+    assert [one.done for one in undo(last)] == [True]
+    assert digest_of(paths[0]) == before[0]
+    with pytest.raises(DataError, match=r"nothing to undo: what is left of .*--prune"):
+        Journal.last()
+    paths[1].write_bytes(content)
+    assert Journal.last()[0].name == journals[1].name
+
+
+def again(journal, **changed):
+    """Have a journal begun at another time."""
+    lines = [line for _, line in journal._lines()]
+    journal.path.unlink()
+    other = Journal(journal.path, {**lines[0], **changed})
+    for line in lines[1:]:
+        other._append(line)
+
+
+def test_what_keeps_a_file_from_being_read_does_not_make_it_lost(music, monkeypatch):
+    path = put(music, "flac")
+    _, journal = write(path)
+    (record,) = journal.records()
+
+    def denied(path):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(journal_module, "digest_of", denied)
+    assert record.stands
+    path.unlink()
+    assert not record.stands
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(path)
+        assert not record.stands
+
+
+def test_a_damaged_journal_is_named_where_nothing_is_left_of_it(music):
+    path = put(music, "flac")
+    _, journal = write(path)
+    content = journal.path.read_bytes()
+    journal.path.write_bytes(content.replace(b'"written"', b'"wrItten"'))
+    with pytest.raises(DataError, match=rf"nothing to undo: .*{journal.name}.*damaged"):
+        Journal.last()
+    journal.path.write_bytes(content.replace(b"\n", b"\r\n"))  # as some editors do
+    assert [one.done for one in undo(last_run())] == [True]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_library_that_is_away_is_told(music, tmp_path, there):
+    path = put(music, "flac")
+    apply([Wish(path, FOLK, library=music)])
+    journal = last_run()
+    path.unlink() if there else music.rename(tmp_path / "away")
+    (outcome,) = undo(journal)
+    assert outcome.failed
+    assert outcome.reason.startswith("it is gone" if there else f"its library {music} is not there")
+    if not there:
+        (tmp_path / "away").rename(music)
+        assert [one.done for one in undo(journal)] == [True]

@@ -369,13 +369,14 @@ def _tail(file: BinaryIO, end: int) -> bytes:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """A line whose check sum is right, whatever ends it."""
+    """A line whose check sum is right, whatever one or two signs end it."""
     try:
-        check, text = line.decode("ascii").rstrip("\r\n").split(" ", 1)
-        told = json.loads(text) if check == _check(text) else None
+        check, text = line.decode("latin-1").split(" ", 1)
+        told, end = json.JSONDecoder().raw_decode(text)
+        whole = check == _check(text[:end]) and len(text) - end <= 2
     except (ValueError, RecursionError):
         return None
-    return told if type(told) is dict else None
+    return told if whole and type(told) is dict else None
 
 
 def all_journals(folder: Path | None = None) -> list[Journal]:
