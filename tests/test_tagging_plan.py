@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from pathlib import Path
 
 import pytest
 from audio_files import make
@@ -19,6 +20,7 @@ from matt.tagging.plan import SCHEMA, TagPlan
 from matt.tagging.policy import MODES, Policy
 from matt.tagging.predicted import read_predictions
 from matt.tagging.sidecar import mp3tag_format, write_mp3tag, write_sidecars
+from matt.tagging.writing import apply
 from matt.tracks import stable_id
 
 WORDS = vocabulary()
@@ -175,6 +177,30 @@ def test_nothing_outside_the_library_is_planned(music, tmp_path):
     assert [one.path for one in made.left] == some
 
 
+def test_a_folder_that_led_elsewhere_when_the_plan_was_shown_is_not_written(music, tmp_path):
+    made, moved = plan(music), tmp_path / "out"
+    music[0].parent.rename(moved)
+    music[0].parent.symlink_to(moved)
+    before = [path.read_bytes() for path in music]
+    outcomes, journal = apply(made.wishes(), journals=tmp_path / "journals")
+    assert len(outcomes) == len(music)
+    assert all("outside of the library" in one.reason for one in outcomes)
+    assert journal is None
+    assert [path.read_bytes() for path in music] == before
+    outcomes, journal = write_sidecars(made, journals=tmp_path / "journals")
+    assert all("outside of the library" in one.reason for one in outcomes)
+    assert (journal, (moved / SIDECAR).exists()) == (None, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
+def test_a_pipe_is_not_waited_for(music):
+    pipe = music[0].with_name("pipe.mp3")
+    os.mkfifo(pipe)
+    made = plan([music[0], pipe])
+    assert [change.path for change in made.changes] == music[:1]
+    assert [(one.path, one.why) for one in made.failures] == [(pipe, "it is no regular file")]
+
+
 # ---- plans in files ----
 
 
@@ -200,8 +226,9 @@ def rewritten(path, said):
      {"path": "One/../../x"}, {"path": "a\0b"}, {"field": "title"}, {"field": ["genre"]}, {"new": []}, {"new": "Rock"},
      {"new": ["a\nb"]}, {"new": ["\x1b[2J"]}, {"new": ["\u202eRock"]}, {"new": [" "]}, {"new": [3]}, {"new": ["x" * 201]},
      {"new": ["x"] * 21}, {"new": ["\ud800"]}, {"old": None}, {"sure": math.nan}, {"sure": math.inf}, {"sure": "0.5"},
-     {"sure": True}, {"sure": 2}, {"size": 1.5}, {"size": True}, {"mtime_ns": None}, {"size": -1}],
-    ids=str,
+     {"sure": True}, {"sure": 2}, {"size": 1.5}, {"size": True}, {"mtime_ns": None}, {"size": -1},
+     {"path": "x" * 5_000}, {"path": "x/" * 2_500 + "x"}],
+    ids=lambda changed: str(changed)[:30],
 )  # fmt: skip
 def test_a_line_made_to_do_harm_is_named_and_nothing_counts(music, tmp_path, changed):
     place = tmp_path / "p.jsonl"
@@ -234,6 +261,43 @@ def test_a_link_out_of_the_library_and_two_lines_for_one_field_are_refused(music
     rewritten(place, [head, one | {"path": "One/away/x.flac"}])
     with pytest.raises(DataError, match="line 2: a link leads out of the library"):
         TagPlan.open(place)
+
+
+def test_two_lines_of_a_file_tell_of_one_file(music, tmp_path):
+    place = tmp_path / "p.jsonl"
+    plan(music[:1], Policy(fields=("genre", "grouping"))).save(place)
+    head, one, two = lines(place)
+    for key in ("size", "mtime_ns"):
+        rewritten(place, [head, one, two | {key: two[key] + 1}])
+        with pytest.raises(DataError, match=r"line 3: .* has another size or mtime_ns"):
+            TagPlan.open(place)
+
+
+@pytest.mark.parametrize("way", ["root", "home", "above", "link", "dots"])
+def test_a_plan_alone_does_not_make_a_home_or_a_disk_a_library(music, tmp_path, monkeypatch, way):
+    home = tmp_path / "home" / "ann"
+    home.mkdir(parents=True)
+    music[0].parents[1].rename(home / "Music")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    (tmp_path / "link").symlink_to(home)
+    library = {
+        "root": Path(home.anchor),
+        "home": home,
+        "above": home.parent,
+        "link": tmp_path / "link",
+        "dots": home / "Music" / "..",
+    }[way]
+    place = tmp_path / "p.jsonl"
+    one = {"field": "genre", "old": [], "new": ["x"], "sure": None, "size": 1, "mtime_ns": 1}
+    one["path"] = os.path.relpath(home / "Music" / "One" / "a.flac", os.path.realpath(library))
+    rewritten(place, [{"schema": SCHEMA, "library": str(library)}, one])
+    with pytest.raises(DataError, match=r"p\.jsonl has .* --library DIR"):
+        TagPlan.open(place)
+    assert len(TagPlan.open(place, library=library).changes) == 1  # where a person says so
+    below = home / "Music"
+    rewritten(place, [{"schema": SCHEMA, "library": str(below)}, one | {"path": "One/a.flac"}])
+    assert len(TagPlan.open(place).changes) == 1
 
 
 def test_a_library_that_is_given_holds_what_a_plan_may_name(music, tmp_path):
@@ -290,22 +354,74 @@ def test_predictions_made_to_do_harm_are_refused(music, tmp_path, changed):
 # ---- beside the music ----
 
 
-def test_sidecars_keep_what_they_say_of_other_files(music, monkeypatch, tmp_path):
+@pytest.fixture
+def journals(tmp_path, monkeypatch):
     monkeypatch.setenv("MATT_JOURNALS", str(tmp_path / "journals"))
+
+
+def test_sidecars_keep_what_they_say_besides(music, journals):
     place = music[0].with_name(SIDECAR)
-    (outcome,), journal = write_sidecars(plan(music[:1]))
+    (outcome,), journal = write_sidecars(plan(music[:1], Policy(fields=("genre", "grouping"))))
     assert (outcome.path, outcome.done, len(journal.records())) == (place, True, 1)
-    write_sidecars(plan(music[1:]))
     said = json.loads(place.read_text())
-    assert {name: one["genre"] for name, one in said["files"].items()} == {
-        path.name: ["Rock"] for path in music
+    said |= {"mine": [1], "files": {"gone.mp3": {"stars": 5}, **said["files"]}}
+    said["files"][music[0].name]["stars"] = 4
+    place.write_text(json.dumps(said))
+    write_sidecars(plan(music[1:]))
+    write_sidecars(plan(music[:1], Policy(most=2)))
+    now = json.loads(place.read_text())
+    assert now["mine"] == [1]
+    assert now["files"].pop("gone.mp3") == {"stars": 5}
+    assert {name: one["genre"] for name, one in now["files"].items()} == {
+        path.name: ["Rock", "Punk"] if path == music[0] else ["Rock"] for path in music
     }
-    (again,), nothing = write_sidecars(plan(music))
+    assert now["files"][music[0].name].keys() == {"genre", "grouping", "stars", "why", "sure"}
+    assert now["files"][music[0].name]["stars"] == 4
+    (again,), nothing = write_sidecars(plan(music[1:]))
     assert (again.done, again.failed, nothing) == (False, False, None)
-    place.write_text("{}")
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [("{}", "move it away"), ("[]", "move it away"), ('{"schema": "matt.sidecar/1"}', "move it"),
+     ('{"schema": "matt.sidecar/1", "files": [1]}', "move it away"),
+     ('{"schema": "matt.sidecar/1", "files": {"a.mp3": 1}}', "move it away"),
+     ('{"schema": "matt.sidecar/1", "files": {}, "x": 1e999}', "could not be kept"),
+     ('{"schema": "matt.sidecar/1", "files": {}, "x": "\\udcff"}', "could not be kept"),
+     ("no JSON", "is not JSON"), ("\xff", "is not JSON")],
+)  # fmt: skip
+def test_what_has_the_name_of_a_sidecar_and_is_something_else_stays(music, journals, there, told):
+    place = music[0].with_name(SIDECAR)
+    place.write_text(there)
     (refused,), nothing = write_sidecars(plan(music))
-    assert (refused.failed, nothing, place.read_text()) == (True, None, "{}")
-    assert "move it away" in refused.reason
+    assert (refused.failed, nothing, place.read_text()) == (True, None, there)
+    assert told in refused.reason
+
+
+def test_a_file_that_a_sidecar_cannot_tell_of_costs_itself_only(music, journals):
+    strange = music[0].rename(music[0].with_name(os.fsdecode(b"n\xff.flac")))
+    made = plan([strange, *music[1:]])
+    music[1].unlink()
+    outcomes, journal = write_sidecars(made)
+    assert [(one.path, one.done) for one in outcomes] == [
+        (music[0].with_name(SIDECAR), True), (strange, False), (music[1], False)
+    ]  # fmt: skip
+    assert all(one.failed for one in outcomes[1:])
+    assert "no Unicode" in outcomes[1].reason
+    assert "no such file" in outcomes[2].reason
+    assert json.loads(outcomes[0].path.read_text())["files"].keys() == {music[2].name}
+    assert len(journal.records()) == 1
+
+
+def test_no_folder_is_made_for_a_sidecar(music, journals, tmp_path):
+    place = tmp_path / "p.jsonl"
+    plan(music[:1]).save(place)
+    head, one = lines(place)
+    rewritten(place, [head, one | {"path": "new/deep/x.mp3"}])
+    outcomes, journal = write_sidecars(TagPlan.open(place))
+    assert [one.failed for one in outcomes] == [True]
+    assert journal is None
+    assert not (music[0].parents[1] / "new").exists()
 
 
 def test_mp3tag_gets_a_line_a_file(music, tmp_path):

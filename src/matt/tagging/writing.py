@@ -405,10 +405,11 @@ def _write(run: _Run, wish: Wish, options: WriteOptions) -> bool:
     new = {name: values for name, values in wish.new.items() if said[name] != values}
     if not new:
         return False
-    if stale := _stale(wish, was, said):
-        # It may say so as far as its format can; a copy tells.
-        if not all(value in "\0".join(said[name]) for name in new for value in new[name]):
-            raise _Refused(stale)
+    stale = _stale(wish, was, said)
+    # It may say so as far as its format can: a copy tells.
+    perhaps = all(value in "\0".join(said[name]) for name in new for value in new[name])
+    if stale and not perhaps:
+        raise _Refused(stale)
     _check_usable(path, was, break_links=options.break_links)
     with _held(path):
         before, audio, whole = digest_of(path), audio_hash(path), everything(path)
