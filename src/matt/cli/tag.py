@@ -434,8 +434,9 @@ def _apply(
     if journal is not None:
         output.note(f"'matt undo {journal.name}' takes it back")
     done = [str(one.path) for one in outcomes if one.done]
+    already = [str(one.path) for one in outcomes if not (one.done or one.failed)]
     kind = "sidecars" if beside else "written"
-    return {kind: done, "journal": journal and journal.name}, refused
+    return {kind: done, "done_already": already, "journal": journal and journal.name}, refused
 
 
 def _told(
@@ -443,7 +444,9 @@ def _told(
 ) -> list[dict[str, str]]:
     """Say how many files were done; which were refused, and why."""
     n = sum(one.done for one in outcomes)
-    output.say(f"{n:,} {kind}{'s' * (n != 1)} {what}")
+    already = sum(not (one.done or one.failed) for one in outcomes)
+    also = f"; {already:,} done already" if already else ""
+    output.say(f"{n:,} {kind}{'s' * (n != 1)} {what}{also}")
     return [{"path": str(one.path), "reason": one.reason} for one in outcomes if one.failed]
 
 
