@@ -1,5 +1,6 @@
 """What is to be written into which file: policies, plans, plans made to do harm, lists beside the music."""
 
+import errno
 import json
 import math
 import os
@@ -150,6 +151,7 @@ def test_what_cannot_be_written_costs_itself_only(music):
     made = plan([*music, gone])
     assert [change.path for change in made.changes] == [music[0], music[2]]
     assert [one.path for one in made.failures] == [music[1], gone]
+    assert made.failures[1].why == os.strerror(errno.ENOENT)  # the file is named beside it
 
 
 def test_a_file_in_two_rows_gets_the_first_answer(music):

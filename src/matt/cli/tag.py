@@ -465,7 +465,7 @@ def undo(
         str | None,
         Argument(
             metavar="[NAME]",
-            help="The run to take back, as --list names it; by default the last one.",
+            help="The run to take back, as --list names it; by default the last that still can be.",
             show_default=False,
         ),
     ] = None,

@@ -144,8 +144,10 @@ class TagPlan:
                     left.append(Left(path, _FULL if policy.mode == MODES[0] else _STANDS))
             except _Leave as reason:
                 left.append(Left(path, str(reason)))
-            except (MattError, OSError) as error:
+            except MattError as error:
                 left.append(Left(path, _without(str(error), path), failed=True))
+            except OSError as error:
+                left.append(Left(path, error.strerror or str(error), failed=True))
             if progress is not None:
                 progress(done, len(asked))
         return cls(library, tuple(changes), tuple(left))
