@@ -559,7 +559,6 @@ def _list(output: Output) -> None:
         "What was written, the last first",
         rows,
         ("name", "text", lambda row: row["name"]),
-        ("when", "text", lambda row: row["when"].replace("T", " ")[:16]),
         ("files", "int", lambda row: row["n_files"]),
         ("undone", "int", lambda row: row["n_undone"]),
         ("kB", "int", lambda row: -(-row["n_bytes"] // 1000)),
