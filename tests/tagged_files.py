@@ -20,11 +20,11 @@ TITLE, ARTIST = "Träume ☂", "Ann"
 COVER = np.random.default_rng(0).bytes(9_000)
 
 
-def frames(version):
+def frames(version, title=TITLE):
     """Frames of an ID3 tag, among them some that a careless writer changes or loses."""
     tag = id3.ID3()
     for frame in (
-        id3.TIT2(encoding=1, text=[TITLE]),
+        id3.TIT2(encoding=1, text=[title]),
         id3.TPE1(encoding=1, text=[ARTIST, "Bea"]),  # several, in 2.3 parted by a zero, too
         id3.TXXX(encoding=0, desc="ReplayGain", text=["-3 dB"]),
         id3.COMM(encoding=0, lang="eng", desc="", text=["a/b; c"]),
@@ -39,8 +39,8 @@ def frames(version):
     return tag
 
 
-def in_front(path, version, *, v1=0):
-    tag = frames(version)
+def in_front(path, version, *, v1=0, title=TITLE):
+    tag = frames(version, title)
     tag.add(id3.TCON(encoding=0, text=["Rock"]))
     tag.save(path, v1=v1, v2_version=version, v23_sep=None)
     return path
@@ -67,7 +67,7 @@ def comments(path, kind):
 
 
 def v1_alone(path):
-    in_front(path, 3, v1=2)
+    in_front(path, 3, v1=2, title="Dreams")
     id3.ID3(path, load_v1=False).delete(path, delete_v1=False)
     return path
 

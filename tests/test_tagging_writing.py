@@ -717,7 +717,7 @@ def test_two_runs_with_other_journals_do_not_meet_on_a_file(music, tmp_path, mon
     place = music if what == "sidecar" else path
     program = (
         "import sys\nfrom pathlib import Path\nfrom matt.tagging import writing\n"
-        "def everything(path):\n"
+        "def everything(path, but):\n"
         "    print('reached', flush=True)\n    sys.stdin.readline()\n    sys.exit()\n"
         "writing.everything = everything\n"
         "writing.apply([writing.Wish(Path(sys.argv[1]), {'genre': ('Jazz',)})])\n"

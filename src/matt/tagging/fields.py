@@ -5,9 +5,9 @@ Where a field is written, by what the file is:
 ============================== ====================================================================
 file                           where
 ============================== ====================================================================
-MP3, AAC (ADTS), True Audio    ID3v2, in the version that it has (2.2 becomes 2.3; new ones are
-                               2.4): ``TCON``, ``TMOO`` or in 2.3 ``TXXX:MOOD``, ``TIT1``; APEv2
-                               where that is the only tag
+MP3, AAC (ADTS), True Audio    ID3v2, in the version that it has (new ones are 2.4): ``TCON``,
+                               ``TMOO`` or before 2.4 ``TXXX:MOOD``, ``TIT1`` or, where there is
+                               one, ``GRP1``; APEv2 where that is the only tag
 WavPack, Monkey's Audio,       APEv2: ``Genre``, ``Mood``, ``Grouping``
 Musepack
 FLAC, Ogg Vorbis, Opus, Speex, comments ``GENRE``, ``MOOD``, ``GROUPING``
@@ -19,31 +19,39 @@ AIFF                           an ID3 chunk
 ASF (WMA)                      ``WM/Genre``, ``WM/Mood``, ``WM/ContentGroupDescription``
 ============================== ====================================================================
 
-Several values stay several, but in ID3v2.3 and INFO, which know one text a field. Any other tag of
-the file that says something in the field says the same afterwards. All else is refused: a refusal
+Several values stay several, but in INFO and in ID3v2 before 2.4, which know one text a field. Any
+other tag of the file that says something in the field says the same afterwards; so what a file says
+is what all of them say. All else of a tag stays, byte for byte, or the file is refused: a refusal
 costs nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import BinaryIO, Literal
 
 from ..audio import chunks
 from ..audio.containers import identify
 from ..audio.structure import FileBytes, leading_tags, trailing_tags
 from ..errors import DataError, MattError
-from .families import FIELDS, Ape, Id3, Id3v1, InBytes, Info, Tag, Values, Woven
+from .asf import Asf
+from .comments import Flac, Ogg, flac_stop
+from .families import FIELDS, Ape, Id3v1, InBytes, Info, Tag, Values, Woven, said_in
+from .id3 import Id3
+from .mp4 import Mp4
 
 _LIKE_MP3, _LIKE_WAVPACK = ("MP3", "ADTS"), ("WavPack", "Monkey's Audio", "Musepack")
 _BOTH = ("True Audio",)
+_WOVEN = (Ogg, Mp4, Asf)
 _MOST_TAG = 1 << 28  # bytes of one tag; ID3v2 cannot be larger
 _PIECE = 1 << 20  # bytes copied at once
-_OTHERWISE = "leave it out, or write its genres beside it with --sidecar"
+BESIDE = "leave it out, or write its genres beside it with --sidecar"
 
 
 @dataclass
@@ -88,7 +96,7 @@ def family_of(path: Path | str) -> str:
     Returns
     -------
     str
-        ``"ID3v2.3"``, ``"ID3v2.4"``, ``"APEv2"``, ``"Vorbis comments"``, ``"MP4"``, ``"RIFF"`` or
+        ``"ID3v2.2"`` to ``"ID3v2.4"``, ``"APEv2"``, ``"Vorbis comments"``, ``"MP4"``, ``"RIFF"`` or
         ``"ASF"``.
 
     Raises
@@ -113,7 +121,22 @@ def read_fields(path: Path | str) -> dict[str, Values]:
 
 
 def _said(found: _File, name: str) -> Values:
-    return next((values for tag in found.tags if (values := tag.values(name))), ())
+    """What all tags say, each genre once: no tag has one that this does not name.
+
+    What one tag joins in one text counts where no other says each part of it.
+    """
+    each = [tag.values(name) for tag in found.tags]
+    joined = set()
+    for values in each:
+        others = {one.casefold() for other in each if other is not values for one in other}
+        parts = {value: said_in(value) - {value.strip().casefold()} for value in values}
+        joined |= {value for value in values if parts[value] and parts[value] <= others}
+    found_so_far: list[str] = []
+    for values in each:
+        known = {part for value in found_so_far for part in said_in(value)}
+        new = [value for value in values if value not in joined and value.casefold() not in known]
+        found_so_far += dict.fromkeys(new)
+    return tuple(found_so_far)
 
 
 @dataclass(frozen=True)
@@ -122,18 +145,29 @@ class AllTags:
 
     Attributes
     ----------
-    fields : dict of str to tuple of str
-        Of each of `FIELDS`, what each of its tags says that says anything, by the tag's family.
-    rest : object
-        Everything else, comparable.
+    fields : dict of str to list of (str, tuple of str)
+        Of each of `FIELDS`, what each of its tags says that says anything, with the tag's family.
+    rest : Counter of (str, str, str)
+        Family, name and SHA-256 of all else that its tags hold, byte for byte.
     """
 
-    fields: Mapping[str, Mapping[str, Values]]
-    rest: Any
+    fields: Mapping[str, list[tuple[str, Values]]]
+    rest: Counter[tuple[str, str, str]]
+
+    def lost(self, copy: AllTags) -> str:
+        """What a copy has not, or has besides; empty where it has all the same."""
+        apart = [*(self.rest - copy.rest), *(copy.rest - self.rest)]
+        return " ".join(apart[0][:2]) if apart else ""
 
 
-def everything(path: Path | str) -> AllTags:
-    """Read all that the tags of a file say.
+def everything(path: Path | str, but: Collection[str] = FIELDS) -> AllTags:
+    """Read all that the tags of a file hold.
+
+    Parameters
+    ----------
+    path : Path or str
+    but : collection of str
+        Fields that are no part of what is compared.
 
     Raises
     ------
@@ -142,16 +176,17 @@ def everything(path: Path | str) -> AllTags:
     """
     with _opened(path) as found:
         fields = {
-            name: {tag.family: values for tag in found.tags if (values := tag.values(name))}
+            name: [(tag.family, values) for tag in found.tags if (values := tag.values(name))]
             for name in FIELDS
         }
-        rest = [(tag.family.split(".")[0], tag.rest()) for tag in found.tags]
-        return AllTags(fields, [(family, told) for family, told in rest if told])
+        pieces = ((tag.family, *piece) for tag in found.tags for piece in tag.rest(but))
+        rest = Counter((family, name, sha256(held).hexdigest()) for family, name, held in pieces)
+        return AllTags(fields, rest)
 
 
 def write_copy(
     source: Path | str, target: Path | str, new: Mapping[str, Values], *, separator: str = "/"
-) -> dict[str, dict[str, Values]]:
+) -> dict[str, list[tuple[str, Values]]]:
     """Write a copy of a file with other values in some fields.
 
     Parameters
@@ -163,12 +198,12 @@ def write_copy(
     new : mapping of str to tuple of str
         Values of some of `FIELDS`; an empty tuple removes the field.
     separator : str
-        Between the values of a field in ID3v2.3.
+        Between the values of a field in ID3v2 before 2.4.
 
     Returns
     -------
-    dict of str to dict of str to tuple of str
-        What the copy has to say in these fields, by the family of the tag.
+    dict of str to list of (str, tuple of str)
+        What the copy has to say in these fields, with the family of the tag.
 
     Raises
     ------
@@ -182,16 +217,16 @@ def write_copy(
             for tag in tags:
                 tag.put(name, values, separator)
                 changed.add(id(tag))
-            told = {tag.family: tag.stored(values, separator) for tag in tags}
-            stored[name] = {family: values for family, values in told.items() if values}
+            told = [(tag.family, tag.stored(values, separator)) for tag in tags]
+            stored[name] = [(family, values) for family, values in told if values]
         with open(source, "rb") as file, open(target, "wb") as copy:
             _assemble(found, file, copy, changed)
-    if isinstance(found.own, Woven):
+    if isinstance(found.own, _WOVEN):
         with _opened(target) as copied, _refusing(source):
-            own = copied.own
+            own: Woven = copied.own  # type: ignore[assignment]
             for name, values in new.items():
                 own.put(name, values, separator)
-            own.save()  # type: ignore[attr-defined]
+            own.save()
     return stored
 
 
@@ -234,7 +269,7 @@ def _opened(path: Path | str) -> Iterator[_File]:
         if not os.path.isfile(path):
             raise DataError("it is no regular file")
         with open(path, "rb") as stream:
-            found = _find(FileBytes(stream), path)
+            found = _find(FileBytes(stream), Path(path))
     yield found
 
 
@@ -246,15 +281,15 @@ def _refusing(path: Path | str) -> Iterator[None]:
     except (OSError, MemoryError) as error:
         if isinstance(error, MattError) or getattr(error, "errno", None) is not None:
             raise
-        raise DataError(f"{path} cannot be written: {error}; {_OTHERWISE}") from error
+        raise DataError(f"{path} cannot be written: {error}; {BESIDE}") from error
     except Exception as error:  # of a parser of untrusted bytes
         told = str(error) or type(error).__name__
         if told.startswith(str(path)):
             raise
-        raise DataError(f"{path} cannot be written: {told}; {_OTHERWISE}") from error
+        raise DataError(f"{path} cannot be written: {told}; {BESIDE}") from error
 
 
-def _find(file: FileBytes, path: Path | str) -> _File:
+def _find(file: FileBytes, path: Path) -> _File:
     before = list(leading_tags(file))
     start = before[-1][1] if before else 0
     behind = list(trailing_tags(file, start))[::-1]
@@ -274,10 +309,14 @@ def _find(file: FileBytes, path: Path | str) -> _File:
             raise DataError("it has a foreign tag at one of its ends")
         inside = [part.tag for part in core if part.tag is not None]
         own = next((tag for tag in inside if isinstance(tag, Id3)), inside[0])
-    elif read := _weaver(kind, file.at(start, 48)):
-        if before and kind != "FLAC":
+    elif kind == "FLAC":
+        frames = flac_stop(file, start + 4, stop)
+        own = Flac(_content(file, (start + 4, frames)))
+        core = [_Part(start, start + 4), _Part(start + 4, frames, own), _Part(frames, stop)]
+    elif kind in ("Ogg", "MP4", "ASF"):
+        if before:
             raise DataError(f"it has a foreign tag in front of its {kind}")
-        own = read(os.fspath(path))
+        own = _woven(kind, file, path)
     elif kind in (*_LIKE_MP3, *_LIKE_WAVPACK, *_BOTH):
         own = _own_around(kind, before_parts, behind_parts, start, stop)
     if own is None:
@@ -287,16 +326,24 @@ def _find(file: FileBytes, path: Path | str) -> _File:
     return _File(own, [own, *others], parts, order, start)
 
 
-def _around(file: FileBytes, span: tuple[int, int]) -> InBytes | None:
-    """Read a tag before or behind the audio; None of what holds no field, such as Lyrics3."""
+def _content(file: FileBytes, span: tuple[int, int]) -> bytes:
     if span[1] - span[0] > _MOST_TAG:
         raise DataError(f"it has a tag of {span[1] - span[0]:,} bytes")
-    content = b"".join(file.span(*span))
+    return b"".join(file.span(*span))
+
+
+def _around(file: FileBytes, span: tuple[int, int]) -> InBytes | None:
+    """Read a tag before or behind the audio; None of lyrics, which hold no field."""
+    content = _content(file, span)
     if content[:3] == b"ID3":
         return Id3(content)
     if content[:8] == b"APETAGEX" or content[-32:-24] == b"APETAGEX":
         return Ape(content)
-    return Id3v1(content) if content[:3] == b"TAG" and len(content) == 128 else None
+    if content[:3] == b"TAG" and len(content) == 128:
+        return Id3v1(content)
+    if content.startswith(b"LYRICSBEGIN"):
+        return None
+    raise DataError("it has a tag at one of its ends that is not known, such as a long ID3v1")
 
 
 def _own_around(
@@ -320,26 +367,11 @@ def _own_around(
     return started
 
 
-def _weaver(kind: str, head: bytes) -> Callable[[str], Woven] | None:
-    """What reads tags that are woven into a file."""
-    from mutagen import asf, flac, mp4, oggflac, oggopus, oggspeex, oggvorbis
-
-    ogg: dict[bytes, Any] = {
-        b"OpusHead": oggopus.OggOpus,
-        b"\x01vorbis": oggvorbis.OggVorbis,
-        b"Speex   ": oggspeex.OggSpeex,
-        b"\x7fFLAC": oggflac.OggFLAC,
-    }
-    family, read = {
-        "FLAC": ("Vorbis comments", flac.FLAC),
-        "MP4": ("MP4", mp4.MP4),
-        "ASF": ("ASF", asf.ASF),
-        "Ogg": (
-            "Vorbis comments",
-            next((ogg[name] for name in ogg if head[28:].startswith(name)), None),
-        ),
-    }.get(kind, ("", None))
-    return None if read is None else lambda path: Woven(family, read(path))
+def _woven(kind: str, file: FileBytes, path: Path) -> Woven:
+    """Read tags that are woven into a file."""
+    if kind == "Ogg":
+        return Ogg(path, file.at(27 + file.at(26, 1)[0], 8))
+    return Mp4(path, file) if kind == "MP4" else Asf(path, file)
 
 
 def _chunk_parts(
@@ -356,9 +388,7 @@ def _chunk_parts(
         name, content = chunk.name, b""
         is_id3 = name.upper() == b"ID3 "
         if is_id3 or (name == b"LIST" and file.at(chunk.start, 4) == b"INFO"):
-            if chunk.size > _MOST_TAG:
-                raise DataError(f"it has a tag of {chunk.size:,} bytes")
-            content = b"".join(file.span(chunk.start, end))
+            content = _content(file, (chunk.start, end))
             parts.append(_Part(at, chunk.start - 8))
             after = min(end + chunk.size % 2, stop)
             tag: InBytes = Id3(content) if is_id3 else Info(content, order)

@@ -303,8 +303,11 @@ def _changes(
     if not stat.S_ISREG(seen.st_mode):
         raise DataError("it is no regular file")
     said = read(path)
+    asked = heard(row, policy, vocabulary)
+    if not any(asked.values()):
+        raise _Leave(f"nothing was said of its {' and '.join(asked)}")
     found = []
-    for field, given in heard(row, policy, vocabulary).items():
+    for field, given in asked.items():
         old = tuple(said.get(field, ()))
         if given and (new := policy.values(old, given, vocabulary)) is not None:
             stamp = seen.st_size, seen.st_mtime_ns

@@ -27,7 +27,7 @@ from ..errors import AudioError, DataError
 from ..files import lock, locks
 from .delta import Delta, digest_of
 from .families import Values
-from .fields import everything, family_of, read_fields, write_copy
+from .fields import BESIDE, everything, family_of, read_fields, write_copy
 from .journal import SIDECAR, Journal, Record, journals_folder, make_folder, sync_folder
 
 _COPY, _NOTE = re.compile(r"\.matt-[0-9a-f]{32}.*"), ".copies"
@@ -412,22 +412,21 @@ def _write(run: _Run, wish: Wish, options: WriteOptions) -> bool:
         raise _Refused(stale)
     _check_usable(path, was, break_links=options.break_links)
     with _held(path):
-        before, audio, whole = digest_of(path), audio_hash(path), everything(path)
+        before, audio, whole = digest_of(path), audio_hash(path), everything(path, new)
         with run.beside(path) as copy:
             stored = write_copy(path, copy, new, separator=options.separator)
-            if all(stored[name] == dict(whole.fields[name]) for name in new):
+            if all(stored[name] == whole.fields[name] for name in new):
                 return False  # as far as its format can say so
             if stale:
                 raise _Refused(stale)
             _dress(copy, path, was, was.st_mtime_ns if options.keep_times else None)
-            now = everything(copy)
+            now = everything(copy, new)
             if audio_hash(copy) != audio:
-                raise _Refused("its audio would have changed")
-            others = {name: told for name, told in whole.fields.items() if name not in new}
-            if now.rest != whole.rest or any(now.fields[name] != others[name] for name in others):
-                raise _Refused("other tags of it would have changed")
-            if any(dict(now.fields[name]) != told for name, told in stored.items()):
-                raise _Refused("what was written did not read back")
+                raise _Refused(f"its audio would have changed; {BESIDE}")
+            if lost := whole.lost(now):
+                raise _Refused(f"{lost} would not have stayed as it is; {BESIDE}")
+            if any(now.fields[name] != told for name, told in stored.items()):
+                raise _Refused(f"what was written did not read back; {BESIDE}")
             old = {name: said[name] for name in new}
             _exchange(run, copy, path, was, before, _library(wish.library), old, new)
     return True
@@ -657,6 +656,10 @@ def _dress(copy: Path, path: Path, was: os.stat_result, mtime_ns: int | None) ->
             except OSError as error:
                 raise _Refused("it belongs to somebody else, who would lose it") from error
             os.chmod(copy, stat.S_IMODE(was.st_mode))  # a change of owner takes bits away
+    if inherited := _attributes(copy).keys() - _attributes(path).keys():  # of the folder
+        for name in inherited:
+            os.removexattr(copy, name)
+        os.chmod(copy, stat.S_IMODE(was.st_mode))
     if _attributes(copy) != _attributes(path):
         raise _Refused("its extended attributes or access lists cannot be kept here")
     _sync(copy)
