@@ -12,6 +12,7 @@ from mutagen.apev2 import APEv2
 from mutagen.asf import ASF
 from mutagen.flac import FLAC, Picture
 from mutagen.mp4 import MP4, MP4Cover
+from mutagen.ogg import OggPage
 from mutagen.oggflac import OggFLAC
 from mutagen.oggopus import OggOpus
 from mutagen.oggvorbis import OggVorbis
@@ -125,20 +126,174 @@ def unsynchronise(data):
     return bytes(out)
 
 
-def by_hand(frames, way="plain", padding=64, major=3):
-    """An ID3v2.2 or 2.3 of names and contents, in one of three ways.
+def syncsafe(n):
+    return bytes(n >> shift & 127 for shift in (21, 14, 7, 0))
 
-    ``"before"``: unsynchronised, with sizes as they were before, as the specification has it;
-    ``"after"``: with those afterwards, as some programs write.
+
+def by_hand(frames, way="plain", padding=64, major=3):
+    """An ID3v2 of names, contents and perhaps flags, in one of three ways.
+
+    ``"before"``: 2.2 or 2.3 unsynchronised, with sizes as they were before, as the specification
+    has it; ``"after"``: with those afterwards, as some programs write; as some others do, 2.4 has
+    sizes in eight bits a byte.
     """
     n = 3 if major == 2 else 4
     body = b""
-    for name, content in frames:
-        told = unsynchronise(content) if way == "after" else content
-        body += name + len(told).to_bytes(n, "big") + bytes(0 if major == 2 else 2) + told
+    for name, content, *flags in frames:
+        told = unsynchronise(content) if way == "after" and major < 4 else content
+        size = len(told).to_bytes(n, "big")
+        if major == 4 and way == "plain":
+            size = syncsafe(len(told))
+        body += name + size + (b"" if major == 2 else b"".join(flags) or bytes(2)) + told
     body = (unsynchronise(body) if way == "before" else body) + bytes(padding)
-    sizes = bytes(len(body) >> shift & 127 for shift in (21, 14, 7, 0))
-    return b"ID3" + bytes([major, 0, 0 if way == "plain" else 0x80]) + sizes + body
+    head = bytes([major, 0, 0 if way == "plain" or major == 4 else 0x80])
+    return b"ID3" + head + syncsafe(len(body)) + body
+
+
+def frames_of(content, *, safe=True):
+    """Name, flags and content of each frame of an ID3v2 that is not unsynchronised."""
+    major, n = content[3], 3 if content[3] == 2 else 4
+    at, found = 10, []
+    stop = 10 + sum(byte << 7 * place for place, byte in enumerate(content[9:5:-1]))
+    while at < stop and content[at]:
+        size = content[at + n : at + 2 * n]
+        bits = 7 if major == 4 and safe else 8
+        n_held = sum(byte << bits * place for place, byte in enumerate(size[::-1]))
+        begin = at + 2 * n + (0 if n == 3 else 2)
+        flags = content[at + 2 * n : begin]
+        found.append((content[at : at + n], content[begin : begin + n_held], flags))
+        at = begin + n_held
+    assert not any(content[at:stop])
+    return found
+
+
+def ape(items):
+    """An APEv2 of keys, values and flags."""
+    body = b"".join(
+        len(value).to_bytes(4, "little") + flags.to_bytes(4, "little") + key + b"\0" + value
+        for key, value, flags in items
+    )
+    told = (len(body) + 32).to_bytes(4, "little") + len(items).to_bytes(4, "little")
+    head, foot = (
+        b"APETAGEX" + (2000).to_bytes(4, "little") + told + bytes([0, 0, 0, flag]) + bytes(8)
+        for flag in (0xA0, 0x80)
+    )
+    return head + body + foot
+
+
+def items_of(content):
+    """Key, value and flags of each item of an APEv2 at the end of a file."""
+    stop = len(content) - 32
+    at = stop + 32 - int.from_bytes(content[stop + 12 : stop + 16], "little")
+    found = []
+    while at < stop:
+        size, flags = (int.from_bytes(content[at + n : at + n + 4], "little") for n in (0, 4))
+        end = content.index(b"\0", at + 8)
+        found.append((content[at + 8 : end], content[end + 1 : end + 1 + size], flags))
+        at = end + 1 + size
+    assert len(found) == int.from_bytes(content[stop + 16 : stop + 20], "little")
+    return found
+
+
+def v1(genre, title=b"Title"):
+    return b"TAG" + title.ljust(30, b"\0") + bytes(94) + bytes([genre])
+
+
+def vorbis(comments, vendor=b"vendor"):
+    """Vorbis comments of any bytes."""
+    return b"".join(
+        len(one).to_bytes(4, "little")
+        + one
+        + (len(comments).to_bytes(4, "little") if not at else b"")
+        for at, one in enumerate([vendor, *comments])
+    )
+
+
+def comments_of(content):
+    """Vendor and comments at the beginning of some bytes."""
+    found, at, n = [], 0, 1
+    while len(found) < n:
+        size = int.from_bytes(content[at : at + 4], "little")
+        found.append(content[at + 4 : at + 4 + size])
+        at += 4 + size
+        if len(found) == 1:
+            n, at = 1 + int.from_bytes(content[at : at + 4], "little"), at + 4
+    return found
+
+
+def flac(blocks):
+    """A FLAC file with other metadata blocks behind the first."""
+    bytes_ = content("flac bare")[1]
+    at, ends = 4, False
+    while not ends:
+        ends, at = bytes_[at] & 0x80, at + 4 + int.from_bytes(bytes_[at + 1 : at + 4], "big")
+    told = [(0, bytes_[8:42]), *blocks]
+    heads = [bytes([code | 0x80 * (one == len(told) - 1)]) for one, (code, _) in enumerate(told)]
+    return (
+        b"fLaC"
+        + b"".join(
+            head + len(block).to_bytes(3, "big") + block
+            for head, (_, block) in zip(heads, told, strict=True)
+        )
+        + bytes_[at:]
+    )
+
+
+def blocks_of(content):
+    """Kind and content of each metadata block of a FLAC file, and its frames."""
+    found, at, ends = [], 4, False
+    while not ends:
+        size = int.from_bytes(content[at + 1 : at + 4], "big")
+        found.append((content[at] & 0x7F, content[at + 4 : at + 4 + size]))
+        ends, at = content[at] & 0x80, at + 4 + size
+    return found, content[at:]
+
+
+def ogg_packet(content, new=None):
+    """The second packet of an Ogg file; or a file with another."""
+    file = io.BytesIO(content)
+    first, pages = OggPage(file), []
+    while not pages or not (pages[-1].complete or len(pages[-1].packets) > 1):
+        pages.append(OggPage(file))
+    packets = OggPage.to_packets(pages, strict=False)
+    if new is None:
+        return packets[0]
+    told = OggPage.from_packets([new, *packets[1:]], first.sequence + 1)
+    OggPage.replace(file, pages, told)
+    return file.getvalue()
+
+
+def box(name, content):
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+def boxes_of(content):
+    found, at = [], 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4], "big")
+        found.append((content[at + 4 : at + 8], content[at + 8 : at + size]))
+        at += size
+    return found
+
+
+def ilst_of(content):
+    """The items of the tags of an MP4 file."""
+    for name in (b"moov", b"udta", b"meta", b"ilst"):
+        content = dict(boxes_of(content))[name]
+        content = content[4:] if name == b"meta" else content
+    return boxes_of(content)
+
+
+def mp4(items):
+    """An MP4 file with other tags, whose index lies behind its audio and so moves nothing."""
+    told = boxes_of(content("m4a bare")[1])
+    assert [name for name, _ in told][-1] == b"moov"
+    kept = [pair for pair in boxes_of(told[-1][1]) if pair[0] != b"udta"]
+    heading = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    list_ = box(b"ilst", b"".join(box(*item) for item in items))
+    tags = (b"udta", box(b"meta", bytes(4) + heading + list_))
+    index = (b"moov", b"".join(box(*pair) for pair in (*kept, tags)))
+    return b"".join(box(*pair) for pair in (*told[:-1], index))
 
 
 def id3_before_flac(path):

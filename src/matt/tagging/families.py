@@ -2,8 +2,8 @@
 
 A tag is taken apart into the pieces that its format has: frames, items, comments. Those of a field
 are taken out and others put in; all others stay as they are, whether or not anybody can read them.
-A tag that lies in bytes of its own (here, `id3`, and that of FLAC in `comments`) gives new ones;
-one that is woven into its file (Ogg in `comments`, `mp4`, `asf`) is put there by mutagen.
+A tag that lies in bytes of its own (here, `id3`, `asf`, and that of FLAC in `comments`) gives new
+ones; one that is woven into its file (Ogg in `comments`, `mp4`) is put there by mutagen.
 """
 
 from __future__ import annotations

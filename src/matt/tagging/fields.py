@@ -48,7 +48,7 @@ from .mp4 import Mp4
 
 _LIKE_MP3, _LIKE_WAVPACK = ("MP3", "ADTS"), ("WavPack", "Monkey's Audio", "Musepack")
 _BOTH = ("True Audio",)
-_WOVEN = (Ogg, Mp4, Asf)
+_WOVEN = (Ogg, Mp4)
 _MOST_TAG = 1 << 28  # bytes of one tag; ID3v2 cannot be larger
 _PIECE = 1 << 20  # bytes copied at once
 BESIDE = "leave it out, or write its genres beside it with --sidecar"
@@ -87,7 +87,7 @@ class _File:
 
     def wanted(self, name: str) -> list[Tag]:
         """Those that are to say something in a field."""
-        return [tag for tag in self.tags if tag is self.own or tag.values(name)]
+        return [tag for tag in self.tags if tag.values(name) or tag is self.own]
 
 
 def family_of(path: Path | str) -> str:
@@ -210,7 +210,7 @@ def write_copy(
     DataError
         As `family_of`, or if a field has no room in the file.
     """
-    with _opened(source) as found, _refusing(source):
+    with _opened(source) as found:
         changed, stored = set(), {}
         for name, values in new.items():
             tags = found.wanted(name)
@@ -222,7 +222,7 @@ def write_copy(
         with open(source, "rb") as file, open(target, "wb") as copy:
             _assemble(found, file, copy, changed)
     if isinstance(found.own, _WOVEN):
-        with _opened(target) as copied, _refusing(source):
+        with _opened(target, source) as copied:
             own: Woven = copied.own  # type: ignore[assignment]
             for name, values in new.items():
                 own.put(name, values, separator)
@@ -263,14 +263,14 @@ def _copy(file: BinaryIO, copy: BinaryIO, start: int, stop: int) -> None:
 
 
 @contextmanager
-def _opened(path: Path | str) -> Iterator[_File]:
-    """Give the tags of a file."""
-    with _refusing(path):
+def _opened(path: Path | str, named: Path | str | None = None) -> Iterator[_File]:
+    """Give the tags of a file, which an error names, or another in its place."""
+    with _refusing(named or path):
         if not os.path.isfile(path):
             raise DataError("it is no regular file")
         with open(path, "rb") as stream:
             found = _find(FileBytes(stream), Path(path))
-    yield found
+        yield found
 
 
 @contextmanager
@@ -313,7 +313,13 @@ def _find(file: FileBytes, path: Path) -> _File:
         frames = flac_stop(file, start + 4, stop)
         own = Flac(_content(file, (start + 4, frames)))
         core = [_Part(start, start + 4), _Part(start + 4, frames, own), _Part(frames, stop)]
-    elif kind in ("Ogg", "MP4", "ASF"):
+    elif kind == "ASF":
+        header = start + int.from_bytes(file.at(start + 16, 8), "little")
+        if before or header > stop:
+            raise DataError("it has a foreign tag in front of its header, or no whole one")
+        own = Asf(_content(file, (start, header)))
+        core = [_Part(start, header, own), _Part(header, stop)]
+    elif kind in ("Ogg", "MP4"):
         if before:
             raise DataError(f"it has a foreign tag in front of its {kind}")
         own = _woven(kind, file, path)
@@ -371,7 +377,7 @@ def _woven(kind: str, file: FileBytes, path: Path) -> Woven:
     """Read tags that are woven into a file."""
     if kind == "Ogg":
         return Ogg(path, file.at(27 + file.at(26, 1)[0], 8))
-    return Mp4(path, file) if kind == "MP4" else Asf(path, file)
+    return Mp4(path, file)
 
 
 def _chunk_parts(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ..errors import DataError
@@ -191,10 +192,11 @@ class Id3:
         body = self._bytes(frame, True)
         flags = self._head[5] & _UNSYNCHRONISED if self._major == 4 else 0
         alone = b"ID3" + bytes([self._major, 0, flags]) + _syncsafe(len(body)) + body
-        # Translated, frames of an old version would be replaced by those of a new one.
-        read: list[Any] = [
-            *ID3(io.BytesIO(alone), translate=False, load_v1=False).values()  # type: ignore[no-untyped-call]
-        ]
+        read: list[Any] = []
+        with suppress(Exception):  # of a frame that it cannot read
+            # Translated, frames of an old version would be replaced by those of a new one.
+            tag: Any = ID3(io.BytesIO(alone), translate=False, load_v1=False)  # type: ignore[no-untyped-call]
+            read = [*tag.values()]
         if name == "TXXX" and (not read or read[0].desc.upper() != "MOOD"):
             return frame
         if not read:

@@ -106,7 +106,10 @@ class Mp4:
         """Have mutagen make room for them; what it cannot read it writes back as it is."""
         from mutagen.mp4 import MP4
 
-        file: Any = MP4(self._path)  # type: ignore[no-untyped-call]
+        try:
+            file: Any = MP4(self._path)  # type: ignore[no-untyped-call]
+        except Exception as error:  # of what it thinks an item should be
+            raise DataError(f"mutagen cannot read its tags (ilst): {error}") from error
         if file.tags is None:
             file.add_tags()
         file.tags.clear()
