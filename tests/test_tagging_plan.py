@@ -145,6 +145,12 @@ def test_fields_and_several_genres(music):
     assert plan(music[:1], Policy(most=3), genres=["Folk", "Pop"]).changes[0].new == ("Folk", "Pop")
 
 
+def test_a_field_of_which_nothing_was_said_is_not_called_full(music):
+    made = plan(music[:1], Policy(fields=("mood",)))
+    assert made.changes == ()
+    assert dict(made.reasons) == {"nothing was said of its mood": 1}
+
+
 def test_what_cannot_be_written_costs_itself_only(music):
     music[1].write_bytes(b"no music at all")
     gone = music[0].with_name("gone.flac")

@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from struct import pack
 from types import SimpleNamespace
 
 import mutagen
@@ -945,6 +946,30 @@ def test_mode_times_and_attributes(music):
     at = path.stat().st_mtime_ns
     write(path, new={"genre": ("Soul",)}, keep_times=True)
     assert path.stat().st_mtime_ns == at
+
+
+def access(*entries):
+    """An access list as Linux keeps it: of tags, permissions and ids."""
+    return pack("<I", 2) + b"".join(pack("<HHI", *entry) for entry in entries)
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="no access lists there")
+def test_what_a_folder_gives_to_new_files_is_not_given_to_old_ones(music):
+    """A file moved into such a folder has no list of its own; a copy made in it gets one."""
+    path, nobody = put(music, "flac"), 0xFFFFFFFF
+    os.chmod(path, 0o640)
+    owner, group, others = (1, 7, nobody), (4, 5, nobody), (0x20, 0, nobody)
+    inherited = access(owner, (2, 6, 1234), group, (0x10, 7, nobody), others)
+    try:
+        os.setxattr(music, "system.posix_acl_default", inherited)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    (music / "new").touch()
+    assert "system.posix_acl_access" in os.listxattr(music / "new")
+    (outcome,), _ = write(path)
+    assert outcome.done, outcome
+    assert "system.posix_acl_access" not in os.listxattr(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 
 def test_a_cover_of_50_mb_makes_no_journal_of_50_mb(music):

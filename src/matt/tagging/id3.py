@@ -205,7 +205,7 @@ class Id3:
         return frame._replace(field=field, texts=tuple(map(str, texts)))
 
     def _encoded(self, texts: Values) -> bytes:
-        """Texts with a zero between them; in no version is a byte of them 0xFF in 2.4."""
+        """Texts with a zero between them; in 2.4 without 0xFF, so that nothing is to be put in."""
         if all(text.isascii() for text in texts):
             return b"\0" + "\0".join(texts).encode("ascii")
         if self._major == 4:
