@@ -340,7 +340,7 @@ def glossary_words():
     terms = [line for block in re.findall(r"```\{glossary\}\n(.*?)```", text, re.DOTALL)
              for line in block.splitlines() if line and not line.startswith(" ")]  # fmt: skip
     field = re.search(r"Words that are used as everybody does\.(.*?)\n\n", text, re.DOTALL)
-    return {word.lower() for part in [*terms, field[1]] for word in re.findall(r"[A-Za-z]+", part)}
+    return {word.lower() for part in [*terms, field[1]] for word in re.findall(r"[A-Za-z]+\d?", part)}
 
 
 def is_of(word, words):
@@ -363,7 +363,7 @@ def test_modules_and_classes_are_called_by_words_of_the_glossary():
     packages = [path.parent.name for path in SOURCE.rglob("__init__.py")]
     names = {name: name.lower().split("_") for name in (*modules, *packages)}
     for _, name in public_classes():
-        names[name] = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+", name)]
+        names[name] = [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z]+\d?", name)]
     strange = {
         name for name, parts in names.items() if not all(is_of(part, words) for part in parts)
     }
