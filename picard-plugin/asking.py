@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 SCHEMA = "matt.albums/"
 VERSION = 2
 MODES = ("fill-empty", "append", "replace")
-MOST_BYTES = 256 * 2**20
-"""An answer longer than this is none: 100,000 tracks need a quarter."""
+MOST_BYTES = 128 * 2**20
+"""An answer longer than this is none: 100,000 tracks need half."""
+MOST_PERCENT = 99
 _MOST_GENRES = 20  # of one file
 _LONGEST_GENRE = 200  # characters
-INSTALL = (
-    "the program {command!r} was not found; install it with 'pip install matt-mgc', or name where "
-    "it is under Options > Plugins > matt: genres by ear"
-)
+_PROGRESS = re.compile(r"[^:]+: [\d,]+ of [\d,]+")
+_NAME_IT = "under Options > Plugins > matt: genres by ear"
 
 
 class NoAnswer(Exception):
@@ -37,7 +37,7 @@ class Settings:
     mode : {"fill-empty", "append", "replace"}
         Only files without a genre; beside the genres there are; instead of them.
     percent : int
-        How sure matt must be, from 0 to 100; 0: as sure as the model thinks right.
+        How sure matt must be, from 0 to 99; 0: as sure as the model thinks right.
     """
 
     command: str = "matt"
@@ -50,7 +50,7 @@ class Settings:
         """Read what was stored; what makes no sense is as if it were not there."""
         command, model = (_text(stored.get(name)) for name in ("command", "model"))
         mode, percent = stored.get("mode"), stored.get("percent")
-        sane = isinstance(percent, int) and 0 <= percent <= 100
+        sane = isinstance(percent, int) and 0 <= percent <= MOST_PERCENT
         return cls(
             command=command or cls.command,
             model=model,
@@ -99,6 +99,19 @@ class Answer:
     genres: dict[str, tuple[str, ...]]
     failed: dict[str, str]
 
+    def of(self, path: str) -> tuple[str, ...] | None:
+        """Genres of a file; None where nothing is said of it.
+
+        Of a file and links to it matt hears one, so a link has the answer of what it leads to.
+        """
+        for name in (path, os.path.realpath(path)):
+            known = known_as(name)
+            if known in self.genres:
+                return self.genres[known]
+            if known in self.failed:
+                return ()
+        return None
+
     @classmethod
     def read(cls, said: bytes) -> Answer:
         """Read what the program printed. Whatever has not the shape it must have is left out.
@@ -137,6 +150,24 @@ class Answer:
         return cls(genres, failed)
 
 
+def tells_progress(line: str) -> bool:
+    """Whether a line of matt says how far it is; others are for a terminal, and for the log."""
+    return _PROGRESS.match(line) is not None
+
+
+def unstartable(command: str, why: str) -> str:
+    """What is said of a program that the system does not start, and why that is."""
+    path = os.path.expanduser(command)
+    if os.path.dirname(path) and os.path.isdir(path):
+        return f"{command!r} is a folder; name the program that lies in it {_NAME_IT}"
+    if os.path.dirname(path) and os.path.exists(path):
+        return f"{command!r} cannot be executed ({why}); name a program {_NAME_IT}"
+    return (
+        f"the program {command!r} was not found; install it with 'pip install matt-mgc', or name "
+        f"where it is {_NAME_IT}"
+    )
+
+
 def known_as(path: str) -> str:
     """Name by which a file is the same for Picard and for matt."""
     return os.path.normcase(os.path.abspath(path))
@@ -169,14 +200,25 @@ def chosen(old: Sequence[str], given: Sequence[str], mode: str) -> list[str] | N
     return None if values == list(old) else values
 
 
-def told(n_changed: int, answer: Answer, n_files: int) -> str:
-    """What is said when a run is over."""
+def told(done: Mapping[str, int], answer: Answer, n_files: int) -> str:
+    """What is said when a run is over.
+
+    Parameters
+    ----------
+    done : mapping of str to int
+        How many files were ``"changed"``, and how many ``"unanswered"``.
+    answer : Answer
+    n_files : int
+    """
+    n_changed, n_unanswered = done.get("changed", 0), done.get("unanswered", 0)
     parts = [f"genres suggested for {n_changed:,} of {n_files:,} files"]
     n_unsure = sum(not genres for genres in answer.genres.values())
     if n_unsure:
         parts.append(f"{n_unsure:,} not sure enough")
     if answer.failed:
         parts.append(f"{len(answer.failed):,} could not be heard, see the log")
+    if n_unanswered:
+        parts.append(f"{n_unanswered:,} that matt said nothing of")
     return "; ".join(parts) + (". Save to keep them" if n_changed else "")
 
 

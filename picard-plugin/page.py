@@ -5,7 +5,7 @@ from __future__ import annotations
 from picard.plugin3.api import OptionsPage
 from PyQt6.QtWidgets import QComboBox, QFormLayout, QLabel, QLineEdit, QSpinBox
 
-from .asking import MODES, Settings
+from .asking import MODES, MOST_PERCENT, Settings
 
 _MODES = {
     "fill-empty": "only where there is no genre yet",
@@ -28,7 +28,7 @@ class MattPage(OptionsPage):
         for mode in MODES:
             self.mode.addItem(_MODES[mode], mode)
         self.percent = QSpinBox()
-        self.percent.setRange(0, 100)
+        self.percent.setRange(0, MOST_PERCENT)
         self.percent.setSuffix(" %")
         self.percent.setSpecialValueText("as the model says")
         form = QFormLayout(self)

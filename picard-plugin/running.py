@@ -1,29 +1,31 @@
-"""One run of matt after the other, each a child process; Picard's window never waits for it."""
+"""One run of matt after the other, each a child process; its answer reaches tags bit by bit."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 
 from PyQt6.QtCore import QObject, QProcess, QProcessEnvironment, QTimer
 
 from .asking import (
-    INSTALL,
     MOST_BYTES,
     Answer,
     NoAnswer,
     Settings,
     chosen,
     environment,
-    known_as,
     listed,
+    tells_progress,
     told,
+    unstartable,
 )
 
 _PATIENCE = 5_000  # milliseconds until a child that was asked to end is ended
 _LINE = 2_000  # characters of a line of matt that are shown
+_SLICE = 50  # files that are changed between two events: tens of milliseconds
+_LOOK = 200  # milliseconds until files that Picard is at are looked at again
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Run:
 class Runner(QObject):
     """Asks matt, and puts what it says into the tags that Picard shows.
 
-    Everything happens in Picard's main thread, between two events: nothing here waits but `close`.
+    Everything happens in Picard's main thread, between two events. Nothing here waits but `close`;
+    an answer is read in one go, and then given to files by and by.
 
     Parameters
     ----------
@@ -50,14 +53,19 @@ class Runner(QObject):
         self._waiting: deque[Run] = deque()
         self._run: Run | None = None
         self._process: QProcess | None = None
-        self._said = bytearray()
+        self._said, self._too_long = bytearray(), False
         self._last = ""
         self._stopped = False
+        self._answer: Answer | None = None
+        self._left: deque[tuple[object, str]] = deque()  # files that the answer is still to reach
+        self._done: Counter[str] = Counter()
+        self._soon = QTimer(self, singleShot=True)
+        self._soon.timeout.connect(self._suggest)
 
     @property
     def busy(self) -> bool:
-        """Whether matt is at work."""
-        return self._process is not None
+        """Whether matt is at work, or its answer is not with all files yet."""
+        return self._run is not None
 
     def ask(self, files) -> None:
         """Ask for the genres of files of Picard, after what was asked before."""
@@ -79,8 +87,11 @@ class Runner(QObject):
         """End what is at work, and forget what waits."""
         self._waiting.clear()
         process = self._process
-        if process is None:
+        if self._run is None:
             self._tell("nothing is at work")
+            return
+        if process is None:
+            self._over(f"stopped; genres were suggested for {self._done['changed']:,} files before")
             return
         self._stopped = True
         process.terminate()
@@ -93,6 +104,7 @@ class Runner(QObject):
     def close(self) -> None:
         """End what is at work, and wait until it has ended: Picard quits, or the plugin goes."""
         self._waiting.clear()
+        self._soon.stop()
         process, self._process, self._run = self._process, None, None
         if process is None:
             return
@@ -109,7 +121,8 @@ class Runner(QObject):
         if not self._waiting:
             return
         self._run = run = self._waiting.popleft()
-        self._said, self._last, self._stopped = bytearray(), "", False
+        self._said, self._too_long = bytearray(), False
+        self._last, self._stopped = "", False
         self._process = process = QProcess(self)
         env = QProcessEnvironment()
         for name, value in environment(os.environ, frozen=hasattr(sys, "frozen")).items():
@@ -129,6 +142,7 @@ class Runner(QObject):
         self._said += bytes(self._process.readAllStandardOutput())
         if len(self._said) > MOST_BYTES:
             self._said.clear()
+            self._too_long = True
             self._process.kill()
 
     def _follow(self) -> None:
@@ -136,19 +150,26 @@ class Runner(QObject):
         for line in filter(str.strip, lines):
             self._last = line.strip()[:_LINE]
             self._api.logger.info("%s", self._last)
-            self._show(self._last)
+            if tells_progress(self._last):
+                self._show(self._last)
 
     def _failed(self, error) -> None:
         # Whatever else goes wrong is followed by `finished`.
         if error == QProcess.ProcessError.FailedToStart:
-            command = self._run.settings.command
-            self._over(INSTALL.format(command=command), failed=True)
+            why = self._process.errorString()
+            self._over(unstartable(self._run.settings.command, why), failed=True)
 
     def _finished(self, code, status) -> None:
         self._hear()
         self._follow()
         if self._stopped:
             self._over("stopped; no tag was changed by this run")
+            return
+        if self._too_long:
+            self._over(
+                f"its answer is longer than {MOST_BYTES // 2**20} MiB; ask for fewer files at once",
+                failed=True,
+            )
             return
         if status != QProcess.ExitStatus.NormalExit:
             self._over(
@@ -161,31 +182,54 @@ class Runner(QObject):
             said = str(error) if self._said.strip() else self._last or "it said nothing"
             self._over(f"it ended with code {code}: {said}", failed=True)
             return
-        run = self._run
         for path, reason in answer.failed.items():
             self._api.logger.warning("%s: %s", path, reason)
-        self._over(told(self._suggest(run, answer), answer, len(run.files)))
+        self._process.deleteLater()
+        self._process, self._said = None, bytearray()
+        self._answer, self._left, self._done = answer, deque(self._run.files), Counter()
+        self._suggest()
 
-    def _suggest(self, run: Run, answer: Answer) -> int:
-        """Put genres into the tags that Picard shows; how many files are changed."""
-        n = 0
-        for file, name in run.files:
-            if (
-                getattr(file.state, "name", "") == "REMOVED"
-            ):  # from Picard, while matt was listening
-                continue
-            given = answer.genres.get(known_as(name), ())
-            values = chosen(file.metadata.getall("genre"), given, run.settings.mode)
-            if values is not None:
-                file.metadata["genre"] = values
-                file.update()
-                n += 1
-        return n
+    def _suggest(self) -> None:
+        """Put genres into the tags that Picard shows, of some files now and of the others soon.
+
+        A file that Picard is at, say saving it, has its turn when Picard is done: what is changed
+        meanwhile would be shown as saved, and be in no file.
+        """
+        held, n = [], min(_SLICE, len(self._left))
+        for _ in range(n):
+            file, name = self._left.popleft()
+            state = getattr(file.state, "name", "")
+            if state == "PENDING":
+                held.append((file, name))
+            elif state != "REMOVED":  # from Picard, while matt was listening
+                self._done[self._give(file, name)] += 1
+        self._left.extend(held)
+        if not self._left:
+            self._over(told(self._done, self._answer, len(self._run.files)))
+            return
+        if len(held) == n:
+            self._show("waiting for files that Picard is saving or looking up")
+        self._soon.start(_LOOK if len(held) == n else 0)
+
+    def _give(self, file, name: str) -> str:
+        """Give a file what there is for it; tells whether it is changed, or was not answered."""
+        given = self._answer.of(name)
+        if given is None:
+            return "unanswered"
+        values = chosen(file.metadata.getall("genre"), given, self._run.settings.mode)
+        if values is None:
+            return "left"
+        file.metadata["genre"] = values
+        file.update()
+        return "changed"
 
     def _over(self, text: str, *, failed: bool = False) -> None:
         process, self._process, self._run = self._process, None, None
         if process is not None:
             process.deleteLater()
+        self._soon.stop()
+        self._answer = None
+        self._left.clear()
         if failed:
             self._api.logger.error("%s", text)
         self._tell(text)

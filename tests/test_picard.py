@@ -82,7 +82,7 @@ def test_a_model_is_no_option_whatever_its_name():
 
 
 def test_settings_that_make_no_sense_are_the_usual_ones():
-    stored = {"command": None, "model": 3, "mode": "delete", "percent": 101}
+    stored = {"command": None, "model": 3, "mode": "delete", "percent": 100}
     assert asking.Settings.of(stored) == asking.Settings.of({}) == asking.Settings()
     kept = {"command": "/opt/matt", "model": "m", "mode": "append", "percent": 40}
     assert asking.Settings.of(kept) == asking.Settings("/opt/matt", "m", "append", 40)
@@ -93,6 +93,12 @@ def test_a_bundle_keeps_its_libraries_to_itself():
     assert asking.environment(own, frozen=True) == {"LD_LIBRARY_PATH": "/o", "A": "b"}
     assert asking.environment(own, frozen=False)["LD_LIBRARY_PATH"] == "/p/lib"
     assert "LD_LIBRARY_PATH" not in asking.environment({"LD_LIBRARY_PATH": "/p"}, frozen=True)
+
+
+def test_every_percentage_of_the_page_is_one_that_matt_takes():
+    for percent in range(1, asking.MOST_PERCENT + 1):
+        (bar,) = [float(word) for word in asking.Settings(percent=percent).arguments()[3:4]]
+        assert 0 < bar < 1  # as check_share has it
 
 
 # ---- what is answered ----
@@ -106,6 +112,27 @@ def test_a_file_gets_the_genres_of_its_album():
     said = read(answer(failures=[{"path": "/m/b.flac", "reason": "no audio"}]))
     assert said.genres == {asking.known_as("/m/a.flac"): ("Rock",)}
     assert said.failed == {asking.known_as("/m/b.flac"): "no audio"}
+
+
+def test_a_link_has_the_answer_of_its_file(tmp_path):
+    file, link, failed = (tmp_path / name for name in ("a.flac", "b.flac", "c.flac"))
+    file.touch()
+    link.symlink_to(file)
+    albums = [{"genre": "Rock", "tracks": [{"path": os.path.realpath(file)}]}]
+    said = read(answer(albums=albums, failures=[{"path": str(failed), "reason": "no audio"}]))
+    assert said.of(str(file)) == said.of(str(link)) == ("Rock",)
+    assert said.of(str(failed)) == ()
+    assert said.of(str(tmp_path / "d.flac")) is None
+
+
+def test_what_is_said_counts_every_kind_of_file():
+    albums = [{"genre": None, "tracks": [{"path": "/m/a"}]}]
+    said = read(answer(albums=albums, failures=[{"path": "/m/b"}]))
+    told = asking.told({"changed": 2, "unanswered": 3, "left": 4}, said, 11)
+    assert told == (
+        "genres suggested for 2 of 11 files; 1 not sure enough; 1 could not be heard, see the log; "
+        "3 that matt said nothing of. Save to keep them"
+    )
 
 
 def test_several_genres_stay_several_and_no_genre_is_none():
@@ -270,7 +297,8 @@ ECHO = """
 import json, os, sys
 names = sys.stdin.buffer.read().split(b"\\0")[:-1]
 tracks = [{"path": os.fsdecode(name)} for name in names]
-print("reading tags", file=sys.stderr)
+print("a note: see 'matt model card'", file=sys.stderr)
+print("extracting musicnn: 1,024 of 5,000", file=sys.stderr)
 print(json.dumps({"schema": "matt.albums/2", "albums": [{"genre": "Folk", "tracks": tracks}]}))
 """
 
@@ -308,7 +336,9 @@ def test_names_are_names_and_no_shell_reads_them(api, plugin, qt, tmp_path, monk
     assert [file.n_updates for file in files] == [1] * 3
     assert not (tmp_path / "x").exists()
     assert "3 of 3 files" in api.tagger.window.said[-1]
-    assert "matt: reading tags" in api.tagger.window.said
+    assert "matt: extracting musicnn: 1,024 of 5,000" in api.tagger.window.said
+    assert not any("model card" in line for line in api.tagger.window.said)
+    assert any("model card" in str(call) for call in api.logger.info.call_args_list)
 
 
 def test_a_list_that_no_command_line_holds(api, plugin, qt, tmp_path):
@@ -372,10 +402,87 @@ def test_a_program_that_is_not_there_is_named_with_the_remedy(api, plugin, qt, t
     assert "pip install matt-mgc" in api.tagger.window.said[-1]
 
 
+@pytest.mark.parametrize("kind", ["folder", "no program"])
+def test_what_is_there_and_is_no_program_is_called_so(api, plugin, qt, tmp_path, kind):
+    place = tmp_path / "matt"
+    if kind == "folder":
+        place.mkdir()
+    else:
+        place.write_text("no program")
+    api.plugin_config["command"] = str(place)
+    plugin._runner.ask([File(tmp_path / "a")])
+    until(qt, idle(plugin))
+    said = api.tagger.window.said[-1]
+    assert {"folder": "is a folder", "no program": "cannot be executed"}[kind] in said
+    assert "not found" not in said
+
+
+def test_an_answer_that_is_too_long_is_called_so(api, plugin, qt, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[type(plugin._runner).__module__], "MOST_BYTES", 2**20)
+    api.plugin_config["command"] = program(tmp_path / "matt", "print('x' * 3_000_000)")
+    file = File(tmp_path / "a")
+    plugin._runner.ask([file])
+    until(qt, idle(plugin))
+    assert "longer than 1 MiB" in api.tagger.window.said[-1]
+    assert file.genres == []
+
+
+def test_a_file_that_is_being_saved_has_its_turn_afterwards(api, plugin, qt, tmp_path):
+    api.plugin_config["command"] = program(tmp_path / "matt", ECHO)
+    files = [File(tmp_path / str(n)) for n in range(200)]  # several slices
+    saved, other = files[:-1], files[-1]
+    for file in saved:
+        file.state = file.states.PENDING
+    plugin._runner.ask(files)
+    until(qt, lambda: other.genres == ["Folk"])
+    assert any("saving" in line for line in api.tagger.window.said)
+    assert plugin._runner.busy
+    assert all(file.genres == [] and file.n_updates == 0 for file in saved)
+    for file in saved:
+        file.state = file.states.NORMAL
+    until(qt, idle(plugin))
+    assert {tuple(file.genres) for file in files} == {("Folk",)}
+    assert "200 of 200 files" in api.tagger.window.said[-1]
+
+
+def ask_and_end(api, plugin, tmp_path, end):
+    """Many files, and something that happens as soon as events have their turn again."""
+    from PyQt6.QtCore import QTimer
+
+    api.plugin_config["command"] = program(tmp_path / "matt", ECHO)
+    files = [File(tmp_path / str(n)) for n in range(1000)]
+    first = files[0].update
+    files[0].update = lambda: (first(), QTimer.singleShot(0, end))
+    plugin._runner.ask(files)
+    return files
+
+
+def test_events_have_their_turn_while_an_answer_is_given_to_files(api, plugin, qt, tmp_path):
+    files = ask_and_end(api, plugin, tmp_path, plugin._runner.stop)
+    until(qt, idle(plugin))
+    n = sum(file.n_updates for file in files)
+    assert 0 < n < len(files)
+    assert f"stopped; genres were suggested for {n:,} files before" in api.tagger.window.said[-1]
+    plugin._runner.ask(files[-1:])
+    until(qt, idle(plugin))
+    assert files[-1].genres == ["Folk"]
+
+
+def test_a_plugin_that_goes_gives_no_more_files_anything(api, plugin, qt, tmp_path):
+    ended = []
+    files = ask_and_end(api, plugin, tmp_path, lambda: (plugin._runner.close(), ended.append(1)))
+    until(qt, lambda: ended)
+    n = sum(file.n_updates for file in files)
+    assert 0 < n < len(files)
+    assert plugin._runner._soon.isActive() is False
+    until(qt, lambda: True)
+    assert sum(file.n_updates for file in files) == n
+
+
 SLOW = """
 import os, sys, threading
 open(sys.argv[0] + ".pid", "w").write(str(os.getpid()))
-print("at work", file=sys.stderr, flush=True)
+print("extracting: 0 of 1", file=sys.stderr, flush=True)
 threading.Event().wait()
 """
 
@@ -395,7 +502,7 @@ def at_work(api, plugin, qt, tmp_path):
     files = [File(tmp_path / "a"), File(tmp_path / "b")]
     for file in files:
         plugin._runner.ask([file])
-    until(qt, lambda: "matt: at work" in api.tagger.window.said)
+    until(qt, lambda: "matt: extracting: 0 of 1" in api.tagger.window.said)
     pid = int(Path(f"{command}.pid").read_text())
     yield SimpleNamespace(pid=pid, files=files)
     if not ended(pid):
