@@ -35,7 +35,7 @@ from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, audio_hash, read_segments
 from matt.features.blocks import ROWS_SCHEMA, read_rows
 from matt.features.computing import LOUDEST, computed, fitted
-from matt.features.extract import extract
+from matt.features.extract import Decoders, extract
 from matt.features.kernels.frames import logmel, summary
 from matt.features.plan import Plan
 from matt.features.spec import FeatureSpec
@@ -62,6 +62,12 @@ def probe(path, specs, salvage, alive):
         "nice": os.nice(0),
     }
     return [Outcome(outcome.values, json.dumps(facts))]
+
+
+def signed(path, specs, salvage, alive):
+    """Light, with the number of its process for a reason."""
+    (outcome,) = light(path, specs, salvage, alive)
+    return [Outcome(outcome.values, str(os.getpid()))]
 
 
 def patient(path, specs, salvage, alive):
@@ -509,6 +515,39 @@ def test_threads_of_ones_own_may_extract_blocks_and_their_children_end_with_them
         extract(table(files), SPEC, tmp_path / "store", extractor=light, executor=pool)
     assert digests(tmp_path / "store") == whole
     assert set(multiprocessing.active_children()) <= before
+
+
+def test_decoders_that_are_kept_serve_one_extraction_after_the_other(original, tmp_path):
+    files, whole, _ = original
+    before, found = set(multiprocessing.active_children()), []
+    with Decoders([SPEC], 1, extractor=signed) as decoders:
+        for number, some in enumerate((files[:4], files[4:])):
+            report = extract(table(some), SPEC, tmp_path / str(number), decoders=decoders)
+            found += [one.reason for one in report.partial]
+        assert len(found) == 9
+        (process,) = set(multiprocessing.active_children()) - before
+        assert set(found) == {str(process.pid)}
+    assert set(multiprocessing.active_children()) <= before
+    with Decoders([SPEC], 2, extractor=light) as decoders:
+        extract(table(files), SPEC, tmp_path / "store", decoders=decoders)
+    assert digests(tmp_path / "store") == whole
+
+
+def test_decoders_that_are_kept_end_with_an_extraction_that_does_not(original, tmp_path):
+    files, whole, _ = original
+    before = set(multiprocessing.active_children())
+
+    def stop(step):
+        if step.stage == "extracting" and step.done:
+            raise KeyboardInterrupt
+
+    decoders = Decoders([SPEC], 2, extractor=light)
+    with pytest.raises(KeyboardInterrupt):
+        extract(table(files), SPEC, tmp_path / "store", decoders=decoders, progress=stop)
+    assert set(multiprocessing.active_children()) <= before
+    assert digests(tmp_path / "store").items() <= whole.items()
+    extract(table(files), SPEC, tmp_path / "store", workers=2, extractor=light)
+    assert digests(tmp_path / "store") == whole
 
 
 # ---- running again ----

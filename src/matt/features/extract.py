@@ -15,7 +15,7 @@ from concurrent.futures import Executor, Future
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import NamedTuple, TypedDict, Unpack
+from typing import NamedTuple, Self, TypedDict, Unpack
 
 from ..errors import ConfigError, DataError, MattError, check_arguments
 from ..files import lock, locks, remove_leftovers
@@ -63,6 +63,9 @@ class ExtractionOptions(TypedDict, total=False):
         Of the processes that decode: time, memory, priority.
     extractor : callable
         See `extract_block`.
+    decoders : Decoders
+        Processes that stay for the next extraction, instead of ``workers``, ``limits`` and
+        ``extractor``, of an own that end with this one.
     executor : concurrent.futures.Executor
         Runs `extract_block` once a block, instead of ``workers`` threads; it may run it in other
         processes, or on other machines that see the same files. It is left open.
@@ -75,7 +78,36 @@ class ExtractionOptions(TypedDict, total=False):
     progress: Callable[[Progress], None] | None
     limits: Limits
     extractor: Extractor
+    decoders: Decoders | None
     executor: Executor | None
+
+
+class Decoders(Pool[FeatureProcess]):
+    """Threads with a decoding process each, for one extraction or many; a context manager.
+
+    To load what computes features takes seconds, so whoever extracts a few files again and again
+    keeps them. An extraction that does not come to its end closes them.
+
+    Parameters
+    ----------
+    specs : sequence of FeatureSpec
+        What they get ready for when they start; other features come later.
+    workers : int >= 1, optional
+        By default one a core.
+    limits, extractor
+        As in `ExtractionOptions`.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[FeatureSpec],
+        workers: int | None = None,
+        *,
+        limits: Limits = DEFAULT,
+        extractor: Extractor = extract_file,
+    ) -> None:
+        super().__init__(workers, lambda: FeatureProcess(self.specs, limits, extractor))
+        self.specs = tuple(specs)
 
 
 def extract(
@@ -208,7 +240,7 @@ class _File(NamedTuple):
     work: float
 
 
-class _Crew(Pool[FeatureProcess]):
+class _Crew:
     """Who extracts the blocks of plans: threads with a decoder each, or an executor.
 
     Threads are the default, because they tell of every file and can be stopped within a block.
@@ -220,25 +252,30 @@ class _Crew(Pool[FeatureProcess]):
         written: list[CommittedBlock],
         specs: tuple[FeatureSpec, ...],
     ) -> None:
-        super().__init__(options.get("workers"), lambda: FeatureProcess(self._specs, *self._how))
-        self._executor, self._written = options.get("executor"), written
         self._how = options.get("limits", DEFAULT), options.get("extractor", extract_file)
-        self._specs = specs
+        kept, (limits, extractor) = options.get("decoders"), self._how
+        self._decoders = kept or Decoders(
+            specs, options.get("workers"), limits=limits, extractor=extractor
+        )
+        self._kept = kept is not None
+        self._executor, self._written = options.get("executor"), written
         self._running: dict[Future[list[CommittedBlock]], Task] = {}
 
     def hashes(self, paths: Sequence[str]) -> Iterator[str]:
         """Give the audio hash of each file, computed within the limits of the processes."""
         starts = range(0, len(paths), HASHED)
-        for part in [self.submit(hash_in, paths[at : at + HASHED]) for at in starts]:
+        for part in [self._decoders.submit(hash_in, paths[at : at + HASHED]) for at in starts]:
             yield from part.result()
 
     def run(
         self, tasks: Sequence[Task], tell: Callable[[Progress], None], *, n_bytes: int = 0
     ) -> None:
         """Extract blocks, of which ``n_bytes`` come; the first that cannot be written ends it."""
-        self._specs = tuple(map(read_spec, {part.store for task in tasks for part in task.parts}))
+        if not self._kept:  # those of an older plan may be fewer
+            stores = {part.store for task in tasks for part in task.parts}
+            self._decoders.specs = tuple(map(read_spec, stores))
         waiting = deque(tasks)
-        most = 2 * self.workers if self._executor is None else _AHEAD
+        most = 2 * self._decoders.workers if self._executor is None else _AHEAD
         events: SimpleQueue[_File | Future[list[CommittedBlock]]] = SimpleQueue()
         files = Pace(sum(len(task.work) for task in tasks))
         audio, worked = Pace(float(sum(task.work.sum() for task in tasks))), 0.0
@@ -274,17 +311,21 @@ class _Crew(Pool[FeatureProcess]):
         self, task: Task, events: SimpleQueue[_File | Future[list[CommittedBlock]]]
     ) -> None:
         if self._executor is None:
-            future = self.submit(_block, task, events.put)
+            future = self._decoders.submit(_block, task, events.put)
         else:
             future = self._executor.submit(extract_block, task.parts, *self._how)
         self._running[future] = task
         future.add_done_callback(events.put)
 
-    def close(self) -> None:
-        """Leave what has not begun, and end what has."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
+        """Leave what has not begun, and end what has; decoders that are kept stay after an end."""
         for future in self._running:
             future.cancel()
-        super().close()
+        if kind is not None or not self._kept:
+            self._decoders.close()
 
 
 def _block(
