@@ -16,7 +16,9 @@ import yaml
 from audio_files import music, write
 
 import matt
-from matt.library.cache import kept_libraries
+from matt.features.blocks import create
+from matt.library.cache import kept_libraries, library_of, store_of
+from matt.library.predict import AskedModel
 
 if find_spec("beets") is None:
     pytest.skip("beets is not installed; the extra [beets] has it", allow_module_level=True)
@@ -73,14 +75,14 @@ class Beets:
             "HOME": str(place),
         }
 
-    def configure(self, auto=False, write=True, **settings):
+    def configure(self, auto=False, write=True, matt=..., **settings):
         self.home.mkdir(exist_ok=True)
         said = {
             "directory": str(self.music),
             "library": str(self.home / "library.db"),
             "plugins": ["matt"],
             "import": {"autotag": False, "copy": False, "write": write},
-            "matt": {"auto": auto, "min_sure": 0.01, **settings},
+            "matt": {"auto": auto, "min_sure": 0.01, **settings} if matt is ... else matt,
         }
         (self.home / "config.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
 
@@ -290,17 +292,133 @@ def test_an_import_gives_genres_to_albums_and_singletons(beets, tmp_path, monkey
 
 @pytest.mark.parametrize(
     ("settings", "fault"),
-    [({"model": "no-such-run"}, "no-such-run does not exist"), ({"mode": "guess"}, "guess")],
-    ids=["model", "mode"],
+    [
+        ({"model": "no-such-run"}, "no-such-run does not exist"),
+        ({"mode": "guess"}, "matt.mode is 'guess'"),
+        ({"count": 0}, "matt.count is 0"),
+        ({"count": 2.5}, "matt.count is 2.5"),
+        ({"min_sure": True}, "matt.min_sure must be"),
+        ({"protect": {"a": "b"}}, "matt.protect is {'a': 'b'}"),
+    ],
+    ids=["model", "mode", "count-0", "count-2.5", "min_sure", "protect"],
 )
 def test_a_wrong_setting_ends_a_command_and_no_import(beets, tmp_path, settings, fault):
     beets.configure(auto=True, **settings)
     track(tmp_path / "new/1.flac", 15, title="J1", artist="Jo", album="Six")
     beets.run("import", "-q", "-A", str(tmp_path / "new"))
     assert fault in beets.log
+    assert "'beet matt' gives them afterwards" in beets.log
     assert beets.genres("artist:Jo")["J1", "Six"][0] == ""
     beets.run("matt", "artist:Jo", fails=True)
     assert fault in beets.log
+
+
+@pytest.mark.parametrize(
+    ("given", "warned"),
+    [
+        (None, ""),
+        (True, "matt is True"),
+        ({"auto": "maybe"}, "matt.auto is 'maybe'"),
+        ({"auto": None, "model": "", "count": None, "mode": None, "protect": None}, ""),
+    ],
+    ids=["nothing", "yes", "maybe", "empty"],
+)
+def test_settings_that_are_empty_or_none_leave_the_plugin_there(beets, given, warned):
+    beets.configure(matt=given)
+    assert beets.run("matt", "-p", "artist:Bob")[-1].startswith("0 of 1")
+    assert warned in beets.log
+    assert bool(warned) == ("matt" in beets.log)
+
+
+def test_the_music_folder_has_its_own_names_whatever_is_kept_around_it(
+    beets, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MATT_CACHE", str(beets.cache))
+    around, spec = beets.place, AskedModel.open().spec
+    monkeypatch.setenv("HOME", str(tmp_path))  # or else the folder around would be a home
+    store = create(store_of(around, spec), spec)
+    assert library_of(beets.music, spec) == around
+    names = {}
+    for place in (around, beets.music):
+        names[place] = place / "genres.toml"
+        genres = AskedModel.open().model.genres
+        aliases = "".join(f'"{place.name} {n}" = ["{name}"]\n' for n, name in enumerate(genres))
+        names[place].write_text(f"[aliases]\n{aliases}", encoding="utf-8")
+    beets.env["HOME"] = str(tmp_path)
+    try:
+        beets.run("matt", "artist:Ann")
+        assert beets.genres("artist:Ann")["T1", "One"][0].startswith("music ")
+    finally:
+        names[around].unlink()
+        shutil.rmtree(store)
+        beets.env["HOME"] = str(beets.place)
+
+
+def test_files_that_cannot_be_written_are_counted(beets):
+    plugins = beets.place / "plugins"
+    plugins.mkdir(exist_ok=True)
+    (plugins / "refuse.py").write_text(
+        "from beets.library import WriteError\n"
+        "from beets.plugins import BeetsPlugin\n"
+        "class Refuse(BeetsPlugin):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.register_listener('write', self.refuse)\n"
+        "    def refuse(self, item, path, tags):\n"
+        "        if item.title == 'T1':\n"
+        "            raise WriteError(path, OSError('read-only'))\n"
+    )
+    said = yaml.safe_load((beets.home / "config.yaml").read_text(encoding="utf-8"))
+    said |= {"plugins": ["matt", "refuse"], "pluginpath": str(plugins)}
+    (beets.home / "config.yaml").write_text(yaml.safe_dump(said), encoding="utf-8")
+    beets.run("matt", "artist:Ann")
+    assert "1 files could not be written" in beets.log
+    assert "beet write" in beets.log
+    assert beets.written("Ann/One/CD1/1.flac") == []
+    assert beets.written("Ann/One/CD2/1.flac") != []
+
+
+def test_files_that_are_gone_and_albums_without_a_name_are_told_of(beets, tmp_path):
+    track(tmp_path / "new/1.flac", 21)
+    beets.run("import", "-q", "-A", str(tmp_path / "new"))
+    (beets.music / "Bob/Two/1.mp3").unlink()
+    lines = beets.run("matt")
+    assert "'beet update'" in beets.log
+    assert str(beets.music / "Bob/Two/1.mp3") in beets.log
+    assert any(line.startswith(f"{tmp_path / 'new'}") for line in lines)
+
+
+SPY = """
+import os, sys
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
+if any("spawn_main" in word for word in sys.orig_argv):
+    open(os.path.join(os.path.dirname(__file__), f"{os.getpid()}.pid"), "w").close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process is kept to one core")
+def test_the_process_that_decodes_serves_a_whole_import(beets, tmp_path):
+    """On one core there is one, and each notes its number when it starts."""
+    beets.configure(auto=True)
+    for n in range(4):
+        new = tmp_path / f"new/{n}/1.flac"
+        track(new, 22 + n, title=f"M{n}", artist=f"Max {n}", album=f"Album {n}")
+    spy = tmp_path / "spy"
+    spy.mkdir()
+    (spy / "sitecustomize.py").write_text(SPY)
+    beets.env["PYTHONPATH"] = os.pathsep.join([str(spy), str(SOURCE)])
+    try:
+        beets.run("import", "-q", "-A", str(tmp_path / "new"))
+    finally:
+        beets.env["PYTHONPATH"] = str(SOURCE)
+    assert all(beets.genres(f"artist:Max {n}")[f"M{n}", f"Album {n}"][0] for n in range(4))
+    assert len(list(spy.glob("*.pid"))) == 1
+
+
+def test_the_cache_knows_where_the_library_is(beets):
+    beets.run("matt", "-p")
+    (library,) = kept_libraries(beets.cache)
+    assert library.folder == str(beets.music)
 
 
 def test_a_name_that_is_no_text_costs_itself_alone(beets, tmp_path):

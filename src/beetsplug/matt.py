@@ -28,10 +28,21 @@ if TYPE_CHECKING:
 
     from matt.datasets.folder import Told
     from matt.datasets.genres import Vocabulary
+    from matt.features.extract import Decoders
+    from matt.features.spec import FeatureSpec
     from matt.library.predict import AskedModel
     from matt.processes import Progress
     from matt.tagging.policy import Policy
 
+_SETTINGS: dict[str, Any] = {
+    "auto": True,
+    "model": None,
+    "genres": None,
+    "mode": "fill-empty",
+    "protect": [],
+    "min_sure": None,
+    "count": 1,
+}
 _LINE_EVERY = 30  # seconds
 _UNHEARD, _KEPT = "not heard", "with genres that stay"
 
@@ -55,20 +66,22 @@ class MattPlugin(BeetsPlugin):
 
     def __init__(self) -> None:
         super().__init__()
-        self.config.add(
-            {
-                "auto": True,
-                "model": None,
-                "genres": None,
-                "mode": "fill-empty",
-                "protect": [],
-                "min_sure": None,
-                "count": 1,
-            }
-        )
+        self.config.add(_SETTINGS)
         self._opened: dict[str | None, AskedModel] = {}
-        if self.config["auto"].get(bool):
+        self._decoders: Decoders | None = None
+        # beets leaves out a plugin that fails here, so nothing does.
+        said = self.config.first()[0]
+        if not isinstance(said, Mapping):
+            if said is not None:
+                self._log.warning("matt is {!r}, and no settings; the usual ones count", said)
+            self.config.set(_SETTINGS)
+        auto = self._said("auto")
+        if not isinstance(auto, bool):
+            self._log.warning("matt.auto is {!r}; give yes or no. Imports are not heard", auto)
+        elif auto:
             self.import_stages = [self.imported]
+        self.register_listener("import", self._rest)
+        self.register_listener("cli_exit", self._rest)
 
     def commands(self) -> Sequence[Subcommand]:
         """``beet matt``."""
@@ -93,7 +106,7 @@ class MattPlugin(BeetsPlugin):
             heard = self._hear(lib, asked, policy, model=opts.model)
         except MattError as error:
             raise UserError(str(error)) from error
-        left = Counter[str]()
+        left, refused = Counter[str](), 0
         for one in asked:
             changes = [*heard.changes(one, policy)]
             for line in _lines(one, changes):
@@ -102,13 +115,19 @@ class MattPlugin(BeetsPlugin):
                 left[changes[0].kept] += 1
                 self._log.debug("{}: left alone, {}", one, changes[0].told)
             if not opts.pretend:
-                _apply(changes, write=should_write())
+                refused += _apply(changes, write=should_write())
         n, verb = len(asked) - left.total(), "would get" if opts.pretend else "got"
         rest = ", ".join(f"{times:,} {reason}" for reason, times in left.most_common())
         print_(
             f"{n:,} of {len(asked):,} albums and lone tracks {verb} new genres"
             + (f"; left alone: {rest}" if rest else "")
         )
+        if refused:
+            self._log.warning(
+                "{:,} files could not be written; mend that, and 'beet write' writes what the "
+                "database has",
+                refused,
+            )
 
     def imported(self, session: ImportSession, task: ImportTask) -> None:
         """Give genres to what is being imported; beets writes them. No fault stops an import."""
@@ -122,19 +141,38 @@ class MattPlugin(BeetsPlugin):
                     self._log.info("{}", line)
                 _apply(changes, write=False)
         except Exception as error:  # whatever it is
+            self._rest()
             names = ", ".join(map(displayable_path, task.paths))
-            self._log.warning("{} imported without genres by ear: {}", names, error)
+            self._log.warning(
+                "{} imported without genres by ear: {}; 'beet matt' gives them afterwards",
+                names,
+                error,
+            )
 
     def _policy(self, *, force: bool = False) -> Policy:
-        from matt.tagging.policy import Policy
+        from matt.errors import ConfigError
+        from matt.tagging.policy import MOST, Policy
 
-        said = self.config
-        return Policy(
-            mode="replace" if force else said["mode"].as_str(),
-            protected=tuple(said["protect"].as_str_seq(split=False)),
-            min_sure=said["min_sure"].get(confuse.Optional(confuse.Number())),
-            most=said["count"].get(int),
-        )
+        count, protect = self._said("count"), self._said("protect")
+        if type(count) is not int or not 1 <= count <= MOST:
+            raise ConfigError(f"matt.count is {count!r}; give a whole number from 1 to {MOST}")
+        genres = [protect] if isinstance(protect, str) else protect
+        if not isinstance(genres, list) or not all(isinstance(one, str) for one in genres):
+            raise ConfigError(
+                f"matt.protect is {protect!r}; give a list of genres, e.g. [Christmas, Audiobook]"
+            )
+        mode = str(self._said("mode"))
+        try:
+            return Policy(
+                "replace" if force else mode, tuple(genres), self._said("min_sure"), most=count
+            )
+        except ConfigError as error:
+            raise ConfigError(f"matt.{error}") from None
+
+    def _said(self, key: str) -> Any:
+        """A setting as it is written; the usual one where nothing is."""
+        said = self.config[key].get()
+        return _SETTINGS[key] if said is None or said == "" else said
 
     def _hear(
         self, lib: Library, asked: Sequence[_Asked], policy: Policy, *, model: str | None = None
@@ -142,15 +180,21 @@ class MattPlugin(BeetsPlugin):
         """Have all that is asked for heard; what was heard before is not heard again."""
         from matt.datasets.folder import scan_told
         from matt.datasets.tags import printable
-        from matt.library.cache import library_of, store_of
+        from matt.library.cache import library_of, name_folder, store_of
         from matt.library.predict import predict_library
 
         opened = self._model(model)
-        within = library_of(Path(os.fsdecode(lib.directory)), opened.spec)
-        told = (file for one in asked for file in one.told())
-        scan = scan_told(told, within, genres=self._path("genres"))
+        music = Path(os.fsdecode(lib.directory))
+        within = library_of(music, opened.spec)
+        told = [file for one in asked for file in one.told()]
+        scan = scan_told(told, within, genres=self._path("genres") or _own_genres(music))
         for problem in scan.problems:
-            self._log.warning("{}", f"{problem.path}: {problem.reason}")
+            self._log.warning("{}", f"{scan.root / problem.path}: {problem.reason}")
+        if gone := sum(not os.path.lexists(file.path) for file in told):
+            self._log.warning(
+                "{:,} files are gone; 'beet update' has beets forget those that are", gone
+            )
+        name_folder(within)
         found = predict_library(
             scan,
             opened.model,
@@ -159,6 +203,7 @@ class MattPlugin(BeetsPlugin):
             top=max(3, policy.most),
             learned=opened.learned,
             alone=False,
+            decoders=self._kept(opened.spec),
             progress=self._teller(),
         )
         report = found.extraction
@@ -167,6 +212,20 @@ class MattPlugin(BeetsPlugin):
         rows = {track["path"]: row for row in found.rows for track in row["tracks"]}
         mixed = scan.tracks.path[scan.tracks.columns["compilation"]]
         return _Heard(rows, scan.vocabulary, frozenset(mixed.tolist()))
+
+    def _kept(self, spec: FeatureSpec) -> Decoders:
+        """Processes that decode, one album after the other."""
+        from matt.features.extract import Decoders
+
+        if self._decoders is None:
+            self._decoders = Decoders([spec])
+        return self._decoders
+
+    def _rest(self, **_: object) -> None:
+        """End the processes that decode, if there are any."""
+        if self._decoders is not None:
+            self._decoders.close()
+            self._decoders = None
 
     def _model(self, named: str | None) -> AskedModel:
         from matt.library.predict import AskedModel
@@ -178,8 +237,9 @@ class MattPlugin(BeetsPlugin):
 
     def _path(self, key: str) -> str | None:
         """A path of the settings, relative to their folder."""
-        found = self.config[key].get(confuse.Optional(confuse.Filename()))
-        return None if found is None else str(found)
+        if self._said(key) is None:
+            return None
+        return str(self.config[key].get(confuse.Filename()))
 
     def _teller(self) -> Callable[[Progress], None]:
         """Who is told of progress: the log, now and then."""
@@ -195,6 +255,14 @@ class MattPlugin(BeetsPlugin):
         return tell
 
 
+def _own_genres(music: Path) -> str | None:
+    """The vocabulary in the music folder, if it has one: features may be kept of one around it."""
+    from matt.datasets.genres import FILE
+
+    own = music / FILE
+    return str(own) if own.is_file() else None
+
+
 @dataclass(frozen=True)
 class _Asked:
     """An album of beets with all of its tracks, or a track that is in none."""
@@ -205,7 +273,10 @@ class _Asked:
     def __str__(self) -> str:
         from matt.datasets.tags import printable
 
-        return printable(str(self.items[0] if self.album is None else self.album))
+        name = str(self.items[0] if self.album is None else self.album)
+        if not any(map(str.isalnum, name)):  # nobody said who or what it is
+            name = displayable_path(self.items[0].path if self.album is None else self.album.path)
+        return printable(name)
 
     def told(self) -> Iterator[Told]:
         """What beets knows of the files."""
@@ -347,16 +418,20 @@ def _lines(one: _Asked, changes: Sequence[_Change]) -> Iterator[str]:
         yield line if whole else f"{line}, {n} of {len(one.items)} tracks"
 
 
-def _apply(changes: Sequence[_Change], *, write: bool) -> None:
+def _apply(changes: Sequence[_Change], *, write: bool) -> int:
     """Have beets store what changes, and write it into files if that is wanted.
 
-    A file that could not be heard may be damaged, and is left as it is.
+    A file that could not be heard may be damaged, and is left as it is. Gives how many files beets
+    could not write.
     """
+    refused = 0
     for change in changes:
         if not (fields := change.put()):
             continue
         if isinstance(change.of, Item):
             wanted = write and change.heard and "genres" in fields
-            change.of.try_sync(write=wanted, move=False)
+            refused += wanted and not change.of.try_write()
+            change.of.store()
         else:
             change.of.store(inherit=False)
+    return refused

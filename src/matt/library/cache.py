@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from ..datasets.memory import (
     SUFFIX,
+    Memory,
     library_key,
     memory_file,
     remember_folder,
@@ -75,6 +77,13 @@ def own_folder(path: Path) -> Path:
 def has_features(folder: Path, spec: FeatureSpec) -> bool:
     """Whether features of this kind are kept of a library."""
     return (store_of(folder, spec) / "spec.json").is_file()
+
+
+def name_folder(folder: Path) -> None:
+    """Have the cache know where a library is whose files nobody has read, only been told of."""
+    memory = memory_file(cache_folder() / SCANS, folder)
+    if not memory.exists():
+        Memory.load(memory).save({}, (), now=time.time(), name=str(folder))
 
 
 @dataclass(frozen=True)
