@@ -17,6 +17,10 @@ MOST_PERCENT = 99
 _MOST_GENRES = 20  # of one file
 _LONGEST_GENRE = 200  # characters
 _PROGRESS = re.compile(r"[^:]+: [\d,]+ of [\d,]+")
+NO_GENRE = frozenset(
+    ("other", "misc", "miscellaneous", "unknown", "unknown genre", "none", "no genre", "genre")
+)
+"""What stands for no genre; matt itself knows more such words, in more languages."""
 _NAME_IT = "under Options > Plugins > matt: genres by ear"
 
 
@@ -190,14 +194,16 @@ def chosen(old: Sequence[str], given: Sequence[str], mode: str) -> list[str] | N
     >>> chosen(["Rock"], ["rock", "Indie"], "append")
     ['Rock', 'Indie']
     """
-    kept = [value for value in old if value.strip()]
+    kept = [value for value in old if value.strip() and value.strip().casefold() not in NO_GENRE]
     if not given or (kept and mode == "fill-empty"):
         return None
+    before = kept if mode == "append" else []
     new: dict[str, str] = {}
-    for value in [*(kept if mode == "append" else ()), *given]:
+    for value in [*before, *given]:
         new.setdefault(value.casefold(), value)
     values = list(new.values())
-    return None if values == list(old) else values
+    nothing_new = {value.casefold() for value in given} <= {value.casefold() for value in before}
+    return None if nothing_new or values == list(old) else values
 
 
 def told(done: Mapping[str, int], answer: Answer, n_files: int) -> str:

@@ -333,10 +333,11 @@ def test_settings_that_are_empty_or_none_leave_the_plugin_there(beets, given, wa
 def test_the_music_folder_has_its_own_names_whatever_is_kept_around_it(
     beets, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("MATT_CACHE", str(beets.cache))
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("MATT_CACHE", str(cache))
     around, spec = beets.place, AskedModel.open().spec
     monkeypatch.setenv("HOME", str(tmp_path))  # or else the folder around would be a home
-    store = create(store_of(around, spec), spec)
+    create(store_of(around, spec), spec)
     assert library_of(beets.music, spec) == around
     names = {}
     for place in (around, beets.music):
@@ -344,14 +345,13 @@ def test_the_music_folder_has_its_own_names_whatever_is_kept_around_it(
         genres = AskedModel.open().model.genres
         aliases = "".join(f'"{place.name} {n}" = ["{name}"]\n' for n, name in enumerate(genres))
         names[place].write_text(f"[aliases]\n{aliases}", encoding="utf-8")
-    beets.env["HOME"] = str(tmp_path)
+    beets.env |= {"HOME": str(tmp_path), "MATT_CACHE": str(cache)}
     try:
         beets.run("matt", "artist:Ann")
         assert beets.genres("artist:Ann")["T1", "One"][0].startswith("music ")
     finally:
         names[around].unlink()
-        shutil.rmtree(store)
-        beets.env["HOME"] = str(beets.place)
+        beets.env |= {"HOME": str(beets.place), "MATT_CACHE": str(beets.cache)}
 
 
 def test_files_that_cannot_be_written_are_counted(beets):

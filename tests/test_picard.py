@@ -49,14 +49,22 @@ def answer(**change):
         ([], ["Rock"], "fill-empty", ["Rock"]),
         (["", " "], ["Rock"], "fill-empty", ["Rock"]),
         (["Pop"], ["Rock"], "fill-empty", None),
+        (["Other", "unknown"], ["Rock"], "fill-empty", ["Rock"]),
+        (["Other", "Pop"], ["Rock"], "append", ["Pop", "Rock"]),
         (["Pop"], ["Rock"], "append", ["Pop", "Rock"]),
         (["pop"], ["Pop"], "append", None),
+        (["Other", "pop"], ["Pop"], "append", None),
         (["Pop"], ["Rock", "rock", "Folk"], "replace", ["Rock", "Folk"]),
         (["Rock"], ["Rock"], "replace", None),
     ],
 )
 def test_genres_go_by_the_mode(old, given, mode, new):
     assert asking.chosen(old, given, mode) == new
+
+
+def test_what_stands_for_no_genre_does_so_in_matt():
+    words = pytest.importorskip("matt.datasets.words").known_words()
+    assert all(map(words.is_no_genre, asking.NO_GENRE))
 
 
 @pytest.mark.parametrize("mode", asking.MODES)
