@@ -159,7 +159,7 @@ class MattPlugin(BeetsPlugin):
         genres = [protect] if isinstance(protect, str) else protect
         if not isinstance(genres, list) or not all(isinstance(one, str) for one in genres):
             raise ConfigError(
-                f"matt.protect is {protect!r}; give a list of genres, e.g. [Christmas, Audiobook]"
+                f"matt.protect is no list of genres ({protect!r}); write one, e.g. [Christmas]"
             )
         mode = str(self._said("mode"))
         try:
