@@ -340,7 +340,9 @@ def glossary_words():
     terms = [line for block in re.findall(r"```\{glossary\}\n(.*?)```", text, re.DOTALL)
              for line in block.splitlines() if line and not line.startswith(" ")]  # fmt: skip
     field = re.search(r"Words that are used as everybody does\.(.*?)\n\n", text, re.DOTALL)
-    return {word.lower() for part in [*terms, field[1]] for word in re.findall(r"[A-Za-z]+\d?", part)}
+    return {
+        word.lower() for part in [*terms, field[1]] for word in re.findall(r"[A-Za-z]+\d?", part)
+    }
 
 
 def is_of(word, words):
