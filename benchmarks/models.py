@@ -120,8 +120,7 @@ def network_row(name: str) -> dict[str, Any]:
     @torch.no_grad()
     def predict() -> None:
         network.eval()
-        scores, values = network.segments(x, alone)
-        network.pool(scores, values, offsets)
+        network.pool(network.segments(x, alone), offsets)
 
     before = resident_peak()
     predict()

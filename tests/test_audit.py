@@ -160,7 +160,10 @@ def test_copies_are_found_by_their_audio(tmp_path):
 
 def brute_force(x, threshold):
     """Every pair, one after the other, in float64."""
-    z = standardised(x).astype(np.float64)
+    return pairs_within(standardised(x).astype(np.float64), threshold)
+
+
+def pairs_within(z, threshold):
     return {
         (i, j): distance
         for i in range(len(z))
@@ -169,18 +172,33 @@ def brute_force(x, threshold):
     }
 
 
-@pytest.mark.parametrize("cells", [1, 200, 2**23], ids=["row by row", "in blocks", "at once"])
-def test_the_search_in_blocks_finds_what_comparing_one_by_one_finds(cells, monkeypatch):
+@pytest.mark.parametrize("cells", [1, 200, 2**20], ids=["one by one", "in tiles", "at once"])
+@pytest.mark.parametrize("axes", [3, 64], ids=["a shadow first", "whole"])
+@pytest.mark.parametrize("many", [0, 1], ids=["tiles again", "pairs again"])
+def test_the_search_in_tiles_finds_what_comparing_one_by_one_finds(cells, axes, many, monkeypatch):
     monkeypatch.setattr(near_duplicates, "_CELLS", cells)
+    monkeypatch.setattr(near_duplicates, "_AXES", axes)
+    monkeypatch.setattr(near_duplicates, "_MANY", many)
     x = noise()
     x[30:40] = x[10:20] + 0.05 * noise(10, seed=1)
     tracks = some_tracks()
     found = find_near_duplicates(tracks, store(tracks, x), threshold=0.7)
     expected = brute_force(x, 0.7)
     pairs = zip(found.first - 100, found.second - 100, found.distance, strict=True)
-    assert found.n_pairs == len(expected) > 10
+    assert found.n_pairs == len(found.first) == len(expected) > 10
     for i, j, distance in pairs:
         assert distance == pytest.approx(expected[i, j], abs=1e-6)
+
+
+def test_vectors_that_are_not_held_are_read_again(monkeypatch):
+    monkeypatch.setattr(near_duplicates, "_HELD", 30 * D)
+    x, tracks = noise(), some_tracks()
+    x[30:40] = x[10:20] + 0.05 * noise(10, seed=1)
+    found = find_near_duplicates(tracks, store(tracks, x), threshold=0.7)
+    low, middle, high = np.percentile(x[::2], [15.87, 50, 84.13], axis=0)
+    expected = pairs_within(np.clip((x - middle) / ((high - low) / 2), -4, 4), 0.7)
+    assert set(zip(found.first - 100, found.second - 100)) == set(expected)
+    np.testing.assert_allclose(sorted(found.distance), sorted(expected.values()), rtol=1e-5)
 
 
 def test_planted_copies_are_found_and_those_across_splits_come_first():
@@ -275,7 +293,7 @@ def test_why_a_search_takes_long_is_told_by_its_cause(tmp_path):
     assert (is_cheap(features), why_costly(features)) == (True, "")
     on_disk = replace(features, blocks=(tmp_path / "a.npy",))
     assert "too large for memory" in why_costly(on_disk)
-    n = int((CHEAP / 4) ** 0.5) + 1
+    n = CHEAP + 1
     many = FeatureStore.from_arrays("many", np.arange(n), np.zeros((n, 4), "f4"))
     assert why_costly(many) == f"{n:,} tracks are too many"
     assert not is_cheap(many)

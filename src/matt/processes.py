@@ -557,7 +557,7 @@ class Pool(Generic[Kind]):
     """
 
     def __init__(self, workers: int | None, make: Callable[[], Kind]) -> None:
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
         self._make = make
         self._mine = threading.local()
         self._children: list[Kind] = []
@@ -629,7 +629,8 @@ def _leave_interrupts() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

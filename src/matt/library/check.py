@@ -83,7 +83,7 @@ def check_library(
         Of its albums (`LibraryPrediction.rows`); without them, only tags and copies are looked at.
     features : FeatureStore, optional
         To find copies that were encoded anew. Every track is compared with every other, which
-        `matt.datasets.audit.is_cheap` of less than some 40,000 tracks.
+        `matt.datasets.audit.is_cheap` of up to 100,000 tracks.
     hashes : str array, shape (n,), optional
         Of the audio of each scanned track, ``""`` unknown: `matt.datasets.audit.hashes_of`.
     """
