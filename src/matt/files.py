@@ -473,5 +473,14 @@ def as_array(column: pa.ChunkedArray) -> NDArray[Any]:
     numbers = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
     if numbers and column.num_chunks and not column.null_count:
         return np.concatenate([np.from_dlpack(chunk) for chunk in column.chunks])
+    if pa.types.is_boolean(column.type) and column.num_chunks and not column.null_count:
+        return np.concatenate([_booleans(chunk) for chunk in column.chunks])
     array: NDArray[Any] = column.to_numpy()
     return array
+
+
+def _booleans(chunk: pa.BooleanArray) -> NDArray[np.bool_]:
+    """Of an Arrow array, which has eight in a byte."""
+    packed = np.frombuffer(chunk.buffers()[1] or b"", np.uint8)
+    bits = np.unpackbits(packed, count=chunk.offset + len(chunk), bitorder="little")
+    return bits[chunk.offset :].astype(bool)
