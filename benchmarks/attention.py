@@ -7,6 +7,7 @@ then the paper's equations bag after bag.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -64,6 +65,17 @@ def network(encoder: str = "mlp") -> BagNetwork:
     made = build_network(settings, (N_FEATURES,), N_GENRES)
     nn.init.ones_(made.pooling.scale)
     return made.train()
+
+
+@cache
+def plain_network(encoder: str) -> BagNetwork:
+    """The same of torch's own layers, as anybody would write it."""
+    made = copy.deepcopy(network(encoder))
+    layers = getattr(made.encoder, "layers", nn.Sequential())
+    for place, layer in enumerate(layers):
+        if isinstance(layer, nn.Dropout):
+            layers[place] = nn.Dropout(layer.p)
+    return made
 
 
 def ours(net: BagNetwork, x: Tensor, offsets: Tensor) -> Tensor:
@@ -135,7 +147,7 @@ def epochs_looped(n_bags: int, encoder: str) -> None:
     labels = torch.from_numpy(bags.labels)
 
     def work() -> None:
-        net, rng = network(encoder), np.random.default_rng(0)
+        net, rng = plain_network(encoder), np.random.default_rng(0)
         optimizer = torch.optim.AdamW(net.parameters(), lr=TRAINING.lr, weight_decay=1e-3)
         orders = [rng.permutation(n_bags) for _ in range(N_EPOCHS)]
         starts = range(0, n_bags, TRAINING.max_bags)

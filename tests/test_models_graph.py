@@ -81,7 +81,11 @@ def saved(model_settings, folder, *, n_networks=1, several=False):
     model = NeuralClassifier(model_settings, training)
     model.genres, model.train_counts, model.spec = GENRES, bags.train_counts, store.spec
     model.link = link_of(bags, model_settings)
-    model._networks = [build_network(model_settings, shape, len(GENRES)) for _ in range(n_networks)]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model._networks = [
+            build_network(model_settings, shape, len(GENRES)) for _ in range(n_networks)
+        ]
     for number, network in enumerate(model._networks):
         awake(network, seed=number)
     model.save(folder)

@@ -43,6 +43,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..errors import ConfigError
+from .dropout import Dropout
 
 _VALUES = 2**17  # of the input, taken through the block at once: a log-mel of 96 x 1360
 
@@ -180,7 +181,7 @@ class ConvBlocks(nn.Module):
             kind = nn.Sequential if blocks else FoldedBlock
             blocks.append(kind(convolution, norm, SamePool(pool), activation))
         self.blocks = nn.Sequential(*blocks)
-        self.dropout = nn.Dropout2d(dropout) if by_channel else nn.Dropout(dropout)
+        self.dropout = nn.Dropout2d(dropout) if by_channel else Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, F, T) -> (N, 128, F', T')."""
@@ -357,7 +358,7 @@ class FrameLSTM(nn.Module):
         n_rows, n_frames = check_map(feature_shape, "lstm")
         self.lstm = nn.LSTM(n_rows, units, batch_first=True, bidirectional=True)
         start_as_keras(self.lstm)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim = 2 * units
         self.segment_floats = n_frames * (2 * n_rows + 17 * 2 * units)  # states, gates, gradients
 
@@ -414,7 +415,7 @@ class CRNN(nn.Module):
         )
         self.gru = nn.GRU(CHANNELS[-1] * n_rows, units, num_layers=2, batch_first=True)
         start_as_keras(self.gru)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.embedding_dim = units
         self.segment_floats = block_floats(feature_shape, CRNN_POOLS)
 
@@ -468,7 +469,7 @@ class CRNNTF(nn.Module):
         )
         self.over_rows = _both_ways(CHANNELS[-1] * n_frames, units)
         self.over_frames = _both_ways(CHANNELS[-1] * n_rows, units)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.last = nn.Linear(8 * units, CRNN_TF_EMBEDDING)
         nn.init.xavier_uniform_(self.last.weight)
         nn.init.zeros_(self.last.bias)

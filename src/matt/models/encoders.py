@@ -13,6 +13,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from .crnn import CRNN, CRNNTF, FrameLSTM
+from .dropout import Dropout
 from .registry import ENCODERS as ENCODERS
 from .settings import ModelSettings
 
@@ -36,7 +37,7 @@ class MLP(nn.Module):
         sizes = [math.prod(feature_shape), *hidden]
         layers: list[nn.Module] = []
         for n_in, n_out in pairwise(sizes):
-            layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(dropout)]
+            layers += [nn.Linear(n_in, n_out), nn.ReLU(), Dropout(dropout)]
         self.layers = nn.Sequential(*layers)
         self.embedding_dim = sizes[-1]
         self.segment_floats = 3 * sum(sizes)

@@ -112,7 +112,8 @@ class Reader:
             values, offsets = read_tensor(self.features, track_ids)
             return values.to(self.device), offsets
         rows, offsets = gather(self.offsets, np.searchsorted(self.ids, track_ids))
-        return self.memory[torch.from_numpy(rows).to(self.device)], offsets
+        # Not memory[rows], which takes four times as long on a CPU.
+        return self.memory.index_select(0, torch.from_numpy(rows).to(self.device)), offsets
 
     def each(
         self, parts: Sequence[NDArray[np.int64]]

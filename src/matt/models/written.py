@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .crnn import CRNN, CRNNTF, ConvBlocks, FoldedBlock, FrameLSTM, Recurrent, SamePool
+from .dropout import Dropout
 from .encoders import MLP, Identity
 from .graph import IR_VERSION, OPSET
 from .network import BagNetwork
@@ -314,6 +315,7 @@ RULES: dict[Callable[..., Any], Rule] = {
     nn.Tanh.forward: _simple("Tanh"),
     nn.Sigmoid.forward: _simple("Sigmoid"),
     nn.Dropout.forward: lambda graph, module, x: x,
+    Dropout.forward: lambda graph, module, x: x,
     nn.Dropout2d.forward: lambda graph, module, x: x,
     nn.Identity.forward: lambda graph, module, x: x,
     MLP.forward: lambda graph, module, x: graph.layer(module.layers, graph.add("Flatten", x)),
