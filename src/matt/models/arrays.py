@@ -26,6 +26,7 @@ N_QUANTILES = 257
 USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between bags
 PRIOR_TRACKS = 2.0  # c
 FEW = 50  # entries
+_CACHED = 2**15  # values that are ranked at once, with all that is made of them
 HELD = 2**16  # segments whose inputs are held at once, in whole bags
 
 
@@ -54,9 +55,19 @@ def ranked(x: Floats, table: Floats) -> Floats:
     >>> ranked(np.array([[2.0], [1.0]]), np.array([[0.0, 2.0, 4.0]])).T.round(2)
     array([[ 0.  , -0.67]])
     """
-    n_features, last = len(table), table.shape[1] - 1
+    n_features = len(table)
     rows = np.moveaxis(x.astype(table.dtype).reshape(len(x), n_features, -1), 1, 0)  # (F, N, T)
     flat = np.ascontiguousarray(rows).reshape(n_features, -1)
+    step = max(1, _CACHED // max(1, flat.shape[1]))
+    for start in range(0, n_features, step):
+        part = slice(start, start + step)
+        flat[part] = _scores(flat[part], table[part])
+    return np.moveaxis(flat.reshape(rows.shape), 0, 1).reshape(x.shape)
+
+
+def _scores(flat: Floats, table: Floats) -> Floats:
+    """Normal scores of values (f, N) of some features with a table (f, Q)."""
+    last = table.shape[1] - 1
     low = np.empty(flat.shape, np.int64)
     for row, values, found in zip(table, flat, low, strict=True):
         found[:] = row.searchsorted(values)
@@ -71,8 +82,7 @@ def ranked(x: Floats, table: Floats) -> Floats:
         high = table[f].searchsorted(flat[f, ties], "right")
         rank[f, ties] = (low[f, ties] + high - 1) / 2
     edge = 1 / (2 * (last + 1))
-    score = normal_score((rank / last).clip(edge, 1 - edge))
-    return np.asarray(np.moveaxis(score.reshape(rows.shape), 0, 1).reshape(x.shape), table.dtype)
+    return normal_score((rank / last).clip(edge, 1 - edge))
 
 
 # Coefficients of numerator and denominator, of the highest power first.
@@ -107,10 +117,11 @@ def normal_score(p: Floats) -> Floats:
     """
     q = p - 0.5
     r = 0.180625 - q * q
-    central = q * np.polyval(_CENTRAL[0], r) / np.polyval(_CENTRAL[1], r)
+    found: Floats = q * np.polyval(_CENTRAL[0], r) / np.polyval(_CENTRAL[1], r)
+    outside = np.abs(q) > 0.425
+    p, q = p[outside], q[outside]
     far = np.sqrt(-np.log(np.minimum(p, 1 - p))) - 1.6
-    outer = np.copysign(np.polyval(_OUTER[0], far) / np.polyval(_OUTER[1], far), q)
-    found: Floats = np.where(np.abs(q) <= 0.425, central, outer)
+    found[outside] = np.copysign(np.polyval(_OUTER[0], far) / np.polyval(_OUTER[1], far), q)
     return found
 
 

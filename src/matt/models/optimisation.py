@@ -145,12 +145,8 @@ class WeightAverage:
 def make_optimizer(network: BagNetwork, settings: TrainingSettings) -> torch.optim.Optimizer:
     """Optimiser of all weights of a network."""
     kinds: dict[str, Any] = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    values = list(network.parameters())
     optimizer: torch.optim.Optimizer = kinds[settings.optimizer](
-        values,
-        lr=settings.lr,
-        weight_decay=settings.weight_decay,
-        fused=all(value.device.type in ("cpu", "cuda") for value in values),  # one loop a step
+        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
     return optimizer
 
