@@ -62,9 +62,10 @@ def segment_softmax(scores: Tensor, offsets: Tensor) -> Tensor:
             "make both from the same Bags"
         )
     bag = bag_index(offsets)  # (N,)
-    highest = segment_max(scores, offsets)  # (B, K)
-    exp = (scores - highest[bag]).exp()  # (N, K), at most 1: cannot overflow
-    return exp / segment_sum(exp, offsets)[bag]
+    highest = _max(scores, bag, len(offsets) - 1)  # (B, K)
+    # index_select, as [bag] takes longer, there and on the way back.
+    exp = (scores - highest.index_select(0, bag)).exp()  # (N, K), at most 1: cannot overflow
+    return exp / _sum(exp, bag, len(offsets) - 1).index_select(0, bag)
 
 
 def bag_index(offsets: Tensor) -> Tensor:
@@ -74,14 +75,21 @@ def bag_index(offsets: Tensor) -> Tensor:
 
 def segment_sum(x: Tensor, offsets: Tensor) -> Tensor:
     """Sum over the segments of each bag: (N, ...) -> (B, ...)."""
-    return x.new_zeros(len(offsets) - 1, *x.shape[1:]).index_add(0, bag_index(offsets), x)
+    return _sum(x, bag_index(offsets), len(offsets) - 1)
 
 
 def segment_max(x: Tensor, offsets: Tensor) -> Tensor:
     """Maximum over the segments of each bag, without a gradient: (N, K) -> (B, K)."""
-    bag = bag_index(offsets)[:, None].expand_as(x)
-    low = x.new_full((len(offsets) - 1, x.shape[1]), -torch.inf)
-    return low.scatter_reduce(0, bag, x.detach(), "amax")
+    return _max(x, bag_index(offsets), len(offsets) - 1)
+
+
+def _sum(x: Tensor, bag: Tensor, n_bags: int) -> Tensor:
+    return x.new_zeros(n_bags, *x.shape[1:]).index_add(0, bag, x)
+
+
+def _max(x: Tensor, bag: Tensor, n_bags: int) -> Tensor:
+    low = x.new_full((n_bags, x.shape[1]), -torch.inf)
+    return low.scatter_reduce(0, bag[:, None].expand_as(x), x.detach(), "amax")
 
 
 class Pooling(nn.Module):
