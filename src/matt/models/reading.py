@@ -265,18 +265,21 @@ def quantiles(reader: Reader, track_ids: NDArray[np.int64]) -> tuple[NDArray[np.
     spec = reader.features.spec
     counts = segment_counts(reader.features, track_ids)
     step = -(-int(counts.sum()) * spec.n_bytes // _QUANTILE_BYTES)
-    parts = [track_ids[part] for part in parts_of(counts, most=max(1, _PART_BYTES // spec.n_bytes))]
+    slices = parts_of(counts, most=max(1, _PART_BYTES // spec.n_bytes))
+    parts = [track_ids[part] for part in slices]
     n_features = int(np.prod(moment_shape(spec.shape)))
-    kept = []
+    length = int(np.prod(spec.shape)) // n_features  # of each, in a segment
+    n_values = length * sum(int(counts[part][::step].sum()) for part in slices)
+    columns, done = np.empty((n_features, n_values), np.float32), 0
     for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
         x = values.cpu().double().numpy()
         check_finite(x, ids, offsets, spec.name)
         chosen, _ = gather(offsets, np.arange(0, len(ids), step))
-        rows = x[chosen].reshape(len(chosen), n_features, -1)
-        kept.append(np.moveaxis(rows, 1, 0).reshape(n_features, -1).astype(np.float32))
-    columns = np.concatenate(kept, axis=1)
+        rows = np.moveaxis(x[chosen].reshape(len(chosen), n_features, length), 1, 0)
+        new = slice(done, done + len(chosen) * length)
+        columns[:, new], done = rows.reshape(n_features, -1), new.stop
     columns.sort(axis=1)  # to look for so many quantiles takes longer
-    table = np.quantile(columns, np.linspace(0, 1, N_QUANTILES), axis=1)
+    table = np.quantile(columns, np.linspace(0, 1, N_QUANTILES), axis=1, overwrite_input=True)
     return (np.maximum.accumulate(table.T.astype(np.float64), axis=1),)
 
 
