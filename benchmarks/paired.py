@@ -99,7 +99,12 @@ def measure(claim: Claim) -> dict[str, Any]:
 
 def _cost(claim: Claim, work: Work) -> float:
     claim.before()
-    return _peak(work) if claim.memory else _seconds(work)
+    return cost(work, memory=claim.memory)
+
+
+def cost(work: Work, *, memory: bool = False) -> float:
+    """Seconds of some work, or the peak of memory, in MB, of a fresh process that does it."""
+    return _peak(work) if memory else _seconds(work)
 
 
 def _rounded(value: float) -> float:

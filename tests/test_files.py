@@ -256,3 +256,11 @@ def test_arrays_come_back_with_their_note(tmp_path):
     assert arrays.keys() == weights.keys()
     for name, array in weights.items():
         np.testing.assert_array_equal(arrays[name], array)
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=19), max_size=4), st.integers(0, 9))
+def test_booleans_are_unpacked_wherever_a_chunk_begins(chunks, start):
+    column = pa.chunked_array([pa.array(chunk, pa.bool_())[start:] for chunk in chunks], pa.bool_())
+    found = as_array(column)
+    assert found.tolist() == column.to_pylist()
+    assert found.dtype == bool
