@@ -85,7 +85,7 @@ def watched() -> Stopwatch:
     import soxr
 
     watch = Stopwatch()
-    watch.watch_blocks(frames, "spectra", "spectra: window, transform, magnitude")
+    watch.watch_blocks(frames, "spectra", "spectra: window, transform, power")
     watch.watch(chroma.Peaks, "add", "tuning: find peaks")
     watch.watch(chroma.Peaks, "tuning", "tuning: estimate, twice")
     watch.watch(spectra.MelBank, "apply", "mel")

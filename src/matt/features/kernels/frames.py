@@ -266,12 +266,13 @@ def _one_pass(
         widths["rmse"] = 1
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
 
-    squares = np.empty((BLOCK, N_BINS), np.float32)
-    for frames, rows in spectra(y, n_fft=N_FFT, hop_length=HOP, precision=precision, room=_ROOM):
+    block = np.zeros((BLOCK, N_BINS + _ROOM), np.float32)
+    blocks = spectra(y, n_fft=N_FFT, hop_length=HOP, precision=precision, out=raw.get("power"))
+    for frames, power in blocks:
         here = {name: values[frames] for name, values in raw.items()}
-        magnitudes = rows[:, :N_BINS]  # (B, 1025)
+        rows = block[: len(power)]
+        magnitudes = np.sqrt(power, out=rows[:, :N_BINS])  # (B, 1025)
         loudest = magnitudes.max(axis=1, out=here["loudest"][:, 0])
-        power = np.square(magnitudes, out=here.get("power", squares[: len(rows)]))
         if pitched:
             peaks.add(frames.start, rows, loudest)
         if "mfcc" in wanted:
@@ -488,8 +489,8 @@ def logmel(
         )
     bank = mel_bank(sr, n_fft, n_mels)
     mel = np.empty((1 + len(y) // hop_length, n_mels), np.float32)  # (T, F)
-    for frames, magnitudes in spectra(
+    for frames, power in spectra(
         y, n_fft=n_fft, hop_length=hop_length, precision=precision, mirrored=True
     ):
-        bank.apply(np.square(magnitudes, out=magnitudes), mel[frames])
+        bank.apply(power, mel[frames])
     return decibels(mel).T.astype(np.float16)
