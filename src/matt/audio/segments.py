@@ -524,7 +524,9 @@ def _moment(sr: int) -> int:
 
 def _of_eight_bits(block: NDArray[np.float32]) -> bool:
     """Whether no sample, nor the mean of two channels, lies between the steps of 8 bits."""
-    return not np.fmod(block, np.float32(1 / 256)).any()
+    with np.errstate(over="ignore"):  # what is that large is a whole number, and so is infinity
+        steps = block * np.float32(256)
+    return bool((steps == np.rint(steps)).all())
 
 
 def _moments_heard(decoder: Decoder, *, quietest: float) -> NDArray[np.bool_]:
