@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from matt.features.kernels import chroma, frames, spectra
+from matt.features.kernels import chroma, fourier, frames, spectra
 
 from . import clips
 from .features import at_12k, decoded
@@ -33,7 +33,7 @@ class Stopwatch:
         self._since = 0.0
 
     def _switch(self) -> None:
-        now = time.perf_counter()
+        now = time.process_time()
         if self._running:
             self.spent[self._running[-1]] += now - self._since
         self._since = now
@@ -82,8 +82,6 @@ class Stopwatch:
 
 def watched() -> Stopwatch:
     """A watch on every stage of `matt.features.kernels.frames`, for the rest of the process."""
-    import soxr
-
     watch = Stopwatch()
     watch.watch_blocks(frames, "spectra", "spectra: window, transform, power")
     watch.watch(chroma.Peaks, "add", "tuning: find peaks")
@@ -92,7 +90,7 @@ def watched() -> Stopwatch:
     watch.watch(frames, "contrast", "spectral contrast")
     for name in ("group_moments", "rolloff", "centroid_and_bandwidth"):
         watch.watch(frames, name, "centroid, bandwidth, rolloff")
-    watch.watch(soxr, "resample", "constant-Q: halve the rate")
+    watch.watch(fourier, "halved", "constant-Q: halve the rate")
     watch.watch(chroma, "_respond", "constant-Q: respond")
     for name in ("fold", "cens", "normalised", "tonnetz"):
         watch.watch(frames, name, "chroma and tonnetz")

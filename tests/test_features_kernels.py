@@ -15,6 +15,7 @@ import scipy.fft
 import scipy.signal
 import scipy.stats
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from matt import ConfigError, DataError, FeatureStore, Tracks
 from matt.features.extract import extract
 from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
 from matt.features.kernels.compiled import compiled
+from matt.features.kernels.fourier import halved
 from matt.features.kernels.frames import (
     COLUMNS,
     SIZES,
@@ -174,6 +176,13 @@ def test_where_nothing_has_a_pitch_the_tuning_is_0():
 
 
 # ---- constant-Q ----
+
+
+@pytest.mark.parametrize("samples", [1, 2, 801, 1665, 1666, 1667, 1859, 50_001])
+def test_half_the_rate_is_soxrs(samples):
+    y = np.random.default_rng(samples).normal(size=samples).astype(np.float32)
+    expected = soxr.resample(y, 2, 1, quality="HQ")
+    np.testing.assert_allclose(halved(y), expected, atol=1e-6 * np.abs(y).max())
 
 
 @pytest.mark.parametrize("sr", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])

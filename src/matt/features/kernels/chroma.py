@@ -160,11 +160,11 @@ def constant_q(
     float32 array, shape (frames, 84)
         With ``frames >= 1 + samples // hop_length``.
     """
-    import soxr
+    from .fourier import halved  # compiles
 
     halvings, bank = _bank(sr, hop_length, tuning)
-    if halvings:
-        y = soxr.resample(y, 2**halvings, 1, quality="HQ")
+    for _ in range(halvings):
+        y = halved(y)
     hop = hop_length // 2**halvings
     frames = 1 + len(y) // hop
     found = np.empty((frames, OCTAVES * BINS), np.float32)
@@ -174,7 +174,7 @@ def constant_q(
         # With half the samples the energy halves too; as in librosa, a factor makes up for it.
         here *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
         if octave:
-            y, hop = soxr.resample(y, 2, 1, quality="HQ"), hop // 2
+            y, hop = halved(y), hop // 2
     return found
 
 
