@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from matt.features.kernels import chroma, fourier, frames, spectra
+from matt.features.kernels import chroma, fourier, frames, shapes, spectra
 
 from . import clips
 from .features import at_12k, decoded
@@ -87,9 +87,8 @@ def watched() -> Stopwatch:
     watch.watch(chroma.Peaks, "add", "tuning: find peaks")
     watch.watch(chroma.Peaks, "tuning", "tuning: estimate, twice")
     watch.watch(spectra.MelBank, "apply", "mel")
-    watch.watch(frames, "contrast", "spectral contrast")
-    for name in ("group_moments", "rolloff", "centroid_and_bandwidth"):
-        watch.watch(frames, name, "centroid, bandwidth, rolloff")
+    watch.watch(shapes, "contrast", "spectral contrast")
+    watch.watch(shapes, "shapes", "centroid, bandwidth, rolloff")
     watch.watch(fourier, "halved", "constant-Q: halve the rate")
     watch.watch(chroma, "_respond", "constant-Q: respond")
     for name in ("fold", "cens", "normalised", "tonnetz"):

@@ -28,15 +28,12 @@ from matt.features.kernels.frames import (
     COLUMNS,
     SIZES,
     STATISTICS,
-    centroid_and_bandwidth,
-    contrast,
     frame_features,
-    group_moments,
     logmel,
-    rolloff,
     summary,
     zero_crossing_rate,
 )
+from matt.features.kernels.shapes import contrast, shapes
 from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
 from matt.features.spec import SUMMARY_SIZE, FeatureSettings, FeatureSpec
 
@@ -224,26 +221,31 @@ def test_shapes_are_librosas(kind):
         "tone": np.exp(-0.5 * (np.arange(1025) - rng.uniform(20, 900, (37, 1))) ** 2),
         "sparse": rng.random((37, 1025)) ** 40,
     }[kind]
-    moments = np.empty((37, 3 * 33), np.float32)
-    group_moments(rows, moments)
+    found = np.empty((37, 3))
+    shapes(rows, found)
     expected = {"S": spectrum.T.astype(np.float64), "sr": 2048}  # hertz are bins
-    centroid, bandwidth = centroid_and_bandwidth(moments)
-    np.testing.assert_allclose(
-        centroid, librosa.feature.spectral_centroid(**expected)[0], rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        bandwidth, librosa.feature.spectral_bandwidth(**expected)[0], rtol=1e-4
-    )
-    np.testing.assert_array_equal(
-        rolloff(spectrum**2, moments), librosa.feature.spectral_rolloff(**expected)[0]
-    )
+    for column, name, tolerance in ((0, "centroid", 1e-5), (1, "bandwidth", 1e-4), (2, "rolloff", 0)):  # fmt: skip
+        librosas = getattr(librosa.feature, f"spectral_{name}")(**expected)[0]
+        np.testing.assert_allclose(found[:, column], librosas, rtol=tolerance)
 
 
 def test_an_empty_spectrum_has_no_shape():
-    rows, moments = np.zeros((3, 64), np.float32), np.empty((3, 6), np.float32)
-    group_moments(rows, moments)
-    assert (rolloff(rows, moments) == 0).all()
-    assert [(x == 0).all() for x in centroid_and_bandwidth(moments)] == [True, True]
+    found = np.full((3, 3), np.nan)
+    shapes(np.zeros((3, 64), np.float32), found)
+    assert (found == 0).all()
+
+
+@given(st.integers(0, 1023), st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_lines_have_the_shape_of_their_formulas(bin_, loudness):
+    """A line has no width; of two, the stronger one holds what the rolloff asks for, or not."""
+    rows = np.zeros((2, 1024), np.float32)
+    rows[:, bin_] = loudness
+    rows[1, 0] += 9 * loudness
+    found = np.empty((2, 3))
+    shapes(rows, found)
+    np.testing.assert_allclose(found[0], [bin_, 0, bin_], atol=1e-4)
+    np.testing.assert_allclose(found[1], [bin_ / 10, 0.3 * bin_, 0], rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("sr", [16_000, 22_050, 44_100, 48_000])

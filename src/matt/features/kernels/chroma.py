@@ -53,17 +53,11 @@ class Peaks:
         loudest : float32 array, shape (frames,)
             Their maxima.
         """
-        low, high, width = self._low, self._high, rows.shape[1]
-        here = rows[:, low:high]
-        peak = here > rows[:, low - 1 : high - 1]
-        peak &= here >= rows[:, low + 1 : high + 1]
-        peak &= here > (THRESHOLD * loudest)[:, None]
-        frame, column = np.divmod(np.flatnonzero(peak).astype(np.int32), np.int32(high - low))
-        column += np.int32(low)
-        flat, at = rows.reshape(-1), frame * np.int32(width) + column
-        self._found.append(
-            (frame + np.int32(begin), column, flat[at - 1], flat[at], flat[at + 1], loudest[frame])
-        )
+        from .shapes import peaks_between  # compiles
+
+        limits = THRESHOLD * loudest
+        frame, column, values = peaks_between(rows, self._low, self._high, limits)
+        self._found.append((frame + np.int32(begin), column, *values, loudest[frame]))
 
     def tuning(
         self, sr: int, *, power: bool = False, silent: NDArray[np.bool_] | None = None

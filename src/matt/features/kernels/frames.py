@@ -2,10 +2,7 @@
 
 Frames are cut every 512 samples, 2,048 long. What needs the whole segment (the tuning, what is
 silent, decibels below the loudest) is settled after the pass; of the spectra only their power is
-kept for it, and only when chroma is asked for. For centroid, bandwidth and rolloff a spectrum is
-cut into groups of 32 bins. One product gives each group's sum and first two moments about its own
-middle, small numbers that single precision holds; the moments of the whole follow from them in
-double precision, and the group in which the rolloff lies from their running sum.
+kept for it, and only when chroma is asked for.
 
 **The summary** has the 518 columns of FMA's features.csv: seven statistics of 74 rows. What they
 mean is what FMA's extraction script computed, oddities included:
@@ -53,92 +50,8 @@ from ..spec import Frequencies, Precision
 from .chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
 from .spectra import BLOCK, chroma_bank, contrast_bands, decibels, mel_bank, spectra
 
-GROUP = 32  # bins
-ROLLOFF = 0.85
-_OFFSETS = np.arange(GROUP) - (GROUP - 1) / 2
-_MOMENTS = np.stack([np.ones(GROUP), _OFFSETS, _OFFSETS**2], axis=1).astype(np.float32)  # (32, 3)
-
-
-def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Sum and first two moments of every group.
-
-    Parameters
-    ----------
-    rows : float32 array, shape (T, 32 G), contiguous
-        Magnitudes, followed by zeros.
-    out : float32 array, shape (T, 3 G), contiguous
-    """
-    np.matmul(rows.reshape(-1, GROUP), _MOMENTS, out=out.reshape(-1, 3))
-
-
-def rolloff(power: NDArray[np.float32], moments: NDArray[np.float32]) -> NDArray[np.intp]:
-    """First bin up to which a spectrum holds 85 % of its sum.
-
-    Parameters
-    ----------
-    power : float32 array, shape (T, bins)
-        Squares of the magnitudes.
-    moments : float32 array, shape (T, 3 G)
-        Of each group of 32 bins, as `group_moments` has them; the last may be incomplete.
-
-    Returns
-    -------
-    int array, shape (T,)
-        0 where a spectrum is all zeros.
-    """
-    sums = moments[:, ::3]  # (T, G)
-    running = np.cumsum(sums, axis=1, dtype=np.float64)
-    threshold = ROLLOFF * running[:, -1:]  # (T, 1)
-    group = (running < threshold).sum(axis=1)
-    frame = np.arange(len(power))
-    start = np.minimum(GROUP * group, power.shape[1] - GROUP)  # the last group ends where bins do
-    cut = np.lib.stride_tricks.sliding_window_view(power, GROUP, axis=1)
-    within = np.sqrt(cut[frame, start])  # (T, 32)
-    within[np.arange(GROUP) < (GROUP * group - start)[:, None]] = 0
-    left = threshold[:, 0] - running[frame, group] + sums[frame, group]
-    below = np.cumsum(within, axis=1, dtype=np.float64) < left[:, None]
-    bins: NDArray[np.intp] = start + below.sum(axis=1)
-    return bins
-
-
-def centroid_and_bandwidth(
-    moments: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of a spectrum in bins: (T, 3 G) -> two (T,).
-
-    Both are 0 where a spectrum is all zeros.
-    """
-    split = moments.reshape(len(moments), -1, 3)
-    zeroth, first, second = np.moveaxis(split, 2, 0).astype(np.float64)  # (T, G)
-    middles = np.arange(zeroth.shape[1]) * GROUP + (GROUP - 1) / 2  # (G,)
-    total = zeroth.sum(axis=1)  # (T,)
-    norm = np.where(total > 0, total, 1)
-    centroid = (zeroth @ middles + first.sum(axis=1)) / norm
-    away = middles - centroid[:, None]  # (T, G)
-    spread = (second + away * (2 * first + away * zeroth)).sum(axis=1) / norm
-    return centroid, np.sqrt(np.maximum(spread, 0))
-
-
-def contrast(
-    rows: NDArray[np.float32],
-    bands: tuple[tuple[slice, int], ...],
-    peaks: NDArray[np.float32],
-    valleys: NDArray[np.float32],
-) -> None:
-    """Sums of the largest and of the smallest magnitudes of each band, into two (T, bands)."""
-    for number, (bins, share) in enumerate(bands):
-        if share == 1:
-            np.minimum.reduce(rows[:, bins], axis=1, out=valleys[:, number])
-            np.maximum.reduce(rows[:, bins], axis=1, out=peaks[:, number])
-            continue
-        ordered = np.sort(rows[:, bins], axis=1)
-        np.add.reduce(ordered[:, :share], axis=1, out=valleys[:, number])
-        np.add.reduce(ordered[:, -share:], axis=1, out=peaks[:, number])
-
-
 N_FFT, HOP, N_MELS = 2048, 512, 128
 N_BINS = 1 + N_FFT // 2
-_ROOM = -N_BINS % 32  # zeros, so that bins come in groups
 FMA_SR = 22_050  # the rate that FMA's script left to librosa's default
 LOWEST_SR, HIGHEST_SR, OTHERWISE_SR = 11_025, 48_000, 44_100
 CROSSING = np.float32(1e-10)  # librosa's: what is smaller has no sign
@@ -230,12 +143,9 @@ def frame_features(
         shares = np.array([share for _, share in contrast_bands(axis_sr, N_FFT)], np.float32)
         peak, valley = (decibels(raw[name] / shares) for name in ("peaks", "valleys"))
         rows["spectral_contrast"] = peak - valley
-    if "moments" in raw:
-        centroid, bandwidth = centroid_and_bandwidth(raw["moments"])
-        rows["spectral_centroid"] = centroid[:, None] * (axis_sr / N_FFT)
-        rows["spectral_bandwidth"] = bandwidth[:, None] * (axis_sr / N_FFT)
-        last = rolloff(raw["power"], raw["moments"])
-        rows["spectral_rolloff"] = last[:, None] * (axis_sr / N_FFT)
+    if "shapes" in raw:
+        hertz = np.split(raw["shapes"] * np.float32(axis_sr / N_FFT), 3, axis=1)
+        rows |= zip(_SHAPES, hertz, strict=True)
     if "zcr" in wanted:
         rows["zcr"] = zero_crossing_rate(y)[:frames, None]
     return {name: np.asarray(rows[name], np.float32).T for name in names}
@@ -250,6 +160,8 @@ def _one_pass(
     peaks: Peaks,
 ) -> dict[str, NDArray[Any]]:
     """Everything that is read off the spectra, each of shape (frames, numbers); fills ``peaks``."""
+    from .shapes import GROUP, contrast, shapes  # compiles
+
     pitched = not wanted.isdisjoint((*_FROM_CQT, "chroma_stft"))
     widths = {"loudest": 1}
     if "chroma_stft" in wanted:
@@ -260,13 +172,12 @@ def _one_pass(
         bands = contrast_bands(axis_sr, N_FFT)
         widths["peaks"] = widths["valleys"] = len(bands)
     if not wanted.isdisjoint(_SHAPES):
-        widths["moments"] = 3 * (N_BINS + _ROOM) // 32
-        widths["power"] = N_BINS
+        widths["shapes"] = len(_SHAPES)
     if "rmse" in wanted:
         widths["rmse"] = 1
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
 
-    block = np.zeros((BLOCK, N_BINS + _ROOM), np.float32)
+    block = np.zeros((BLOCK, N_BINS + -N_BINS % GROUP), np.float32)  # zeros follow each spectrum
     blocks = spectra(y, n_fft=N_FFT, hop_length=HOP, precision=precision, out=raw.get("power"))
     for frames, power in blocks:
         here = {name: values[frames] for name, values in raw.items()}
@@ -279,8 +190,8 @@ def _one_pass(
             mel.apply(power, here["mel"])
         if "spectral_contrast" in wanted:
             contrast(magnitudes, bands, here["peaks"], here["valleys"])
-        if "moments" in here:
-            group_moments(rows, here["moments"])
+        if "shapes" in here:
+            shapes(rows, here["shapes"])
         if "rmse" in wanted:
             here["rmse"][:, 0] = np.sqrt(power @ _energy())
     return raw
