@@ -82,7 +82,7 @@ def test_magnitudes_are_librosas(samples, mirrored):
     assert (fast != found).any()
 
 
-@given(st.integers(1, 3000), st.integers(1, 65), st.integers(1, 400))
+@given(st.integers(1, 3000), st.integers(1, 65) | st.just(2048), st.integers(1, 400))
 @settings(max_examples=25)
 def test_any_frame_length_and_hop(samples, n_fft, hop_length):
     y = np.random.default_rng(samples).normal(size=samples).astype(np.float32)
@@ -92,10 +92,12 @@ def test_any_frame_length_and_hop(samples, n_fft, hop_length):
     expected = [np.abs(np.fft.rfft(padded[s : s + n_fft] * window)) for s in starts]
     found = gathered(y, n_fft=n_fft, hop_length=hop_length)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    kept = np.empty_like(found)
-    for frames, power in spectra(y, n_fft=n_fft, hop_length=hop_length, out=kept):
+    kept, roots = np.empty_like(found), np.zeros((BLOCK, 3 + found.shape[1]), np.float32)
+    for frames, power in spectra(y, n_fft=n_fft, hop_length=hop_length, out=kept, magnitudes=roots):
         assert np.shares_memory(power, kept[frames])
+        np.testing.assert_array_equal(roots[: len(power), :-3], found[frames])
     np.testing.assert_array_equal(np.sqrt(kept), found)
+    assert (roots[:, -3:] == 0).all()
 
 
 def test_memory_does_not_grow_with_the_audio():

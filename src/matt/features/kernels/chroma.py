@@ -81,6 +81,8 @@ class Peaks:
         frame, column, before, here, after, loudest = map(
             np.concatenate, zip(*self._found, strict=True)
         )
+        from .shapes import interpolated  # compiles
+
         low, high = _pitched(self.n_fft, sr)
         wanted = (column >= low) & (column < high)
         if silent is not None:
@@ -91,17 +93,10 @@ class Peaks:
         chosen = np.flatnonzero(wanted)
         if not len(chosen):
             return 0.0
-        column, before, here, after = (x[chosen] for x in (column, before, here, after))
-        if power:
-            before, here, after = np.square(before), np.square(here), np.square(after)
-        slope = (after - before) / 2
-        bend = (after + before) - 2 * here.astype(np.float64)
-        # A parabola through three points; where its top is not between them there is no shift.
-        inside = np.abs(slope) < np.abs(bend)
-        shift = np.where(inside, -slope / np.where(inside, bend, 1), 0).astype(np.float32)
-        magnitude = here + np.float32(0.5) * slope * shift
+        shift, magnitude = interpolated(chosen, before, here, after, power)
         loud = np.flatnonzero(magnitude >= _median(magnitude))
-        pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
+        column, shift = column[chosen[loud]], shift[loud]
+        pitch = ((column + shift.astype(np.float64)) * sr / self.n_fft).astype("f4")
         semitones = 12 * np.log2(pitch / np.float32(440 / 16))
         residual = (semitones - np.floor(semitones)).astype(np.float64)
         residual -= residual >= 0.5
@@ -223,7 +218,7 @@ _SMOOTHED = 41  # frames
 
 def fold(cqt: NDArray[np.float32]) -> NDArray[np.float32]:
     """Sum the octaves: (T, 84) -> (T, 12)."""
-    folded: NDArray[np.float32] = cqt.reshape(len(cqt), -1, CLASSES).sum(axis=1)
+    folded: NDArray[np.float32] = cqt @ np.tile(np.eye(CLASSES, dtype=np.float32), (OCTAVES, 1))
     return folded
 
 

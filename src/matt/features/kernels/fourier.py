@@ -53,7 +53,13 @@ def _tables(dtype: np.dtype[Any]) -> Tables:
     return tuple(part.astype(dtype) for root in roots for part in (root.real, root.imag))
 
 
-def powers(y: NDArray[np.float32], hop: int, window: Reals, out: NDArray[np.float32]) -> None:
+def powers(
+    y: NDArray[np.float32],
+    hop: int,
+    window: Reals,
+    out: NDArray[np.float32],
+    magnitudes: NDArray[np.float32] | None = None,
+) -> None:
     """Squared magnitudes of the spectra of frames.
 
     Parameters
@@ -64,13 +70,22 @@ def powers(y: NDArray[np.float32], hop: int, window: Reals, out: NDArray[np.floa
     window : float array, shape (2048,)
         Its precision is that of the transform.
     out : float32 array, shape (frames, 1025)
+    magnitudes : float32 array, shape (frames, 1025 or more), optional
+        Where their roots are put, if they are wanted.
     """
-    _powers(y, hop, window, _tables(window.dtype), out)
+    if magnitudes is None:
+        magnitudes = np.empty((0, 0), np.float32)
+    _powers(y, hop, window, _tables(window.dtype), out, magnitudes)
 
 
 @compiled
 def _powers(
-    y: NDArray[np.float32], hop: int, window: Reals, tables: Tables, out: NDArray[np.float32]
+    y: NDArray[np.float32],
+    hop: int,
+    window: Reals,
+    tables: Tables,
+    out: NDArray[np.float32],
+    magnitudes: NDArray[np.float32],
 ) -> None:
     a_re, a_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
     b_re, b_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
@@ -78,6 +93,9 @@ def _powers(
         _pairs(y[t * hop : t * hop + N_FFT], window, a_re, a_im)
         _transform(a_re, a_im, b_re, b_im, tables)
         _power(a_re, a_im, tables[-2], tables[-1], b_re, b_im, out[t])
+        if len(magnitudes):
+            for k in range(HALF + 1):
+                magnitudes[t, k] = np.sqrt(out[t, k])
 
 
 REACH = 192  # samples: half the length of soxr's filter, beyond which it is 1e-8 and less

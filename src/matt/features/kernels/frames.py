@@ -178,18 +178,24 @@ def _one_pass(
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
 
     block = np.zeros((BLOCK, N_BINS + -N_BINS % GROUP), np.float32)  # zeros follow each spectrum
-    blocks = spectra(y, n_fft=N_FFT, hop_length=HOP, precision=precision, out=raw.get("power"))
+    blocks = spectra(
+        y,
+        n_fft=N_FFT,
+        hop_length=HOP,
+        precision=precision,
+        out=raw.get("power"),
+        magnitudes=block,
+    )
     for frames, power in blocks:
         here = {name: values[frames] for name, values in raw.items()}
-        rows = block[: len(power)]
-        magnitudes = np.sqrt(power, out=rows[:, :N_BINS])  # (B, 1025)
-        loudest = magnitudes.max(axis=1, out=here["loudest"][:, 0])
+        rows = block[: len(power)]  # magnitudes
+        loudest = rows.max(axis=1, out=here["loudest"][:, 0])
         if pitched:
             peaks.add(frames.start, rows, loudest)
         if "mfcc" in wanted:
             mel.apply(power, here["mel"])
         if "spectral_contrast" in wanted:
-            contrast(magnitudes, bands, here["peaks"], here["valleys"])
+            contrast(rows, bands, here["peaks"], here["valleys"])
         if "shapes" in here:
             shapes(rows, here["shapes"])
         if "rmse" in wanted:

@@ -168,3 +168,39 @@ def peaks_between(
                             values[i, found] = before[k + i]
                         found += 1
     return frame[:found].copy(), column[:found].copy(), values[:, :found].copy()
+
+
+@compiled
+def interpolated(
+    chosen: NDArray[np.intp],
+    before: NDArray[np.float32],
+    here: NDArray[np.float32],
+    after: NDArray[np.float32],
+    power: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Where a parabola through each of some peaks has its top, and how high.
+
+    Parameters
+    ----------
+    chosen : int array, shape (n,)
+        Which of the peaks.
+    before, here, after : float32 arrays, shape (peaks,)
+        Magnitudes at the bin before a peak, at its own, and at the bin after.
+    power : bool
+        Take their squares.
+
+    Returns
+    -------
+    float32 arrays, shape (n,)
+        Bins from the peak; 0 where the top is not between its neighbours. And the height there.
+    """
+    shift, height = np.empty(len(chosen), np.float32), np.empty(len(chosen), np.float32)
+    for i in range(len(chosen)):
+        a, b, c = before[chosen[i]], here[chosen[i]], after[chosen[i]]
+        if power:
+            a, b, c = a * a, b * b, c * c
+        slope = (c - a) * np.float32(0.5)
+        bend = np.float64(c + a) - 2 * np.float64(b)
+        shift[i] = -slope / bend if abs(slope) < abs(bend) else 0
+        height[i] = b + np.float32(0.5) * slope * shift[i]
+    return shift, height

@@ -150,6 +150,7 @@ def spectra(
     precision: Precision = "exact",
     mirrored: bool = False,
     out: NDArray[np.float32] | None = None,
+    magnitudes: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Compute the power of centred frames under a Hann window, block by block.
 
@@ -165,6 +166,8 @@ def spectra(
         otherwise there is silence around it.
     out : float32 array, shape (1 + samples // hop_length, 1 + n_fft // 2), optional
         Where the power of all frames is kept.
+    magnitudes : float32 array, shape (256, 1 + n_fft // 2 or more), optional
+        Where the roots of the power are put for as long as the block is current.
 
     Yields
     ------
@@ -183,11 +186,12 @@ def spectra(
     for begin in range(0, frames, BLOCK):
         end = min(begin + BLOCK, frames)
         here = held[: end - begin] if out is None else out[begin:end]
-        powers(padded[begin * hop_length :], hop_length, window, here)
+        roots = None if magnitudes is None else magnitudes[: end - begin]
+        powers(padded[begin * hop_length :], hop_length, window, here, roots)
         yield slice(begin, end), here
 
 
-def _powers(n_fft: int) -> Callable[[NDArray[Any], int, NDArray[Any], NDArray[np.float32]], None]:
+def _powers(n_fft: int) -> Callable[..., None]:
     """What computes the power of frames of this length."""
     from . import fourier  # compiles
 
@@ -195,7 +199,11 @@ def _powers(n_fft: int) -> Callable[[NDArray[Any], int, NDArray[Any], NDArray[np
 
 
 def _powers_of_any_length(
-    y: NDArray[np.float32], hop: int, window: NDArray[Any], out: NDArray[np.float32]
+    y: NDArray[np.float32],
+    hop: int,
+    window: NDArray[Any],
+    out: NDArray[np.float32],
+    magnitudes: NDArray[np.float32] | None = None,
 ) -> None:
     """As `fourier.powers`, in three times its time."""
     import scipy.fft
@@ -205,6 +213,8 @@ def _powers_of_any_length(
         here = out[begin : begin + _TRANSFORMED]
         spectrum = scipy.fft.rfft(cut[begin : begin + len(here)] * window, axis=1)
         here[:] = np.square(spectrum.real) + np.square(spectrum.imag)
+    if magnitudes is not None:
+        np.sqrt(out, out=magnitudes[:, : out.shape[1]])
 
 
 @lru_cache(maxsize=8)
