@@ -146,8 +146,8 @@ def constant_q(
 
     Returns
     -------
-    float32 array, shape (frames, 84)
-        With ``frames >= 1 + samples // hop_length``.
+    float32 array, shape (7, frames, 12)
+        By octave, the lowest first; with ``frames >= 1 + samples // hop_length``.
     """
     from .fourier import halved  # compiles
 
@@ -156,12 +156,11 @@ def constant_q(
         y = halved(y)
     hop = hop_length // 2**halvings
     frames = 1 + len(y) // hop
-    found = np.empty((frames, OCTAVES * BINS), np.float32)
+    found = np.empty((OCTAVES, frames, BINS), np.float32)
     for octave in reversed(range(OCTAVES)):
-        here = found[:, octave * BINS : (octave + 1) * BINS]
-        _respond(y, bank, hop, here)
+        _respond(y, bank, hop, found[octave])
         # With half the samples the energy halves too; as in librosa, a factor makes up for it.
-        here *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
+        found[octave] *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
         if octave:
             y, hop = halved(y), hop // 2
     return found
@@ -179,15 +178,14 @@ def _respond(
         n = min(_BLOCK, len(out) - begin)
         block[:n] = cut[begin : begin + n]
         response = block[:n] @ bank  # (B, 24)
-        np.square(response, out=response)
-        np.sqrt(response[:, :BINS] + response[:, BINS:], out=out[begin : begin + n])
+        np.abs(response.view(np.complex64), out=out[begin : begin + n])
 
 
 @lru_cache(maxsize=256)
 def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
     """How often the rate is halved at first, and the filters, shape (n_fft, 24).
 
-    The columns are the real and then the imaginary parts, at the rate that is left.
+    Columns are the real and the imaginary part of each in turn, for the rate that is left.
     """
     import librosa
 
@@ -203,7 +201,7 @@ def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
     half = librosa.util.sparsify_rows(half, quantile=SPARSITY).toarray()
     # What librosa multiplies with a frame's spectrum, written as a product with the frame itself.
     bank = np.fft.fft(half, n=n_fft) / np.sqrt(lengths)[:, None]
-    return halvings, np.concatenate([bank.real, bank.imag]).T.astype(np.float32, order="C")
+    return halvings, bank.T.astype(np.complex64, order="C").view(np.float32)
 
 
 def _twos(number: int) -> int:
@@ -217,8 +215,8 @@ _SMOOTHED = 41  # frames
 
 
 def fold(cqt: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum the octaves: (T, 84) -> (T, 12)."""
-    folded: NDArray[np.float32] = cqt @ np.tile(np.eye(CLASSES, dtype=np.float32), (OCTAVES, 1))
+    """Sum the octaves: (7, T, 12) -> (T, 12)."""
+    folded: NDArray[np.float32] = cqt.sum(axis=0)
     return folded
 
 

@@ -55,6 +55,7 @@ def _tables(dtype: np.dtype[Any]) -> Tables:
 
 def powers(
     y: NDArray[np.float32],
+    begin: int,
     hop: int,
     window: Reals,
     out: NDArray[np.float32],
@@ -65,8 +66,9 @@ def powers(
     Parameters
     ----------
     y : float32 array, shape (samples,)
-        Frame ``t`` starts at sample ``t * hop``.
-    hop : int > 0
+        Silence is assumed around it.
+    begin, hop : int
+        Frame ``t`` starts at sample ``begin + t * hop``, which may be below 0.
     window : float array, shape (2048,)
         Its precision is that of the transform.
     out : float32 array, shape (frames, 1025)
@@ -75,12 +77,13 @@ def powers(
     """
     if magnitudes is None:
         magnitudes = np.empty((0, 0), np.float32)
-    _powers(y, hop, window, _tables(window.dtype), out, magnitudes)
+    _powers(y, begin, hop, window, _tables(window.dtype), out, magnitudes)
 
 
 @compiled
 def _powers(
     y: NDArray[np.float32],
+    begin: int,
     hop: int,
     window: Reals,
     tables: Tables,
@@ -90,9 +93,9 @@ def _powers(
     a_re, a_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
     b_re, b_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
     for t in range(len(out)):
-        _pairs(y[t * hop : t * hop + N_FFT], window, a_re, a_im)
+        _pairs(_cut(y, begin + t * hop), window, a_re, a_im)
         _transform(a_re, a_im, b_re, b_im, tables)
-        _power(a_re, a_im, tables[-2], tables[-1], b_re, b_im, out[t])
+        _power(a_re, a_im, tables[-2], tables[-1], b_re, out[t])
         if len(magnitudes):
             for k in range(HALF + 1):
                 magnitudes[t, k] = np.sqrt(out[t, k])
@@ -254,35 +257,26 @@ def _turned(x_re: Reals, x_im: Reals, w_re: Reals, w_im: Reals, y_re: Reals, y_i
 
 @compiled
 def _power(
-    z_re: Reals,
-    z_im: Reals,
-    w_re: Reals,
-    w_im: Reals,
-    mirror_re: Reals,
-    mirror_im: Reals,
-    out: NDArray[np.float32],
+    z_re: Reals, z_im: Reals, w_re: Reals, w_im: Reals, high: Reals, out: NDArray[np.float32]
 ) -> None:
     """From the spectrum z of the pairs to the power of the spectrum of the samples.
 
     With ``e = (z[k] + conj(z[-k])) / 2`` and ``d = (z[k] - conj(z[-k])) / 2``, bin k is
-    ``e - 1j * w[k] * d`` and bin ``1024 - k`` the conjugate of ``e + 1j * w[k] * d``. The mirrors
-    are overwritten: loops run faster over what lies in their own direction.
+    ``e - 1j * w[k] * d`` and bin ``1024 - k`` the conjugate of ``e + 1j * w[k] * d``. The latter
+    are kept in ``high`` first: a loop that writes in two directions runs one by one.
     """
     n = HALF // 2 - 1
-    for k in range(n):
-        mirror_re[k] = z_re[HALF - 1 - k]
-    for k in range(n):
-        mirror_im[k] = z_im[HALF - 1 - k]
     out[0] = (z_re[0] + z_im[0]) ** 2
     out[HALF // 2] = z_re[n + 1] ** 2 + z_im[n + 1] ** 2
     out[HALF] = (z_re[0] - z_im[0]) ** 2
-    for k in range(n):
-        e_re, e_im = z_re[k + 1] + mirror_re[k], z_im[k + 1] - mirror_im[k]
-        d_re, d_im = z_re[k + 1] - mirror_re[k], z_im[k + 1] + mirror_im[k]
-        re, im = d_re * w_re[k + 1] - d_im * w_im[k + 1], d_re * w_im[k + 1] + d_im * w_re[k + 1]
+    for i in range(n):
+        k, mirrored = i + 1, HALF - 1 - i
+        e_re, e_im = z_re[k] + z_re[mirrored], z_im[k] - z_im[mirrored]
+        d_re, d_im = z_re[k] - z_re[mirrored], z_im[k] + z_im[mirrored]
+        re, im = d_re * w_re[k] - d_im * w_im[k], d_re * w_im[k] + d_im * w_re[k]
         low_re, low_im = e_re + im, e_im - re
         high_re, high_im = e_re - im, e_im + re
-        out[k + 1] = (low_re * low_re + low_im * low_im) / 4
-        mirror_re[k] = (high_re * high_re + high_im * high_im) / 4
-    for k in range(n):
-        out[HALF - 1 - k] = mirror_re[k]
+        out[k] = (low_re * low_re + low_im * low_im) / 4
+        high[i] = (high_re * high_re + high_im * high_im) / 4
+    for i in range(n):
+        out[HALF - 1 - i] = high[i]

@@ -131,9 +131,8 @@ def frame_features(
         chroma = raw["power"] @ chroma_bank(axis_sr, N_FFT, tuning)
         rows["chroma_stft"] = normalised(chroma, np.inf)
     if wanted.intersection(_FROM_CQT):
-        cqt = constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr))[:frames]  # (T, 84)
-        cqt[silent] = 0
-        chroma = fold(cqt)
+        chroma = fold(constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr)))[:frames]
+        chroma[silent] = 0
         rows["chroma_cqt"] = normalised(chroma, np.inf)
         rows["chroma_cens"] = cens(chroma)
         rows["tonnetz"] = tonnetz(rows["chroma_cens"])
