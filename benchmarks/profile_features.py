@@ -7,15 +7,15 @@ The same of an exact log-mel of decoded audio, in two lines.
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Any
 
 import numpy as np
 
-from matt.features.kernels import chroma, fourier, frames, shapes, spectra
+from matt.features.kernels import chroma, fourier, frames, shapes, spectra, statistics
 
 from . import clips
 from .features import at_12k, decoded
@@ -94,7 +94,7 @@ def watched() -> Stopwatch:
     for name in ("fold", "cens", "normalised", "tonnetz"):
         watch.watch(frames, name, "chroma and tonnetz")
     watch.watch(frames, "zero_crossing_rate", "zero crossings")
-    watch.watch(frames, "statistics", "statistics")
+    watch.watch(statistics, "statistics", "statistics")
     return watch
 
 
@@ -119,7 +119,7 @@ def log_mel_and_floor(samples: list[np.ndarray[Any, Any]]) -> tuple[float, float
             transform_alone(y, 256)
             watch.end()
         rounds.append([1000 * seconds / len(samples) for seconds in watch.spent.values()])
-    log_mel, alone = map(statistics.median, zip(*rounds[1:], strict=True))
+    log_mel, alone = map(median, zip(*rounds[1:], strict=True))
     return log_mel, alone
 
 
@@ -148,7 +148,7 @@ def main() -> None:
                 watch.end()
             for stage, seconds in watch.spent.items():
                 rounds[stage].append(1000 * seconds / len(paths))
-    found = {stage: statistics.median(times) for stage, times in rounds.items()}
+    found = {stage: median(times) for stage, times in rounds.items()}
     alone = found.pop(ALONE)
     for stage, milliseconds in sorted(found.items(), key=lambda item: -item[1]):
         print(f"{stage:42}{milliseconds:7.2f} ms")

@@ -35,6 +35,7 @@ from matt.features.kernels.frames import (
 )
 from matt.features.kernels.shapes import contrast, shapes
 from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
+from matt.features.kernels.statistics import central_moments
 from matt.features.spec import SUMMARY_SIZE, FeatureSettings, FeatureSpec
 
 SR, N_FFT, HOP = 22_050, 2048, 512
@@ -128,7 +129,7 @@ def test_what_cannot_be_kept_is_compiled_all_the_same(monkeypatch):
     """Numba refuses to keep code where neither the package nor the user's cache can be written."""
     tried = []
 
-    def nowhere(*, error_model, cache):
+    def nowhere(*, error_model, cache, forceinline):
         tried.append(cache)
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
@@ -483,6 +484,17 @@ def test_statistics_are_those_of_scipy_and_numpy():
     np.testing.assert_allclose(
         summary(y, SR_SUMMARY), np.concatenate(expected), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 31, 32, 65, 2584])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_moments_are_those_of_scipy_for_any_number_of_frames(frames, dtype):
+    rows = (np.random.default_rng(0).gamma(2, size=(3, frames)) + 1e3).astype(dtype)
+    mean, *others = central_moments(rows)
+    np.testing.assert_allclose(mean, rows.mean(axis=1, dtype=float), rtol=1e-12)
+    for order, found in enumerate(others, 2):
+        expected = scipy.stats.moment(rows.astype(float), order, axis=1)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_tone_has_its_own_centroid_pitch_class_and_zero_crossings():

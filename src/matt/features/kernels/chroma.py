@@ -81,7 +81,7 @@ class Peaks:
         frame, column, before, here, after, loudest = map(
             np.concatenate, zip(*self._found, strict=True)
         )
-        from .shapes import interpolated  # compiles
+        from .shapes import tops  # compiles
 
         low, high = _pitched(self.n_fft, sr)
         wanted = (column >= low) & (column < high)
@@ -90,13 +90,11 @@ class Peaks:
             wanted &= ~silent[np.minimum(frame, len(silent) - 1)]
         if power:
             wanted &= np.square(here) > THRESHOLD * np.square(loudest)
-        chosen = np.flatnonzero(wanted)
-        if not len(chosen):
+        column, shift, magnitude = tops(column, before, here, after, wanted, power)
+        if not len(column):
             return 0.0
-        shift, magnitude = interpolated(chosen, before, here, after, power)
         loud = np.flatnonzero(magnitude >= _median(magnitude))
-        column, shift = column[chosen[loud]], shift[loud]
-        pitch = ((column + shift.astype(np.float64)) * sr / self.n_fft).astype("f4")
+        pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
         semitones = 12 * np.log2(pitch / np.float32(440 / 16))
         residual = (semitones - np.floor(semitones)).astype(np.float64)
         residual -= residual >= 0.5

@@ -21,11 +21,21 @@ def compiled(function: Function) -> Function:
     Divisions by zero give what numpy gives; the order of additions is as written, so that values
     do not depend on the compiler.
     """
+    return _kept(function)
+
+
+def inlined(function: Function) -> Function:
+    """The same, to be called by compiled functions: each gets a copy made for its own arrays."""
+    return _kept(function, inline=True)
+
+
+def _kept(function: Function, *, inline: bool = False) -> Function:
     try:
-        return _jit(function, cache=True)
+        return _jit(function, cache=True, inline=inline)
     except RuntimeError:  # there is no folder to keep it in: each process compiles for itself
-        return _jit(function, cache=False)
+        return _jit(function, cache=False, inline=inline)
 
 
-def _jit(function: Function, *, cache: bool) -> Function:
-    return cast("Function", numba.njit(error_model="numpy", cache=cache)(function))
+def _jit(function: Function, *, cache: bool, inline: bool) -> Function:
+    jit = numba.njit(error_model="numpy", cache=cache, forceinline=inline)
+    return cast("Function", jit(function))

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
+from .compiled import compiled, inlined
 
 N_FFT = 2048
 HALF = N_FFT // 2  # complex numbers
@@ -175,7 +175,7 @@ def _response() -> tuple[Reals, Reals]:
     return spectrum.real.astype(np.float32), spectrum.imag.astype(np.float32)
 
 
-@compiled
+@inlined
 def _transform(re: Reals, im: Reals, b_re: Reals, b_im: Reals, tables: Tables) -> None:
     """The spectrum of 1,024 complex numbers, in their place; ``b`` is overwritten."""
     row_re, row_im, column_re, column_im, turn_re, turn_im, _, _ = tables

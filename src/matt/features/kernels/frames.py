@@ -267,7 +267,6 @@ def _energy() -> NDArray[np.float32]:
 
 __all__ = ["COLUMNS", "SIZES", "STATISTICS", "frame_features", "summarised", "summary"]
 
-CONSTANT = 1e-6  # relative deviation below which a row of float32 values is constant
 STATISTICS = ("kurtosis", "max", "mean", "median", "min", "skew", "std")
 COLUMNS: tuple[tuple[str, str, str], ...] = tuple(
     (feature, statistic, f"{number:02d}")
@@ -327,32 +326,12 @@ def summary(
 
 def summarised(rows: Mapping[str, NDArray[np.floating[Any]]]) -> NDArray[np.float32]:
     """Seven statistics of all frame features, float32 of shape (518,)."""
+    from .statistics import statistics  # compiles
+
     found = statistics(np.concatenate([rows[name] for name in SIZES]))  # (7, 74)
     ends = np.cumsum([0, *SIZES.values()])
     parts = (found[:, a:b].ravel() for a, b in itertools.pairwise(ends))
     return np.concatenate(list(parts)).astype(np.float32)
-
-
-def statistics(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Summarise rows of frame features: (rows, T) -> (7, rows), in the order of `STATISTICS`."""
-    frames, middle = rows.shape[1], rows.shape[1] // 2
-    ordered = np.partition(rows, middle, axis=1)
-    median = ordered[:, middle].astype(np.float64)
-    if frames % 2 == 0:  # the largest below: to have both put in place takes four times as long
-        median = (median + ordered[:, :middle].max(axis=1)) / 2
-    rows = np.asarray(rows, np.float64, order="C")
-    mean = rows.mean(axis=1)
-    centred = rows - mean[:, None]
-    squared = centred * centred
-    m2 = squared.mean(axis=1)
-    m3 = np.einsum("rt,rt->r", squared, centred) / frames
-    m4 = np.einsum("rt,rt->r", squared, squared) / frames
-    varies = m2 > (CONSTANT * mean) ** 2
-    deviation = np.sqrt(m2)
-    m2 = np.where(varies, m2, 1)
-    skew = np.where(varies, m3 / m2**1.5, 0)
-    kurtosis = np.where(varies, m4 / m2**2 - 3, 0)  # Fisher's: 0 for a normal distribution
-    return np.stack([kurtosis, rows.max(axis=1), mean, median, rows.min(axis=1), skew, deviation])
 
 
 def logmel(

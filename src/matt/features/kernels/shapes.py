@@ -171,36 +171,46 @@ def peaks_between(
 
 
 @compiled
-def interpolated(
-    chosen: NDArray[np.intp],
+def tops(
+    bins: NDArray[np.int32],
     before: NDArray[np.float32],
     here: NDArray[np.float32],
     after: NDArray[np.float32],
+    wanted: NDArray[np.bool_],
     power: bool,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Where a parabola through each of some peaks has its top, and how high.
 
     Parameters
     ----------
-    chosen : int array, shape (n,)
-        Which of the peaks.
+    bins : int32 array, shape (peaks,)
     before, here, after : float32 arrays, shape (peaks,)
         Magnitudes at the bin before a peak, at its own, and at the bin after.
+    wanted : bool array, shape (peaks,)
+        Which of the peaks.
     power : bool
-        Take their squares.
+        Take the squares of the magnitudes.
 
     Returns
     -------
-    float32 arrays, shape (n,)
-        Bins from the peak; 0 where the top is not between its neighbours. And the height there.
+    bins : int32 array, shape (n,)
+        Of those that are wanted.
+    shift, height : float32 arrays, shape (n,)
+        How many bins from there the top is, 0 where it is not between the neighbours, and the
+        height there.
     """
-    shift, height = np.empty(len(chosen), np.float32), np.empty(len(chosen), np.float32)
-    for i in range(len(chosen)):
-        a, b, c = before[chosen[i]], here[chosen[i]], after[chosen[i]]
-        if power:
-            a, b, c = a * a, b * b, c * c
-        slope = (c - a) * np.float32(0.5)
-        bend = np.float64(c + a) - 2 * np.float64(b)
-        shift[i] = -slope / bend if abs(slope) < abs(bend) else 0
-        height[i] = b + np.float32(0.5) * slope * shift[i]
-    return shift, height
+    n = 0
+    own = np.empty(len(bins), np.int32)
+    shift, height = np.empty(len(bins), np.float32), np.empty(len(bins), np.float32)
+    for i in range(len(bins)):
+        if wanted[i]:
+            a, b, c = before[i], here[i], after[i]
+            if power:
+                a, b, c = a * a, b * b, c * c
+            slope = (c - a) * np.float32(0.5)
+            bend = np.float64(c + a) - 2 * np.float64(b)
+            own[n] = bins[i]
+            shift[n] = -slope / bend if abs(slope) < abs(bend) else 0
+            height[n] = b + np.float32(0.5) * slope * shift[n]
+            n += 1
+    return own[:n], shift[:n], height[:n]
