@@ -23,6 +23,13 @@ from matt import ConfigError, DataError, FeatureStore, Tracks
 from matt.features.extract import extract
 from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
 from matt.features.kernels.compiled import compiled
+from matt.features.kernels.filters import (
+    chroma_filters,
+    constant_q_filters,
+    hann,
+    highest_frequency,
+    mel_filters,
+)
 from matt.features.kernels.fourier import halved
 from matt.features.kernels.frames import (
     COLUMNS,
@@ -64,6 +71,47 @@ def music(seconds=2.3, sr=SR, seed=0):
 def gathered(y, **options):
     """Magnitudes of all frames, (T, bins)."""
     return np.sqrt(np.concatenate([power.copy() for _, power in spectra(y, **options)]))
+
+
+# ---- filters ----
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 64, 2048])
+def test_the_window_is_scipys(n):
+    np.testing.assert_allclose(hann(n), scipy.signal.get_window("hann", n), atol=1e-15)
+
+
+@pytest.mark.parametrize(("sr", "n_fft", "n_mels"), [(12_000, 2048, 96), (1_900, 512, 17), (48_000, 2048, 1)])  # fmt: skip
+def test_mel_filters_are_librosas(sr, n_fft, n_mels):
+    expected = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_allclose(mel_filters(sr, n_fft, n_mels), expected, atol=2e-7 * expected.max())
+
+
+@pytest.mark.parametrize("sr", [11_025, 22_050, 48_000])
+@pytest.mark.parametrize("tuning", [-0.5, 0.0, 0.13])
+def test_pitch_classes_are_librosas(sr, tuning):
+    expected = librosa.filters.chroma(sr=sr, n_fft=1024, tuning=tuning)
+    np.testing.assert_allclose(chroma_filters(sr, 1024, tuning), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("tuning", [-0.5, 0.0, 0.49])
+def test_constant_q_filters_are_librosas_wavelets_but_for_what_is_dropped(tuning):
+    pitches = librosa.cqt_frequencies(
+        84, fmin=librosa.note_to_hz("C1") * 2 ** (tuning / 12), bins_per_octave=12
+    )
+    lengths, cutoff = librosa.filters.wavelet_lengths(freqs=pitches, sr=SR)
+    assert highest_frequency(7, tuning) == pytest.approx(cutoff)
+    wavelets, lengths = librosa.filters.wavelet(freqs=pitches[-12:], sr=SR)
+    n = wavelets.shape[1]
+    # A product with a spectrum is one with the samples under the spectrum of the filter; half of
+    # it is left out, that of the negative frequencies, where a wavelet has next to nothing.
+    found = np.fft.ifft(constant_q_filters(SR, 7, tuning) * np.sqrt(lengths)[:, None])
+    expected = np.fft.fft(wavelets * (lengths[:, None] / n))
+    dropped = np.abs(found[:, : n // 2 + 1] - expected[:, : n // 2 + 1])
+    kept = dropped < 1e-6
+    np.testing.assert_allclose(np.where(kept, 0, np.abs(found[:, : n // 2 + 1])), 0, atol=1e-12)
+    assert (dropped.sum(axis=1) < 0.01 * np.abs(expected).sum(axis=1)).all()
+    assert np.abs(found[:, n // 2 + 1 :]).max() < 1e-12
 
 
 # ---- spectra ----

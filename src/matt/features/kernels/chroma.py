@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .filters import CLASSES, constant_q_filters, highest_frequency
+
 LOWEST, HIGHEST = 150.0, 4_000.0  # Hz
 THRESHOLD = np.float32(0.1)  # of the loudest bin of a frame
 CENTS = 100  # steps of a semitone
@@ -57,7 +59,8 @@ class Peaks:
 
         limits = THRESHOLD * loudest
         frame, column, values = peaks_between(rows, self._low, self._high, limits)
-        self._found.append((frame + np.int32(begin), column, *values, loudest[frame]))
+        values = values.copy()  # as all of these: of an array made for as many as there may be
+        self._found.append((frame + np.int32(begin), column.copy(), *values, loudest[frame]))
 
     def tuning(
         self, sr: int, *, power: bool = False, silent: NDArray[np.bool_] | None = None
@@ -119,10 +122,7 @@ def _median(values: NDArray[np.float32]) -> np.float32:
     return np.float32((ordered[:middle].max() + ordered[middle]) / 2)
 
 
-OCTAVES, BINS = 7, 12
-SPARSITY = (
-    0.01  # librosa drops the smallest coefficients of a filter, up to this share of their sum
-)
+OCTAVES, BINS = 7, CLASSES
 _BLOCK = 256  # frames
 
 
@@ -185,20 +185,9 @@ def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
 
     Columns are the real and the imaginary part of each in turn, for the rate that is left.
     """
-    import librosa
-
-    fmin = librosa.note_to_hz("C1") * 2.0 ** (tuning / BINS)
-    freqs = librosa.cqt_frequencies(OCTAVES * BINS, fmin=fmin, bins_per_octave=BINS)
-    _, cutoff = librosa.filters.wavelet_lengths(freqs=freqs, sr=sr)
-    spare = int(np.ceil(np.log2(sr / 2 / cutoff))) - 2
+    spare = int(np.ceil(np.log2(sr / 2 / highest_frequency(OCTAVES, tuning)))) - 2
     halvings = max(0, min(spare, _twos(hop_length) - OCTAVES + 1))
-    top = freqs[-BINS:]
-    wavelets, lengths = librosa.filters.wavelet(freqs=top, sr=sr / 2**halvings)  # (12, n_fft)
-    n_fft = wavelets.shape[1]
-    half = np.fft.fft(wavelets * (lengths[:, None] / n_fft))[:, : n_fft // 2 + 1]
-    half = librosa.util.sparsify_rows(half, quantile=SPARSITY).toarray()
-    # What librosa multiplies with a frame's spectrum, written as a product with the frame itself.
-    bank = np.fft.fft(half, n=n_fft) / np.sqrt(lengths)[:, None]
+    bank = constant_q_filters(sr / 2**halvings, OCTAVES, tuning)  # (12, n_fft)
     return halvings, bank.T.astype(np.complex64, order="C").view(np.float32)
 
 
@@ -207,7 +196,6 @@ def _twos(number: int) -> int:
     return (number & -number).bit_length() - 1
 
 
-CLASSES = 12
 _STEPS = (0.4, 0.2, 0.1, 0.05)  # loudness of a pitch class is quantised to quarters
 _SMOOTHED = 41  # frames
 
@@ -251,9 +239,7 @@ def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
 
 @cache
 def _smoothing() -> NDArray[np.float64]:
-    import librosa
-
-    window: NDArray[np.float64] = librosa.filters.get_window("hann", _SMOOTHED + 2, fftbins=False)
+    window: NDArray[np.float64] = np.hanning(_SMOOTHED + 2)
     window /= window.sum()
     return window
 

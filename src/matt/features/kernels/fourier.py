@@ -143,8 +143,8 @@ def _halved(
             b_im[k] = a_re[k] * g_im[k] + a_im[k] * g_re[k]
         # With real and imaginary parts exchanged on both sides it is the inverse transform.
         _transform(b_im, b_re, a_im, a_re, tables)
-        here = out[begin : begin + KEPT]
-        here[:] = b_re[REACH // 2 : REACH // 2 + len(here)]
+        for i in range(min(KEPT, len(out) - begin)):
+            out[begin + i] = b_re[REACH // 2 + i]
 
 
 @compiled
@@ -154,8 +154,8 @@ def _cut(y: NDArray[np.float32], begin: int) -> NDArray[np.float32]:
     if begin >= 0 and end <= len(y):
         return y[begin:end]
     cut = np.zeros(N_FFT, np.float32)
-    first, last = max(begin, 0), min(end, len(y))
-    cut[first - begin : last - begin] = y[first:last]
+    for i in range(max(begin, 0), min(end, len(y))):
+        cut[i - begin] = y[i]
     return cut
 
 

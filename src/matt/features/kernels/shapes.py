@@ -32,12 +32,12 @@ def shapes(rows: NDArray[np.float32], out: NDArray[np.floating[Any]]) -> None:
     for t in range(len(rows)):
         row = rows[t]
         total, first, second = _moments(row, sums[0], sums[1], sums[2])
-        out[t] = 0
+        centroid = bandwidth = rolloff = 0.0
         if total > 0:
             centroid = first / total
-            out[t, 0] = centroid
-            out[t, 1] = np.sqrt(max(second / total - centroid * centroid, 0))
-            out[t, 2] = _reached(row, ROLLOFF * total)
+            bandwidth = np.sqrt(max(second / total - centroid * centroid, 0.0))
+            rolloff = _reached(row, ROLLOFF * total)
+        out[t, 0], out[t, 1], out[t, 2] = centroid, bandwidth, rolloff
 
 
 @compiled
@@ -48,7 +48,8 @@ def _moments(
     second: NDArray[np.float64],
 ) -> tuple[float, float, float]:
     """Sums of ``x``, ``k x`` and ``k**2 x`` over the bins ``k = 32 g + i``, at first for each i."""
-    zeroth[:] = first[:] = second[:] = 0
+    for i in range(GROUP):
+        zeroth[i] = first[i] = second[i] = 0
     for g in range(len(row) // GROUP):
         for i in range(GROUP):
             x = np.float64(row[GROUP * g + i])
@@ -167,7 +168,7 @@ def peaks_between(
                         for i in range(3):
                             values[i, found] = before[k + i]
                         found += 1
-    return frame[:found].copy(), column[:found].copy(), values[:, :found].copy()
+    return frame[:found], column[:found], values[:, :found]
 
 
 @compiled

@@ -2,14 +2,13 @@
 
 The transform runs in double precision as librosa does it or in single precision; what it gives is
 rounded to single precision either way. A block of frames stays in the cache of a core while
-everything is computed from it, before the next one comes. Filter banks are designed by librosa and
-kept for the next segment.
+everything is computed from it, before the next one comes. Filter banks are kept for the next
+segment.
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -17,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError
 from ..spec import Precision
+from .filters import chroma_filters, hann, mel_filters
 
 AMIN, TOP_DB = 1e-10, 80.0
 
@@ -70,7 +69,7 @@ class MelBank:
     """
 
     def __init__(self, sr: int, n_fft: int, n_mels: int) -> None:
-        bank = _mel(sr, n_fft, n_mels)  # (F, bins)
+        bank = mel_filters(sr, n_fft, n_mels)  # (F, bins)
         self.n_mels = n_mels
         self._groups = []
         for filters in np.array_split(np.arange(n_mels), min(_GROUPS, n_mels)):
@@ -91,29 +90,10 @@ def mel_bank(sr: int, n_fft: int, n_mels: int) -> MelBank:
     return MelBank(sr, n_fft, n_mels)
 
 
-def _mel(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
-    """Slaney's filters, shape (n_mels, 1 + n_fft / 2)."""
-    import librosa
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            bank: NDArray[np.float32] = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
-        except UserWarning as warning:
-            raise ConfigError(
-                f"n_mels={n_mels} bands do not all hold a frequency at sr={sr} and n_fft={n_fft}; "
-                "use fewer bands or a larger n_fft"
-            ) from warning
-    return bank
-
-
 @lru_cache(maxsize=256)
 def chroma_bank(sr: int, n_fft: int, tuning: float) -> NDArray[np.float32]:
     """From power to twelve pitch classes, shape (1 + n_fft / 2, 12)."""
-    import librosa
-
-    bank: NDArray[np.float32] = librosa.filters.chroma(sr=sr, n_fft=n_fft, tuning=tuning)
-    return bank.T.copy()
+    return chroma_filters(sr, n_fft, tuning).T.copy()
 
 
 @lru_cache(maxsize=8)
@@ -223,7 +203,4 @@ def _powers_of_any_length(
 
 @lru_cache(maxsize=8)
 def _window(n_fft: int, precision: Precision) -> NDArray[Any]:
-    import librosa
-
-    window: NDArray[Any] = librosa.filters.get_window("hann", n_fft)  # periodic
-    return window.astype(np.float64 if precision == "exact" else np.float32)
+    return hann(n_fft).astype(np.float64 if precision == "exact" else np.float32)

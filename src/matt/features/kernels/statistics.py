@@ -46,15 +46,18 @@ def central_moments(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     n, frames = rows.shape
     whole = frames - frames % SIDE_BY_SIDE
     found = np.zeros((4, n))
-    s1, s2 = np.empty(SIDE_BY_SIDE), np.empty(SIDE_BY_SIDE)
-    s3, s4 = np.empty(SIDE_BY_SIDE), np.empty(SIDE_BY_SIDE)
+    sums = np.empty((4, SIDE_BY_SIDE))
+    s1, s2, s3, s4 = sums[0], sums[1], sums[2], sums[3]
     for r in range(n):
         row = rows[r]
-        s1[:] = s2[:] = s3[:] = s4[:] = 0
+        for i in range(SIDE_BY_SIDE):
+            s1[i] = s2[i] = s3[i] = s4[i] = 0
         for begin in range(0, whole, SIDE_BY_SIDE):
             for i in range(SIDE_BY_SIDE):
                 s1[i] += row[begin + i]
-        mean = (s1.sum() + row[whole:].astype(np.float64).sum()) / frames
+        for t in range(whole, frames):
+            s1[0] += row[t]
+        mean = _sum(s1) / frames
         for begin in range(0, whole, SIDE_BY_SIDE):
             for i in range(SIDE_BY_SIDE):
                 away = row[begin + i] - mean
@@ -63,10 +66,18 @@ def central_moments(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
                 s4[i] += away * away * away * away
         for t in range(whole, frames):
             away = row[t] - mean
-            s2[0] += away**2
-            s3[0] += away**3
-            s4[0] += away**4
+            s2[0] += away * away
+            s3[0] += away * away * away
+            s4[0] += away * away * away * away
         found[0, r] = mean
-        found[1, r], found[2, r], found[3, r] = s2.sum(), s3.sum(), s4.sum()
-    found[1:] /= frames
+        for order in range(1, 4):
+            found[order, r] = _sum(sums[order]) / frames
     return found
+
+
+@compiled
+def _sum(values: NDArray[np.float64]) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total
