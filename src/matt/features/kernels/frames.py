@@ -48,6 +48,7 @@ from ...errors import DataError
 from ..spec import LOWEST_SR as LOWEST_TRUE_SR
 from ..spec import Frequencies, Precision
 from .chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
+from .filters import CLASSES
 from .spectra import BLOCK, chroma_bank, contrast_bands, decibels, mel_bank, spectra
 
 N_FFT, HOP, N_MELS = 2048, 512, 128
@@ -129,7 +130,7 @@ def frame_features(
     if "chroma_stft" in wanted:
         tuning = peaks.tuning(axis_sr, power=True, silent=silent)
         chroma = raw["power"] @ chroma_bank(axis_sr, N_FFT, tuning)
-        rows["chroma_stft"] = normalised(chroma, np.inf)
+        rows["chroma_stft"] = normalised(chroma[:, :CLASSES], np.inf)
     if wanted.intersection(_FROM_CQT):
         chroma = fold(constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr)))[:frames]
         chroma[silent] = 0

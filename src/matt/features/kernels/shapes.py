@@ -1,4 +1,4 @@
-"""What a spectrum looks like: centroid, bandwidth, rolloff, contrast and peaks, as compiled loops.
+"""What spectra look like: centroid, bandwidth, rolloff, contrast and peaks, as compiled loops.
 
 Sums run in double precision, over 32 numbers side by side, so that a processor adds several at
 once. Only contrast of wide bands sorts: numpy does it faster than any selection here.

@@ -92,8 +92,8 @@ def mel_bank(sr: int, n_fft: int, n_mels: int) -> MelBank:
 
 @lru_cache(maxsize=256)
 def chroma_bank(sr: int, n_fft: int, tuning: float) -> NDArray[np.float32]:
-    """From power to twelve pitch classes, shape (1 + n_fft / 2, 12)."""
-    return chroma_filters(sr, n_fft, tuning).T.copy()
+    """From power to twelve pitch classes, shape (1 + n_fft / 2, 16): products like full columns."""
+    return np.pad(chroma_filters(sr, n_fft, tuning).T, ((0, 0), (0, 4)))
 
 
 @lru_cache(maxsize=8)
