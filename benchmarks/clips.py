@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from matt.features.worker import keep_memory
+
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -34,7 +36,11 @@ def _controller() -> Any:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Pin the process to one core and BLAS to one thread, and undo both."""
+    """Pin the process to one core and BLAS to one thread, and undo both.
+
+    Freed memory is kept from then on, as a worker keeps it; the peer has it as well.
+    """
+    keep_memory()
     pinned: set[int] = set()
     with suppress(AttributeError):  # Linux only
         pinned = os.sched_getaffinity(0)

@@ -15,26 +15,34 @@ import scipy.fft
 import scipy.signal
 import scipy.stats
 import soundfile
+import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matt import ConfigError, DataError, FeatureStore, Tracks
 from matt.features.extract import extract
 from matt.features.kernels.chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
+from matt.features.kernels.compiled import compiled
+from matt.features.kernels.filters import (
+    chroma_filters,
+    constant_q_filters,
+    hann,
+    highest_frequency,
+    mel_filters,
+)
+from matt.features.kernels.fourier import halved
 from matt.features.kernels.frames import (
     COLUMNS,
     SIZES,
     STATISTICS,
-    centroid_and_bandwidth,
-    contrast,
     frame_features,
-    group_moments,
     logmel,
-    rolloff,
     summary,
     zero_crossing_rate,
 )
+from matt.features.kernels.shapes import contrast, shapes
 from matt.features.kernels.spectra import BLOCK, contrast_bands, decibels, mel_bank, spectra
+from matt.features.kernels.statistics import central_moments
 from matt.features.spec import SUMMARY_SIZE, FeatureSettings, FeatureSpec
 
 SR, N_FFT, HOP = 22_050, 2048, 512
@@ -61,8 +69,49 @@ def music(seconds=2.3, sr=SR, seed=0):
 
 
 def gathered(y, **options):
-    """All blocks of `spectra`, (T, bins)."""
-    return np.concatenate([rows.copy() for _, rows in spectra(y, **options)])
+    """Magnitudes of all frames, (T, bins)."""
+    return np.sqrt(np.concatenate([power.copy() for _, power in spectra(y, **options)]))
+
+
+# ---- filters ----
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 64, 2048])
+def test_the_window_is_scipys(n):
+    np.testing.assert_allclose(hann(n), scipy.signal.get_window("hann", n), atol=1e-15)
+
+
+@pytest.mark.parametrize(("sr", "n_fft", "n_mels"), [(12_000, 2048, 96), (1_900, 512, 17), (48_000, 2048, 1)])  # fmt: skip
+def test_mel_filters_are_librosas(sr, n_fft, n_mels):
+    expected = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
+    np.testing.assert_allclose(mel_filters(sr, n_fft, n_mels), expected, atol=2e-7 * expected.max())
+
+
+@pytest.mark.parametrize("sr", [11_025, 22_050, 48_000])
+@pytest.mark.parametrize("tuning", [-0.5, 0.0, 0.13])
+def test_pitch_classes_are_librosas(sr, tuning):
+    expected = librosa.filters.chroma(sr=sr, n_fft=1024, tuning=tuning)
+    np.testing.assert_allclose(chroma_filters(sr, 1024, tuning), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("tuning", [-0.5, 0.0, 0.49])
+def test_constant_q_filters_are_librosas_wavelets_but_for_what_is_dropped(tuning):
+    pitches = librosa.cqt_frequencies(
+        84, fmin=librosa.note_to_hz("C1") * 2 ** (tuning / 12), bins_per_octave=12
+    )
+    lengths, cutoff = librosa.filters.wavelet_lengths(freqs=pitches, sr=SR)
+    assert highest_frequency(7, tuning) == pytest.approx(cutoff)
+    wavelets, lengths = librosa.filters.wavelet(freqs=pitches[-12:], sr=SR)
+    n = wavelets.shape[1]
+    # A product with a spectrum is one with the samples under the spectrum of the filter; half of
+    # it is left out, that of the negative frequencies, where a wavelet has next to nothing.
+    found = np.fft.ifft(constant_q_filters(SR, 7, tuning) * np.sqrt(lengths)[:, None])
+    expected = np.fft.fft(wavelets * (lengths[:, None] / n))
+    dropped = np.abs(found[:, : n // 2 + 1] - expected[:, : n // 2 + 1])
+    kept = dropped < 1e-6
+    np.testing.assert_allclose(np.where(kept, 0, np.abs(found[:, : n // 2 + 1])), 0, atol=1e-12)
+    assert (dropped.sum(axis=1) < 0.01 * np.abs(expected).sum(axis=1)).all()
+    assert np.abs(found[:, n // 2 + 1 :]).max() < 1e-12
 
 
 # ---- spectra ----
@@ -82,7 +131,7 @@ def test_magnitudes_are_librosas(samples, mirrored):
     assert (fast != found).any()
 
 
-@given(st.integers(1, 3000), st.integers(1, 65), st.integers(1, 400))
+@given(st.integers(1, 3000), st.integers(1, 65) | st.just(2048), st.integers(1, 400))
 @settings(max_examples=25)
 def test_any_frame_length_and_hop(samples, n_fft, hop_length):
     y = np.random.default_rng(samples).normal(size=samples).astype(np.float32)
@@ -90,9 +139,14 @@ def test_any_frame_length_and_hop(samples, n_fft, hop_length):
     window = librosa.filters.get_window("hann", n_fft)
     starts = range(0, samples + 1, hop_length)
     expected = [np.abs(np.fft.rfft(padded[s : s + n_fft] * window)) for s in starts]
-    found = gathered(y, n_fft=n_fft, hop_length=hop_length, room=3)
-    np.testing.assert_allclose(found[:, :-3], expected, rtol=1e-4, atol=1e-6)
-    assert (found[:, -3:] == 0).all()
+    found = gathered(y, n_fft=n_fft, hop_length=hop_length)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    kept, roots = np.empty_like(found), np.zeros((BLOCK, 3 + found.shape[1]), np.float32)
+    for frames, power in spectra(y, n_fft=n_fft, hop_length=hop_length, out=kept, magnitudes=roots):
+        assert np.shares_memory(power, kept[frames])
+        np.testing.assert_array_equal(roots[: len(power), :-3], found[frames])
+    np.testing.assert_array_equal(np.sqrt(kept), found)
+    assert (roots[:, -3:] == 0).all()
 
 
 def test_memory_does_not_grow_with_the_audio():
@@ -117,6 +171,21 @@ def test_half_a_minute_takes_less_than_60_mb():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60e6
+
+
+def test_what_cannot_be_kept_is_compiled_all_the_same(monkeypatch):
+    """Numba refuses to keep code where neither the package nor the user's cache can be written."""
+    tried = []
+
+    def nowhere(*, error_model, cache, forceinline):
+        tried.append(cache)
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr("numba.njit", nowhere)
+    assert compiled(abs) is abs
+    assert tried == [True, False]
 
 
 # ---- tuning ----
@@ -157,20 +226,27 @@ def test_where_nothing_has_a_pitch_the_tuning_is_0():
 # ---- constant-Q ----
 
 
+@pytest.mark.parametrize("samples", [1, 2, 801, 1665, 1666, 1667, 1859, 50_001])
+def test_half_the_rate_is_soxrs(samples):
+    y = np.random.default_rng(samples).normal(size=samples).astype(np.float32)
+    expected = soxr.resample(y, 2, 1, quality="HQ")
+    np.testing.assert_allclose(halved(y), expected, atol=1e-6 * np.abs(y).max())
+
+
 @pytest.mark.parametrize("sr", [11_025, 16_000, 22_050, 32_000, 44_100, 48_000])
 @pytest.mark.parametrize("tuning", [-0.5, 0.13, 0.49])
 def test_constant_q_is_librosas(sr, tuning):
     y = music(1.9, sr)
     options = {"n_bins": 84, "bins_per_octave": 12, "tuning": tuning}
     expected = np.abs(librosa.cqt(y, sr=sr, hop_length=HOP, **options)).T
-    found = constant_q(y, sr=sr, hop_length=HOP, tuning=tuning)
+    found = np.concatenate(constant_q(y, sr=sr, hop_length=HOP, tuning=tuning), axis=1)
     assert len(found) >= 1 + len(y) // HOP
     np.testing.assert_allclose(found[: len(expected)], expected, atol=3e-6 * expected.max())
 
 
 def test_chroma_of_a_constant_q_transform_is_librosas():
-    cqt = np.random.default_rng(0).random((67, 84)).astype(np.float32) ** 3
-    options = {"C": cqt.T, "n_chroma": 12, "bins_per_octave": 12}
+    cqt = np.random.default_rng(0).random((7, 67, 12)).astype(np.float32) ** 3
+    options = {"C": np.concatenate(cqt, axis=1).T, "n_chroma": 12, "bins_per_octave": 12}
     chroma = fold(cqt)
     np.testing.assert_allclose(
         normalised(chroma, np.inf).T, librosa.feature.chroma_cqt(**options), rtol=1e-6
@@ -196,26 +272,31 @@ def test_shapes_are_librosas(kind):
         "tone": np.exp(-0.5 * (np.arange(1025) - rng.uniform(20, 900, (37, 1))) ** 2),
         "sparse": rng.random((37, 1025)) ** 40,
     }[kind]
-    moments = np.empty((37, 3 * 33), np.float32)
-    group_moments(rows, moments)
+    found = np.empty((37, 3))
+    shapes(rows, found)
     expected = {"S": spectrum.T.astype(np.float64), "sr": 2048}  # hertz are bins
-    centroid, bandwidth = centroid_and_bandwidth(moments)
-    np.testing.assert_allclose(
-        centroid, librosa.feature.spectral_centroid(**expected)[0], rtol=1e-5
-    )
-    np.testing.assert_allclose(
-        bandwidth, librosa.feature.spectral_bandwidth(**expected)[0], rtol=1e-4
-    )
-    np.testing.assert_array_equal(
-        rolloff(spectrum**2, moments), librosa.feature.spectral_rolloff(**expected)[0]
-    )
+    for column, name, tolerance in ((0, "centroid", 1e-5), (1, "bandwidth", 1e-4), (2, "rolloff", 0)):  # fmt: skip
+        librosas = getattr(librosa.feature, f"spectral_{name}")(**expected)[0]
+        np.testing.assert_allclose(found[:, column], librosas, rtol=tolerance)
 
 
 def test_an_empty_spectrum_has_no_shape():
-    rows, moments = np.zeros((3, 64), np.float32), np.empty((3, 6), np.float32)
-    group_moments(rows, moments)
-    assert (rolloff(rows, moments) == 0).all()
-    assert [(x == 0).all() for x in centroid_and_bandwidth(moments)] == [True, True]
+    found = np.full((3, 3), np.nan)
+    shapes(np.zeros((3, 64), np.float32), found)
+    assert (found == 0).all()
+
+
+@given(st.integers(0, 1023), st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_lines_have_the_shape_of_their_formulas(bin_, loudness):
+    """A line has no width; of two, the stronger one holds what the rolloff asks for, or not."""
+    rows = np.zeros((2, 1024), np.float32)
+    rows[:, bin_] = loudness
+    rows[1, 0] += 9 * loudness
+    found = np.empty((2, 3))
+    shapes(rows, found)
+    np.testing.assert_allclose(found[0], [bin_, 0, bin_], atol=1e-4)
+    np.testing.assert_allclose(found[1], [bin_ / 10, 0.3 * bin_, 0], rtol=1e-6, atol=1e-4)
 
 
 @pytest.mark.parametrize("sr", [16_000, 22_050, 44_100, 48_000])
@@ -451,6 +532,17 @@ def test_statistics_are_those_of_scipy_and_numpy():
     np.testing.assert_allclose(
         summary(y, SR_SUMMARY), np.concatenate(expected), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("frames", [1, 2, 31, 32, 65, 2584])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_moments_are_those_of_scipy_for_any_number_of_frames(frames, dtype):
+    rows = (np.random.default_rng(0).gamma(2, size=(3, frames)) + 1e3).astype(dtype)
+    mean, *others = central_moments(rows)
+    np.testing.assert_allclose(mean, rows.mean(axis=1, dtype=float), rtol=1e-12)
+    for order, found in enumerate(others, 2):
+        expected = scipy.stats.moment(rows.astype(float), order, axis=1)
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_tone_has_its_own_centroid_pitch_class_and_zero_crossings():

@@ -500,11 +500,15 @@ def audible(
     """
     n = _moment(sr)
     whole = len(samples) - len(samples) % n
-    # In double precision, lest what is far too loud for a feature overflows into silence.
-    loud = samples[:whole].reshape(-1, n).std(axis=1, dtype=np.float64)
+    rows = samples[:whole].reshape(-1, n)
+    # What is heard of a part is heard of the whole: squares around the mean of all are no fewer
+    # than those of some around their own. In double precision, lest what is far too loud for a
+    # feature overflows into silence.
+    some = rows[:, : -(-n // 16)]
+    heard: NDArray[np.bool_] = some.var(axis=1, dtype=np.float64) * some.shape[1] > n * quietest**2
+    heard[~heard] = rows[~heard].std(axis=1, dtype=np.float64) > quietest
     if whole < len(samples):
-        loud = np.append(loud, samples[whole:].std(dtype=np.float64))
-    heard: NDArray[np.bool_] = loud > quietest
+        heard = np.append(heard, samples[whole:].std(dtype=np.float64) > quietest)
     return heard
 
 
@@ -524,7 +528,9 @@ def _moment(sr: int) -> int:
 
 def _of_eight_bits(block: NDArray[np.float32]) -> bool:
     """Whether no sample, nor the mean of two channels, lies between the steps of 8 bits."""
-    return not np.fmod(block, np.float32(1 / 256)).any()
+    with np.errstate(over="ignore"):  # what is that large is a whole number, and so is infinity
+        steps = block * np.float32(256)
+    return bool((steps == np.rint(steps)).all())
 
 
 def _moments_heard(decoder: Decoder, *, quietest: float) -> NDArray[np.bool_]:

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .filters import CLASSES, constant_q_filters, highest_frequency
+
 LOWEST, HIGHEST = 150.0, 4_000.0  # Hz
 THRESHOLD = np.float32(0.1)  # of the loudest bin of a frame
 CENTS = 100  # steps of a semitone
@@ -53,17 +55,12 @@ class Peaks:
         loudest : float32 array, shape (frames,)
             Their maxima.
         """
-        low, high, width = self._low, self._high, rows.shape[1]
-        here = rows[:, low:high]
-        peak = here > rows[:, low - 1 : high - 1]
-        peak &= here >= rows[:, low + 1 : high + 1]
-        peak &= here > (THRESHOLD * loudest)[:, None]
-        frame, column = np.divmod(np.flatnonzero(peak).astype(np.int32), np.int32(high - low))
-        column += np.int32(low)
-        flat, at = rows.reshape(-1), frame * np.int32(width) + column
-        self._found.append(
-            (frame + np.int32(begin), column, flat[at - 1], flat[at], flat[at + 1], loudest[frame])
-        )
+        from .shapes import peaks_between  # compiles
+
+        limits = THRESHOLD * loudest
+        frame, column, values = peaks_between(rows, self._low, self._high, limits)
+        values = values.copy()  # as all of these: of an array made for as many as there may be
+        self._found.append((frame + np.int32(begin), column.copy(), *values, loudest[frame]))
 
     def tuning(
         self, sr: int, *, power: bool = False, silent: NDArray[np.bool_] | None = None
@@ -87,6 +84,8 @@ class Peaks:
         frame, column, before, here, after, loudest = map(
             np.concatenate, zip(*self._found, strict=True)
         )
+        from .shapes import tops  # compiles
+
         low, high = _pitched(self.n_fft, sr)
         wanted = (column >= low) & (column < high)
         if silent is not None:
@@ -94,18 +93,9 @@ class Peaks:
             wanted &= ~silent[np.minimum(frame, len(silent) - 1)]
         if power:
             wanted &= np.square(here) > THRESHOLD * np.square(loudest)
-        chosen = np.flatnonzero(wanted)
-        if not len(chosen):
+        column, shift, magnitude = tops(column, before, here, after, wanted, power)
+        if not len(column):
             return 0.0
-        column, before, here, after = (x[chosen] for x in (column, before, here, after))
-        if power:
-            before, here, after = np.square(before), np.square(here), np.square(after)
-        slope = (after - before) / 2
-        bend = (after + before) - 2 * here.astype(np.float64)
-        # A parabola through three points; where its top is not between them there is no shift.
-        inside = np.abs(slope) < np.abs(bend)
-        shift = np.where(inside, -slope / np.where(inside, bend, 1), 0).astype(np.float32)
-        magnitude = here + np.float32(0.5) * slope * shift
         loud = np.flatnonzero(magnitude >= _median(magnitude))
         pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
         semitones = 12 * np.log2(pitch / np.float32(440 / 16))
@@ -132,10 +122,7 @@ def _median(values: NDArray[np.float32]) -> np.float32:
     return np.float32((ordered[:middle].max() + ordered[middle]) / 2)
 
 
-OCTAVES, BINS = 7, 12
-SPARSITY = (
-    0.01  # librosa drops the smallest coefficients of a filter, up to this share of their sum
-)
+OCTAVES, BINS = 7, CLASSES
 _BLOCK = 256  # frames
 
 
@@ -157,24 +144,23 @@ def constant_q(
 
     Returns
     -------
-    float32 array, shape (frames, 84)
-        With ``frames >= 1 + samples // hop_length``.
+    float32 array, shape (7, frames, 12)
+        By octave, the lowest first; with ``frames >= 1 + samples // hop_length``.
     """
-    import soxr
+    from .fourier import halved  # compiles
 
     halvings, bank = _bank(sr, hop_length, tuning)
-    if halvings:
-        y = soxr.resample(y, 2**halvings, 1, quality="HQ")
+    for _ in range(halvings):
+        y = halved(y)
     hop = hop_length // 2**halvings
     frames = 1 + len(y) // hop
-    found = np.empty((frames, OCTAVES * BINS), np.float32)
+    found = np.empty((OCTAVES, frames, BINS), np.float32)
     for octave in reversed(range(OCTAVES)):
-        here = found[:, octave * BINS : (octave + 1) * BINS]
-        _respond(y, bank, hop, here)
+        _respond(y, bank, hop, found[octave])
         # With half the samples the energy halves too; as in librosa, a factor makes up for it.
-        here *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
+        found[octave] *= np.float32(2 ** ((OCTAVES - 1 - octave + halvings) / 2))
         if octave:
-            y, hop = soxr.resample(y, 2, 1, quality="HQ"), hop // 2
+            y, hop = halved(y), hop // 2
     return found
 
 
@@ -190,31 +176,19 @@ def _respond(
         n = min(_BLOCK, len(out) - begin)
         block[:n] = cut[begin : begin + n]
         response = block[:n] @ bank  # (B, 24)
-        np.square(response, out=response)
-        np.sqrt(response[:, :BINS] + response[:, BINS:], out=out[begin : begin + n])
+        np.abs(response.view(np.complex64), out=out[begin : begin + n])
 
 
 @lru_cache(maxsize=256)
 def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
     """How often the rate is halved at first, and the filters, shape (n_fft, 24).
 
-    The columns are the real and then the imaginary parts, at the rate that is left.
+    Columns are the real and the imaginary part of each in turn, for the rate that is left.
     """
-    import librosa
-
-    fmin = librosa.note_to_hz("C1") * 2.0 ** (tuning / BINS)
-    freqs = librosa.cqt_frequencies(OCTAVES * BINS, fmin=fmin, bins_per_octave=BINS)
-    _, cutoff = librosa.filters.wavelet_lengths(freqs=freqs, sr=sr)
-    spare = int(np.ceil(np.log2(sr / 2 / cutoff))) - 2
+    spare = int(np.ceil(np.log2(sr / 2 / highest_frequency(OCTAVES, tuning)))) - 2
     halvings = max(0, min(spare, _twos(hop_length) - OCTAVES + 1))
-    top = freqs[-BINS:]
-    wavelets, lengths = librosa.filters.wavelet(freqs=top, sr=sr / 2**halvings)  # (12, n_fft)
-    n_fft = wavelets.shape[1]
-    half = np.fft.fft(wavelets * (lengths[:, None] / n_fft))[:, : n_fft // 2 + 1]
-    half = librosa.util.sparsify_rows(half, quantile=SPARSITY).toarray()
-    # What librosa multiplies with a frame's spectrum, written as a product with the frame itself.
-    bank = np.fft.fft(half, n=n_fft) / np.sqrt(lengths)[:, None]
-    return halvings, np.concatenate([bank.real, bank.imag]).T.astype(np.float32, order="C")
+    bank = constant_q_filters(sr / 2**halvings, OCTAVES, tuning)  # (12, n_fft)
+    return halvings, bank.T.astype(np.complex64, order="C").view(np.float32)
 
 
 def _twos(number: int) -> int:
@@ -222,14 +196,13 @@ def _twos(number: int) -> int:
     return (number & -number).bit_length() - 1
 
 
-CLASSES = 12
 _STEPS = (0.4, 0.2, 0.1, 0.05)  # loudness of a pitch class is quantised to quarters
 _SMOOTHED = 41  # frames
 
 
 def fold(cqt: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum the octaves: (T, 84) -> (T, 12)."""
-    folded: NDArray[np.float32] = cqt.reshape(len(cqt), -1, CLASSES).sum(axis=1)
+    """Sum the octaves: (7, T, 12) -> (T, 12)."""
+    folded: NDArray[np.float32] = cqt.sum(axis=0)
     return folded
 
 
@@ -266,9 +239,7 @@ def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
 
 @cache
 def _smoothing() -> NDArray[np.float64]:
-    import librosa
-
-    window: NDArray[np.float64] = librosa.filters.get_window("hann", _SMOOTHED + 2, fftbins=False)
+    window: NDArray[np.float64] = np.hanning(_SMOOTHED + 2)
     window /= window.sum()
     return window
 

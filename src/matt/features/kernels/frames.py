@@ -2,10 +2,7 @@
 
 Frames are cut every 512 samples, 2,048 long. What needs the whole segment (the tuning, what is
 silent, decibels below the loudest) is settled after the pass; of the spectra only their power is
-kept for it, and only when chroma is asked for. For centroid, bandwidth and rolloff a spectrum is
-cut into groups of 32 bins. One product gives each group's sum and first two moments about its own
-middle, small numbers that single precision holds; the moments of the whole follow from them in
-double precision, and the group in which the rolloff lies from their running sum.
+kept for it, and only when chroma is asked for.
 
 **The summary** has the 518 columns of FMA's features.csv: seven statistics of 74 rows. What they
 mean is what FMA's extraction script computed, oddities included:
@@ -51,94 +48,11 @@ from ...errors import DataError
 from ..spec import LOWEST_SR as LOWEST_TRUE_SR
 from ..spec import Frequencies, Precision
 from .chroma import Peaks, cens, constant_q, fold, normalised, tonnetz
+from .filters import CLASSES
 from .spectra import BLOCK, chroma_bank, contrast_bands, decibels, mel_bank, spectra
-
-GROUP = 32  # bins
-ROLLOFF = 0.85
-_OFFSETS = np.arange(GROUP) - (GROUP - 1) / 2
-_MOMENTS = np.stack([np.ones(GROUP), _OFFSETS, _OFFSETS**2], axis=1).astype(np.float32)  # (32, 3)
-
-
-def group_moments(rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Sum and first two moments of every group.
-
-    Parameters
-    ----------
-    rows : float32 array, shape (T, 32 G), contiguous
-        Magnitudes, followed by zeros.
-    out : float32 array, shape (T, 3 G), contiguous
-    """
-    np.matmul(rows.reshape(-1, GROUP), _MOMENTS, out=out.reshape(-1, 3))
-
-
-def rolloff(power: NDArray[np.float32], moments: NDArray[np.float32]) -> NDArray[np.intp]:
-    """First bin up to which a spectrum holds 85 % of its sum.
-
-    Parameters
-    ----------
-    power : float32 array, shape (T, bins)
-        Squares of the magnitudes.
-    moments : float32 array, shape (T, 3 G)
-        Of each group of 32 bins, as `group_moments` has them; the last may be incomplete.
-
-    Returns
-    -------
-    int array, shape (T,)
-        0 where a spectrum is all zeros.
-    """
-    sums = moments[:, ::3]  # (T, G)
-    running = np.cumsum(sums, axis=1, dtype=np.float64)
-    threshold = ROLLOFF * running[:, -1:]  # (T, 1)
-    group = (running < threshold).sum(axis=1)
-    frame = np.arange(len(power))
-    start = np.minimum(GROUP * group, power.shape[1] - GROUP)  # the last group ends where bins do
-    cut = np.lib.stride_tricks.sliding_window_view(power, GROUP, axis=1)
-    within = np.sqrt(cut[frame, start])  # (T, 32)
-    within[np.arange(GROUP) < (GROUP * group - start)[:, None]] = 0
-    left = threshold[:, 0] - running[frame, group] + sums[frame, group]
-    below = np.cumsum(within, axis=1, dtype=np.float64) < left[:, None]
-    bins: NDArray[np.intp] = start + below.sum(axis=1)
-    return bins
-
-
-def centroid_and_bandwidth(
-    moments: NDArray[np.float32],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of a spectrum in bins: (T, 3 G) -> two (T,).
-
-    Both are 0 where a spectrum is all zeros.
-    """
-    split = moments.reshape(len(moments), -1, 3)
-    zeroth, first, second = np.moveaxis(split, 2, 0).astype(np.float64)  # (T, G)
-    middles = np.arange(zeroth.shape[1]) * GROUP + (GROUP - 1) / 2  # (G,)
-    total = zeroth.sum(axis=1)  # (T,)
-    norm = np.where(total > 0, total, 1)
-    centroid = (zeroth @ middles + first.sum(axis=1)) / norm
-    away = middles - centroid[:, None]  # (T, G)
-    spread = (second + away * (2 * first + away * zeroth)).sum(axis=1) / norm
-    return centroid, np.sqrt(np.maximum(spread, 0))
-
-
-def contrast(
-    rows: NDArray[np.float32],
-    bands: tuple[tuple[slice, int], ...],
-    peaks: NDArray[np.float32],
-    valleys: NDArray[np.float32],
-) -> None:
-    """Sums of the largest and of the smallest magnitudes of each band, into two (T, bands)."""
-    for number, (bins, share) in enumerate(bands):
-        if share == 1:
-            np.minimum.reduce(rows[:, bins], axis=1, out=valleys[:, number])
-            np.maximum.reduce(rows[:, bins], axis=1, out=peaks[:, number])
-            continue
-        ordered = np.sort(rows[:, bins], axis=1)
-        np.add.reduce(ordered[:, :share], axis=1, out=valleys[:, number])
-        np.add.reduce(ordered[:, -share:], axis=1, out=peaks[:, number])
-
 
 N_FFT, HOP, N_MELS = 2048, 512, 128
 N_BINS = 1 + N_FFT // 2
-_ROOM = -N_BINS % 32  # zeros, so that bins come in groups
 FMA_SR = 22_050  # the rate that FMA's script left to librosa's default
 LOWEST_SR, HIGHEST_SR, OTHERWISE_SR = 11_025, 48_000, 44_100
 CROSSING = np.float32(1e-10)  # librosa's: what is smaller has no sign
@@ -216,11 +130,10 @@ def frame_features(
     if "chroma_stft" in wanted:
         tuning = peaks.tuning(axis_sr, power=True, silent=silent)
         chroma = raw["power"] @ chroma_bank(axis_sr, N_FFT, tuning)
-        rows["chroma_stft"] = normalised(chroma, np.inf)
+        rows["chroma_stft"] = normalised(chroma[:, :CLASSES], np.inf)
     if wanted.intersection(_FROM_CQT):
-        cqt = constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr))[:frames]  # (T, 84)
-        cqt[silent] = 0
-        chroma = fold(cqt)
+        chroma = fold(constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr)))[:frames]
+        chroma[silent] = 0
         rows["chroma_cqt"] = normalised(chroma, np.inf)
         rows["chroma_cens"] = cens(chroma)
         rows["tonnetz"] = tonnetz(rows["chroma_cens"])
@@ -230,12 +143,9 @@ def frame_features(
         shares = np.array([share for _, share in contrast_bands(axis_sr, N_FFT)], np.float32)
         peak, valley = (decibels(raw[name] / shares) for name in ("peaks", "valleys"))
         rows["spectral_contrast"] = peak - valley
-    if "moments" in raw:
-        centroid, bandwidth = centroid_and_bandwidth(raw["moments"])
-        rows["spectral_centroid"] = centroid[:, None] * (axis_sr / N_FFT)
-        rows["spectral_bandwidth"] = bandwidth[:, None] * (axis_sr / N_FFT)
-        last = rolloff(raw["power"], raw["moments"])
-        rows["spectral_rolloff"] = last[:, None] * (axis_sr / N_FFT)
+    if "shapes" in raw:
+        hertz = np.split(raw["shapes"] * np.float32(axis_sr / N_FFT), 3, axis=1)
+        rows |= zip(_SHAPES, hertz, strict=True)
     if "zcr" in wanted:
         rows["zcr"] = zero_crossing_rate(y)[:frames, None]
     return {name: np.asarray(rows[name], np.float32).T for name in names}
@@ -250,6 +160,8 @@ def _one_pass(
     peaks: Peaks,
 ) -> dict[str, NDArray[Any]]:
     """Everything that is read off the spectra, each of shape (frames, numbers); fills ``peaks``."""
+    from .shapes import GROUP, contrast, shapes  # compiles
+
     pitched = not wanted.isdisjoint((*_FROM_CQT, "chroma_stft"))
     widths = {"loudest": 1}
     if "chroma_stft" in wanted:
@@ -260,26 +172,32 @@ def _one_pass(
         bands = contrast_bands(axis_sr, N_FFT)
         widths["peaks"] = widths["valleys"] = len(bands)
     if not wanted.isdisjoint(_SHAPES):
-        widths["moments"] = 3 * (N_BINS + _ROOM) // 32
-        widths["power"] = N_BINS
+        widths["shapes"] = len(_SHAPES)
     if "rmse" in wanted:
         widths["rmse"] = 1
     raw = {name: np.empty((1 + len(y) // HOP, n), np.float32) for name, n in widths.items()}
 
-    squares = np.empty((BLOCK, N_BINS), np.float32)
-    for frames, rows in spectra(y, n_fft=N_FFT, hop_length=HOP, precision=precision, room=_ROOM):
+    block = np.zeros((BLOCK, N_BINS + -N_BINS % GROUP), np.float32)  # zeros follow each spectrum
+    blocks = spectra(
+        y,
+        n_fft=N_FFT,
+        hop_length=HOP,
+        precision=precision,
+        out=raw.get("power"),
+        magnitudes=block,
+    )
+    for frames, power in blocks:
         here = {name: values[frames] for name, values in raw.items()}
-        magnitudes = rows[:, :N_BINS]  # (B, 1025)
-        loudest = magnitudes.max(axis=1, out=here["loudest"][:, 0])
-        power = np.square(magnitudes, out=here.get("power", squares[: len(rows)]))
+        rows = block[: len(power)]  # magnitudes
+        loudest = rows.max(axis=1, out=here["loudest"][:, 0])
         if pitched:
             peaks.add(frames.start, rows, loudest)
         if "mfcc" in wanted:
             mel.apply(power, here["mel"])
         if "spectral_contrast" in wanted:
-            contrast(magnitudes, bands, here["peaks"], here["valleys"])
-        if "moments" in here:
-            group_moments(rows, here["moments"])
+            contrast(rows, bands, here["peaks"], here["valleys"])
+        if "shapes" in here:
+            shapes(rows, here["shapes"])
         if "rmse" in wanted:
             here["rmse"][:, 0] = np.sqrt(power @ _energy())
     return raw
@@ -350,7 +268,6 @@ def _energy() -> NDArray[np.float32]:
 
 __all__ = ["COLUMNS", "SIZES", "STATISTICS", "frame_features", "summarised", "summary"]
 
-CONSTANT = 1e-6  # relative deviation below which a row of float32 values is constant
 STATISTICS = ("kurtosis", "max", "mean", "median", "min", "skew", "std")
 COLUMNS: tuple[tuple[str, str, str], ...] = tuple(
     (feature, statistic, f"{number:02d}")
@@ -410,32 +327,12 @@ def summary(
 
 def summarised(rows: Mapping[str, NDArray[np.floating[Any]]]) -> NDArray[np.float32]:
     """Seven statistics of all frame features, float32 of shape (518,)."""
+    from .statistics import statistics  # compiles
+
     found = statistics(np.concatenate([rows[name] for name in SIZES]))  # (7, 74)
     ends = np.cumsum([0, *SIZES.values()])
     parts = (found[:, a:b].ravel() for a, b in itertools.pairwise(ends))
     return np.concatenate(list(parts)).astype(np.float32)
-
-
-def statistics(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Summarise rows of frame features: (rows, T) -> (7, rows), in the order of `STATISTICS`."""
-    frames, middle = rows.shape[1], rows.shape[1] // 2
-    ordered = np.partition(rows, middle, axis=1)
-    median = ordered[:, middle].astype(np.float64)
-    if frames % 2 == 0:  # the largest below: to have both put in place takes four times as long
-        median = (median + ordered[:, :middle].max(axis=1)) / 2
-    rows = np.asarray(rows, np.float64, order="C")
-    mean = rows.mean(axis=1)
-    centred = rows - mean[:, None]
-    squared = centred * centred
-    m2 = squared.mean(axis=1)
-    m3 = np.einsum("rt,rt->r", squared, centred) / frames
-    m4 = np.einsum("rt,rt->r", squared, squared) / frames
-    varies = m2 > (CONSTANT * mean) ** 2
-    deviation = np.sqrt(m2)
-    m2 = np.where(varies, m2, 1)
-    skew = np.where(varies, m3 / m2**1.5, 0)
-    kurtosis = np.where(varies, m4 / m2**2 - 3, 0)  # Fisher's: 0 for a normal distribution
-    return np.stack([kurtosis, rows.max(axis=1), mean, median, rows.min(axis=1), skew, deviation])
 
 
 def logmel(
@@ -488,8 +385,8 @@ def logmel(
         )
     bank = mel_bank(sr, n_fft, n_mels)
     mel = np.empty((1 + len(y) // hop_length, n_mels), np.float32)  # (T, F)
-    for frames, magnitudes in spectra(
+    for frames, power in spectra(
         y, n_fft=n_fft, hop_length=hop_length, precision=precision, mirrored=True
     ):
-        bank.apply(np.square(magnitudes, out=magnitudes), mel[frames])
+        bank.apply(power, mel[frames])
     return decibels(mel).T.astype(np.float16)

@@ -71,8 +71,8 @@ def log_mel(samples: NDArray[np.floating]) -> NDArray[np.float32]:
         )
     bank = mel_bank(MUSICNN_SR, N_FFT, N_MELS)
     mel = np.empty((N_FRAMES + 2, N_MELS), np.float32)  # centred frames: half of two lies outside
-    for frames, magnitudes in spectra(y, n_fft=N_FFT, hop_length=HOP_LENGTH):
-        bank.apply(np.square(magnitudes, out=magnitudes), mel[frames])
+    for frames, power in spectra(y, n_fft=N_FFT, hop_length=HOP_LENGTH):
+        bank.apply(power, mel[frames])
     return np.log10(1 + 10_000 * mel[1:-1])
 
 

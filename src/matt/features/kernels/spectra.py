@@ -1,24 +1,23 @@
-"""Magnitude spectra of audio, a block of frames at a time, and filter banks over their bins.
+"""Power spectra of audio, a block of frames at a time, and filter banks over their bins.
 
 The transform runs in double precision as librosa does it or in single precision; what it gives is
 rounded to single precision either way. A block of frames stays in the cache of a core while
-everything is computed from it, before the next one comes. Filter banks are designed by librosa and
-kept for the next segment.
+everything is computed from it, before the next one comes. Filter banks are kept for the next
+segment.
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConfigError
 from ..spec import Precision
+from .filters import chroma_filters, hann, mel_filters
 
 AMIN, TOP_DB = 1e-10, 80.0
 
@@ -49,6 +48,7 @@ def decibels(power: NDArray[Any]) -> NDArray[Any]:
 
 
 _GROUPS = 8
+_TRANSFORMED = 64  # frames at once; in double precision their spectra are four times as large
 _LOWEST_EDGE, _CONTRAST_BANDS, _QUANTILE = 200.0, 6, 0.02  # librosa's defaults
 
 
@@ -69,7 +69,7 @@ class MelBank:
     """
 
     def __init__(self, sr: int, n_fft: int, n_mels: int) -> None:
-        bank = _mel(sr, n_fft, n_mels)  # (F, bins)
+        bank = mel_filters(sr, n_fft, n_mels)  # (F, bins)
         self.n_mels = n_mels
         self._groups = []
         for filters in np.array_split(np.arange(n_mels), min(_GROUPS, n_mels)):
@@ -90,29 +90,10 @@ def mel_bank(sr: int, n_fft: int, n_mels: int) -> MelBank:
     return MelBank(sr, n_fft, n_mels)
 
 
-def _mel(sr: int, n_fft: int, n_mels: int) -> NDArray[np.float32]:
-    """Slaney's filters, shape (n_mels, 1 + n_fft / 2)."""
-    import librosa
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        try:
-            bank: NDArray[np.float32] = librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)
-        except UserWarning as warning:
-            raise ConfigError(
-                f"n_mels={n_mels} bands do not all hold a frequency at sr={sr} and n_fft={n_fft}; "
-                "use fewer bands or a larger n_fft"
-            ) from warning
-    return bank
-
-
 @lru_cache(maxsize=256)
 def chroma_bank(sr: int, n_fft: int, tuning: float) -> NDArray[np.float32]:
-    """From power to twelve pitch classes, shape (1 + n_fft / 2, 12)."""
-    import librosa
-
-    bank: NDArray[np.float32] = librosa.filters.chroma(sr=sr, n_fft=n_fft, tuning=tuning)
-    return bank.T.copy()
+    """From power to twelve pitch classes, shape (1 + n_fft / 2, 16): products like full columns."""
+    return np.pad(chroma_filters(sr, n_fft, tuning).T, ((0, 0), (0, 4)))
 
 
 @lru_cache(maxsize=8)
@@ -139,7 +120,6 @@ def contrast_bands(sr: int, n_fft: int) -> tuple[tuple[slice, int], ...]:
 
 
 BLOCK = 256  # frames that are handed on together
-TRANSFORMED = 64  # frames that are transformed together; their spectra are four times as large
 
 
 def spectra(
@@ -149,9 +129,10 @@ def spectra(
     hop_length: int,
     precision: Precision = "exact",
     mirrored: bool = False,
-    room: int = 0,
+    out: NDArray[np.float32] | None = None,
+    magnitudes: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Compute magnitudes of centred frames under a Hann window, block by block.
+    """Compute the power of centred frames under a Hann window, block by block.
 
     Parameters
     ----------
@@ -163,61 +144,63 @@ def spectra(
     mirrored : bool
         Whether the ends of the audio are mirrored, which takes at least ``n_fft`` samples;
         otherwise there is silence around it.
-    room : int
-        Columns of zeros after the spectrum, for those who want rows of another length.
+    out : float32 array, shape (1 + samples // hop_length, 1 + n_fft // 2), optional
+        Where the power of all frames is kept.
+    magnitudes : float32 array, shape (256, 1 + n_fft // 2 or more), optional
+        Where the roots of the power are put for as long as the block is current.
 
     Yields
     ------
     frames : slice
         Which of the ``1 + samples // hop_length`` frames.
-    magnitudes : float32 array, shape (at most 256, 1 + n_fft // 2 + room)
-        Of these frames. The next block overwrites it.
+    power : float32 array, shape (at most 256, 1 + n_fft // 2)
+        Of these frames: part of ``out``, or else the next block overwrites it.
     """
     half = n_fft // 2
     frames = 1 + len(y) // hop_length
-    ends = (half, n_fft - half)
-    padded = np.pad(y, ends, mode="reflect") if mirrored else np.pad(y, ends)
+    first = -half  # where the first frame begins
+    if mirrored:
+        y, first = np.pad(y, (half, n_fft - half), mode="reflect"), 0
     window = _window(n_fft, precision)
-    real = window.dtype
-    block, step = min(BLOCK, frames), min(TRANSFORMED, frames)
-    samples = np.empty((step - 1) * hop_length + n_fft, real)
-    cut = np.lib.stride_tricks.sliding_window_view(samples, n_fft)[::hop_length]  # (B, n_fft)
-    windowed = np.empty((step, n_fft), real)
-    transform = _transform(precision, step, half + 1)
-    single = np.empty((step, half + 1), np.complex64)
-    magnitudes = np.zeros((block, half + 1 + room), np.float32)
-    for begin in range(0, frames, block):
-        end = min(begin + block, frames)
-        for first in range(begin, end, step):
-            n = min(step, end - first)
-            size = (n - 1) * hop_length + n_fft
-            samples[:size] = padded[first * hop_length : first * hop_length + size]
-            np.multiply(cut[:n], window, out=windowed[:n])
-            single[:n] = transform(windowed[:n])
-            here = magnitudes[first - begin : first - begin + n]
-            np.abs(single[:n], out=here[:, : half + 1])
-        yield slice(begin, end), magnitudes[: end - begin]
+    powers = _powers(n_fft)
+    held = np.empty((min(BLOCK, frames), half + 1), np.float32) if out is None else out
+    for begin in range(0, frames, BLOCK):
+        end = min(begin + BLOCK, frames)
+        here = held[: end - begin] if out is None else out[begin:end]
+        roots = None if magnitudes is None else magnitudes[: end - begin]
+        powers(y, first + begin * hop_length, hop_length, window, here, roots)
+        yield slice(begin, end), here
 
 
-def _transform(
-    precision: Precision, frames: int, bins: int
-) -> Callable[[NDArray[Any]], NDArray[np.complexfloating[Any]]]:
-    """The quicker transform: numpy's in double precision, scipy's in single.
+def _powers(n_fft: int) -> Callable[..., None]:
+    """What computes the power of frames of this length."""
+    from . import fourier  # compiles
 
-    Scipy's takes four rows at once in single precision, in double two, which does not make up for
-    its copies. Numpy's overwrites its last result.
-    """
-    if precision == "fast":
-        import scipy.fft
+    return fourier.powers if n_fft == fourier.N_FFT else _powers_of_any_length
 
-        return partial(scipy.fft.rfft, axis=1)
-    held = np.empty((frames, bins), np.complex128)
-    return lambda rows: np.fft.rfft(rows, axis=1, out=held[: len(rows)])
+
+def _powers_of_any_length(
+    y: NDArray[np.float32],
+    begin: int,
+    hop: int,
+    window: NDArray[Any],
+    out: NDArray[np.float32],
+    magnitudes: NDArray[np.float32] | None = None,
+) -> None:
+    """As `fourier.powers`, in three times its time."""
+    import scipy.fft
+
+    end = begin + (len(out) - 1) * hop + len(window)
+    samples = np.pad(y[max(begin, 0) : max(end, 0)], (max(-begin, 0), max(end - len(y), 0)))
+    cut = np.lib.stride_tricks.sliding_window_view(samples, len(window))[::hop]
+    for t in range(0, len(out), _TRANSFORMED):
+        here = out[t : t + _TRANSFORMED]
+        spectrum = scipy.fft.rfft(cut[t : t + len(here)] * window, axis=1)
+        here[:] = np.square(spectrum.real) + np.square(spectrum.imag)
+    if magnitudes is not None:
+        np.sqrt(out, out=magnitudes[:, : out.shape[1]])
 
 
 @lru_cache(maxsize=8)
 def _window(n_fft: int, precision: Precision) -> NDArray[Any]:
-    import librosa
-
-    window: NDArray[Any] = librosa.filters.get_window("hann", n_fft)  # periodic
-    return window.astype(np.float64 if precision == "exact" else np.float32)
+    return hann(n_fft).astype(np.float64 if precision == "exact" else np.float32)

@@ -1,0 +1,217 @@
+"""What spectra look like: centroid, bandwidth, rolloff, contrast and peaks, as compiled loops.
+
+Sums run in double precision, over 32 numbers side by side, so that a processor adds several at
+once. Only contrast of wide bands sorts: numpy does it faster than any selection here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .compiled import compiled
+
+GROUP = 32  # bins
+ROLLOFF = 0.85
+
+
+@compiled
+def shapes(rows: NDArray[np.float32], out: NDArray[np.floating[Any]]) -> None:
+    """Mean and standard deviation of spectra, and up to where they hold 85 % of their sum.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (T, 32 G), contiguous
+        Magnitudes, followed by zeros.
+    out : float array, shape (T, 3)
+        Centroid, bandwidth and rolloff, in bins; all are 0 where a spectrum is all zeros.
+    """
+    sums = np.empty(GROUP), np.empty(GROUP), np.empty(GROUP)
+    for t in range(len(rows)):
+        row = rows[t]
+        total, first, second = _moments(row, sums[0], sums[1], sums[2])
+        centroid = bandwidth = rolloff = 0.0
+        if total > 0:
+            centroid = first / total
+            bandwidth = np.sqrt(max(second / total - centroid * centroid, 0.0))
+            rolloff = _reached(row, ROLLOFF * total)
+        out[t, 0], out[t, 1], out[t, 2] = centroid, bandwidth, rolloff
+
+
+@compiled
+def _moments(
+    row: NDArray[np.float32],
+    zeroth: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+) -> tuple[float, float, float]:
+    """Sums of ``x``, ``k x`` and ``k**2 x`` over the bins ``k = 32 g + i``, at first for each i."""
+    for i in range(GROUP):
+        zeroth[i] = first[i] = second[i] = 0
+    for g in range(len(row) // GROUP):
+        for i in range(GROUP):
+            x = np.float64(row[GROUP * g + i])
+            zeroth[i] += x
+            first[i] += g * x
+            second[i] += g * g * x
+    sums = 0.0, 0.0, 0.0
+    for i in range(GROUP):
+        g0, g1, g2 = zeroth[i], GROUP * first[i], GROUP * GROUP * second[i]
+        sums = sums[0] + g0, sums[1] + g1 + i * g0, sums[2] + g2 + 2 * i * g1 + i * i * g0
+    return sums
+
+
+@compiled
+def _reached(row: NDArray[np.float32], threshold: float) -> int:
+    """First bin up to which a spectrum sums to a threshold above 0."""
+    running = 0.0
+    for begin in range(0, len(row), GROUP):
+        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums at once: each waits for its last addition
+        for k in range(begin, begin + GROUP, 4):
+            a, b, c, d = a + row[k], b + row[k + 1], c + row[k + 2], d + row[k + 3]
+        group = a + b + c + d
+        if running + group >= threshold:
+            for k in range(begin, begin + GROUP):
+                running += row[k]
+                if running >= threshold:
+                    return k
+            return begin + GROUP - 1  # but for rounding
+        running += group
+    return len(row) - 1
+
+
+def contrast(
+    rows: NDArray[np.float32],
+    bands: tuple[tuple[slice, int], ...],
+    peaks: NDArray[np.float32],
+    valleys: NDArray[np.float32],
+) -> None:
+    """Sums of the largest and of the smallest magnitudes of each band, into two (T, bands).
+
+    Parameters
+    ----------
+    rows : float32 array, shape (T, bins)
+        Magnitudes.
+    bands : tuple of (slice, int)
+        Bins of each band, and how many of them are its peak and its valley.
+    peaks, valleys : float32 array, shape (T, bands)
+    """
+    for number, (bins, share) in enumerate(bands):
+        band = rows[:, bins] if share == 1 else np.sort(rows[:, bins], axis=1)
+        ends = _extremes if share == 1 else _ends
+        ends(band, share, peaks[:, number], valleys[:, number])
+
+
+@compiled
+def _extremes(
+    band: NDArray[np.float32], _: int, peaks: NDArray[np.float32], valleys: NDArray[np.float32]
+) -> None:
+    for t in range(len(band)):
+        low = high = band[t, 0]
+        for k in range(1, band.shape[1]):
+            low, high = min(low, band[t, k]), max(high, band[t, k])
+        valleys[t], peaks[t] = low, high
+
+
+@compiled
+def _ends(
+    ordered: NDArray[np.float32],
+    share: int,
+    peaks: NDArray[np.float32],
+    valleys: NDArray[np.float32],
+) -> None:
+    last = ordered.shape[1] - 1
+    for t in range(len(ordered)):
+        low = high = np.float32(0)
+        for k in range(share):
+            low, high = low + ordered[t, k], high + ordered[t, last - k]
+        valleys[t], peaks[t] = low, high
+
+
+@compiled
+def peaks_between(
+    rows: NDArray[np.float32], low: int, high: int, limits: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+    """Where spectra rise above both neighbours and a limit.
+
+    Parameters
+    ----------
+    rows : float32 array, shape (T, bins)
+    low, high : int
+        The bins that are looked at, ``0 < low < high < bins``.
+    limits : float32 array, shape (T,)
+
+    Returns
+    -------
+    frames, bins : int32 arrays, shape (peaks,)
+        Of each peak, in order. It may be as high as the bin after it.
+    values : float32 array, shape (3, peaks)
+        Of the bin before it, itself, and the bin after.
+    """
+    n = high - low
+    frame, column = np.empty(len(rows) * n, np.int32), np.empty(len(rows) * n, np.int32)
+    values = np.empty((3, len(rows) * n), np.float32)
+    is_peak = np.zeros(n + -n % 8, np.uint8)
+    any_of_eight = is_peak.view(np.uint64)
+    found = 0
+    for t in range(len(rows)):
+        before, here, after = rows[t, low - 1 :], rows[t, low:], rows[t, low + 1 :]
+        for k in range(n):
+            is_peak[k] = (here[k] > before[k]) & (here[k] >= after[k]) & (here[k] > limits[t])
+        for eighth in range(len(any_of_eight)):
+            if any_of_eight[eighth]:
+                for k in range(8 * eighth, min(8 * eighth + 8, n)):
+                    if is_peak[k]:
+                        frame[found], column[found] = t, low + k
+                        for i in range(3):
+                            values[i, found] = before[k + i]
+                        found += 1
+    return frame[:found], column[:found], values[:, :found]
+
+
+@compiled
+def tops(
+    bins: NDArray[np.int32],
+    before: NDArray[np.float32],
+    here: NDArray[np.float32],
+    after: NDArray[np.float32],
+    wanted: NDArray[np.bool_],
+    power: bool,
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+    """Where a parabola through each of some peaks has its top, and how high.
+
+    Parameters
+    ----------
+    bins : int32 array, shape (peaks,)
+    before, here, after : float32 arrays, shape (peaks,)
+        Magnitudes at the bin before a peak, at its own, and at the bin after.
+    wanted : bool array, shape (peaks,)
+        Which of the peaks.
+    power : bool
+        Take the squares of the magnitudes.
+
+    Returns
+    -------
+    bins : int32 array, shape (n,)
+        Of those that are wanted.
+    shift, height : float32 arrays, shape (n,)
+        How many bins from there the top is, 0 where it is not between the neighbours, and the
+        height there.
+    """
+    n = 0
+    own = np.empty(len(bins), np.int32)
+    shift, height = np.empty(len(bins), np.float32), np.empty(len(bins), np.float32)
+    for i in range(len(bins)):
+        if wanted[i]:
+            a, b, c = before[i], here[i], after[i]
+            if power:
+                a, b, c = a * a, b * b, c * c
+            slope = (c - a) * np.float32(0.5)
+            bend = np.float64(c + a) - 2 * np.float64(b)
+            own[n] = bins[i]
+            shift[n] = -slope / bend if abs(slope) < abs(bend) else 0
+            height[n] = b + np.float32(0.5) * slope * shift[n]
+            n += 1
+    return own[:n], shift[:n], height[:n]
