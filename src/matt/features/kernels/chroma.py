@@ -86,14 +86,11 @@ class Peaks:
         )
         from .shapes import tops  # compiles
 
-        low, high = _pitched(self.n_fft, sr)
-        wanted = (column >= low) & (column < high)
-        if silent is not None:
-            wanted &= frame < len(silent)
-            wanted &= ~silent[np.minimum(frame, len(silent) - 1)]
-        if power:
-            wanted &= np.square(here) > THRESHOLD * np.square(loudest)
-        column, shift, magnitude = tops(column, before, here, after, wanted, power)
+        if silent is None:
+            silent = np.zeros(frame.max(initial=0) + 1, bool)
+        where, heights = (frame, column), (before, here, after, loudest)
+        limits = _pitched(self.n_fft, sr)
+        column, shift, magnitude = tops(where, heights, limits, silent, THRESHOLD, power)
         if not len(column):
             return 0.0
         loud = np.flatnonzero(magnitude >= _median(magnitude))
@@ -222,7 +219,8 @@ def cens(chroma: NDArray[np.float32]) -> NDArray[np.float64]:
     import scipy.ndimage
 
     shares = normalised(chroma, 1)
-    quantised = np.sum([shares > step for step in _STEPS], axis=0) * 0.25
+    steps = [(shares > step).view(np.uint8) for step in _STEPS]
+    quantised = 0.25 * np.add.reduce(steps, dtype=np.uint8)
     smooth = scipy.ndimage.convolve1d(quantised, _smoothing(), axis=0, mode="constant")
     return normalised(smooth, 2)
 

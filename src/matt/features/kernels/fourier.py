@@ -33,6 +33,7 @@ N_FFT = 2048
 HALF = N_FFT // 2  # complex numbers
 ROWS, COLUMNS = 16, 64
 QUARTER = HALF // 4
+_LINE = 64  # bytes
 
 Reals = NDArray[np.floating[Any]]
 Tables = tuple[Reals, ...]
@@ -50,7 +51,16 @@ def _tables(dtype: np.dtype[Any]) -> Tables:
         np.arange(HALF) / N_FFT,
     ]
     roots = [np.exp(-2j * np.pi * turn.ravel()) for turn in turns]
-    return tuple(part.astype(dtype) for root in roots for part in (root.real, root.imag))
+    return tuple(_aligned(part.astype(dtype)) for root in roots for part in (root.real, root.imag))
+
+
+def _aligned(values: Reals) -> Reals:
+    """A copy that begins where a line of the cache does: no vector lies across two of them."""
+    room = np.empty(values.nbytes + _LINE, np.uint8)
+    begin = -room.ctypes.data % _LINE
+    copied = room[begin : begin + values.nbytes].view(values.dtype).reshape(values.shape)
+    copied[:] = values
+    return copied
 
 
 def powers(
@@ -77,7 +87,8 @@ def powers(
     """
     if magnitudes is None:
         magnitudes = np.empty((0, 0), np.float32)
-    _powers(y, begin, hop, window, _tables(window.dtype), out, magnitudes)
+    work = _aligned(np.empty((4, HALF), window.dtype))
+    _powers(y, begin, hop, _aligned(window), _tables(window.dtype), work, out, magnitudes)
 
 
 @compiled
@@ -87,11 +98,11 @@ def _powers(
     hop: int,
     window: Reals,
     tables: Tables,
+    work: Reals,
     out: NDArray[np.float32],
     magnitudes: NDArray[np.float32],
 ) -> None:
-    a_re, a_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
-    b_re, b_im = np.empty(HALF, window.dtype), np.empty(HALF, window.dtype)
+    a_re, a_im, b_re, b_im = work[0], work[1], work[2], work[3]
     for t in range(len(out)):
         _pairs(_cut(y, begin + t * hop), window, a_re, a_im)
         _transform(a_re, a_im, b_re, b_im, tables)
@@ -123,16 +134,17 @@ def halved(y: NDArray[np.float32]) -> NDArray[np.float32]:
     float32 array, shape (ceil(samples / 2),)
     """
     out = np.empty((len(y) + 1) // 2, np.float32)
-    _halved(y, *_response(), _tables(np.dtype(np.float32)), out)
+    work = _aligned(np.empty((4, HALF), np.float32))
+    _halved(y, _response(), _tables(work.dtype), work, out)
     return out
 
 
 @compiled
 def _halved(
-    y: NDArray[np.float32], g_re: Reals, g_im: Reals, tables: Tables, out: NDArray[np.float32]
+    y: NDArray[np.float32], g: Tables, tables: Tables, work: Reals, out: NDArray[np.float32]
 ) -> None:
-    a_re, a_im = np.empty(HALF, np.float32), np.empty(HALF, np.float32)
-    b_re, b_im = np.empty(HALF, np.float32), np.empty(HALF, np.float32)
+    a_re, a_im, b_re, b_im = work[0], work[1], work[2], work[3]
+    g_re, g_im = g
     for begin in range(0, len(out), KEPT):
         z = _cut(y, 2 * begin - REACH)
         for i in range(HALF):
@@ -160,7 +172,7 @@ def _cut(y: NDArray[np.float32], begin: int) -> NDArray[np.float32]:
 
 
 @cache
-def _response() -> tuple[Reals, Reals]:
+def _response() -> Tables:
     """Spectrum of ``g``, over 1,024: real and imaginary parts."""
     import soxr
 
@@ -172,7 +184,7 @@ def _response() -> tuple[Reals, Reals]:
     g = np.zeros(HALF, complex)
     g[lags] = even[middle // 2 + lags] - 1j * odd[middle // 2 + lags]
     spectrum = np.fft.fft(g) / HALF
-    return spectrum.real.astype(np.float32), spectrum.imag.astype(np.float32)
+    return tuple(_aligned(part.astype(np.float32)) for part in (spectrum.real, spectrum.imag))
 
 
 @inlined

@@ -209,10 +209,9 @@ def zero_crossing_rate(y: NDArray[np.float32]) -> NDArray[np.float64]:
     Samples within 1e-10 of zero count as positive, and a frame's first sample never counts.
     """
     frames = 1 + len(y) // HOP
-    negative = np.pad(y < -CROSSING, N_FFT // 2, mode="edge")
-    crosses = np.zeros((frames - 1) * HOP + N_FFT, bool)
-    size = min(len(crosses), len(negative))
-    np.not_equal(negative[1:size], negative[: size - 1], out=crosses[1:size])
+    negative = y < -CROSSING
+    crosses = np.zeros((frames - 1) * HOP + N_FFT, bool)  # the first frame begins before the audio
+    np.not_equal(negative[1:], negative[:-1], out=crosses[N_FFT // 2 + 1 :][: len(y) - 1])
     bits = np.packbits(crosses).reshape(-1, HOP // 8).view(np.uint64)  # (hops, 8)
     counts = np.bitwise_count(bits).sum(axis=1, dtype=np.int64)
     per_frame = np.lib.stride_tricks.sliding_window_view(counts, N_FFT // HOP).sum(axis=1)

@@ -173,44 +173,52 @@ def peaks_between(
 
 @compiled
 def tops(
-    bins: NDArray[np.int32],
-    before: NDArray[np.float32],
-    here: NDArray[np.float32],
-    after: NDArray[np.float32],
-    wanted: NDArray[np.bool_],
+    where: tuple[NDArray[np.int32], NDArray[np.int32]],
+    magnitudes: tuple[NDArray[np.float32], ...],
+    bins: tuple[int, int],
+    silent: NDArray[np.bool_],
+    threshold: np.float32,
     power: bool,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
     """Where a parabola through each of some peaks has its top, and how high.
 
     Parameters
     ----------
-    bins : int32 array, shape (peaks,)
-    before, here, after : float32 arrays, shape (peaks,)
-        Magnitudes at the bin before a peak, at its own, and at the bin after.
-    wanted : bool array, shape (peaks,)
-        Which of the peaks.
+    where : two int32 arrays, shape (peaks,)
+        Frame and bin.
+    magnitudes : four float32 arrays, shape (peaks,)
+        At the bin before a peak, at its own, at the bin after, and the largest of its frame.
+    bins : (int, int)
+        The first bin of which peaks count, and the first above of which they do not.
+    silent : bool array, shape (frames,)
+        Frames that do not count; neither do frames beyond them.
+    threshold : float32
+        Share of the largest that a peak exceeds.
     power : bool
         Take the squares of the magnitudes.
 
     Returns
     -------
     bins : int32 array, shape (n,)
-        Of those that are wanted.
+        Of the peaks that count.
     shift, height : float32 arrays, shape (n,)
         How many bins from there the top is, 0 where it is not between the neighbours, and the
         height there.
     """
+    (frame, bin_), (before, here, after, loudest) = where, magnitudes
     n = 0
-    own = np.empty(len(bins), np.int32)
-    shift, height = np.empty(len(bins), np.float32), np.empty(len(bins), np.float32)
-    for i in range(len(bins)):
-        if wanted[i]:
-            a, b, c = before[i], here[i], after[i]
-            if power:
-                a, b, c = a * a, b * b, c * c
+    own = np.empty(len(bin_), np.int32)
+    shift, height = np.empty(len(bin_), np.float32), np.empty(len(bin_), np.float32)
+    for i in range(len(bin_)):
+        if bin_[i] < bins[0] or bin_[i] >= bins[1] or frame[i] >= len(silent) or silent[frame[i]]:
+            continue
+        a, b, c, most = before[i], here[i], after[i], loudest[i]
+        if power:
+            a, b, c, most = a * a, b * b, c * c, most * most
+        if b > threshold * most:
             slope = (c - a) * np.float32(0.5)
             bend = np.float64(c + a) - 2 * np.float64(b)
-            own[n] = bins[i]
+            own[n] = bin_[i]
             shift[n] = -slope / bend if abs(slope) < abs(bend) else 0
             height[n] = b + np.float32(0.5) * slope * shift[n]
             n += 1
