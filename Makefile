@@ -53,7 +53,7 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*project["dependencies"], *project["optional-dependencies"]["train"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
-		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis
+		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis librosa
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
 
 # Picard brings Qt and pins of its own, so it lives in an environment of its own, and matt is the

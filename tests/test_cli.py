@@ -28,7 +28,7 @@ from matt.library.status import STATUSES
 from matt.models import training
 from matt.runs import OUT_OF_FOLD, Run
 
-HEAVY = ("torch", "pandas", "librosa", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
+HEAVY = ("torch", "pandas", "numba", "matplotlib", "sklearn", "pyarrow", "scipy", "soundfile")
 COMMANDS = (
     "demo", "scan", "extract", "train", "evaluate", "score", "compare", "report", "predict", "check", "similar", "playlist", "explain", "tag", "undo", "audit", "describe", "doctor", "fma fetch", "fma verify",
     "model card", "model show", "model pack", "fma index", "fma check", "fma describe", "fma export", "fma simulate",

@@ -111,7 +111,7 @@ def test_a_plan_survives_its_file(tracks, tmp_path):
     for name in ("track_id", "path", "size", "mtime_ns", "audio_hash", "reuse", "block"):
         np.testing.assert_array_equal(getattr(again, name), getattr(plan, name))
     assert (again.salvage, again.provenance) == (True, plan.provenance)
-    assert {"numpy", "librosa", "soxr", "decoder", "python"} <= set(plan.provenance)
+    assert {"numpy", "numba", "soxr", "decoder", "python"} <= set(plan.provenance)
 
 
 def test_nothing_to_do_is_no_plan(tracks, tmp_path):

@@ -14,7 +14,7 @@ from .tracks import Tracks
 
 STAMPED = (
     *("matt-mgc", "numpy", "scipy", "scikit-learn", "torch", "onnxruntime"),
-    *("librosa", "soundfile", "soxr"),
+    *("numba", "soundfile", "soxr"),
 )
 
 

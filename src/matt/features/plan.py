@@ -270,7 +270,7 @@ _PART = 1024  # files looked at together
 _TOLD = 256  # of files that need no look into them, how many pass unsaid
 _TRIED_AGAIN = 2  # times: a file whose process was killed, in later runs
 BLOCKS = 16  # wanted of a small plan: enough to share among workers and to lose little
-_LIBRARIES = ("matt-mgc", "librosa", "numba", "numpy", "scipy", "soundfile", "soxr")
+_LIBRARIES = ("matt-mgc", "numba", "numpy", "scipy", "soundfile", "soxr")
 
 
 class _Row(NamedTuple):

@@ -1,1 +1,1 @@
-"""Values from samples: the transforms, one module each. librosa designs their filters."""
+"""Values from samples: the transforms, one module each; librosa is the oracle of their tests."""
