@@ -636,6 +636,19 @@ def test_input_is_not_changed():
     np.testing.assert_array_equal(y, before)
 
 
+@pytest.mark.parametrize("how", ["every second", "backwards", "read-only", "big-endian"])
+def test_values_do_not_depend_on_how_samples_lie_in_memory(how):
+    y = music(1.5)
+    laid = {
+        "every second": lambda: np.repeat(y, 2)[::2],
+        "backwards": lambda: y[::-1].copy()[::-1],
+        "read-only": lambda: np.frombuffer(y.tobytes(), np.float32),
+        "big-endian": lambda: y.astype(">f4"),
+    }[how]()
+    np.testing.assert_array_equal(summary(laid, SR), summary(y, SR))
+    np.testing.assert_array_equal(logmel(laid, sr=SR), logmel(y, sr=SR))
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

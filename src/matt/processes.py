@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 P = ParamSpec("P")
 Kind = TypeVar("Kind", bound="Child")
 
-STARTUP = 300.0  # seconds; compiling librosa's loops takes half a minute where nothing is cached
+STARTUP = 300.0  # seconds; compiling the loops of features may take half a minute, once
 _STARTS = 6  # of a process that is killed each time, as many as a killed file costs
 _LEAST_MEMORY = 2**26
 _WINDOW = 600.0  # seconds: what was longer ago says little of what comes

@@ -87,6 +87,7 @@ def powers(
     """
     if magnitudes is None:
         magnitudes = np.empty((0, 0), np.float32)
+    y = np.require(y, np.float32, ["C", "W"])  # one type, for which the loops are compiled
     work = _aligned(np.empty((4, HALF), window.dtype))
     _powers(y, begin, hop, _aligned(window), _tables(window.dtype), work, out, magnitudes)
 
@@ -134,6 +135,7 @@ def halved(y: NDArray[np.float32]) -> NDArray[np.float32]:
     float32 array, shape (ceil(samples / 2),)
     """
     out = np.empty((len(y) + 1) // 2, np.float32)
+    y = np.require(y, np.float32, ["C", "W"])
     work = _aligned(np.empty((4, HALF), np.float32))
     _halved(y, _response(), _tables(work.dtype), work, out)
     return out
