@@ -173,7 +173,6 @@ def test_keys_are_told_and_typing_is_no_command(tab, review):
 
 
 def test_one_press_is_one_decision_and_quick_ones_are_of_several_albums(tab, review):
-    tab.press("j")
     for _ in range(5):
         tab.press("a", repeat=True)
     assert review.decisions.latest() == {}

@@ -662,6 +662,7 @@ def test_what_is_decided_is_planned_written_and_undone(review, client):
     post(client, f"/album/{key_of(review, 'Di')}/decide", verdict="kept")
     text = client.get("/write").text
     assert "6 files to write" in text
+    assert {"accepted", "changed"} <= set(re.findall(r"<td class=\"faint\"[^>]*>(\w+)<", text))
     assert bytes_of(review) == before
     done = written(client, "/write", mode="replace", plan=plan_in(text))
     assert "6 files were written" in done.text

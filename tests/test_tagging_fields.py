@@ -449,6 +449,27 @@ def test_sizes_of_seven_and_of_eight_bits_are_told_apart(tmp_path, way):
     assert ID3(BytesIO(copy))["APIC:"].data == COVER
 
 
+def test_an_end_that_could_be_a_name_is_no_second_reading(tmp_path):
+    """159 bytes are told as 00 00 01 1f; taken for eight bits each, that leads to a "100"."""
+    frames = [
+        (b"TXXX", b"\0a\0".ljust(0x9F, b"x"), bytes(2)),
+        (b"TSSE", b"\3Lavf57.63.".ljust(0x11F - 0x9F - 10, b"y") + b"100\0", bytes(2)),
+    ]
+    tag = by_hand(frames, major=4)
+    assert tag[20 + 0x11F :].startswith(b"100\0")
+    assert not any(tag[20 + 0x11F + 3 :])
+    copy = written(tmp_path, tag + content("mp3 bare")[1])
+    assert copy is not None
+    assert frames_of(copy)[:2] == frames
+
+
+@pytest.mark.parametrize("genre", ["x" * n for n in range(50, 57)])
+def test_no_ape_tag_is_written_that_looks_like_an_id3v1(tmp_path, genre):
+    bytes_ = content("mp3 bare")[1] + ape([(b"Genre", b"Other", 0)])
+    copy = written(tmp_path, bytes_, {"genre": (genre,)})
+    assert copy is None or copy[-128:-125] != b"TAG"
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_of_two_texts_of_a_grouping_the_work_stays(tmp_path, field):
     frames = [(b"TIT1", b"\0Work"), (b"GRP1", b"\0Group"), (b"TCON", b"\0Rock")]

@@ -160,6 +160,22 @@ def test_what_cannot_be_written_costs_itself_only(music):
     assert made.failures[1].why == os.strerror(errno.ENOENT)  # the file is named beside it
 
 
+@pytest.mark.parametrize("n", [19, 20])
+@pytest.mark.parametrize("length", [10, 201])
+def test_what_is_planned_can_be_read_as_a_plan(music, tmp_path, n, length):
+    said = tuple(f"{i} ".ljust(length, "x") for i in range(n))
+    rows = [row(*music)]
+    made = TagPlan.of(
+        rows, Policy("append"), WORDS, library=music[0].parents[1], read=lambda _: {"genre": said}
+    )
+    made.save(tmp_path / "p.jsonl")
+    assert TagPlan.open(tmp_path / "p.jsonl").changes == made.changes
+    fits = n == 19 and length == 10
+    assert len(made.changes) == 3 * fits
+    assert len(made.left) == 3 * (not fits)
+    assert not made.failures
+
+
 def test_a_file_in_two_rows_gets_the_first_answer(music):
     rows = [row(*music), row(*music, genre="Punk")]
     made = TagPlan.of(rows, Policy(), WORDS, library=music[0].parents[1])

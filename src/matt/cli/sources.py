@@ -533,7 +533,8 @@ def tell_failures(failures: Iterable[Any], output: Output, *, what: str = "faile
 def tell_list(lines: list[str], output: Output, what: str) -> None:
     """Warn of a list under its count; of a long one the first lines are shown."""
     if lines:
-        output.warn(f"{len(lines):,} {what}:")
+        one = what.replace("files", "file").replace(" are ", " is ")
+        output.warn(f"{len(lines):,} {one if len(lines) == 1 else what}:")
     for line in lines[:SHOWN]:
         output.warn(f"  {line}")
     if len(lines) > SHOWN:

@@ -450,12 +450,15 @@ def _in_cells(text: str, width: int, right: bool = False) -> str:
 
     >>> _in_cells("Portishead", 6), _in_cells("電気グルーヴ", 6), _in_cells("8", 3, right=True)
     ('Porti…', '電気… ', '  8')
+    >>> _in_cells("Electronic?", 8)
+    'Electr…?'
     """
     from rich.cells import cell_len, set_cell_size
 
     length = cell_len(text)
     if length > width:
-        text = set_cell_size(text, width - 1).rstrip() + "\u2026"
+        end = "\u2026?" if text.endswith("?") and width > 2 else "\u2026"  # a question stays one
+        text = set_cell_size(text, width - len(end)).rstrip() + end
         length = cell_len(text)
     space = " " * (width - length)
     return space + text if right else text + space

@@ -15,6 +15,7 @@ from typing import Any
 from ..datasets.genres import Vocabulary
 from ..errors import ConfigError, DataError, MattError
 from ..features.plan import stamp_of
+from ..library.status import NEW
 from ..processes import Pace
 from ..tagging.journal import Journal, all_journals
 from ..tagging.plan import TagPlan
@@ -25,6 +26,10 @@ from .decisions import Decisions, ReviewDecision
 
 MODE = "replace"  # a person has said what is right
 _GIVEN = "accepted", "changed"
+_TOLD = {
+    "Written": ("file was written", "files were written"),
+    "Undone": ("file is as it was", "files are as they were"),
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +76,8 @@ class WriteRun:
 
     Attributes
     ----------
-    what, done_as : str
-        What is done, and what is told of its files.
+    what : str
+        What is done.
     total : int
         Files.
     outcomes : list of FileOutcome
@@ -81,8 +86,8 @@ class WriteRun:
         Why it ended before all were done; empty where it did not.
     """
 
-    def __init__(self, what: str, done_as: str, total: int) -> None:
-        self.what, self.done_as, self.total = what, done_as, total
+    def __init__(self, what: str, total: int) -> None:
+        self.what, self.total = what, total
         self.outcomes: list[FileOutcome] = []
         self.failure = ""
         self._pace = Pace(total)
@@ -92,6 +97,11 @@ class WriteRun:
     def over(self) -> bool:
         """Whether nothing is written any more."""
         return self._over.is_set()
+
+    def told(self, n: int) -> str:
+        """What is told of so many files."""
+        one, several = _TOLD[self.what]
+        return one if n == 1 else several
 
     @property
     def left(self) -> float | None:
@@ -193,7 +203,7 @@ class DecidedFiles:
             raise ConfigError("something else was decided meanwhile; look at the plan again")
         wishes = shown.plan.wishes()
         work = partial(apply, wishes, f"matt review, {mode}")
-        return self._begin(WriteRun("Written", "were written", len(wishes)), work)
+        return self._begin(WriteRun("Written", len(wishes)), work)
 
     def journals(self) -> list[ShownJournal]:
         """Runs that wrote into this library, the last first."""
@@ -210,7 +220,7 @@ class DecidedFiles:
         journal = next((one for one in self._own() if one.name == name), None)
         if journal is None:
             raise ConfigError("there is no such run of this library; look at the list again")
-        run = WriteRun("Undone", "are as they were", journal.n_left)
+        run = WriteRun("Undone", journal.n_left)
         return self._begin(run, partial(undo, journal))
 
     def stop(self) -> None:
@@ -259,7 +269,8 @@ def decided_rows(albums: Albums, latest: Mapping[str, ReviewDecision]) -> list[d
                 "genres": list(decision.genres),
                 "probability": 1.0,  # nobody is surer than who has heard it
                 "unsure": False,
-                "status": album.status,
+                "status": NEW,  # what the tag says is no reason against what a person says
+                "why": decision.verdict,
                 "tag_unknown": False,
                 "in_training": False,
                 "out_of_fold": False,

@@ -23,6 +23,7 @@ Rest = list[tuple[str, bytes]]
 _APE_FLAGS, _APE_IS_HEADER = b"\0\0\0\x80", 0x20  # there is a header; and this is it
 _APE_2 = (2000).to_bytes(4, "little")  # its version
 _V1_UNKNOWN = 255
+_V1_BYTES = 128  # of an ID3v1, the end of its file
 _BETWEEN = re.compile(r"[;,|\\/]")
 _Piece = TypeVar("_Piece")
 
@@ -165,7 +166,10 @@ class Ape:
         )
         sizes = (len(body) + 32).to_bytes(4, "little") + len(self._items).to_bytes(4, "little")
         told = b"APETAGEX" + _APE_2 + sizes
-        return (told + self._head if self._has_header else b"") + body + told + self._foot
+        made = (told + self._head if self._has_header else b"") + body + told + self._foot
+        if made[-_V1_BYTES:].startswith(b"TAG"):
+            raise DataError("its APEv2 tag would be taken for an ID3v1 by other programs")
+        return made
 
 
 class _Item(NamedTuple):

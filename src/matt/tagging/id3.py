@@ -18,6 +18,7 @@ from .families import Rest, Values, replaced
 
 _UNSYNCHRONISED, _EXTENDED, _FOOTER = 0x80, 0x40, 0x10  # flags of a header; the last in 2.4
 _SYNC = re.compile(rb"\xff(?:[\xe0-\xff]|\Z)")  # what unsynchronisation leaves nowhere
+_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9]{2}")  # of a frame; a blank behind it may be one of 2.2
 _PADDING = 1024  # bytes behind the frames of a tag that is new, or has outgrown its room
 _OLD = {"TCO": "TCON", "TT1": "TIT1", "GP1": "GRP1", "TXX": "TXXX"}  # names in 2.2
 _FIELD = {"TCON": "genre", "TMOO": "mood", "TXXX": "mood", "TIT1": "grouping", "GRP1": "grouping"}
@@ -164,7 +165,7 @@ class Id3:
         """Frames, and whether they end where the data or their padding does."""
         n = 3 if self._major == 2 else 4
         frames, at = [], 0
-        while len(name := data[at : at + n]) == n and name[:3].isalnum():
+        while len(name := data[at : at + n]) == n and _NAME.match(name):
             told = data[at + n : at + 2 * n]
             size = _from_syncsafe(told) if safe else int.from_bytes(told, "big")
             if size is None:

@@ -311,9 +311,19 @@ def _changes(
         old = tuple(said.get(field, ()))
         if given and (new := policy.values(old, given, vocabulary)) is not None:
             stamp = seen.st_size, seen.st_mtime_ns
-            told = row["status"], row["probability"], stamp, _album(row, path)
-            found.append(Change(path, field, old, new, *told))
+            told = row.get("why", row["status"]), row["probability"], stamp, _album(row, path)
+            change = Change(path, field, old, new, *told)
+            _check_size(change)
+            found.append(change)
     return found
+
+
+def _check_size(change: Change) -> None:
+    """Leave a file alone of which no plan could tell."""
+    if len(change.new) > MOST or max(map(len, change.new)) > LONGEST:
+        raise _Leave(f"it would have more than {MOST} values, or one of over {LONGEST} characters")
+    if 8 * sum(len(one) + 1 for one in change.old) > _LINE:
+        raise _Leave("what it says is too much for a plan")
 
 
 def _without(told: str, path: Path) -> str:

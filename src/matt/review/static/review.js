@@ -92,9 +92,8 @@
   });
 
   function press(key) {
-    const row = at();
-    const button = $(`[data-key="${key}"]`, row || $("main"));
-    if (rows().length && !row) return go(0);
+    if (!at()) go(0);
+    const button = $(`[data-key="${key}"]`, at() || $("main"));
     if (button) button.click();
     else if (key === "m") say("It has no tag to keep.");
   }
