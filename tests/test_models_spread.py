@@ -123,8 +123,14 @@ def accuracy(problem, settings, **training):
 
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_genres_that_differ_in_nothing_else_are_told_apart(problem, head):
-    with_it, _ = accuracy(problem, ModelSettings(hidden=(5,), head=head))
-    without, _ = accuracy(problem, ModelSettings(hidden=(5,), head=head, spread=False))
+    """In the mean over seeds: of twenty albums a network that guesses has many right now and then."""
+    with_it, without = (
+        np.mean([accuracy(problem, settings, seed=seed)[0] for seed in range(5)])
+        for settings in (
+            ModelSettings(hidden=(5,), head=head),
+            ModelSettings(hidden=(5,), head=head, spread=False),
+        )
+    )
     assert with_it > 0.9 > 0.8 > without
 
 
