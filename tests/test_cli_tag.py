@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,6 +28,22 @@ def matt(*arguments):
 
 def told(result):
     return json.loads(result.stdout)
+
+
+@contextmanager
+def interrupted(monkeypatch, *, after):
+    """Have somebody press Ctrl-C when so many files are written."""
+    one, seen = writing._write, []
+
+    def stop(*arguments, **options):
+        if len(seen) == after:
+            raise KeyboardInterrupt
+        seen.append(1)
+        return one(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_write", stop)
+        yield
 
 
 def digests(folder):
@@ -140,18 +157,9 @@ def test_a_file_that_changed_is_skipped_and_named_both_ways(music, said, tmp_pat
 
 
 def test_interrupted_between_files_it_goes_on(music, said, monkeypatch):
-    before, one = digests(music), writing._write
-    seen = []
-
-    def stop(*arguments, **options):
-        if len(seen) == 2:
-            raise KeyboardInterrupt
-        seen.append(1)
-        return one(*arguments, **options)
-
-    monkeypatch.setattr(writing, "_write", stop)
-    assert matt("tag", said, "--apply").exit_code == 130
-    monkeypatch.setattr(writing, "_write", one)
+    before = digests(music)
+    with interrupted(monkeypatch, after=2):
+        assert matt("tag", said, "--apply").exit_code == 130
     assert len(told(matt("tag", said, "--apply", "--json"))["written"]) == 4
     assert all(read_fields(path)["genre"] for path in before)
     for _ in range(2):
@@ -198,19 +206,10 @@ def test_what_ends_a_run_tells_how_far_it_was_and_how_that_is_undone(
 
 
 def test_a_plan_that_was_stopped_goes_on_and_is_done_in_the_end(music, said, tmp_path, monkeypatch):
-    place, real = tmp_path / "p.jsonl", writing._write
+    place = tmp_path / "p.jsonl"
     matt("tag", said, "--plan", place, "--top", 2)
-    seen = []
-
-    def stop(*arguments, **options):
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        seen.append(1)
-        return real(*arguments, **options)
-
-    monkeypatch.setattr(writing, "_write", stop)
-    assert matt("tag", place, "--apply").exit_code == 130
-    monkeypatch.setattr(writing, "_write", real)
+    with interrupted(monkeypatch, after=4):
+        assert matt("tag", place, "--apply").exit_code == 130
     result = matt("tag", place, "--apply", "--json")
     assert (result.exit_code, told(result)["failures"]) == (0, [])
     assert len(told(result)["written"]) == len(SUFFIXES) - 4
