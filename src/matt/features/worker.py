@@ -220,8 +220,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 def keep_memory() -> None:
     """Have memory that is freed kept for the next file, where the C library is glibc.
 
-    It would be given back to the system, and every page of it asked for and zeroed again: a tenth
-    of the time of a clip.
+    It would be given back to the system, and every page of it asked for and zeroed again.
     """
     with suppress(OSError, AttributeError, TypeError):  # TypeError: on Windows
         libc = ctypes.CDLL(None)
