@@ -1,7 +1,7 @@
 """Dropout whose masks are quick to draw on a CPU.
 
 torch draws a random number for every value there. Here 64 random bits serve four values: each is
-left out if its 16 bits, as a number, lie below p. `benchmarks/attention.py` measures epochs with it.
+left out if its 16 bits, as a number, lie below p. `benchmarks/attention.py` has epochs of it.
 """
 
 from __future__ import annotations
