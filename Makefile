@@ -84,9 +84,11 @@ docs: $(INSTALLED) ## the documentation, warnings as errors
 	@$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(INSTALLED) ## the benchmarks
+# Sets of other processors stay in benchmarks/results.json; README and docs tell what it then says.
+bench: $(INSTALLED) ## the benchmarks, and their figures into the pages
 	$(say) "benchmarks"
-	@if [ -d benchmarks ]; then $(BIN)/python -m benchmarks; else echo "none yet"; fi
+	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.pages
 
 clean: ## remove what was built (environments stay)
 	rm -rf build dist docs/_build docs/api

@@ -1,15 +1,17 @@
 """``python -m benchmarks [--fma-script PATH] [WORD ...]``: measure the claims.
 
-All of them, or those whose text holds a word; results.json keeps what others measured to earlier.
-The path is that of FMA's features.py, to measure beside it instead of a plain librosa
-transcription. What a claim measures is made when it is its turn.
+All of them, or those whose text holds a word; results.json keeps the other claims, and what other
+processors did. The path is that of FMA's features.py, to measure beside it instead of a plain
+librosa transcription. What a claim measures is made when it is its turn.
+
+``python -m benchmarks.results`` shows what is there, ``python -m benchmarks.pages`` tells it to the
+pages.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 
 from . import (
     attention,
@@ -27,14 +29,14 @@ from . import (
     short,
     soak,
 )
-from .paired import Claim, measure, read, show, write
+from .paired import Claim, measure, show
+from .results import keep, read, summary, verdict
 
 MODULES = (
     *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
     *(resampling, rescan, review, short),
     soak,
 )
-RESULTS = Path(__file__).parent / "results.json"
 
 
 def all_claims() -> list[Claim]:
@@ -43,7 +45,7 @@ def all_claims() -> list[Claim]:
 
 
 def main() -> None:
-    """Measure, print, and write each result into results.json, in the order of the claims."""
+    """Measure and print, and keep each result in results.json as soon as it is there."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--fma-script", metavar="PATH")
     parser.add_argument("words", metavar="WORD", nargs="*", type=str.lower)
@@ -51,13 +53,12 @@ def main() -> None:
     if options.fma_script:
         os.environ["MATT_FMA_SCRIPT"] = options.fma_script
     words = options.words
-    claims = all_claims()
-    chosen = [c for c in claims if not words or any(w in c.claim.lower() for w in words)]
-    results = {result["claim"]: result for result in read(RESULTS)}
+    chosen = [c for c in all_claims() if not words or any(w in c.claim.lower() for w in words)]
+    read()  # what is damaged is told before an hour of measuring, not after
     for claim in chosen:
-        results[claim.claim] = result = measure(claim)
-        print(show(result), flush=True)
-        write(RESULTS, [results[c.claim] for c in claims if c.claim in results])
+        result = measure(claim)
+        print(f"{show(result)}; in all {verdict(keep(result))}", flush=True)
+    print(summary(read()))
 
 
 if __name__ == "__main__":

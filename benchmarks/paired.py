@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from matt.processes import cores
 from matt.provenance import versions
 
 Work = Callable[[], Any]
@@ -67,7 +68,10 @@ class Claim:
 
 
 def measure(claim: Claim) -> dict[str, Any]:
-    """Median of the ratios peer / ours, pair by pair, with the lowest and the highest."""
+    """Median of the ratios peer / ours, pair by pair, with the lowest and the highest.
+
+    Says on which processor, and whose versions of what.
+    """
     if claim.pair is None:
         pairs = [
             (_cost(claim, claim.ours), _cost(claim, claim.theirs)) for _ in range(claim.runs + 1)
@@ -79,6 +83,8 @@ def measure(claim: Claim) -> dict[str, Any]:
     return {
         "claim": claim.claim,
         "peer": claim.peer,
+        "processor": processor(),
+        "cores": cores(),
         "ratio": round(statistics.median(ratios), 3),
         "low": round(min(ratios), 3),
         "high": round(max(ratios), 3),
@@ -95,6 +101,29 @@ def measure(claim: Claim) -> dict[str, Any]:
             else {}
         ),
     }
+
+
+def processor(told: Path = Path("/proc/cpuinfo")) -> str:
+    """Name of this machine's processor, the same each time.
+
+    On Linux it has the numbers of family and model with it, as many a virtual machine calls its
+    processor just "AMD EPYC".
+    """
+    lines = told.read_text("utf-8").splitlines() if told.exists() else []
+    # A block a core, of which the first is taken.
+    pairs = [line.partition(":")[::2] for line in reversed(lines)]
+    found = {name.strip(): value.strip() for name, value in pairs}
+    if "model name" in found:
+        which = f"family {found.get('cpu family')}, model {found.get('model')}"
+        return f"{found['model name']} ({which})"
+    if "CPU part" in found:  # of ARM
+        which = f"implementer {found.get('CPU implementer')}, part {found['CPU part']}"
+        return f"{platform.machine()} ({which})"
+    if sys.platform == "darwin":
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+    return platform.processor() or platform.machine()
 
 
 def _cost(claim: Claim, work: Work) -> float:
@@ -151,16 +180,5 @@ def show(result: dict[str, Any]) -> str:
     return (
         f"{result['claim']}: {result['ratio']}x {result['peer']} "
         f"({result['low']} to {result['high']}, {result['runs']} runs; {result['ours']} against "
-        f"{result['theirs']} {result['unit']}{rates}); goal {result['goal']}x {verdict}"
+        f"{result['theirs']} {result['unit']}{rates}); goal {result['goal']}x {verdict} here"
     )
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read results that were written, if there are any."""
-    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8")) if path.exists() else []
-    return found
-
-
-def write(path: Path, results: list[dict[str, Any]]) -> None:
-    """Write all results as JSON."""
-    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
