@@ -27,7 +27,8 @@ USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between
 PRIOR_TRACKS = 2.0  # c
 FEW = 50  # entries
 _CACHED = 2**15  # values that are ranked at once, with all that is made of them
-HELD = 2**16  # segments whose inputs are held at once, in whole bags
+HELD = 2**16  # segments that are pooled at once, in whole bags
+HELD_NUMBERS = 2**21  # of their inputs, where the spread of bags is read
 
 
 def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -369,7 +370,7 @@ def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:
 
 
 def check_finite(
-    x: NDArray[np.float64],
+    x: Floats,
     ids: NDArray[np.int64],
     offsets: NDArray[np.int64],
     name: str,

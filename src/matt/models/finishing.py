@@ -49,7 +49,7 @@ from .network import BagNetwork, pool_embeddings
 from .pooling import bag_index
 from .reading import Reader, encode, most_segments
 from .settings import TrainingSettings
-from .training import judge
+from .training import judge, output_of, units_of
 
 TAUS = tuple(round(0.1 * step, 1) for step in range(11))
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -93,13 +93,15 @@ def tune_head(
     with _embeddings(network):
         encoded = None
         if valid is not None:
-            encoded = encode(network, reader, valid.track_ids, max_segments=most)
+            encoded, starts = encode(network, reader, valid.track_ids, max_segments=most)
+            unit = torch.from_numpy(starts[units_of(valid, settings)]).to(reader.device)
 
         def score() -> float:
             if valid is None or encoded is None:
                 return math.nan
-            row = judge(network, encoded, valid, objective, settings, bags.train_counts)
-            return row["valid_macro_f1"]
+            output = output_of(network, encoded, unit)
+            judged = bag_index(unit), valid, objective, settings, bags.train_counts
+            return judge(output, *judged)["valid_macro_f1"]
 
         if settings.head_tuning == "tau_norm":
             before = score()

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..bags import Bags
-from .arrays import HELD, NetworkSaid, Said, parts_of, segment_counts, together
-from .network import BagNetwork
+from .arrays import NetworkSaid, Said, segment_counts, together
+from .network import BagNetwork, Encoded
 from .pooling import bag_index
-from .reading import Reader, encode
+from .reading import Reader, encode_bags
 from .settings import TrainingSettings
 
 
@@ -61,23 +62,20 @@ def say(
         Keep those of the last network.
     """
     counts = segment_counts(reader.features, bags.track_ids)
-    parts = parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=HELD)
     found = []
     for network in networks:
-        some = (bags.take(np.arange(part.start, part.stop)) for part in parts)
-        found.append([_of_one(network, reader, each, max_segments, embeddings) for each in some])
+        each = encode_bags(
+            *(network, reader, bags.track_ids, bags.offsets),
+            max_segments=max_segments,
+            embeddings=embeddings,
+        )
+        found.append([_of_one(network, *some) for some in each])
     return together(found, link, counts)
 
 
-def _of_one(
-    network: BagNetwork, reader: Reader, bags: Bags, max_segments: int, embeddings: bool
-) -> NetworkSaid:
+def _of_one(network: BagNetwork, encoded: Encoded, offsets: Tensor) -> NetworkSaid:
     """Logits, attention, and logits and embedding of each segment, as one network has them."""
-    encoded, offsets = encode(
-        network, reader, bags.track_ids, max_segments=max_segments, embeddings=embeddings
-    )
-    whole = torch.from_numpy(offsets[bags.offsets]).to(encoded.scores.device)
-    shared = network.spread_logits(encoded, whole).expand(len(bags), -1)[bag_index(whole)]
-    alone = network.segment_logits(encoded.values) + shared
-    said = *network.pool(encoded, whole), alone, encoded.embeddings
+    shared = network.spread_logits(encoded, offsets).expand(len(offsets) - 1, -1)
+    alone = network.segment_logits(encoded.values) + shared[bag_index(offsets)]
+    said = *network.pool(encoded, offsets), alone, encoded.embeddings
     return NetworkSaid(*(part.cpu().numpy() for part in said))

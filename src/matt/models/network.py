@@ -47,6 +47,8 @@ from .encoders import ENCODERS, Encoder
 from .pooling import POOLINGS, Pooling, bag_index, segment_sum
 from .settings import ModelSettings
 
+_AT_ONCE = 2**18  # values that are ranked at once: on the way they take ten times their memory
+
 
 class Standardise(nn.Module):
     """Subtract the mean, divide by the standard deviation, clip: (N, *shape) -> the same, float32.
@@ -99,17 +101,25 @@ class Quantiles(nn.Module):
         wide = x.to(self.table.dtype)
         n, length = len(x), math.prod(x.shape[2:])
         rows = wide.reshape(n, self.n_features, length).transpose(0, 1)  # (F, N, T)
-        flat = rows.reshape(self.n_features, n * length).contiguous()  # (F, N T)
-        low = torch.searchsorted(self.table, flat)
-        high = torch.searchsorted(self.table, flat, right=True)
+        flat = rows.reshape(self.n_features, n * length)  # (F, N T)
+        step = max(1, _AT_ONCE // max(1, flat.shape[1]))
+        parts = zip(torch.split(self.table, step), torch.split(flat, step), strict=True)
+        score = torch.cat([self._scores(*part) for part in parts])
+        return score.reshape(rows.shape).transpose(0, 1).reshape(x.shape)
+
+    @staticmethod
+    def _scores(table: Tensor, flat: Tensor) -> Tensor:
+        """Of values (f, N) of some features with their table (f, Q)."""
+        flat = flat.contiguous()
+        low = torch.searchsorted(table, flat)
+        high = torch.searchsorted(table, flat, right=True)
         last = N_QUANTILES - 1
         left = (low - 1).clamp(0, last - 1)
-        from_, to = self.table.gather(1, left), self.table.gather(1, left + 1)
+        from_, to = table.gather(1, left), table.gather(1, left + 1)
         part = (flat - from_) / (to - from_).clamp_min(torch.finfo(flat.dtype).tiny)
         rank = torch.where(high > low, (low + high - 1) / 2, left + part.clamp(0, 1)) / last
         edge = 1 / (2 * N_QUANTILES)
-        score = math.sqrt(2) * torch.erfinv(2 * rank.clamp(edge, 1 - edge) - 1)
-        return score.reshape(rows.shape).transpose(0, 1).reshape(x.shape)
+        return math.sqrt(2) * torch.erfinv(2 * rank.clamp(edge, 1 - edge) - 1)
 
 
 INPUTS: dict[str, Callable[[Sequence[int]], nn.Module]] = {

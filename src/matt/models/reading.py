@@ -8,11 +8,13 @@ network once, not at every step of a training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from itertools import chain, islice
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +23,15 @@ from torch import Tensor, nn
 
 from ..bags import gather
 from ..features.store import FeatureStore
-from .arrays import N_QUANTILES, check_finite, moment_shape, parts_of, segment_counts
+from .arrays import (
+    HELD,
+    HELD_NUMBERS,
+    N_QUANTILES,
+    check_finite,
+    moment_shape,
+    parts_of,
+    segment_counts,
+)
 from .encoders import Encoder
 from .network import BagNetwork, Encoded
 from .settings import TrainingSettings
@@ -56,7 +66,9 @@ def room_notes(settings: TrainingSettings, network: BagNetwork) -> tuple[str, ..
 
 IN_MEMORY_BYTES = 2**30  # values below this are read once
 _QUANTILE_BYTES = 2**28  # values that are ranked, at most
-_PART_BYTES = 2**26  # read at once when values are only looked at
+_COLUMN_BYTES = 2**25  # of them, sorted at once: the values of some features
+_PART_BYTES = 2**23  # read at once when values are only looked at
+_FLOAT32 = 4  # bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +190,7 @@ def encode(
 
     The network is set to evaluation; no gradient is kept. `BagNetwork.pool` makes bags of any size
     from the result, the same as if they had been encoded at once. Embeddings are kept on request.
+    `encode_bags` does not hold all of them.
 
     Returns
     -------
@@ -185,17 +198,76 @@ def encode(
     offsets : int array, shape (n + 1,)
         Where each track starts.
     """
-    network.eval()
-    counts = segment_counts(reader.features, track_ids)
-    parts = parts_of(counts, most=max_segments)
-    done: list[Encoded] = []
-    for x, offsets in reader.each([track_ids[part] for part in parts]):
-        log_sizes = log_counts(offsets, reader.device)
-        for start in range(0, len(x), max_segments):  # one track alone may hold more
-            chunk = slice(start, start + max_segments)
-            done.append(network.segments(x[chunk], log_sizes[chunk], embeddings=embeddings))
-    encoded = Encoded(*(torch.cat(column) for column in zip(*done, strict=True)))
+    every = [slice(0, len(track_ids))]
+    (encoded,) = _encode(network, reader, track_ids, every, max_segments, embeddings)
+    counts = reader.features.counts(track_ids)
     return encoded, np.concatenate([[0], np.cumsum(counts)])
+
+
+@torch.no_grad()
+def encode_bags(
+    network: BagNetwork,
+    reader: Reader,
+    track_ids: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    *,
+    max_segments: int,
+    embeddings: bool = False,
+) -> Iterator[tuple[Encoded, Tensor]]:
+    """Yield what `encode` gives, of some whole bags at a time.
+
+    Where the spread of bags is read, their inputs are as large as their features: so no more than
+    8 MB of them are held, or those of one bag.
+
+    Parameters
+    ----------
+    network, reader, track_ids, max_segments, embeddings
+        As in `encode`.
+    offsets : int array, shape (b + 1,)
+        Where each bag starts among the tracks.
+
+    Yields
+    ------
+    encoded : Encoded
+    offsets : int Tensor
+        Where each bag starts among the segments of ``encoded``, with their end.
+    """
+    most = HELD
+    if network.spread is not None:
+        most = max(1, HELD_NUMBERS // max(1, math.prod(reader.features.spec.shape)))
+    counts = segment_counts(reader.features, track_ids)
+    ends = np.concatenate([[0], np.cumsum(counts)])[offsets]
+    groups = parts_of(np.diff(ends), most=most)
+    tracks = [slice(offsets[group.start], offsets[group.stop]) for group in groups]
+    each = _encode(network, reader, track_ids, tracks, min(max_segments, most), embeddings)
+    for group, encoded in zip(groups, each, strict=True):
+        starts = ends[group.start : group.stop + 1] - ends[group.start]
+        yield encoded, torch.from_numpy(starts).to(reader.device)
+
+
+def _encode(
+    network: BagNetwork,
+    reader: Reader,
+    track_ids: NDArray[np.int64],
+    groups: Sequence[slice],
+    most: int,
+    embeddings: bool,
+) -> Iterator[Encoded]:
+    """All segments of each group of tracks, read and encoded at most so many at once."""
+    network.eval()
+    parts = [
+        [ids[part] for part in parts_of(segment_counts(reader.features, ids), most=most)]
+        for ids in (track_ids[group] for group in groups)
+    ]
+    each = reader.each(list(chain.from_iterable(parts)))
+    for group in parts:
+        done: list[Encoded] = []
+        for x, offsets in islice(each, len(group)):
+            log_sizes = log_counts(offsets, reader.device)
+            for start in range(0, len(x), most):  # one track alone may hold more
+                chunk = slice(start, start + most)
+                done.append(network.segments(x[chunk], log_sizes[chunk], embeddings=embeddings))
+        yield Encoded(*(torch.cat(column) for column in zip(*done, strict=True)))
 
 
 def moments(
@@ -223,11 +295,8 @@ def moments(
     axes = (0, *range(2, len(spec.shape) + 1))  # all but the first of the feature itself
     n = 0
     mean = squares = np.zeros(moment_shape(spec.shape))
-    counts = segment_counts(reader.features, track_ids)
-    most = max(1, _PART_BYTES // spec.n_bytes)
-    parts = [track_ids[part] for part in parts_of(counts, most=most)]
-    for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
-        x = values.cpu().double().numpy()
+    for ids, values, offsets in _parts(reader, track_ids):
+        x = values.astype(np.float64)
         check_finite(x, ids, offsets, spec.name)
         new_mean = x.mean(axis=axes).reshape(mean.shape)
         new_squares = np.square(x - new_mean).sum(axis=axes).reshape(mean.shape)
@@ -263,28 +332,55 @@ def quantiles(reader: Reader, track_ids: NDArray[np.int64]) -> tuple[NDArray[np.
         If a value is NaN or infinite.
     """
     spec = reader.features.spec
+    for ids, values, offsets in _parts(reader, track_ids):
+        check_finite(values, ids, offsets, spec.name)
+    step = -(
+        -int(segment_counts(reader.features, track_ids).sum()) * spec.n_bytes // _QUANTILE_BYTES
+    )
+    ranks = np.linspace(0, 1, N_QUANTILES)
+    rows = [
+        np.quantile(columns, ranks, axis=1, overwrite_input=True).T
+        for columns in _sorted_columns(reader, track_ids[::step])
+    ]
+    return (np.maximum.accumulate(np.concatenate(rows).astype(np.float64), axis=1),)
+
+
+def _sorted_columns(reader: Reader, track_ids: NDArray[np.int64]) -> Iterator[NDArray[np.float32]]:
+    """Values of some features at a time, each in order: (f, N), in the same memory each time.
+
+    The tracks are read anew for each: to hold the values of all features would take as much as
+    they do, beside which an epoch that is streamed from the store is small.
+    """
+    shape = reader.features.spec.shape
+    n_features = math.prod(moment_shape(shape))
+    n_segments = int(reader.features.counts(track_ids).sum())
+    n_values = n_segments * (math.prod(shape) // n_features)  # of each feature
+    size = min(n_features, max(1, _COLUMN_BYTES // (_FLOAT32 * n_values)))
+    memory = np.empty((size, n_values), np.float32)
+    for first in range(0, n_features, size):
+        here = slice(first, min(first + size, n_features))
+        columns, done = memory[: here.stop - first], 0
+        of_segment = columns.reshape(len(columns), n_segments, -1)  # (f, N, T)
+        for _, values, offsets in _parts(reader, track_ids):
+            new = slice(done, done := done + int(offsets[-1]))
+            flat = values.reshape(len(values), n_features, -1)[:, here]
+            of_segment[:, new] = np.moveaxis(flat, 1, 0)
+        columns.sort(axis=1)  # to look for so many quantiles takes longer
+        yield columns
+
+
+def _parts(
+    reader: Reader, track_ids: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]]:
+    """Yield ids of tracks, their values and offsets, so many that they take `_PART_BYTES`."""
     counts = segment_counts(reader.features, track_ids)
-    step = -(-int(counts.sum()) * spec.n_bytes // _QUANTILE_BYTES)
-    slices = parts_of(counts, most=max(1, _PART_BYTES // spec.n_bytes))
-    parts = [track_ids[part] for part in slices]
-    n_features = int(np.prod(moment_shape(spec.shape)))
-    length = int(np.prod(spec.shape)) // n_features  # of each, in a segment
-    n_values = length * sum(int(counts[part][::step].sum()) for part in slices)
-    columns, done = np.empty((n_features, n_values), np.float32), 0
+    most = max(1, _PART_BYTES // reader.features.spec.n_bytes)
+    parts = [track_ids[part] for part in parts_of(counts, most=most)]
     for ids, (values, offsets) in zip(parts, reader.each(parts), strict=True):
-        x = values.cpu().double().numpy()
-        check_finite(x, ids, offsets, spec.name)
-        chosen, _ = gather(offsets, np.arange(0, len(ids), step))
-        rows = np.moveaxis(x[chosen].reshape(len(chosen), n_features, length), 1, 0)
-        new = slice(done, done + len(chosen) * length)
-        columns[:, new], done = rows.reshape(n_features, -1), new.stop
-    columns.sort(axis=1)  # to look for so many quantiles takes longer
-    table = np.quantile(columns, np.linspace(0, 1, N_QUANTILES), axis=1, overwrite_input=True)
-    return (np.maximum.accumulate(table.T.astype(np.float64), axis=1),)
+        yield ids, values.cpu().numpy(), offsets
 
 
 _PART = 2**16  # values of inputs beyond this many are made part by part
-_FLOAT32 = 4  # bytes
 
 
 @contextmanager

@@ -40,7 +40,7 @@ from .optimisation import (
 from .pooling import bag_index, segment_sum
 from .reading import (
     Reader,
-    encode,
+    encode_bags,
     log_counts,
     moments,
     quantiles,
@@ -81,40 +81,56 @@ def validate(
     """
     if valid is None:
         return dict.fromkeys(("valid_loss", "valid_macro_f1", "valid_tail_recall"), math.nan)
-    encoded = encode(network, reader, valid.track_ids, max_segments=settings.max_segments)
-    return judge(network, encoded, valid, objective, settings, train_counts)
+    tracks = units_of(valid, settings)
+    ids, most = valid.track_ids, settings.max_segments
+    said = [
+        output_of(network, *some)
+        for some in encode_bags(network, reader, ids, tracks, max_segments=most)
+    ]
+    output = BagOutput(*(torch.cat(column) for column in zip(*said, strict=True)))
+    ends = np.concatenate([[0], np.cumsum(reader.features.counts(ids))])[tracks]
+    bag = bag_index(torch.from_numpy(ends).to(reader.device))
+    return judge(output, bag, valid, objective, settings, train_counts)
+
+
+def units_of(bags: Bags, settings: TrainingSettings) -> NDArray[np.int64]:
+    """Where what is predicted in validation starts among the tracks: each bag, or each track."""
+    return np.arange(len(bags.track_ids) + 1) if settings.validate == "average" else bags.offsets
+
+
+def output_of(network: BagNetwork, encoded: Encoded, offsets: Tensor) -> BagOutput:
+    """What a network says of bags whose segments are encoded, and of each segment alone."""
+    logits, attention = network.pool(encoded, offsets)
+    return BagOutput(logits, network.segment_logits(encoded.values), attention)
 
 
 @torch.no_grad()
 def judge(
-    network: BagNetwork,
-    encoded: tuple[Encoded, NDArray[np.int64]],
+    output: BagOutput,
+    bag: Tensor,
     valid: Bags,
     objective: BagLoss,
     settings: TrainingSettings,
     train_counts: NDArray[np.int64],
 ) -> dict[str, float]:
-    """Return what `validate` does, of tracks that are encoded already.
+    """Return what `validate` does, of what a network said.
 
     Parameters
     ----------
-    network, valid, objective, settings, train_counts
+    output : BagOutput
+        Of the validation bags, or of each of their tracks: `units_of`.
+    bag : int Tensor, shape (N,)
+        Which of them each segment belongs to.
+    valid, objective, settings, train_counts
         As in `validate`.
-    encoded : tuple
-        What `encode` gave of the tracks of the bags.
     """
-    segments, track_offsets = encoded
     lone = settings.validate == "average"
-    unit = torch.from_numpy(track_offsets if lone else track_offsets[valid.offsets])
-    unit = unit.to(segments.scores.device)
     truth = np.repeat(valid.labels, valid.sizes, axis=0) if lone else valid.labels
-    labels = torch.from_numpy(truth).to(unit.device)
-    logits, attention = network.pool(segments, unit)
-    segment_logits = network.segment_logits(segments.values)
-    loss = objective(BagOutput(logits, segment_logits, attention), labels, bag_index(unit))
+    loss = objective(output, torch.from_numpy(truth).to(bag.device), bag)
+    logits = output.logits
     probabilities = logits.sigmoid() if valid.multi_label else logits.softmax(1)
     if lone:
-        bag_offsets = torch.from_numpy(valid.offsets).to(unit.device)
+        bag_offsets = torch.from_numpy(valid.offsets).to(bag.device)
         probabilities = segment_sum(probabilities, bag_offsets) / bag_offsets.diff()[:, None]
     rare = metrics.tail(train_counts)
     f1, recall = agreement(valid, probabilities.cpu().numpy(), rare)
