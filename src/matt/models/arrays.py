@@ -28,7 +28,7 @@ PRIOR_TRACKS = 2.0  # c
 FEW = 50  # entries
 _CACHED = 2**15  # values that are ranked at once, with all that is made of them
 HELD = 2**16  # segments that are pooled at once, in whole bags
-HELD_NUMBERS = 2**21  # of their inputs, where the spread of bags is read
+HELD_NUMBERS = 2**19  # of their inputs, where the spread of bags is read
 
 
 def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:

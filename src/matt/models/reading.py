@@ -67,7 +67,7 @@ def room_notes(settings: TrainingSettings, network: BagNetwork) -> tuple[str, ..
 IN_MEMORY_BYTES = 2**30  # values below this are read once
 _QUANTILE_BYTES = 2**28  # values that are ranked, at most
 _COLUMN_BYTES = 2**25  # of them, sorted at once: the values of some features
-_PART_BYTES = 2**23  # read at once when values are only looked at
+_PART_BYTES = 2**21  # read at once when values are only looked at
 _FLOAT32 = 4  # bytes
 
 
@@ -217,7 +217,7 @@ def encode_bags(
     """Yield what `encode` gives, of some whole bags at a time.
 
     Where the spread of bags is read, their inputs are as large as their features: so no more than
-    8 MB of them are held, or those of one bag.
+    2 MB of them are held, or those of one bag.
 
     Parameters
     ----------
