@@ -1,5 +1,6 @@
 """Ranks as inputs: scikit-learn's quantile transform, and what must hold for any values."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import get_args
 
@@ -84,6 +85,55 @@ def test_quantiles_of_many_values_are_those_of_every_kth_track(monkeypatch):
     (table,) = quantiles(reader, store.track_ids)
     expected = np.quantile(values[::3], np.linspace(0, 1, N_QUANTILES), axis=0).T
     np.testing.assert_allclose(table, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("shape", [(1,), (7,), (5, 3)])
+@pytest.mark.parametrize(("column_bytes", "part_bytes"), [(1, 1), (900, 64), (2**20, 2**20)])
+@pytest.mark.parametrize("max_bytes", [0, 2**30])
+def test_quantiles_in_parts_are_those_of_numpy(
+    dtype, shape, column_bytes, part_bytes, max_bytes, monkeypatch
+):
+    """Ragged tracks in no order, one of them twice, with ties and values that are far off."""
+    rng = np.random.default_rng(6)
+    counts = rng.integers(1, 5, 40)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    values = rng.lognormal(0, 2, (offsets[-1], *shape)).astype(dtype)
+    values[rng.random(values.shape) < 0.2] = 1
+    store = FeatureStore.from_arrays("toy", np.arange(40), values, offsets)
+    monkeypatch.setattr("matt.models.reading._COLUMN_BYTES", column_bytes)
+    monkeypatch.setattr("matt.models.reading._PART_BYTES", part_bytes)
+    reader = Reader.open(store, store.track_ids, CPU, max_bytes=max_bytes)
+    ids = np.append(rng.permutation(40)[:30], 7)
+    (table,) = quantiles(reader, ids)
+    read = np.moveaxis(store.read(ids)[0].astype(np.float32), 1, 0).reshape(shape[0], -1)
+    expected = np.quantile(read, np.linspace(0, 1, N_QUANTILES), axis=1).T
+    np.testing.assert_array_equal(table, np.maximum.accumulate(expected, axis=1))
+
+
+def test_no_more_than_some_columns_are_held_while_quantiles_are_learned(monkeypatch):
+    monkeypatch.setattr("matt.models.reading._COLUMN_BYTES", 2**20)
+    monkeypatch.setattr("matt.models.reading._PART_BYTES", 2**18)
+    values = np.random.default_rng(7).standard_normal((20_000, 200), dtype=np.float32)  # 16 MB
+    store = FeatureStore.from_arrays("toy", np.arange(len(values)), values)
+    reader = Reader.open(store, store.track_ids, CPU, max_bytes=0)
+    tracemalloc.start()
+    try:
+        quantiles(reader, store.track_ids)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < values.nbytes / 4
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 300])
+def test_values_are_ranked_in_parts_as_at_once(at_once, monkeypatch):
+    values = np.random.default_rng(8).standard_normal((60, 3, 5)).astype(np.float32)
+    inputs, x = learned(values), torch.from_numpy(values)
+    whole = inputs(x)
+    monkeypatch.setattr("matt.models.network._AT_ONCE", at_once)
+    assert torch.equal(inputs(x), whole)
+    assert inputs(x[:0]).shape == (0, 3, 5)
 
 
 def test_values_that_are_not_finite_are_refused():

@@ -23,12 +23,13 @@ from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
 from matt.models import reading, trained
 from matt.models.arrays import parts_of, segment_counts
-from matt.models.network import build_network
+from matt.models.network import BagNetwork, build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import (
     MOST,
     Reader,
     encode,
+    encode_bags,
     inputs_once,
     log_counts,
     moments,
@@ -180,6 +181,60 @@ def test_chunked_encoding_is_the_whole(pooling, max_segments):
     for found, expected in zip(chunked[0], whole, strict=True):
         assert not found.requires_grad
         torch.testing.assert_close(found, expected.detach())
+
+
+@pytest.mark.parametrize("pooling", get_args(PoolingName))
+@pytest.mark.parametrize("spread", [True, False])
+@pytest.mark.parametrize(("held", "max_segments"), [(1, 1), (4, 2), (4, 9), (100, 3), (100, 100)])
+def test_bags_that_are_read_some_at_a_time_are_those_of_all(
+    pooling, spread, held, max_segments, monkeypatch
+):
+    monkeypatch.setattr("matt.models.arrays._HELD", held)
+    monkeypatch.setattr("matt.models.arrays._HELD_NUMBERS", 3 * held)
+    settings = ModelSettings(hidden=(13,), pooling=pooling, spread=spread, inputs="standard")
+    network = build_network(settings, (3,), 2)
+    if spread:
+        torch.nn.init.normal_(network.spread.weight)
+    reader = Reader.open(store(), IDS, CPU, max_bytes=0)
+    bags = np.array([0, 2, 3, 5])  # of 3, 3 and 5 segments
+    parts = list(encode_bags(network, reader, IDS, bags, max_segments=max_segments))
+    assert all(len(x.scores) <= held or len(offsets) == 2 for x, offsets in parts)
+    whole, starts = encode(network, reader, IDS, max_segments=100)
+    expected = network.pool(whole, torch.from_numpy(starts[bags]))
+    found = [network.pool(x, offsets) for x, offsets in parts]
+    for one, all_ in zip(zip(*found, strict=True), expected, strict=True):
+        torch.testing.assert_close(torch.cat(one), all_)
+
+
+@pytest.mark.parametrize("spread", [True, False])
+def test_training_and_prediction_hold_few_segments_at_once(spread, tmp_path, monkeypatch):
+    """Where inputs are kept no more than some; and the same comes out as if all had been."""
+    bags, ids, values, offsets = problem()
+    features = FeatureStore.from_arrays("toy", ids, values, offsets)
+    tracks = Tracks(ids, np.full(len(ids), -1), bags.genres)
+    settings = replace(MODEL, spread=spread), replace(FAST, epochs=3)
+    some, valid = bags.take(np.arange(15)), bags.take(np.arange(15, 30))
+    whole = NeuralClassifier(*settings).fit(features, some, valid=valid)
+    whole.save(tmp_path)
+    opened = NeuralClassifier.load(tmp_path)
+    expected = whole.predict(features, tracks, bags).logits
+    most = 8  # 4 tracks of 2 segments: no bag has more
+    monkeypatch.setattr("matt.models.arrays._HELD_NUMBERS", 5 * most)
+    held, encoded = [], BagNetwork.segments
+
+    def watch(network, x, log_sizes, **asked):
+        held.append(len(x))
+        return encoded(network, x, log_sizes, **asked)
+
+    monkeypatch.setattr(BagNetwork, "segments", watch)
+    again = NeuralClassifier(*settings).fit(features, some, valid=valid)
+    assert (max(held) <= most) == spread
+    for one, other in zip(again.history, whole.history, strict=True):
+        assert one["valid_loss"] == pytest.approx(other["valid_loss"], rel=1e-5)
+        assert one["valid_macro_f1"] == pytest.approx(other["valid_macro_f1"])
+    for model in (again, opened):
+        found = model.predict(features, tracks, bags).logits
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((3,), 0), ((3, 2), (0, 2))])

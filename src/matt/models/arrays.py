@@ -27,8 +27,8 @@ USUAL = 0.5  # v: half of the variance of inputs, which is about 1, lies between
 PRIOR_TRACKS = 2.0  # c
 FEW = 50  # entries
 _CACHED = 2**15  # values that are ranked at once, with all that is made of them
-HELD = 2**16  # segments that are pooled at once, in whole bags
-HELD_NUMBERS = 2**19  # of their inputs, where the spread of bags is read
+_HELD = 2**16  # segments that are pooled at once
+_HELD_NUMBERS = 2**19  # of their inputs, where these are held as well
 
 
 def moment_shape(shape: Sequence[int]) -> tuple[int, ...]:
@@ -350,6 +350,17 @@ def segment_counts(features: FeatureStore, track_ids: NDArray[np.int64]) -> NDAr
             f"{first_few(empty)}); leave them out with tracks.drop(...)"
         )
     return counts
+
+
+def most_held(shape: Sequence[int], *, spread: bool) -> int:
+    """Segments that are pooled at once, in whole bags.
+
+    The spread of a bag is made of the inputs of its segments, beside which all else is small.
+
+    >>> most_held((518,), spread=True), most_held((518,), spread=False)
+    (1012, 65536)
+    """
+    return max(1, _HELD_NUMBERS // max(1, math.prod(shape))) if spread else _HELD
 
 
 def parts_of(counts: NDArray[np.int64], *, most: int) -> list[slice]:

@@ -23,13 +23,13 @@ from ..errors import DataError, in_a_line
 from ..features.kernels.runtime import import_runtime, open_session
 from ..features.store import FeatureStore
 from .arrays import (
-    HELD,
     N_QUANTILES,
     Floats,
     NetworkArrays,
     NetworkSaid,
     Said,
     moment_shape,
+    most_held,
     parts_of,
     segment_counts,
     together,
@@ -252,12 +252,15 @@ class Networks:
         counts = segment_counts(features, bags.track_ids)
         chosen = range(len(self)) if only is None else (only,)
         found: list[list[NetworkSaid]] = [[] for _ in chosen]
-        for part in parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=HELD):
+        spread = any(part.spread is not None for part in self.parts)
+        most = most_held(features.spec.shape, spread=spread)
+        for part in parts_of(np.add.reduceat(counts, bags.offsets[:-1]), most=most):
             some = bags.take(np.arange(part.start, part.stop))
             sizes = segment_counts(features, some.track_ids)
             log_sizes = np.log(np.repeat(sizes, sizes)).astype(np.float32)
             offsets = np.concatenate([[0], np.cumsum(sizes)])[some.offsets]
-            encoded = self._encoded(features, some.track_ids, sizes)
+            at_once = min(self.most_segments, most)
+            encoded = self._encoded(features, some.track_ids, sizes, at_once, spread)
             for place, number in enumerate(chosen):
                 scores, values, embeddings, inputs = encoded[number]
                 logits, attention, alone = self.parts[number].pool(
@@ -268,16 +271,24 @@ class Networks:
         return together(found, link, counts)
 
     def _encoded(
-        self, features: FeatureStore, track_ids: NDArray[np.int64], sizes: NDArray[np.int64]
+        self,
+        features: FeatureStore,
+        track_ids: NDArray[np.int64],
+        sizes: NDArray[np.int64],
+        most: int,
+        spread: bool,
     ) -> list[list[Floats]]:
-        """Scores, values, embeddings and inputs of the segments of tracks, of each network."""
+        """Scores, values and embeddings of the segments of tracks, of each network.
+
+        Their inputs, too, where a spread is read.
+        """
         done: list[list[tuple[Floats, ...]]] = [[] for _ in self.parts]
-        for part in parts_of(sizes, most=self.most_segments):
+        for part in parts_of(sizes, most=most):
             x, _ = features.read(track_ids[part])
-            for start in range(0, len(x), self.most_segments):  # one track alone may hold more
-                inputs = self._prepared(x[start : start + self.most_segments])
+            for start in range(0, len(x), most):  # one track alone may hold more
+                inputs = self._prepared(x[start : start + most])
                 for rows, said, ready in zip(done, self.encode(*inputs), inputs, strict=True):
-                    rows.append((*said, ready))
+                    rows.append((*said, ready if spread else np.empty((len(ready), 0))))
         return [[np.concatenate(column) for column in zip(*rows, strict=True)] for rows in done]
 
     def _prepared(self, x: Floats) -> list[Floats]:

@@ -24,11 +24,10 @@ from torch import Tensor, nn
 from ..bags import gather
 from ..features.store import FeatureStore
 from .arrays import (
-    HELD,
-    HELD_NUMBERS,
     N_QUANTILES,
     check_finite,
     moment_shape,
+    most_held,
     parts_of,
     segment_counts,
 )
@@ -232,9 +231,7 @@ def encode_bags(
     offsets : int Tensor
         Where each bag starts among the segments of ``encoded``, with their end.
     """
-    most = HELD
-    if network.spread is not None:
-        most = max(1, HELD_NUMBERS // max(1, math.prod(reader.features.spec.shape)))
+    most = most_held(reader.features.spec.shape, spread=network.spread is not None)
     counts = segment_counts(reader.features, track_ids)
     ends = np.concatenate([[0], np.cumsum(counts)])[offsets]
     groups = parts_of(np.diff(ends), most=most)
