@@ -28,6 +28,7 @@ from . import (
     review,
     short,
     soak,
+    streaming,
 )
 from .paired import Claim, measure, show
 from .results import keep, read, summary, verdict
@@ -35,7 +36,7 @@ from .results import keep, read, summary, verdict
 MODULES = (
     *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
     *(resampling, rescan, review, short),
-    soak,
+    *(soak, streaming),
 )
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from matt.bags import Bags
 from matt.features.store import FeatureStore
 from matt.library.explain import explain
-from matt.models import members
 from matt.models.network import FEW, PRIOR_TRACKS, USUAL, BagSpread, build_network, log_spread
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import MAP_ENCODERS, ModelSettings, TrainingSettings
@@ -152,7 +151,7 @@ def test_predictions_do_not_depend_on_how_many_segments_are_held(problem, held, 
     every = Bags.from_tracks(tracks)
     model.fit(store, every.take(range(9)))
     whole = model.predict(store, tracks, every, explain=True)
-    monkeypatch.setattr(members, "HELD", held)
+    monkeypatch.setattr("matt.models.arrays._HELD_NUMBERS", 4 * held)
     parts = model.predict(store, tracks, every, explain=True)
     for name in ("logits", "attention", "segment_logits", "segment_offsets"):
         np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), atol=1e-6)
