@@ -22,7 +22,7 @@ from matt.features.blocks import ROWS, create, write_block
 from matt.features.spec import FeatureSpec
 from matt.features.store import FeatureStore
 from matt.models import reading, trained
-from matt.models.arrays import parts_of, segment_counts
+from matt.models.arrays import NetworkArrays, parts_of, segment_counts
 from matt.models.network import BagNetwork, build_network
 from matt.models.neural import NeuralClassifier
 from matt.models.reading import (
@@ -226,7 +226,14 @@ def test_training_and_prediction_hold_few_segments_at_once(spread, tmp_path, mon
         held.append(len(x))
         return encoded(network, x, log_sizes, **asked)
 
+    kept, pool = [], NetworkArrays.pool
+
+    def watch_pool(part, scores, values, inputs, *others):
+        kept.append(inputs.size)
+        return pool(part, scores, values, inputs, *others)
+
     monkeypatch.setattr(BagNetwork, "segments", watch)
+    monkeypatch.setattr(NetworkArrays, "pool", watch_pool)
     again = NeuralClassifier(*settings).fit(features, some, valid=valid)
     assert (max(held) <= most) == spread
     for one, other in zip(again.history, whole.history, strict=True):
@@ -235,6 +242,7 @@ def test_training_and_prediction_hold_few_segments_at_once(spread, tmp_path, mon
     for model in (again, opened):
         found = model.predict(features, tracks, bags).logits
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert (0 < max(kept) <= 5 * most) if spread else not any(kept)
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((3,), 0), ((3, 2), (0, 2))])
