@@ -22,7 +22,7 @@ from matt.bags import Bags
 from matt.errors import ConfigError, DataError
 from matt.features.store import FeatureStore
 from matt.models.baselines import BaselineClassifier, faults
-from matt.models.estimators import ESTIMATORS, HELD, RIDGE, SEARCHED, SHRINKAGE
+from matt.models.estimators import ESTIMATORS, HELD, RIDGE, SEARCHED, STEP
 from matt.models.settings import BaselineName, BaselineSettings
 from matt.settings import made
 from matt.tracks import Tracks
@@ -39,7 +39,7 @@ THEIRS = {
         stack_method="decision_function",
     ),
     "hgb": lambda: HistGradientBoostingClassifier(
-        learning_rate=SHRINKAGE,
+        learning_rate=STEP / 9,
         max_iter=9,
         max_leaf_nodes=4,
         l2_regularization=RIDGE,

@@ -1,6 +1,7 @@
 """A blend is the weighted mean of its members' probabilities, and its weights are the likeliest."""
 
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from matt.calibration.coverage import coverage_of
 from matt.calibration.temperature import fit_temperature
 from matt.calibration.thresholds import choose_thresholds
 from matt.comparison import FittedRow, Row, fitted_rows, strong_controls
+from matt.models import blend
 from matt.models.blend import (
     _DOUBT,
     CALLED,
@@ -29,6 +31,7 @@ from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import BLEND, ModelSettings, TrainingSettings
 from matt.predictions import Predictions
+from matt.processes import Pool, ProcessDied
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
 
@@ -70,6 +73,70 @@ def fitted():
 def members(model, features, tracks, bags):
     others = [other.predict(features, tracks, bags) for other in model.others.values()]
     return [*model.network.each(features, tracks, bags)[1:], *others]
+
+
+# ---- processes beside the network ----
+
+
+def test_processes_fit_what_this_one_would(fitted, monkeypatch):
+    here, features, tracks, bags = fitted
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
+    told = []
+    model = BlendClassifier(
+        NeuralClassifier(training=replace(QUICK, n_networks=2)), ["lr", "hgb", "svm_stacked"]
+    ).fit(features, bags["training"], valid=bags["validation"], workers=2, progress=told.append)
+    assert list(model.others) == list(here.others)
+    assert [other.settings for other in model.others.values()] == [
+        other.settings for other in here.others.values()
+    ]
+    said = [one.predict(features, tracks, bags["test"]).logits for one in (here, model)]
+    np.testing.assert_allclose(*said, atol=1e-5)
+    assert model.notes == here.notes
+    epochs, fits = told[:-4], told[-4:]
+    assert fits == [{"fitted": done, "others": 3} for done in range(4)]
+    assert all("epoch" in row for row in epochs)
+
+
+class Dead(Pool):
+    """One whose processes are killed at once."""
+
+    def submit(self, work, *args, **kwargs):
+        future = Future()
+        future.set_exception(ProcessDied(-9))
+        return future
+
+
+def test_a_process_that_dies_is_named(monkeypatch):
+    tracks, features = music()
+    bags = parts(tracks)
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(blend, "Pool", Dead)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr", "hgb"])
+    message = r"logistic regression ended \(SIGKILL\).* use workers=1"
+    with pytest.raises(DataError, match=message):
+        model.fit(features, bags["training"], valid=bags["validation"], workers=2)
+
+
+def test_no_process_outlives_a_network_that_cannot_be_trained(monkeypatch):
+    tracks, features = music()
+    bags, pools = parts(tracks), []
+
+    class Watched(Pool):
+        def __init__(self, *args):
+            super().__init__(*args)
+            pools.append(self)
+
+    def broken(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(blend, "Pool", Watched)
+    monkeypatch.setattr(NeuralClassifier, "fit", broken)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr", "hgb"])
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(features, bags["training"], valid=bags["validation"], workers=2)
+    (pool,) = pools
+    assert not any(child._runs() for child in pool._children)
 
 
 # ---- weights ----

@@ -1,4 +1,4 @@
-"""A support vector machine of many tracks: the kernel known by landmarks, in bounded memory."""
+"""Many tracks: kernels known by landmarks, searches and learning by some that stand for all."""
 
 from dataclasses import replace
 
@@ -11,15 +11,18 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier
 from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from matt.bags import Bags
-from matt.models import estimators
-from matt.models.baselines import BaselineClassifier
-from matt.models.estimators import ESTIMATORS, HELD, MOST_KERNEL, approximated
+from matt.features.store import FeatureStore
+from matt.models import baselines, estimators
+from matt.models.baselines import BaselineClassifier, Taught
+from matt.models.estimators import ESTIMATORS, HELD, MOST_KERNEL, SEARCHED, approximated
 from matt.models.settings import BaselineSettings
+from matt.tracks import Tracks
 
 NAMES = pytest.mark.parametrize("name", ["svm", "svm_stacked"])
 
@@ -132,7 +135,7 @@ def test_a_whole_kernel_says_nothing():
 def test_of_rare_genres_all_tracks_are_drawn(counts, spare):
     labels = np.random.default_rng(3).permutation(np.repeat(np.arange(len(counts)), counts))
     most = len(counts) + spare
-    rows = estimators._drawn(labels, most)
+    rows = estimators.drawn(labels, most)
     assert len(rows) == min(most, len(labels))
     assert (np.diff(rows) > 0).all()
     drawn = np.bincount(labels[rows], minlength=len(counts))
@@ -180,3 +183,122 @@ def test_a_genre_of_one_track_is_held_out_all_the_same(many, name):
     arrays, notes = ESTIMATORS[name].fit(settings, x, y, True)
     assert "calibrated in 2 folds" in notes[-1]
     assert np.isfinite(ESTIMATORS[name].scores(settings, arrays, x, True)).all()
+
+
+# ---- searches, and learning, by some of many tracks ----
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """As if 120 tracks were many."""
+    monkeypatch.setattr(baselines, "MOST_SEARCHED", 120)
+    monkeypatch.setattr(baselines, "SEARCHED_ON", 70)
+    monkeypatch.setitem(MOST_KERNEL, "svm_stacked", 100)
+    monkeypatch.setattr(estimators, "LANDMARKS", 40)
+
+
+def album_tracks(n=400):
+    """Tracks of three genres, one of them rare, four in five of them for training."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.repeat([0, 1, 2], [n - n // 3 - 12, n // 3, 12]))
+    x = rng.normal(size=(n, F)) + np.eye(3, F)[labels]
+    split = np.where(np.arange(n) % 5 == 0, "validation", "training")
+    tracks = Tracks(np.arange(n), labels, ("A", "B", "C"), split=split)
+    bags = {s: Bags.from_tracks(tracks, by="track", split=s) for s in ("training", "validation")}
+    return tracks, FeatureStore.from_arrays("toy", tracks.track_id, x), bags
+
+
+@pytest.mark.parametrize("name", ["lr", "svm_stacked", "hgb"])
+def test_what_few_tracks_choose_learns_from_all(few, name):
+    tracks, store, bags = album_tracks()
+    given = BaselineSettings(classifier=name, inputs="quantile", trees=9, search=True)
+    model = BaselineClassifier(given).fit(store, bags["training"], valid=bags["validation"])
+    assert "was chosen by macro-F1 on validation, with 70 tracks" in " ".join(model.notes)
+    assert model.settings.trees == 9
+    alone = BaselineClassifier(model.settings).fit(store, bags["training"])
+    said = [one.predict(store, tracks, bags["validation"]).logits for one in (model, alone)]
+    np.testing.assert_array_equal(*said)
+
+
+@pytest.mark.parametrize("name", ["lr", "svm_stacked", "hgb"])
+def test_few_tracks_choose_what_finds_most_when_they_are_learned_from(few, name):
+    """Each setting, fitted by what was drawn, is judged on all of validation."""
+    _, store, bags = album_tracks()
+    given = BaselineSettings(classifier=name, trees=9, search=True)
+    model = BaselineClassifier(given).fit(store, bags["training"], valid=bags["validation"])
+    values, _ = store.read(bags["training"].track_ids)
+    x = StandardScaler().fit_transform(values.astype(np.float64))
+    held, _ = store.read(bags["validation"].track_ids)
+    held = StandardScaler().fit(values.astype(np.float64)).transform(held.astype(np.float64))
+    labels = bags["training"].labels
+    rows = estimators.drawn(labels, 70)
+    each = (np.bincount(labels) / np.bincount(labels[rows]))[labels[rows]]
+    assert each.sum() == pytest.approx(len(labels))
+    found = {}
+    for changed in SEARCHED[name]:
+        tried = replace(given, trees=3, **changed)
+        y = np.eye(3, dtype=bool)[labels]
+        arrays, _ = ESTIMATORS[name].fit(tried, x[rows], y[rows], True, each)
+        best = ESTIMATORS[name].scores(tried, arrays, held, True).argmax(axis=1)
+        truth = bags["validation"].labels
+        found[replace(given, search=False, **changed)] = f1_score(truth, best, average="macro")
+    assert found[model.settings] == pytest.approx(max(found.values()))
+
+
+def test_a_track_that_stands_for_three_is_three(few):
+    """Oracle: the same tracks, written three times."""
+    rng = np.random.default_rng(1)
+    labels = np.arange(60) % 3
+    x, y = rng.normal(size=(60, F)) + np.eye(3, F)[labels], np.eye(3, dtype=bool)[labels]
+    each = np.where(labels == 0, 3.0, 1.0)
+    rows = np.repeat(np.arange(60), each.astype(int))
+    for c in (0.1, 1.0):
+        settings = BaselineSettings(classifier="lr", c=c)
+        weighed, _ = ESTIMATORS["lr"].fit(settings, x, y, True, each)
+        written, _ = ESTIMATORS["lr"].fit(settings, x[rows], y[rows], True)
+        np.testing.assert_allclose(weighed["coef"], written["coef"], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["lr", "svm_stacked", "hgb"])
+def test_more_tracks_than_can_be_learned_from_are_drawn(monkeypatch, few, name):
+    """No more are read, and shares of genres are still those of all."""
+    monkeypatch.setattr(baselines, "MOST_LEARNED", 150)
+    tracks, store, bags = album_tracks(1000)
+    read, means = [], baselines.track_means
+
+    def watched(features, track_ids, **options):
+        read.append(len(track_ids))
+        return means(features, track_ids, **options)
+
+    monkeypatch.setattr(baselines, "track_means", watched)
+    given = BaselineSettings(classifier=name, search=True, trees=30)
+    model = BaselineClassifier(given).fit(store, bags["training"])
+    assert read == [150]
+    assert "it learns from 150 of 800 training tracks" in model.notes
+    shares = model.predict(store, tracks, bags["training"]).probabilities.mean(axis=0)
+    truth = np.bincount(bags["training"].labels) / 800
+    np.testing.assert_allclose(shares, truth, atol=0.06)
+    assert model.train_counts.tolist() == np.bincount(bags["training"].labels).tolist()
+
+
+def test_without_a_search_every_track_is_learned_from(monkeypatch, few):
+    """So FMA's baselines stay what they are, however many tracks there are."""
+    monkeypatch.setattr(baselines, "MOST_LEARNED", 150)
+    _, store, bags = album_tracks()
+    model = BaselineClassifier(BaselineSettings(classifier="lr")).fit(store, bags["training"])
+    assert not any("training tracks" in note for note in model.notes)
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=2, max_size=6),
+    steps=st.lists(st.integers(6, 120), min_size=1, max_size=3),
+)
+def test_tracks_that_are_drawn_again_still_stand_for_all(counts, steps):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    taught = Taught(np.arange(len(labels))[:, None], np.eye(len(counts), dtype=bool)[labels])
+    for most in steps:
+        taught = taught.drawn(most)
+    each = np.ones(len(taught.x)) if taught.each is None else taught.each
+    np.testing.assert_allclose(each @ taught.y, counts)
+    assert len(taught.x) == min(len(labels), *steps)
+    assert (labels[taught.x[:, 0]] == taught.y.argmax(axis=1)).all()

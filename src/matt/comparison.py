@@ -348,6 +348,7 @@ def fit_row(
     seed: int,
     progress: Epoch | None = None,
     checkpoint: Path | None = None,
+    workers: int = 1,
 ) -> GenreClassifier:
     """Fit one row on the training split, its best epoch chosen on the validation split.
 
@@ -365,6 +366,8 @@ def fit_row(
         Called after each epoch.
     checkpoint : Path, optional
         Folder of its state, as in `NeuralClassifier.fit`.
+    workers : int >= 1
+        Processes that fit what is blended with a network, as in `BlendClassifier.fit`.
     """
     unit = "track" if row.lone else row.bags
     if row.genre_in_training_key and unit != "track":
@@ -385,7 +388,13 @@ def fit_row(
     network = NeuralClassifier(row.model, training)
     if names:
         blend = BlendClassifier(network, names).fit(
-            features, train, valid=valid, lone=lone, progress=progress, checkpoint=checkpoint
+            features,
+            train,
+            valid=valid,
+            lone=lone,
+            progress=progress,
+            checkpoint=checkpoint,
+            workers=workers,
         )
         blend.notes += left_out
         return blend

@@ -160,6 +160,7 @@ def run(
     library: bool = False,
     out_of_fold: bool = False,
     corrections: Corrections | None = None,
+    workers: int = 1,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
@@ -198,6 +199,8 @@ def run(
         see `matt.folds`; the run keeps that as predictions "out-of-fold".
     corrections : Corrections, optional
         Of which the tracks are: the run keeps them, and its lines and report tell of them.
+    workers : int >= 1
+        Processes that fit what is blended with a network, as in `BlendClassifier.fit`.
     **facts
         Kept in the manifest.
 
@@ -241,8 +244,15 @@ def run(
 
     def fitted(row: Row) -> FittedRow:
         told = None if progress is None else lambda epoch: progress(row.name, epoch)
-        kept, seed = out.checkpoint(row.name), settings.seed
-        return FittedRow.of(row, features, tracks, seed=seed, progress=told, checkpoint=kept)
+        return FittedRow.of(
+            row,
+            features,
+            tracks,
+            seed=settings.seed,
+            progress=told,
+            checkpoint=out.checkpoint(row.name),
+            workers=workers,
+        )
 
     main, *others = fitted_rows(settings, controls=controls)
     first = fitted(main)

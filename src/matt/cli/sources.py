@@ -46,7 +46,9 @@ Store = Annotated[
 Force = Annotated[bool, Option("--force", help="Replace what --out names, if it is there.")]
 Salvage = Annotated[bool, Option("--salvage", help="Use what decodes of damaged files.")]
 Retry = Annotated[bool, Option("--retry-failed", help="Try files again that failed before.")]
-Workers = Annotated[int | None, Option(help="Processes that decode; by default one a core.", min=1)]
+Workers = Annotated[
+    int | None, Option(help="Processes that do the work; by default one a core.", min=1)
+]
 Scheduler = Annotated[
     str | None,
     Option(

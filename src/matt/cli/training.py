@@ -127,6 +127,7 @@ def train(
         from ..comparison import check_rows, fitted_rows
         from ..files import lock, locks, read_toml
         from ..models.extra import check_extra
+        from ..processes import cores
         from ..runs import Run, check_free, check_resumable, is_finished
 
         held.enter_context(locks())
@@ -166,6 +167,9 @@ def train(
         with output.progress() as bars:
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
+                if "fitted" in epoch:
+                    bars.show(f"{name}, others", int(epoch["fitted"]), int(epoch["others"]))
+                    return
                 if "network" in epoch:
                     name = f"{name}, network {epoch['network']:.0f}"
                 detail = _detail(epoch, folder=found.folder)
@@ -186,6 +190,7 @@ def train(
                 library=found.folder,
                 out_of_fold=answers,
                 corrections=corrections,
+                workers=how.workers or cores(),
                 processes=n_processes(),
                 store=None if place is None else str(place),
                 failures=files["failures"],

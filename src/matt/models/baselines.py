@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,20 @@ from ..predictions import Predictions, probabilities_of
 from ..settings import made
 from ..tracks import Tracks
 from .arrays import N_QUANTILES, check_finite, parts_of, ranked, segment_counts
-from .estimators import CERTAIN, ESTIMATORS, SEARCHED, WHOLE, Arrays
+from .estimators import (
+    CERTAIN,
+    ESTIMATORS,
+    MOST_LEARNED,
+    MOST_SEARCHED,
+    SEARCHED,
+    SEARCHED_ON,
+    WHOLE,
+    Arrays,
+    Each,
+    drawn,
+    quicker,
+    standing_for,
+)
 from .saving import (
     MODEL,
     Fitted,
@@ -105,6 +118,39 @@ def faults(
         yield "quantiles do not rise"
     if estimator.wrong is not None:
         yield from estimator.wrong(arrays, n_features)
+
+
+class Taught(NamedTuple):
+    """Training tracks, as a classifier learns from them.
+
+    Attributes
+    ----------
+    x : array, shape (n, F)
+    y : bool array, shape (n, P)
+        Of the P genres seen.
+    each : array, shape (n,), or None
+        How many tracks each stands for; by default itself.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[np.bool_]
+    each: Each = None
+
+    def drawn(self, most: int) -> Taught:
+        """So many at most: rare genres whole, and those of a large genre stand for all of it.
+
+        Examples
+        --------
+        >>> few = Taught(np.arange(9)[:, None], np.eye(2, dtype=bool)[[0, 1, 1, 1, 1, 1, 1, 1, 1]])
+        >>> few.drawn(5).each.tolist()
+        [1.0, 2.0, 2.0, 2.0, 2.0]
+        """
+        labels = self.y.argmax(axis=1)
+        rows = drawn(labels, most)
+        if len(rows) == len(labels):
+            return self
+        counts = self.y.sum(axis=0) if self.each is None else self.each @ self.y
+        return Taught(self.x[rows], self.y[rows], standing_for(labels[rows], counts))
 
 
 KIND = "baseline"
@@ -202,53 +248,83 @@ class BaselineClassifier(Fitted):
                 "have several; use 'lr', 'knn' or 'mlp_sklearn'"
             )
         self._arrays = {}
-        x = track_means(features, bags.track_ids, role="training ")
-        per_track = np.repeat(bags.labels, bags.sizes, axis=0)
-        y = per_track if bags.multi_label else np.eye(len(bags.genres), dtype=bool)[per_track]
+        labels, several = np.repeat(bags.labels, bags.sizes, axis=0), bags.multi_label
+        y = labels if several else np.eye(len(bags.genres), dtype=bool)[labels]
         seen = np.flatnonzero(y.any(axis=0))
+        taught = Taught(np.arange(len(y))[:, None], y[:, seen])
+        if settings.search and estimator.weighted and not several:
+            taught = taught.drawn(MOST_LEARNED)
+        x = track_means(features, bags.track_ids[taught.x[:, 0]], role="training ")
         shared = {"seen": seen, **_scales(x, settings)}
-        x = _scaled(shared, x)
+        taught = taught._replace(x=_scaled(shared, x))
         self.genres, self.train_counts = bags.genres, bags.train_counts.copy()
-        self.spec, self.link = features.spec, "sigmoid" if bags.multi_label else "softmax"
+        self.spec, self.link = features.spec, "sigmoid" if several else "softmax"
         self.prior = natural_prior(bags, segment_counts(features, bags.track_ids))
-        if settings.decision == "balanced" and not bags.multi_label:
+        if settings.decision == "balanced" and not several:
             self.prior = replace(self.prior, tracks=self.prior.bags)
-        found: list[tuple[float, BaselineSettings, Arrays, tuple[str, ...]]] = []
-        chosen_from = SEARCHED.get(settings.classifier, ()) if settings.search else ()
-        if valid is None or bags.multi_label:
-            chosen_from = ()
         heard = np.empty((0, x.shape[1]))
         if valid is not None:
             heard = _scaled(shared, track_means(features, valid.track_ids))
-        for changed in chosen_from or ({},):
-            tried = replace(settings, **changed)
-            try:
-                arrays, told = estimator.fit(tried, x, y[:, seen], not bags.multi_label)
-            except ValueError as error:
-                raise DataError(
-                    f"{settings.classifier!r} could not be fitted on {features.spec.name!r} "
-                    f"({error}); look at the features with 'matt audit', or standardise them"
-                ) from error
-            self._arrays = shared | arrays
-            score = 0.0
-            if chosen_from and valid is not None:
-                self.settings = tried
-                score, told = self._judged(heard, valid), (*told, _choice(changed))
-            found.append((score, tried, self._arrays, told))
-        score, settings, self._arrays, told = max(found, key=itemgetter(0))
-        if chosen_from:
-            self.settings = replace(settings, search=False)
+        if (
+            valid is not None
+            and settings.search
+            and settings.classifier in SEARCHED
+            and not several
+        ):
+            told = self._search(settings, shared, taught, heard, valid)
+        else:
+            told = self._learn(settings, shared, taught)
+        if len(taught.x) < len(y):
+            told = (*told, f"it learns from {len(taught.x):,} of {len(y):,} training tracks")
         self.notes = (*fit_notes(bags, [], 0), *told)
         self.coverage, self.thresholds = None, None
         if valid is not None:
             said = probabilities_of(self._logits(heard, valid), self.link)
-            if bags.multi_label:
+            if several:
                 limits = choose_thresholds(said, valid.labels)
                 self.thresholds = limits.values
                 self.notes += limits.notes(self.genres)
             else:
                 self.coverage = coverage_of(said, valid.labels)
         return self
+
+    def _learn(self, settings: BaselineSettings, shared: Arrays, taught: Taught) -> tuple[str, ...]:
+        """Fit with some settings; gives what is to be known of it."""
+        fit, one_genre = ESTIMATORS[settings.classifier].fit, self.link == "softmax"
+        try:
+            arrays, told = fit(settings, taught.x, taught.y, one_genre, taught.each)
+        except ValueError as error:
+            name = "" if self.spec is None else self.spec.name
+            raise DataError(
+                f"{settings.classifier!r} could not be fitted on {name!r} ({error}); look at the "
+                "features with 'matt audit', or standardise them"
+            ) from error
+        self._arrays = shared | arrays
+        return told
+
+    def _search(
+        self,
+        settings: BaselineSettings,
+        shared: Arrays,
+        taught: Taught,
+        heard: NDArray[np.float64],
+        valid: Bags,
+    ) -> tuple[str, ...]:
+        """Fit with the settings of the highest macro-F1 on validation, where many tracks by few."""
+        weighted = ESTIMATORS[settings.classifier].weighted
+        few = taught.drawn(SEARCHED_ON) if weighted and len(taught.x) > MOST_SEARCHED else taught
+        found: list[tuple[float, BaselineSettings, Arrays, tuple[str, ...]]] = []
+        for changed in SEARCHED[settings.classifier]:
+            tried = replace(settings, **changed)
+            told = self._learn(tried if few is taught else quicker(tried), shared, few)
+            self.settings = tried
+            told = (*told, _choice(changed))
+            found.append((self._judged(heard, valid), tried, self._arrays, told))
+        _, best, self._arrays, told = max(found, key=itemgetter(0))
+        if few is not taught:
+            told = (*self._learn(best, shared, taught), f"{told[-1]}, with {len(few.x):,} tracks")
+        self.settings = replace(best, search=False)
+        return told
 
     def _judged(self, x: NDArray[np.float64], valid: Bags) -> float:
         """Macro-F1 on validation bags, whose tracks count, as if all genres were alike."""

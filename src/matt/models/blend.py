@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, cast
 
@@ -29,6 +31,7 @@ from ..errors import ConfigError, DataError, check_arguments, first_few
 from ..features.spec import FeatureSpec
 from ..features.store import FeatureStore
 from ..predictions import Predictions, logits_of, probabilities_of
+from ..processes import Child, Pool, ProcessDied
 from ..tracks import Tracks
 from .baselines import BaselineClassifier
 from .decision import balanced_tau
@@ -58,6 +61,8 @@ CALLED: dict[StrongName, str] = {
     "hgb": "boosted trees",
 }
 _KNOWN = f"give a list of {', '.join(map(repr, CALLED))}"
+LONGEST: tuple[StrongName, ...] = ("hgb", "svm_stacked", "lr")  # to fit, of many tracks
+WORTH_PROCESSES = 2_000  # training tracks from which on the start of a process is worth it
 _ROUNDS = 200  # of weights, which no longer change then
 _DOUBT = 1.0  # validation bags that speak for each classifier alike
 
@@ -220,23 +225,32 @@ class BlendClassifier(Fitted):
         lone: Bags | None = None,
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
+        workers: int = 1,
     ) -> Self:
         """Learn from labelled bags; of several processes the first fits what is no network.
 
         Parameters
         ----------
-        features, bags, progress, checkpoint
+        features, bags, checkpoint
             As in `NeuralClassifier.fit`.
+        progress : callable, optional
+            Called as there, and then with how many of the ``others`` are ``fitted``.
         valid : Bags
             Has to be given: weights are chosen by them.
         lone : Bags, optional
             The tracks of the bags, each alone with its own genre; by default each has its bag's.
+        workers : int >= 1
+            Processes of one thread that fit what is no network, while this one trains; few tracks
+            are not worth them. With 1 all is done here, one after the other. With more, a script
+            has to call this under ``if __name__ == "__main__":``.
 
         Raises
         ------
         DataError, ConfigError
             As in `NeuralClassifier.fit`; also without validation bags, or with a network whose
-            probabilities assume nothing that is known, see `blendable`.
+            probabilities assume nothing that is known, see `blendable`; or if a process died.
+        MattError
+            If processes cannot be started.
         """
         check_fit(features, bags, valid)
         self.weights = None
@@ -250,20 +264,50 @@ class BlendClassifier(Fitted):
                 "decision='argmax' and tanh_pooled make no probabilities that could be averaged "
                 "with others; use decision='balanced', or fit the network alone"
             )
-        network = self.network.fit(
-            features, bags, valid=valid, progress=progress, checkpoint=checkpoint
-        )
-        self.genres, self.train_counts = network.genres, network.train_counts
-        self.spec, self.link, self.prior = network.spec, network.link, network.prior
-        self.history, self.notes = network.history, network.notes
-        self.coverage, self.thresholds = network.coverage, network.thresholds
         from .distributed import current
 
-        if current().is_first:
-            for other in self.others.values():
-                other.fit(features, bags if lone is None else lone, valid=valid)
+        is_first, tell = current().is_first, progress or (lambda row: None)
+        with ExitStack() as ended:
+            waiting: dict[StrongName, Callable[[], BaselineClassifier]] = {}
+            if is_first:
+                waiting = self._begun(
+                    ended, workers, features, bags if lone is None else lone, valid
+                )
+            network = self.network.fit(
+                features, bags, valid=valid, progress=progress, checkpoint=checkpoint
+            )
+            self.genres, self.train_counts = network.genres, network.train_counts
+            self.spec, self.link, self.prior = network.spec, network.link, network.prior
+            self.history, self.notes = network.history, network.notes
+            self.coverage, self.thresholds = network.coverage, network.thresholds
+            for n_fitted, (name, fitted) in enumerate(waiting.items()):
+                tell({"fitted": n_fitted, "others": len(waiting)})
+                try:
+                    self.others[name] = fitted()
+                except ProcessDied as error:
+                    raise DataError(
+                        f"the process that fitted the {CALLED[name]} ended ({error}), perhaps for "
+                        "want of memory; use workers=1"
+                    ) from error
+        if is_first:
+            tell({"fitted": len(waiting), "others": len(waiting)})
             self._weigh(features, bags, valid)
         return self
+
+    def _begun(
+        self, ended: ExitStack, workers: int, features: FeatureStore, lone: Bags, valid: Bags
+    ) -> dict[StrongName, Callable[[], BaselineClassifier]]:
+        """What waits for each classifier beside the network; or fits it, if nobody else does."""
+        fits = {
+            name: partial(other.fit, features, lone, valid=valid)
+            for name, other in self.others.items()
+        }
+        if workers == 1 or len(lone.track_ids) < WORTH_PROCESSES:
+            return dict(fits)
+        pool = ended.enter_context(Pool(min(workers, max(1, len(fits))), Child))
+        longest = sorted(fits, key=LONGEST.index)
+        begun = {name: pool.submit(Child.call, fits[name]) for name in longest}
+        return {name: begun[name].result for name in fits}
 
     def _weigh(self, features: FeatureStore, bags: Bags, valid: Bags) -> None:
         """Choose weights, and what else is chosen of all together."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -28,12 +28,22 @@ FOLDS = 5  # of the calibration, scikit-learn's default
 # FMA; the other for each of a search.
 MOST_KERNEL = {"svm": 50_000, "svm_stacked": 12_000}
 LANDMARKS = 1_000  # training tracks to which all are compared instead
+# Of more training tracks than the first, what a search chooses from is compared on the second; a
+# classifier that is searched for learns from the third at most.
+MOST_SEARCHED, SEARCHED_ON, MOST_LEARNED = 12_000, 6_000, 50_000
 _VALUES = 24_000_000  # of the largest array of a fit by landmarks, where it has more rows than
 _ROWS = 12_000
 
 
+Each = NDArray[np.float64] | None  # (n,) how many tracks each stands for; None: itself
+
+
 def fit_svm(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     """Support vector machine, its decision values calibrated by cross-validation.
 
@@ -43,8 +53,8 @@ def fit_svm(
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.svm import SVC
 
-    if approximated(settings.classifier, len(x)):
-        return fit_landmarks(settings, x, y)
+    if approximated(settings.classifier, len(x) if each is None else round(each.sum())):
+        return fit_landmarks(settings, x, y, each)
     x, labels, folds, notes = _in_folds(x, y)
     model = CalibratedClassifierCV(SVC(C=settings.c), ensemble=False, cv=folds).fit(x, labels)
     (fitted,) = model.calibrated_classifiers_
@@ -53,7 +63,11 @@ def fit_svm(
 
 
 def fit_stacked(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     """Support vector machine, and a logistic regression of what its pairs say of held-out folds.
 
@@ -63,8 +77,8 @@ def fit_stacked(
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import SVC
 
-    if approximated(settings.classifier, len(x)):
-        return fit_landmarks(settings, x, y)
+    if approximated(settings.classifier, len(x) if each is None else round(each.sum())):
+        return fit_landmarks(settings, x, y, each)
     x, labels, folds, notes = _in_folds(x, y)
     pairs = SVC(C=settings.c, decision_function_shape="ovo")
     told = LogisticRegression(C=HELD / len(x), max_iter=settings.max_iter)
@@ -125,7 +139,7 @@ def approximated(classifier: str, n_tracks: int) -> str:
 
 
 def fit_landmarks(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_]
+    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], each: Each = None
 ) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
     """`fit_svm` or `fit_stacked` of many tracks, in bounded time and memory: Nystroem's kernel.
 
@@ -137,13 +151,14 @@ def fit_landmarks(
     from sklearn.kernel_approximation import Nystroem
     from sklearn.model_selection import StratifiedKFold
 
-    counts, told = y.sum(axis=0), [approximated(settings.classifier, len(x))]
+    counts = y.sum(axis=0) if each is None else each @ y
+    told = [approximated(settings.classifier, round(counts.sum()))]
     pairs = y.shape[1] * (y.shape[1] - 1) // 2
-    rows = _drawn(y.argmax(axis=1), max(_ROWS, _VALUES // max(LANDMARKS, pairs)))
+    rows = drawn(y.argmax(axis=1), max(_ROWS, _VALUES // max(LANDMARKS, pairs)))
     if len(rows) < len(x):
         told.append(f"it learns from {len(rows):,} of them; some of a large genre count for all")
     x, labels, folds, notes = _in_folds(x[rows], y[rows])
-    each = np.maximum(counts / np.bincount(labels), 1)[labels]  # (n,) what a track counts
+    each = standing_for(labels, counts)
     gamma = _gamma(x)
     kernel = Nystroem(gamma=gamma, n_components=min(LANDMARKS, len(x)), random_state=0).fit(x)
     z, held = kernel.transform(x), np.empty((len(x), pairs))
@@ -161,8 +176,15 @@ def fit_landmarks(
     }, (*told, *notes)
 
 
-def _drawn(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Rows of so many tracks at most: of each genre as many as of any other, or all that it has."""
+def drawn(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Rows of so many tracks at most: of each genre as many as of any other, or all that it has.
+
+    Examples
+    --------
+    >>> labels = np.repeat([0, 1, 2], [100, 50, 3])
+    >>> np.bincount(labels[drawn(labels, 43)]).tolist()
+    [20, 20, 3]
+    """
     if len(labels) <= most:
         return np.arange(len(labels))
     order = np.random.default_rng(0).permutation(len(labels))
@@ -170,6 +192,15 @@ def _drawn(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     counts = np.bincount(labels)
     place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)  # in its genre
     return np.sort(order[np.argsort(place, kind="stable")[:most]])
+
+
+def standing_for(labels: NDArray[np.int64], counts: NDArray[Any]) -> NDArray[np.float64]:
+    """How many tracks each of those that were drawn stands for, shape (n,), at least itself.
+
+    >>> standing_for(np.array([0, 0, 1]), np.array([10, 1])).tolist()
+    [5.0, 5.0, 1.0]
+    """
+    return np.asarray(np.maximum(counts / np.bincount(labels), 1)[labels])
 
 
 def _linear(
@@ -317,7 +348,8 @@ class Estimator:
     Attributes
     ----------
     fit : callable
-        (settings, x, y, one_genre) to arrays by name and notes.
+        (settings, x, y, one_genre, each) to arrays by name and notes; each (n,) is how many tracks
+        a track stands for, and None of those that are not ``weighted``.
     scores : callable
         (settings, arrays, x, one_genre) to (n, P): log-probabilities with one genre a bag, else
         logits.
@@ -325,12 +357,14 @@ class Estimator:
         (settings, arrays, F, P) to the shapes that the arrays must have.
     several : bool
         Whether a bag may have several genres.
+    weighted : bool
+        Whether a track may stand for several, so that of many tracks some are enough.
     wrong : callable, optional
         (arrays, F) to what else may be wrong with arrays from a file.
     """
 
     fit: Callable[
-        [BaselineSettings, NDArray[np.float64], NDArray[np.bool_], bool],
+        [BaselineSettings, NDArray[np.float64], NDArray[np.bool_], bool, Each],
         tuple[Arrays, tuple[str, ...]],
     ]
     scores: Callable[
@@ -339,11 +373,16 @@ class Estimator:
     ]
     shapes: Callable[[BaselineSettings, Mapping[str, NDArray[Any]], int, int], Shapes]
     several: bool = True
+    weighted: bool = False
     wrong: Callable[[Mapping[str, NDArray[Any]], int], Iterator[str]] | None = None
 
 
 def fit_lr(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[Arrays, tuple[str, ...]]:
     """Multinomial logistic regression, or one binary one a genre."""
     from sklearn.linear_model import LogisticRegression
@@ -351,7 +390,7 @@ def fit_lr(
     model = LogisticRegression(C=settings.c, max_iter=settings.max_iter)
     with _quiet():
         if one_genre:
-            model.fit(x, y.argmax(axis=1))
+            model.fit(x, y.argmax(axis=1), each)
             coef, intercept = _two_columns(model.coef_.T, model.intercept_)
             return {"coef": coef, "intercept": intercept}, _told(settings, model.n_iter_)
         coef, intercept, n_iter = np.zeros((x.shape[1], y.shape[1])), np.zeros(y.shape[1]), []
@@ -359,7 +398,7 @@ def fit_lr(
             if column.all():  # nothing to tell apart: certain, whatever the features
                 intercept[genre] = CERTAIN
                 continue
-            model.fit(x, column)
+            model.fit(x, column, each)
             coef[:, genre], intercept[genre] = model.coef_[0], model.intercept_[0]
             n_iter.append(model.n_iter_[0])
     return {"coef": coef, "intercept": intercept}, _told(settings, np.array(n_iter))
@@ -377,7 +416,11 @@ def apply_lr(
 
 
 def fit_knn(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[Arrays, tuple[str, ...]]:
     """Keep the training tracks."""
     k, n = settings.n_neighbors, len(x)
@@ -404,7 +447,11 @@ def apply_knn(
 
 
 def fit_mlp(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[Arrays, tuple[str, ...]]:
     """scikit-learn's MLP, with rectified linear units and Adam."""
     from sklearn.neural_network import MLPClassifier
@@ -436,20 +483,24 @@ def apply_mlp(
 
 
 def fit_trees(
-    settings: BaselineSettings, x: NDArray[np.float64], y: NDArray[np.bool_], one_genre: bool
+    settings: BaselineSettings,
+    x: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    one_genre: bool,
+    each: Each = None,
 ) -> tuple[Arrays, tuple[str, ...]]:
     """Boosted trees of binned features, one a round and genre (of two genres, one)."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
-        learning_rate=SHRINKAGE,
+        learning_rate=STEP / settings.trees,
         max_iter=settings.trees,
         max_leaf_nodes=settings.leaves,
         l2_regularization=RIDGE,
         early_stopping=False,
         random_state=settings.seed,
     )
-    model.fit(x, y.argmax(axis=1))
+    model.fit(x, y.argmax(axis=1), each)
     # Its trees have no public name; the tests compare what is made of them with predict_proba.
     trees = [tree.nodes for found in model._predictors for tree in found]
     nodes, sizes = np.concatenate(trees), np.array([len(tree) for tree in trees])
@@ -514,7 +565,7 @@ def _wrong_trees(arrays: Mapping[str, NDArray[Any]], f: int) -> Iterator[str]:
 
 
 _SIDES = ("left", "right")
-SHRINKAGE, RIDGE = 0.06, 5.0  # of boosting: what a tree counts, and the penalty of its leaves
+STEP, RIDGE = 9.0, 5.0  # of boosting: what all rounds count together, and the penalty of leaves
 HELD = 50.0  # by how many tracks a loss outweighs the weights of pairs
 
 
@@ -573,15 +624,20 @@ def _log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 ESTIMATORS = {
-    "lr": Estimator(fit=fit_lr, scores=apply_lr, shapes=_lr_shapes),
+    "lr": Estimator(fit=fit_lr, scores=apply_lr, shapes=_lr_shapes, weighted=True),
     "knn": Estimator(fit=fit_knn, scores=apply_knn, shapes=_knn_shapes),
     "svm": Estimator(fit=fit_svm, scores=apply_svm, shapes=svm_shapes, several=False),
     "mlp_sklearn": Estimator(fit=fit_mlp, scores=apply_mlp, shapes=_mlp_shapes),
     "svm_stacked": Estimator(
-        fit=fit_stacked, scores=apply_stacked, shapes=svm_shapes, several=False
+        fit=fit_stacked, scores=apply_stacked, shapes=svm_shapes, several=False, weighted=True
     ),
     "hgb": Estimator(
-        fit=fit_trees, scores=apply_trees, shapes=_tree_shapes, several=False, wrong=_wrong_trees
+        fit=fit_trees,
+        scores=apply_trees,
+        shapes=_tree_shapes,
+        several=False,
+        weighted=True,
+        wrong=_wrong_trees,
     ),
 }
 WHOLE = {"seen", "n_support", "start", "feature", *_SIDES}
@@ -593,3 +649,14 @@ SEARCHED: dict[str, tuple[dict[str, Any], ...]] = {
     "hgb": ({"leaves": 6}, {"leaves": 12}, {"leaves": 24}),
 }
 """What a search chooses from."""
+
+
+def quicker(settings: BaselineSettings) -> BaselineSettings:
+    """Settings by which others are compared where there are many tracks.
+
+    Boosting has a third of the rounds, which count three times as much each.
+
+    >>> quicker(BaselineSettings(classifier="hgb")).trees
+    50
+    """
+    return replace(settings, trees=-(-settings.trees // 3))
