@@ -279,7 +279,7 @@ class BaselineClassifier(Fitted):
         self.notes = (*fit_notes(bags, [], 0), *told)
         self.coverage, self.thresholds = None, None
         if valid is not None:
-            said = probabilities_of(self._logits(heard, valid), self.link)
+            said = probabilities_of(self._logits(heard.__getitem__, valid), self.link)
             if several:
                 limits = choose_thresholds(said, valid.labels)
                 self.thresholds = limits.values
@@ -328,7 +328,7 @@ class BaselineClassifier(Fitted):
 
     def _judged(self, x: NDArray[np.float64], valid: Bags) -> float:
         """Macro-F1 on validation bags, whose tracks count, as if all genres were alike."""
-        logits = self._logits(x, valid).astype(np.float64)
+        logits = self._logits(x.__getitem__, valid).astype(np.float64)
         if self.prior is not None and self.prior.decision is not None:
             logits -= as_logits(self.prior.bags, self.link)
         n, sizes = len(self.genres), valid.sizes * 1.0
@@ -345,22 +345,29 @@ class BaselineClassifier(Fitted):
             As in `GenreClassifier.predict`.
         """
         rows, known = readied(self, self._arrays, features, tracks, bags)
-        logits = self._logits(_scaled(self._arrays, track_means(features, bags.track_ids)), bags)
+
+        def read(part: slice) -> NDArray[np.float64]:
+            return _scaled(self._arrays, track_means(features, bags.track_ids[part]))
+
+        logits = self._logits(read, bags)
         decision = None if self.prior is None else self.prior.decision
         predictions = Predictions(
             known, rows, logits, self.link, thresholds=self.thresholds, decision=decision
         )
         return predictions if prior is None else reprior(predictions, prior, trained=self.prior)
 
-    def _logits(self, x: NDArray[np.float64], bags: Bags) -> NDArray[np.float32]:
-        """Logits of bags, shape (b, G), by the features of their tracks (n, F) as it reads them."""
+    def _logits(
+        self, read: Callable[[slice], NDArray[np.float64]], bags: Bags
+    ) -> NDArray[np.float32]:
+        """Logits of bags, shape (b, G); read gives features (n, F) of a part of their tracks."""
         arrays, one_genre = self._arrays, self.link == "softmax"
         settings = self.settings.effective
         apply = ESTIMATORS[settings.classifier].scores
-        scores = np.full((len(x), len(self.genres)), -np.inf)
-        for start in range(0, len(x), _PART_TRACKS):
+        n_tracks = len(bags.track_ids)
+        scores = np.full((n_tracks, len(self.genres)), -np.inf)
+        for start in range(0, n_tracks, _PART_TRACKS):
             part = slice(start, start + _PART_TRACKS)
-            scores[part, arrays["seen"]] = apply(settings, arrays, x[part], one_genre)
+            scores[part, arrays["seen"]] = apply(settings, arrays, read(part), one_genre)
         apart = None if self.prior is None else self.prior.decision
         if apart is not None:  # as if genres were alike
             scores = scores - as_logits(apart.bags, self.link)

@@ -355,9 +355,9 @@ class BaselineSettings(Checked):
     """Of each of those trees, at most."""
     search: bool = False
     """Choose ``c``, or ``leaves``, by macro-F1 on the validation bags, among three. Of more than
-    12,000 training tracks they are compared on 6,000, and what is chosen learns from 50,000 at most:
-    all tracks of rare genres, and some of a large one that stand for the rest of it. (``"svm"``
-    always has all.)
+    12,000 training tracks they are compared on 6,000, and what is chosen learns from at most
+    50,000: all tracks of rare genres, and some of a large one that stand for the rest of it.
+    (``"svm"`` always has all.)
     """
     decision: DecisionName = "argmax"
     """As of a network: under ``"balanced"`` tracks are averaged as if all genres were equally
