@@ -23,6 +23,7 @@ from . import (
     near_duplicates,
     pool,
     reading,
+    recipe,
     resampling,
     rescan,
     review,
@@ -35,7 +36,7 @@ from .results import keep, read, summary, verdict
 
 MODULES = (
     *(attention, bags, crnn, encoder, features, fma, near_duplicates, pool, reading),
-    *(resampling, rescan, review, short),
+    *(recipe, resampling, rescan, review, short),
     *(soak, streaming),
 )
 
