@@ -19,7 +19,7 @@ from sklearn.svm import LinearSVC
 from matt.bags import Bags
 from matt.features.store import FeatureStore
 from matt.models import baselines, estimators
-from matt.models.baselines import BaselineClassifier, Taught
+from matt.models.baselines import BaselineClassifier, TrainingTracks
 from matt.models.estimators import ESTIMATORS, HELD, MOST_KERNEL, SEARCHED, approximated
 from matt.models.settings import BaselineSettings
 from matt.tracks import Tracks
@@ -295,7 +295,9 @@ def test_without_a_search_every_track_is_learned_from(monkeypatch, few):
 )
 def test_tracks_that_are_drawn_again_still_stand_for_all(counts, steps):
     labels = np.repeat(np.arange(len(counts)), counts)
-    taught = Taught(np.arange(len(labels))[:, None], np.eye(len(counts), dtype=bool)[labels])
+    taught = TrainingTracks(
+        np.arange(len(labels))[:, None], np.eye(len(counts), dtype=bool)[labels]
+    )
     for most in steps:
         taught = taught.drawn(most)
     each = np.ones(len(taught.x)) if taught.each is None else taught.each

@@ -349,6 +349,7 @@ def fit_row(
     progress: Epoch | None = None,
     checkpoint: Path | None = None,
     workers: int = 1,
+    fitting: Callable[[int, int], None] | None = None,
 ) -> GenreClassifier:
     """Fit one row on the training split, its best epoch chosen on the validation split.
 
@@ -366,8 +367,8 @@ def fit_row(
         Called after each epoch.
     checkpoint : Path, optional
         Folder of its state, as in `NeuralClassifier.fit`.
-    workers : int >= 1
-        Processes that fit what is blended with a network, as in `BlendClassifier.fit`.
+    workers, fitting
+        Of what is blended with a network, as in `BlendClassifier.fit`.
     """
     unit = "track" if row.lone else row.bags
     if row.genre_in_training_key and unit != "track":
@@ -395,6 +396,7 @@ def fit_row(
             progress=progress,
             checkpoint=checkpoint,
             workers=workers,
+            fitting=fitting,
         )
         blend.notes += left_out
         return blend

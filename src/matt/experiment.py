@@ -161,6 +161,7 @@ def run(
     out_of_fold: bool = False,
     corrections: Corrections | None = None,
     workers: int = 1,
+    fitting: Callable[[int, int], None] | None = None,
     **facts: Any,
 ) -> Run:
     """Train, compare with the controls on the test split, and write a complete run folder.
@@ -199,8 +200,8 @@ def run(
         see `matt.folds`; the run keeps that as predictions "out-of-fold".
     corrections : Corrections, optional
         Of which the tracks are: the run keeps them, and its lines and report tell of them.
-    workers : int >= 1
-        Processes that fit what is blended with a network, as in `BlendClassifier.fit`.
+    workers, fitting
+        Of what is blended with a network, as in `BlendClassifier.fit`.
     **facts
         Kept in the manifest.
 
@@ -252,6 +253,7 @@ def run(
             progress=told,
             checkpoint=out.checkpoint(row.name),
             workers=workers,
+            fitting=fitting,
         )
 
     main, *others = fitted_rows(settings, controls=controls)

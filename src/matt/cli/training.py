@@ -167,9 +167,6 @@ def train(
         with output.progress() as bars:
 
             def show(name: str, epoch: Mapping[str, float]) -> None:
-                if "fitted" in epoch:
-                    bars.show(f"{name}, others", int(epoch["fitted"]), int(epoch["others"]))
-                    return
                 if "network" in epoch:
                     name = f"{name}, network {epoch['network']:.0f}"
                 detail = _detail(epoch, folder=found.folder)
@@ -191,6 +188,7 @@ def train(
                 out_of_fold=answers,
                 corrections=corrections,
                 workers=how.workers or cores(),
+                fitting=lambda done, total: bars.show("what stands beside", done, total),
                 processes=n_processes(),
                 store=None if place is None else str(place),
                 failures=files["failures"],

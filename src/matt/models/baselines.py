@@ -120,7 +120,7 @@ def faults(
         yield from estimator.wrong(arrays, n_features)
 
 
-class Taught(NamedTuple):
+class TrainingTracks(NamedTuple):
     """Training tracks, as a classifier learns from them.
 
     Attributes
@@ -136,12 +136,12 @@ class Taught(NamedTuple):
     y: NDArray[np.bool_]
     each: Each = None
 
-    def drawn(self, most: int) -> Taught:
+    def drawn(self, most: int) -> TrainingTracks:
         """So many at most: rare genres whole, and those of a large genre stand for all of it.
 
         Examples
         --------
-        >>> few = Taught(np.arange(9)[:, None], np.eye(2, dtype=bool)[[0, 1, 1, 1, 1, 1, 1, 1, 1]])
+        >>> few = TrainingTracks(np.arange(9)[:, None], np.eye(2, dtype=bool)[[0, 1, 1, 1, 1, 1, 1, 1, 1]])
         >>> few.drawn(5).each.tolist()
         [1.0, 2.0, 2.0, 2.0, 2.0]
         """
@@ -150,7 +150,7 @@ class Taught(NamedTuple):
         if len(rows) == len(labels):
             return self
         counts = self.y.sum(axis=0) if self.each is None else self.each @ self.y
-        return Taught(self.x[rows], self.y[rows], standing_for(labels[rows], counts))
+        return TrainingTracks(self.x[rows], self.y[rows], standing_for(labels[rows], counts))
 
 
 KIND = "baseline"
@@ -251,7 +251,7 @@ class BaselineClassifier(Fitted):
         labels, several = np.repeat(bags.labels, bags.sizes, axis=0), bags.multi_label
         y = labels if several else np.eye(len(bags.genres), dtype=bool)[labels]
         seen = np.flatnonzero(y.any(axis=0))
-        taught = Taught(np.arange(len(y))[:, None], y[:, seen])
+        taught = TrainingTracks(np.arange(len(y))[:, None], y[:, seen])
         if settings.search and estimator.weighted and not several:
             taught = taught.drawn(MOST_LEARNED)
         x = track_means(features, bags.track_ids[taught.x[:, 0]], role="training ")
@@ -288,7 +288,9 @@ class BaselineClassifier(Fitted):
                 self.coverage = coverage_of(said, valid.labels)
         return self
 
-    def _learn(self, settings: BaselineSettings, shared: Arrays, taught: Taught) -> tuple[str, ...]:
+    def _learn(
+        self, settings: BaselineSettings, shared: Arrays, taught: TrainingTracks
+    ) -> tuple[str, ...]:
         """Fit with some settings; gives what is to be known of it."""
         fit, one_genre = ESTIMATORS[settings.classifier].fit, self.link == "softmax"
         try:
@@ -306,7 +308,7 @@ class BaselineClassifier(Fitted):
         self,
         settings: BaselineSettings,
         shared: Arrays,
-        taught: Taught,
+        taught: TrainingTracks,
         heard: NDArray[np.float64],
         valid: Bags,
     ) -> tuple[str, ...]:

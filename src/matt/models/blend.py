@@ -226,15 +226,14 @@ class BlendClassifier(Fitted):
         progress: Callable[[Mapping[str, float]], None] | None = None,
         checkpoint: Path | str | None = None,
         workers: int = 1,
+        fitting: Callable[[int, int], None] | None = None,
     ) -> Self:
         """Learn from labelled bags; of several processes the first fits what is no network.
 
         Parameters
         ----------
-        features, bags, checkpoint
+        features, bags, progress, checkpoint
             As in `NeuralClassifier.fit`.
-        progress : callable, optional
-            Called as there, and then with how many of the ``others`` are ``fitted``.
         valid : Bags
             Has to be given: weights are chosen by them.
         lone : Bags, optional
@@ -243,6 +242,9 @@ class BlendClassifier(Fitted):
             Processes of one thread that fit what is no network, while this one trains; few tracks
             are not worth them. With 1 all is done here, one after the other. With more, a script
             has to call this under ``if __name__ == "__main__":``.
+        fitting : callable, optional
+            Called, once the network is trained, with how many of the others are done and how many
+            there are, and after each.
 
         Raises
         ------
@@ -266,7 +268,7 @@ class BlendClassifier(Fitted):
             )
         from .distributed import current
 
-        is_first, tell = current().is_first, progress or (lambda row: None)
+        is_first, tell = current().is_first, fitting or (lambda done, total: None)
         with ExitStack() as ended:
             waiting: dict[StrongName, Callable[[], BaselineClassifier]] = {}
             if is_first:
@@ -281,7 +283,7 @@ class BlendClassifier(Fitted):
             self.history, self.notes = network.history, network.notes
             self.coverage, self.thresholds = network.coverage, network.thresholds
             for n_fitted, (name, fitted) in enumerate(waiting.items()):
-                tell({"fitted": n_fitted, "others": len(waiting)})
+                tell(n_fitted, len(waiting))
                 try:
                     self.others[name] = fitted()
                 except ProcessDied as error:
@@ -290,7 +292,7 @@ class BlendClassifier(Fitted):
                         "want of memory; use workers=1"
                     ) from error
         if is_first:
-            tell({"fitted": len(waiting), "others": len(waiting)})
+            tell(len(waiting), len(waiting))
             self._weigh(features, bags, valid)
         return self
 
