@@ -141,8 +141,9 @@ class TrainingTracks(NamedTuple):
 
         Examples
         --------
-        >>> few = TrainingTracks(np.arange(9)[:, None], np.eye(2, dtype=bool)[[0, 1, 1, 1, 1, 1, 1, 1, 1]])
-        >>> few.drawn(5).each.tolist()
+        >>> labels = [0, 1, 1, 1, 1, 1, 1, 1, 1]
+        >>> tracks = TrainingTracks(np.arange(9)[:, None], np.eye(2, dtype=bool)[labels])
+        >>> tracks.drawn(5).each.tolist()
         [1.0, 2.0, 2.0, 2.0, 2.0]
         """
         labels = self.y.argmax(axis=1)
