@@ -24,7 +24,7 @@ from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, read_spec, verify_blocks
 from .kernels.runtime import import_runtime
-from .plan import BLOCK_TRACKS, check_room, draw_up
+from .plan import BLOCK_TRACKS, check_room, draw_up, provenance
 from .report import CommittedBlock, ExtractionReport, report
 from .spec import ENCODED, FeatureSpec
 from .task import (
@@ -268,13 +268,14 @@ class _Crew:
     def hashes(self, paths: Sequence[str]) -> Iterator[str]:
         """Give the audio hash of each file, computed within the limits of the processes.
 
-        They are told apart so that each process begins to load its libraries that will have a block
-        to do.
+        They are dealt so that every process that will have something to do loads its libraries now,
+        and not one after the other.
         """
         n = max(BLOCK_TRACKS[0], min(HASHED, -(-len(paths) // self._decoders.workers)))
         starts = range(0, len(paths), n)
         parts = [self._decoders.submit(hash_in, paths[at : at + n]) for at in starts]
-        import_module("pyarrow.parquet")  # for the plan, while there is nothing else to do
+        import_module("pyarrow.parquet")  # which the plan needs, while there is nothing else to do
+        provenance()
         for part in parts:
             yield from part.result()
 
