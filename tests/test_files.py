@@ -94,12 +94,13 @@ def test_arrays_become_the_columns_that_arrow_makes_of_them(dtype, n, step, seed
     assert made(as_arrow, column) == made(pa.array, column)
 
 
-def test_to_write_a_table_pandas_is_not_imported(tmp_path):
+def test_to_write_and_read_a_table_pandas_is_not_imported(tmp_path):
     code = (
         "import sys, numpy as np\n"
-        "from matt.files import write_parquet\n"
+        "from matt.files import read_parquet, write_parquet\n"
         "columns = {'i': np.arange(2), 'b': np.arange(2) > 0, 's': ['a', 'b'], 'p': [b'a', b'']}\n"
         "write_parquet(sys.argv[1], columns, schema='any/1')\n"
+        "assert len(read_parquet(sys.argv[1], schema='any/1', rows=('i', 1))[0]) == 1\n"
         "print('pandas' in sys.modules)"
     )
     ran = subprocess.run(

@@ -439,7 +439,8 @@ def read_parquet(
         if rows:
             import pyarrow.compute as pc
 
-            table = table.filter(pc.field(rows[0]) == rows[1])
+            # Arrow's own scalars and expressions import pandas.
+            table = table.filter(pc.equal(table[rows[0]], as_arrow([rows[1]])[0]))
         table.validate(full=True)  # a damaged text would fail only later
         meta = dict(json.loads((table.schema.metadata or {}).get(_META, b"{}")))
     if meta.get("schema") != schema:
@@ -477,9 +478,9 @@ def as_arrow(column: Any) -> pa.Array:
         if ends[-1] < 2**31:  # Arrow counts the bytes in 32 bits
             type_ = pa.string() if kinds == {str} else pa.binary()
             return _arrow(type_, len(cells), ends.astype(np.int32), b"".join(cells))
-    if kinds in ({int}, {float}):
-        with suppress(OverflowError):
-            column = np.array(column, np.int64 if kinds == {int} else np.float64)
+    if kinds in ({bool}, {int}, {float}):
+        with suppress(OverflowError):  # Arrow says it better
+            column = np.array(column, {bool: bool, int: np.int64, float: np.float64}[kinds.pop()])
     if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.isnative:
         if column.dtype.kind == "b":
             return _arrow(pa.bool_(), len(column), np.packbits(column, bitorder="little"))
