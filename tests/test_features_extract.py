@@ -42,7 +42,7 @@ from matt.features.extract import Decoders, extract
 from matt.features.kernels.frames import logmel, summary
 from matt.features.plan import Plan, draw_up
 from matt.features.spec import FeatureSpec
-from matt.features.task import OpenTask, hash_in, open_tasks
+from matt.features.task import SharedTask, hash_in, open_tasks
 from matt.features.worker import Outcome, extract_file, guarded
 from matt.files import write_parquet
 from matt.processes import Limits, ProcessDied
@@ -324,7 +324,7 @@ def test_whoever_shares_a_task_each_file_is_told_and_the_blocks_are_written_once
     files, place = planned
     (task,) = open_tasks({SPEC: place})
     told, barrier = [], threading.Barrier(n_threads)
-    shared = OpenTask(task.parts, lambda *what: told.append(what))
+    shared = SharedTask(task.parts, lambda *what: told.append(what))
     process = Scripted(zip(files, kills, strict=True))
 
     def work():

@@ -31,7 +31,7 @@ from .task import (
     DEFAULT,
     HASHED,
     FeatureProcess,
-    OpenTask,
+    SharedTask,
     Task,
     extract_block,
     hash_in,
@@ -328,7 +328,7 @@ class _Crew:
             def tell(row: int, path: str, reason: str) -> None:
                 events.put(_File(path, reason, float(task.work[row])))
 
-            shared = OpenTask(task.parts, tell)
+            shared = SharedTask(task.parts, tell)
             helpers = min(self._decoders.workers, len(task.work)) - 1
             futures = [self._decoders.submit(_work, shared)]
             futures += [self._decoders.submit(_help, shared) for _ in range(helpers)]
@@ -349,10 +349,10 @@ class _Crew:
             self._decoders.close()
 
 
-def _work(decoder: FeatureProcess, task: OpenTask) -> list[CommittedBlock] | None:
+def _work(decoder: FeatureProcess, task: SharedTask) -> list[CommittedBlock] | None:
     return task.work(decoder)
 
 
-def _help(decoder: FeatureProcess, task: OpenTask) -> list[CommittedBlock] | None:
+def _help(decoder: FeatureProcess, task: SharedTask) -> list[CommittedBlock] | None:
     decoder.ready()  # or a file would wait for it that another process might do meanwhile
     return task.work(decoder)

@@ -228,12 +228,12 @@ def extract_block(
     settings = specs, limits, extractor
     if getattr(_mine, "settings", None) != settings:
         _mine.decoder, _mine.settings = FeatureProcess(*settings), settings
-    written = OpenTask(parts).work(_mine.decoder)
+    written = SharedTask(parts).work(_mine.decoder)
     assert written is not None  # nobody shares it
     return written
 
 
-class OpenTask:
+class SharedTask:
     """A task that is worked on by one thread or several, file by file.
 
     Threads that share files end together, where of blocks each would have the last one to itself.
