@@ -96,6 +96,12 @@ def test_start_up_loads_nothing_heavy(text):
     assert done.stdout.splitlines()[-1] == "loaded []"
 
 
+def test_a_process_that_imports_what_started_it_loads_no_command():
+    """Each that decodes does so, and would be late by as long as that takes."""
+    done = code("import sys\nfrom matt.cli import main\nprint({'numpy', 'typer'} & {*sys.modules})")
+    assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
+
+
 def test_settings_are_read_without_torch():
     done = code("import sys, matt.config\nprint('torch' in sys.modules)")
     assert (done.returncode, done.stdout) == (0, "False\n")

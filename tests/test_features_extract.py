@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -30,16 +31,18 @@ from extraction import (
     table,
     write,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matt import ConfigError, DataError, FeatureStore
 from matt.audio import SegmentPolicy, audio_hash, read_segments
-from matt.features.blocks import ROWS_SCHEMA, read_rows
+from matt.features.blocks import ROWS_SCHEMA, create, read_rows
 from matt.features.computing import LOUDEST, computed, fitted
 from matt.features.extract import Decoders, extract
 from matt.features.kernels.frames import logmel, summary
-from matt.features.plan import Plan
+from matt.features.plan import Plan, draw_up
 from matt.features.spec import FeatureSpec
-from matt.features.task import hash_in
+from matt.features.task import SharedTask, hash_in, open_tasks
 from matt.features.worker import Outcome, extract_file, guarded
 from matt.files import write_parquet
 from matt.processes import Limits, ProcessDied
@@ -77,6 +80,15 @@ def patient(path, specs, salvage, alive):
         threading.Event().wait(LIMIT / 40)
         if Path(path).stem != "silent":
             alive()
+    return light(path, specs, salvage, alive)
+
+
+def sociable(path, specs, salvage, alive):
+    """Light, once every file beside this one is being decoded, too."""
+    (Path(path).parent / f"{Path(path).name}.begun").touch()
+    files = [path for path in Path(path).parent.iterdir() if path.suffix != ".begun"]
+    while not all(file.with_name(f"{file.name}.begun").exists() for file in files):
+        threading.Event().wait(0.01)
     return light(path, specs, salvage, alive)
 
 
@@ -279,6 +291,70 @@ def test_a_file_whose_process_is_always_killed_is_tried_in_two_more_runs(tmp_pat
     left.write_text("0")
     assert extract(table(paths), SPEC, tmp_path / "store", **settings).failed == 1
     assert extract(table(paths), SPEC, tmp_path / "store", retry_failed=True, **settings).failed == 0  # fmt: skip
+
+
+def test_processes_share_the_files_of_a_block(tmp_path):
+    (tmp_path / "music").mkdir()
+    paths = [write(tmp_path / "music" / f"{i}.wav", seed=i) for i in range(3)]
+    limits, store = Limits(timeout=60), tmp_path / "store"
+    report = extract(table(paths), SPEC, store, workers=3, limits=limits, extractor=sociable)
+    assert (report.extracted, len(report.blocks)) == (3, 1), report.failures
+
+
+class Scripted:
+    """In place of a process: files are killed as often as told, and it says who was at what."""
+
+    def __init__(self, kills):
+        self.kills, self.at, self.lock = dict(kills), [], threading.Lock()
+
+    def run(self, path, specs, *, salvage):
+        with self.lock:
+            self.at.append(path)
+            killed = self.kills.get(path, 0) > 0
+            self.kills[path] = self.kills.get(path, 0) - 1
+        if killed:
+            return [Outcome(None, "killed", killed=True)] * len(specs)
+        return [Outcome(np.zeros((1, *spec.shape), spec.dtype)) for spec in specs]
+
+
+@given(st.lists(st.integers(0, 4), min_size=9, max_size=9), st.integers(1, 5))
+def test_whoever_shares_a_task_each_file_is_told_and_the_blocks_are_written_once(
+    planned, kills, n_threads
+):
+    files, place = planned
+    (task,) = open_tasks({SPEC: place})
+    told, barrier = [], threading.Barrier(n_threads)
+    shared = SharedTask(task.parts, lambda *what: told.append(what))
+    process = Scripted(zip(files, kills, strict=True))
+
+    def work():
+        barrier.wait()
+        return shared.work(process)
+
+    with ThreadPoolExecutor(n_threads) as threads:
+        written = [future.result() for future in [threads.submit(work) for _ in range(n_threads)]]
+    ((block,),) = (blocks for blocks in written if blocks is not None)
+    (place / f"{block.name}.parquet").unlink()  # open again
+    lost = [n > 2 for n in kills]  # two more chances
+    assert sorted(told) == [
+        (row, path, "killed" if gone else "")
+        for row, (path, gone) in enumerate(zip(files, lost, strict=True))
+    ]
+    assert len(block.failed) == sum(lost)
+    assert Counter(process.at) == {p: min(n, 2) + 1 for p, n in zip(files, kills, strict=True)}
+    first = [path for path, n in zip(files, kills, strict=True) if n]
+    assert set(process.at[9 : 9 + len(first)]) == set(first)  # once all the others are done
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory):
+    """Nine files, and a store where they are planned as one block."""
+    folder = tmp_path_factory.mktemp("planned")
+    paths = [write(folder / f"{i}.wav", seed=i) for i in range(9)]
+    place = create(folder / "store", SPEC)
+    (plan,) = draw_up(table(paths), {SPEC: place}).values()
+    replace(plan, block=np.zeros(9, np.int64)).save(place)
+    return list(map(str, paths)), place
 
 
 def test_a_file_may_take_longer_than_the_limit_as_long_as_it_gets_on(files, tmp_path):

@@ -5,6 +5,8 @@ import json
 import lzma
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from contextlib import suppress
 
@@ -19,6 +21,7 @@ from safetensors.numpy import save_file
 from matt import ConfigError, DataError, files
 from matt.files import (
     as_array,
+    as_arrow,
     not_text,
     read_arrays,
     read_json,
@@ -54,6 +57,59 @@ def test_parquet_keeps_columns_schema_and_notes(tmp_path):
     assert meta == {"schema": "test/1", "note": [1, 2]}
     for name, column in columns.items():
         np.testing.assert_array_equal(as_array(table[name]), column)
+
+
+CELLS = [
+    st.integers(-(2**63), 2**63 - 1),
+    st.integers(-5, 2**64 + 5),
+    st.floats(),
+    st.booleans(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.none() | st.integers(0, 9),
+    st.none() | st.text(max_size=3),
+    st.lists(st.text(max_size=3), max_size=3),
+]
+TYPES = ["?", "i1", "u1", "i4", "i8", "u8", "f2", "f4", "f8", "U3", ">i4", "M8[s]"]
+
+
+def made(make, column):
+    """Type and cells of what a function makes of a column, or which error it is."""
+    try:
+        array = make(column)
+    except (pa.ArrowException, OverflowError, TypeError) as error:
+        return type(error), ""
+    array.validate(full=True)
+    return array.type, repr(array.to_pylist())  # in which NaN is NaN
+
+
+@given(st.one_of(st.lists(cell, max_size=9) for cell in CELLS))
+def test_lists_become_the_columns_that_arrow_makes_of_them(column):
+    assert made(as_arrow, column) == made(pa.array, column)
+
+
+@given(st.sampled_from(TYPES), st.integers(0, 70), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_arrays_become_the_columns_that_arrow_makes_of_them(dtype, n, step, seed):
+    column = np.random.default_rng(seed).integers(0, 128, n * step).astype(dtype)[::step]
+    assert made(as_arrow, column) == made(pa.array, column)
+
+
+def test_to_write_and_read_a_table_pandas_is_not_imported(tmp_path):
+    code = (
+        "import sys, numpy as np\n"
+        "from matt.files import read_parquet, write_parquet\n"
+        "columns = {'i': np.arange(2), 'b': np.arange(2) > 0, 's': ['a', 'b'], 'p': [b'a', b'']}\n"
+        "write_parquet(sys.argv[1], columns, schema='any/1')\n"
+        "assert len(read_parquet(sys.argv[1], schema='any/1', rows=('i', 1))[0]) == 1\n"
+        "print('pandas' in sys.modules)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.parquet"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == "False\n"
 
 
 def test_equal_content_is_equal_bytes(tmp_path):

@@ -361,7 +361,7 @@ def write_parquet(path: Path | str, columns: dict[str, Any], *, schema: str, **m
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    table = pa.table({name: as_arrow(column) for name, column in columns.items()})
     note = json.dumps({"schema": schema, **meta}).encode()
     with replacing(path) as temporary:
         pq.write_table(
@@ -439,7 +439,8 @@ def read_parquet(
         if rows:
             import pyarrow.compute as pc
 
-            table = table.filter(pc.field(rows[0]) == rows[1])
+            # Arrow's own scalars and expressions import pandas.
+            table = table.filter(pc.equal(table[rows[0]], as_arrow([rows[1]])[0]))
         table.validate(full=True)  # a damaged text would fail only later
         meta = dict(json.loads((table.schema.metadata or {}).get(_META, b"{}")))
     if meta.get("schema") != schema:
@@ -458,6 +459,42 @@ def _groups_with(file: Any, rows: tuple[str, int]) -> Iterator[int]:
         found = file.metadata.row_group(group).column(place).statistics
         if found is None or not found.has_min_max or found.min <= number <= found.max:
             yield group
+
+
+def as_arrow(column: Any) -> pa.Array:
+    """Arrow array of a column, equal to what `pyarrow.array` makes of it.
+
+    That imports pandas, where it is installed, whatever it is given, and takes longer for it than
+    most tables take to be written. So texts and numbers, which are nearly all, go another way.
+    """
+    import pyarrow as pa
+
+    kinds = set(map(type, column)) if isinstance(column, list) else set()
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.kind == "U":
+        column, kinds = column.tolist(), {str}
+    if kinds in ({str}, {bytes}):
+        cells = [cell.encode() for cell in column] if kinds == {str} else column
+        ends = np.cumsum([0, *map(len, cells)])
+        if ends[-1] < 2**31:  # Arrow counts the bytes in 32 bits
+            type_ = pa.string() if kinds == {str} else pa.binary()
+            return _arrow(type_, len(cells), ends.astype(np.int32), b"".join(cells))
+    if kinds in ({bool}, {int}, {float}):
+        with suppress(OverflowError):  # Arrow says it better
+            column = np.array(column, {bool: bool, int: np.int64, float: np.float64}[kinds.pop()])
+    if isinstance(column, np.ndarray) and column.ndim == 1 and column.dtype.isnative:
+        if column.dtype.kind == "b":
+            return _arrow(pa.bool_(), len(column), np.packbits(column, bitorder="little"))
+        if column.dtype.kind in "iuf":
+            type_ = pa.from_numpy_dtype(column.dtype)
+            return _arrow(type_, len(column), np.ascontiguousarray(column))
+    return pa.array(column)
+
+
+def _arrow(type_: pa.DataType, n: int, *buffers: Any) -> pa.Array:
+    """Arrow array without gaps."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(type_, n, [None, *map(pa.py_buffer, buffers)])
 
 
 def as_array(column: pa.ChunkedArray) -> NDArray[Any]:

@@ -351,9 +351,19 @@ class Child:
         CannotStart
             If no process can be started.
         """
-        if not self._runs():  # it may have died when it had no work
-            self._start()
+        self.ready()  # it may have died when it had no work
         return self._called(partial(function, *args, **kwargs))
+
+    def ready(self) -> None:
+        """Start its process, if none runs; `call` does it, too.
+
+        Raises
+        ------
+        CancelledError, CannotStart
+            As `call`.
+        """
+        if not self._runs():
+            self._start()
 
     def close(self) -> None:
         """End the process at once; what it is at has no result. May be called again."""

@@ -1,3 +1,11 @@
 """Command line: parse, call, print. Everything heavy is imported by the command that needs it."""
 
-from .app import main as main
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command ``matt``."""
+    # Not at the top: processes that decode import what started them, and need no command.
+    from .app import main
+
+    main()

@@ -1,8 +1,8 @@
 """Extraction: from files to feature stores, in a run that may be interrupted at any time.
 
 A run finishes the plans that an earlier one left open, draws up plans of what is missing, writes
-them, and extracts them block by block. A block is one task: `extract_block` runs its files in a
-child process and writes it whole. Threads share the tasks, or any executor of `concurrent.futures`.
+them, and extracts them block by block. A block is one task, which is written whole. Threads with a
+child process each share its files; or any executor of `concurrent.futures` runs `extract_block`.
 Several features are computed from one decode, each into a store of its own.
 """
 
@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from queue import SimpleQueue
 from typing import NamedTuple, Self, TypedDict, Unpack
@@ -23,18 +24,18 @@ from ..processes import Limits, Pace, Pool, Progress
 from ..tracks import Tracks
 from .blocks import create, read_spec, verify_blocks
 from .kernels.runtime import import_runtime
-from .plan import check_room, draw_up
+from .plan import BLOCK_TRACKS, check_room, draw_up, provenance
 from .report import CommittedBlock, ExtractionReport, report
 from .spec import ENCODED, FeatureSpec
 from .task import (
     DEFAULT,
     HASHED,
     FeatureProcess,
+    SharedTask,
     Task,
     extract_block,
     hash_in,
     open_tasks,
-    run_block,
 )
 from .worker import Extractor, extract_file
 
@@ -240,6 +241,9 @@ class _File(NamedTuple):
     work: float
 
 
+_Events = SimpleQueue[_File | Future[list[CommittedBlock] | None]]
+
+
 class _Crew:
     """Who extracts the blocks of plans: threads with a decoder each, or an executor.
 
@@ -259,12 +263,20 @@ class _Crew:
         )
         self._kept = kept is not None
         self._executor, self._written = options.get("executor"), written
-        self._running: dict[Future[list[CommittedBlock]], Task] = {}
+        self._running: dict[Future[list[CommittedBlock] | None], Task] = {}
 
     def hashes(self, paths: Sequence[str]) -> Iterator[str]:
-        """Give the audio hash of each file, computed within the limits of the processes."""
-        starts = range(0, len(paths), HASHED)
-        for part in [self._decoders.submit(hash_in, paths[at : at + HASHED]) for at in starts]:
+        """Give the audio hash of each file, computed within the limits of the processes.
+
+        They are dealt so that every process that will have something to do loads its libraries now,
+        and not one after the other.
+        """
+        n = max(BLOCK_TRACKS[0], min(HASHED, -(-len(paths) // self._decoders.workers)))
+        starts = range(0, len(paths), n)
+        parts = [self._decoders.submit(hash_in, paths[at : at + n]) for at in starts]
+        import_module("pyarrow.parquet")  # which the plan needs, while there is nothing else to do
+        provenance()
+        for part in parts:
             yield from part.result()
 
     def run(
@@ -276,7 +288,7 @@ class _Crew:
             self._decoders.specs = tuple(map(read_spec, stores))
         waiting = deque(tasks)
         most = 2 * self._decoders.workers if self._executor is None else _AHEAD
-        events: SimpleQueue[_File | Future[list[CommittedBlock]]] = SimpleQueue()
+        events: _Events = SimpleQueue()
         files = Pace(sum(len(task.work) for task in tasks))
         audio, worked = Pace(float(sum(task.work.sum() for task in tasks))), 0.0
         now = Progress("extracting", 0, int(files.total), blocks=len(tasks), n_bytes=n_bytes)
@@ -294,6 +306,8 @@ class _Crew:
             else:
                 task = self._running.pop(event)
                 written = event.result()
+                if written is None:  # others are at it
+                    continue
                 self._written += written
                 now = replace(now, block=now.block + 1)
                 if self._executor is not None:  # nobody told of its files
@@ -307,15 +321,22 @@ class _Crew:
                 now = replace(now, rate=files.rate, left=audio.left)
             tell(now)
 
-    def _submit(
-        self, task: Task, events: SimpleQueue[_File | Future[list[CommittedBlock]]]
-    ) -> None:
+    def _submit(self, task: Task, events: _Events) -> None:
+        futures: list[Future[list[CommittedBlock] | None]]
         if self._executor is None:
-            future = self._decoders.submit(_block, task, events.put)
+
+            def tell(row: int, path: str, reason: str) -> None:
+                events.put(_File(path, reason, float(task.work[row])))
+
+            shared = SharedTask(task.parts, tell)
+            helpers = min(self._decoders.workers, len(task.work)) - 1
+            futures = [self._decoders.submit(_work, shared)]
+            futures += [self._decoders.submit(_help, shared) for _ in range(helpers)]
         else:
-            future = self._executor.submit(extract_block, task.parts, *self._how)
-        self._running[future] = task
-        future.add_done_callback(events.put)
+            futures = [self._executor.submit(extract_block, task.parts, *self._how)]
+        for future in futures:
+            self._running[future] = task
+            future.add_done_callback(events.put)
 
     def __enter__(self) -> Self:
         return self
@@ -328,10 +349,10 @@ class _Crew:
             self._decoders.close()
 
 
-def _block(
-    decoder: FeatureProcess, task: Task, put: Callable[[_File], None]
-) -> list[CommittedBlock]:
-    work = iter(task.work.tolist())
-    return run_block(
-        task.parts, decoder, tell=lambda path, reason: put(_File(path, reason, next(work)))
-    )
+def _work(decoder: FeatureProcess, task: SharedTask) -> list[CommittedBlock] | None:
+    return task.work(decoder)
+
+
+def _help(decoder: FeatureProcess, task: SharedTask) -> list[CommittedBlock] | None:
+    decoder.ready()  # or a file would wait for it that another process might do meanwhile
+    return task.work(decoder)

@@ -24,6 +24,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from stat import S_ISREG
@@ -434,11 +435,12 @@ def _plan(
         reuse,
         np.array([blocks.get(row.row, NO_BLOCK) for row in rows]),
         salvage,
-        provenance(),
+        dict(provenance()),
     )
 
 
-def provenance() -> dict[str, str]:
+@cache
+def provenance() -> Mapping[str, str]:
     """Versions of what computes values in this process, by name."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
     for library in _LIBRARIES:

@@ -2,13 +2,14 @@
 
 A task is named by numbers and folders, so it can be sent to another process, on another machine
 that sees the same folders. The files themselves are run by a child process that the thread keeps
-for its next task.
+for its next task. Several threads may share the files of a task.
 """
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -227,47 +228,89 @@ def extract_block(
     settings = specs, limits, extractor
     if getattr(_mine, "settings", None) != settings:
         _mine.decoder, _mine.settings = FeatureProcess(*settings), settings
-    return run_block(parts, _mine.decoder)
+    written = SharedTask(parts).work(_mine.decoder)
+    assert written is not None  # nobody shares it
+    return written
 
 
-def run_block(
-    parts: Sequence[StoreBlock],
-    decoder: FeatureProcess,
-    *,
-    tell: Callable[[str, str], None] | None = None,
-) -> list[CommittedBlock]:
-    """Do what `extract_block` does, with a given decoder.
+class SharedTask:
+    """A task that is worked on by one thread or several, file by file.
+
+    Threads that share files end together, where of blocks each would have the last one to itself.
 
     Parameters
     ----------
     parts : sequence of StoreBlock
-    decoder : FeatureProcess
-        It may serve other blocks before and after.
     tell : callable, optional
-        Told after each file: its path and why it failed, or an empty text.
-
-    Raises
-    ------
-    CancelledError
-        If the decoder was closed meanwhile; nothing is written then.
+        Told after each file: its row in the task, its path and why it failed, or an empty text.
     """
-    open_parts = [_Open.of(part) for part in parts]
-    files = open_parts[0].plan
-    found: dict[int, list[Outcome]] = {}
-    waiting = list(range(len(files.track_id)))
-    for chance in range(1 + _MORE_CHANCES):
-        rows, waiting = waiting, []
-        for row in rows:
-            found[row] = _file(open_parts, row, decoder)
-            if chance < _MORE_CHANCES and any(outcome.killed for outcome in found[row]):
-                waiting.append(row)  # when the others are done, the machine may have more room
-            elif tell:
-                reasons = (outcome.reason for outcome in found[row] if outcome.values is None)
-                tell(str(files.path[row]), next(reasons, ""))
-    for row, outcomes in sorted(found.items()):
-        for part, outcome in zip(open_parts, outcomes, strict=True):
-            part.add(row, outcome)
-    return [part.commit() for part in open_parts]
+
+    def __init__(
+        self,
+        parts: Sequence[StoreBlock],
+        tell: Callable[[int, str, str], None] = lambda row, path, reason: None,
+    ) -> None:
+        self._parts = [_Open.of(part) for part in parts]
+        self._tell = tell
+        n = len(self._parts[0].plan.track_id)
+        self._found: dict[int, list[Outcome]] = {}
+        self._lock = threading.Lock()  # of what follows
+        self._waiting = deque(range(n))
+        self._unfinished = n
+        self._killed: list[int] = []
+        self._chances = _MORE_CHANCES  # of those that were killed
+        self._written = False
+
+    def work(self, decoder: FeatureProcess) -> list[CommittedBlock] | None:
+        """Do files until all are begun; who finds all of them done writes the blocks.
+
+        Parameters
+        ----------
+        decoder : FeatureProcess
+            It may serve other tasks before and after.
+
+        Returns
+        -------
+        list of CommittedBlock or None
+            One a part; None if others are still at some files, or wrote them.
+
+        Raises
+        ------
+        CancelledError
+            If the decoder was closed meanwhile; nothing is written then.
+        """
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    mine = not self._unfinished and not self._written
+                    self._written |= mine
+                    break
+                row = self._waiting.popleft()
+            self._finish(row, _file(self._parts, row, decoder))
+        return self._write() if mine else None
+
+    def _finish(self, row: int, outcomes: list[Outcome]) -> None:
+        self._found[row] = outcomes
+        # Chances stay as they are while a file is unfinished, as this one is.
+        again = self._chances > 0 and any(outcome.killed for outcome in outcomes)
+        if not again:
+            reasons = (outcome.reason for outcome in outcomes if outcome.values is None)
+            self._tell(row, str(self._parts[0].plan.path[row]), next(reasons, ""))
+        with self._lock:
+            self._unfinished -= 1
+            if again:
+                self._killed.append(row)
+            if not self._unfinished and self._killed:
+                # When the others are done, the machine may have more room.
+                self._waiting.extend(sorted(self._killed))
+                self._unfinished, self._killed = len(self._killed), []
+                self._chances -= 1
+
+    def _write(self) -> list[CommittedBlock]:
+        for row, outcomes in sorted(self._found.items()):
+            for part, outcome in zip(self._parts, outcomes, strict=True):
+                part.add(row, outcome)
+        return [part.commit() for part in self._parts]
 
 
 @dataclass(frozen=True, eq=False)
