@@ -1,6 +1,7 @@
 """Chroma of a constant-Q transform, its smoothed form, and the tonal centroids of that.
 
-Arrays have one row a frame. The definitions are those of `librosa.feature`.
+Chroma has a row a pitch class and a column a frame: numbers of one kind lie side by side, so that a
+processor computes several at once. The definitions are those of `librosa.feature`.
 
 Tuning is found from the peaks of spectra, as `librosa.estimate_tuning` does, at a lower price:
 librosa interpolates every bin of every frame and then keeps the peaks; here only what lies between
@@ -57,10 +58,9 @@ class Peaks:
         """
         from .shapes import peaks_between  # compiles
 
-        limits = THRESHOLD * loudest
-        frame, column, values = peaks_between(rows, self._low, self._high, limits)
-        values = values.copy()  # as all of these: of an array made for as many as there may be
-        self._found.append((frame + np.int32(begin), column.copy(), *values, loudest[frame]))
+        frame, column, values = peaks_between(rows, self._low, self._high, loudest, THRESHOLD)
+        frame += np.int32(begin)
+        self._found.append((frame, column, values))
 
     def tuning(
         self, sr: int, *, power: bool = False, silent: NDArray[np.bool_] | None = None
@@ -81,25 +81,24 @@ class Peaks:
         float
             In fractions of a semitone, -0.5 <= tuning < 0.5; 0 where nothing has a pitch.
         """
-        frame, column, before, here, after, loudest = map(
-            np.concatenate, zip(*self._found, strict=True)
-        )
-        from .shapes import tops  # compiles
+        from .shapes import counted, tops  # compiles
 
+        frame, column, magnitudes = (
+            np.concatenate(a, axis=-1) for a in zip(*self._found, strict=True)
+        )
         if silent is None:
             silent = np.zeros(frame.max(initial=0) + 1, bool)
-        where, heights = (frame, column), (before, here, after, loudest)
         limits = _pitched(self.n_fft, sr)
-        column, shift, magnitude = tops(where, heights, limits, silent, THRESHOLD, power)
-        if not len(column):
+        bins, heights = tops((frame, column), magnitudes, limits, silent, THRESHOLD, power)
+        if not len(bins):
             return 0.0
-        loud = np.flatnonzero(magnitude >= _median(magnitude))
-        pitch = ((column[loud] + shift[loud].astype(np.float64)) * sr / self.n_fft).astype("f4")
-        semitones = 12 * np.log2(pitch / np.float32(440 / 16))
+        loud = np.flatnonzero(heights >= _median(heights))
+        pitches = (bins[loud] * sr / self.n_fft).astype("f4")
+        semitones = 12 * np.log2(pitches / np.float32(440 / 16))
         residual = (semitones - np.floor(semitones)).astype(np.float64)
         residual -= residual >= 0.5
-        counts, edges = np.histogram(residual, bins=CENTS, range=(-0.5, 0.5))
-        return float(edges[counts.argmax()])
+        edges = np.linspace(-0.5, 0.5, CENTS + 1)
+        return float(edges[counted(residual, edges).argmax()])
 
 
 def _pitched(n_fft: int, sr: int) -> tuple[int, int]:
@@ -195,57 +194,68 @@ def _twos(number: int) -> int:
 
 _STEPS = (0.4, 0.2, 0.1, 0.05)  # loudness of a pitch class is quantised to quarters
 _SMOOTHED = 41  # frames
+_PIECE = 128  # frames that are smoothed by one product
 
 
 def fold(cqt: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sum the octaves: (7, T, 12) -> (T, 12)."""
-    folded: NDArray[np.float32] = cqt.sum(axis=0)
-    return folded
+    """Sum the octaves: (7, T, 12) -> (12, T)."""
+    return np.ascontiguousarray(cqt.sum(axis=0).T)
 
 
-def normalised(rows: NDArray[Any], order: float) -> NDArray[Any]:
-    """Divide non-negative rows by their norm; what is all but zero stays as it is."""
-    length = np.linalg.norm(rows, ord=order, axis=1, keepdims=True)
-    return rows / np.where(length < np.finfo(rows.dtype).tiny, 1, length)
+def normalised(chroma: NDArray[Any], order: float) -> NDArray[Any]:
+    """Divide non-negative columns by their norm; what is all but zero stays as it is."""
+    length = np.linalg.norm(chroma, ord=order, axis=0)
+    return chroma / np.where(length < np.finfo(chroma.dtype).tiny, 1, length)
 
 
 def cens(chroma: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Quantised, smoothed over 41 frames, and scaled to length 1: (T, 12) -> (T, 12).
+    """Quantised, smoothed over 41 frames, and scaled to length 1: (12, T) -> (12, T).
 
     References
     ----------
     .. [1] Mueller & Ewert, "Chroma Toolbox", ISMIR 2011.
     """
-    import scipy.ndimage
-
     shares = normalised(chroma, 1)
     steps = [(shares > step).view(np.uint8) for step in _STEPS]
-    quantised = 0.25 * np.add.reduce(steps, dtype=np.uint8)
-    smooth = scipy.ndimage.convolve1d(quantised, _smoothing(), axis=0, mode="constant")
-    return normalised(smooth, 2)
+    return normalised(_smoothed(0.25 * np.add.reduce(steps, dtype=np.uint8)), 2)
+
+
+def _smoothed(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convolve with a Hann window of 41 frames, in products: (n, T) -> (n, T)."""
+    n, frames = rows.shape
+    pieces = -(-frames // _PIECE)
+    padded = np.zeros((n, pieces * _PIECE + _SMOOTHED - 1))
+    padded[:, _SMOOTHED // 2 :][:, :frames] = rows
+    band = _smoothing()
+    cut = np.lib.stride_tricks.sliding_window_view(padded, len(band), axis=1)[:, ::_PIECE]
+    return (cut @ band).reshape(n, -1)[:, :frames]
 
 
 def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
-    """Position on the circles of fifths, minor and major thirds: (T, 12) -> (T, 6).
+    """Position on the circles of fifths, minor and major thirds: (12, T) -> (6, T).
 
     References
     ----------
     .. [1] Harte, Sandler & Gasser, "Detecting harmonic change in musical audio", 2006.
     """
-    return normalised(chroma, 1) @ _circles()
+    return _circles() @ normalised(chroma, 1)
 
 
 @cache
 def _smoothing() -> NDArray[np.float64]:
-    window: NDArray[np.float64] = np.hanning(_SMOOTHED + 2)
-    window /= window.sum()
-    return window
+    """The window in each column, one row further down each time: (168, 128)."""
+    window = np.hanning(_SMOOTHED + 2)[1:-1]
+    band = np.zeros((_PIECE + _SMOOTHED - 1, _PIECE))
+    for column in range(_PIECE):
+        band[column : column + _SMOOTHED, column] = window / window.sum()
+    return band
 
 
 @cache
 def _circles() -> NDArray[np.float64]:
-    """Sine and cosine on each circle, shape (12, 6); the circle of major thirds is half as wide."""
-    angles = np.pi * np.outer(np.arange(CLASSES), [7 / 6, 3 / 2, 2 / 3])  # (12, 3)
-    both = np.stack([np.sin(angles), np.cos(angles)], axis=2)
-    circles: NDArray[np.float64] = both.reshape(CLASSES, 6) * np.array([1, 1, 1, 1, 0.5, 0.5])
+    """Sine and cosine on each circle, shape (6, 12); the circle of major thirds is half as wide."""
+    angles = np.pi * np.outer([7 / 6, 3 / 2, 2 / 3], np.arange(CLASSES))  # (3, 12)
+    both = np.stack([np.sin(angles), np.cos(angles)], axis=1)
+    circles: NDArray[np.float64] = both.reshape(6, CLASSES)
+    circles[4:] /= 2
     return circles

@@ -126,29 +126,30 @@ def frame_features(
     for values in raw.values():
         values[silent] = 0
 
-    rows = {name: raw[name] for name in raw if name in SIZES}
+    rows = {name: raw[name].T for name in raw if name in SIZES}
     if "chroma_stft" in wanted:
         tuning = peaks.tuning(axis_sr, power=True, silent=silent)
         chroma = raw["power"] @ chroma_bank(axis_sr, N_FFT, tuning)
-        rows["chroma_stft"] = normalised(chroma[:, :CLASSES], np.inf)
+        rows["chroma_stft"] = normalised(np.ascontiguousarray(chroma[:, :CLASSES].T), np.inf)
     if wanted.intersection(_FROM_CQT):
-        chroma = fold(constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr)))[:frames]
-        chroma[silent] = 0
+        cqt = constant_q(y, sr=sr, hop_length=HOP, tuning=peaks.tuning(sr))
+        chroma = fold(cqt[:, :frames])
+        chroma[:, silent] = 0
         rows["chroma_cqt"] = normalised(chroma, np.inf)
         rows["chroma_cens"] = cens(chroma)
         rows["tonnetz"] = tonnetz(rows["chroma_cens"])
     if "mfcc" in wanted:
-        rows["mfcc"] = _cepstrum(decibels(raw["mel"]))
+        rows["mfcc"] = _cepstrum(decibels(raw["mel"])).T
     if "spectral_contrast" in wanted:
         shares = np.array([share for _, share in contrast_bands(axis_sr, N_FFT)], np.float32)
         peak, valley = (decibels(raw[name] / shares) for name in ("peaks", "valleys"))
-        rows["spectral_contrast"] = peak - valley
+        rows["spectral_contrast"] = (peak - valley).T
     if "shapes" in raw:
-        hertz = np.split(raw["shapes"] * np.float32(axis_sr / N_FFT), 3, axis=1)
-        rows |= zip(_SHAPES, hertz, strict=True)
+        hertz = raw["shapes"].T * np.float32(axis_sr / N_FFT)
+        rows |= zip(_SHAPES, np.split(hertz, 3), strict=True)
     if "zcr" in wanted:
-        rows["zcr"] = zero_crossing_rate(y)[:frames, None]
-    return {name: np.asarray(rows[name], np.float32).T for name in names}
+        rows["zcr"] = zero_crossing_rate(y)[None, :frames]
+    return {name: np.asarray(rows[name], np.float32) for name in names}
 
 
 def _one_pass(

@@ -132,61 +132,67 @@ def _ends(
 
 @compiled
 def peaks_between(
-    rows: NDArray[np.float32], low: int, high: int, limits: NDArray[np.float32]
+    rows: NDArray[np.float32], low: int, high: int, loudest: NDArray[np.float32], share: np.float32
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-    """Where spectra rise above both neighbours and a limit.
+    """Where spectra rise above both neighbours and a share of their maximum.
 
     Parameters
     ----------
     rows : float32 array, shape (T, bins)
     low, high : int
         The bins that are looked at, ``0 < low < high < bins``.
-    limits : float32 array, shape (T,)
+    loudest : float32 array, shape (T,)
+        Maxima.
+    share : float32
 
     Returns
     -------
     frames, bins : int32 arrays, shape (peaks,)
         Of each peak, in order. It may be as high as the bin after it.
-    values : float32 array, shape (3, peaks)
-        Of the bin before it, itself, and the bin after.
+    values : float32 array, shape (4, peaks)
+        Of the bin before it, itself, and the bin after; the maximum of the frame.
     """
     n = high - low
-    frame, column = np.empty(len(rows) * n, np.int32), np.empty(len(rows) * n, np.int32)
-    values = np.empty((3, len(rows) * n), np.float32)
-    is_peak = np.zeros(n + -n % 8, np.uint8)
-    any_of_eight = is_peak.view(np.uint64)
-    found = 0
+    pairs = (n + 1) // 2
+    frame, column = np.empty(len(rows) * pairs, np.int32), np.empty(len(rows) * pairs, np.int32)
+    values = np.empty((4, len(rows) * pairs), np.float32)
+    is_peak = np.zeros(2 * pairs, np.uint8)
+    begin = found = 0
     for t in range(len(rows)):
         before, here, after = rows[t, low - 1 :], rows[t, low:], rows[t, low + 1 :]
+        limit = share * loudest[t]
         for k in range(n):
-            is_peak[k] = (here[k] > before[k]) & (here[k] >= after[k]) & (here[k] > limits[t])
-        for eighth in range(len(any_of_eight)):
-            if any_of_eight[eighth]:
-                for k in range(8 * eighth, min(8 * eighth + 8, n)):
-                    if is_peak[k]:
-                        frame[found], column[found] = t, low + k
-                        for i in range(3):
-                            values[i, found] = before[k + i]
-                        found += 1
-    return frame[:found], column[:found], values[:, :found]
+            is_peak[k] = (here[k] > before[k]) & (here[k] >= after[k]) & (here[k] > limit)
+        # Of two neighbours one at most is a peak. What is none is overwritten: to ask whether it
+        # is one takes a processor, which cannot guess the answer, far longer.
+        for pair in range(pairs):
+            column[found] = low + 2 * pair + is_peak[2 * pair + 1]
+            found += is_peak[2 * pair] | is_peak[2 * pair + 1]
+        for i in range(begin, found):
+            k = column[i] - low
+            frame[i] = t
+            values[0, i], values[1, i], values[2, i] = before[k], here[k], after[k]
+            values[3, i] = loudest[t]
+        begin = found
+    return frame[:found].copy(), column[:found].copy(), values[:, :found].copy()
 
 
 @compiled
 def tops(
     where: tuple[NDArray[np.int32], NDArray[np.int32]],
-    magnitudes: tuple[NDArray[np.float32], ...],
+    magnitudes: NDArray[np.float32],
     bins: tuple[int, int],
     silent: NDArray[np.bool_],
     threshold: np.float32,
     power: bool,
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Where a parabola through each of some peaks has its top, and how high.
 
     Parameters
     ----------
     where : two int32 arrays, shape (peaks,)
         Frame and bin.
-    magnitudes : four float32 arrays, shape (peaks,)
+    magnitudes : float32 array, shape (4, peaks)
         At the bin before a peak, at its own, at the bin after, and the largest of its frame.
     bins : (int, int)
         The first bin of which peaks count, and the first above of which they do not.
@@ -199,27 +205,53 @@ def tops(
 
     Returns
     -------
-    bins : int32 array, shape (n,)
-        Of the peaks that count.
-    shift, height : float32 arrays, shape (n,)
-        How many bins from there the top is, 0 where it is not between the neighbours, and the
-        height there.
+    bins : float64 array, shape (n,)
+        Where the tops of the peaks that count are: at the peak where it is not between the
+        neighbours.
+    heights : float32 array, shape (n,)
     """
-    (frame, bin_), (before, here, after, loudest) = where, magnitudes
+    frame, bin_ = where
     n = 0
-    own = np.empty(len(bin_), np.int32)
-    shift, height = np.empty(len(bin_), np.float32), np.empty(len(bin_), np.float32)
+    at, height = np.empty(len(bin_), np.float64), np.empty(len(bin_), np.float32)
     for i in range(len(bin_)):
-        if bin_[i] < bins[0] or bin_[i] >= bins[1] or frame[i] >= len(silent) or silent[frame[i]]:
+        if frame[i] >= len(silent) or silent[frame[i]]:
             continue
-        a, b, c, most = before[i], here[i], after[i], loudest[i]
+        a, b, c, most = magnitudes[0, i], magnitudes[1, i], magnitudes[2, i], magnitudes[3, i]
         if power:
             a, b, c, most = a * a, b * b, c * c, most * most
-        if b > threshold * most:
-            slope = (c - a) * np.float32(0.5)
-            bend = np.float64(c + a) - 2 * np.float64(b)
-            own[n] = bin_[i]
-            shift[n] = -slope / bend if abs(slope) < abs(bend) else 0
-            height[n] = b + np.float32(0.5) * slope * shift[n]
-            n += 1
-    return own[:n], shift[:n], height[:n]
+        slope = (c - a) * np.float32(0.5)
+        bend = np.float64(c + a) - 2 * np.float64(b)
+        shift = np.float32(-slope / bend if abs(slope) < abs(bend) else 0)
+        at[n] = bin_[i] + np.float64(shift)
+        height[n] = b + np.float32(0.5) * slope * shift
+        # What does not count is overwritten, as in `peaks_between`.
+        n += (bin_[i] >= bins[0]) & (bin_[i] < bins[1]) & (b > threshold * most)
+    return at[:n], height[:n]
+
+
+@compiled
+def counted(values: NDArray[np.floating[Any]], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of some values lie between each edge and the next, as numpy's histogram counts.
+
+    Parameters
+    ----------
+    values : float array, shape (n,)
+        Each at least the first edge, and below the last.
+    edges : float64 array, shape (k + 1,)
+        Equally far apart.
+
+    Returns
+    -------
+    int64 array, shape (k,)
+    """
+    found = np.zeros(len(edges) - 1, np.int64)
+    scale = len(found) / (edges[-1] - edges[0])
+    for value in values:
+        k = min(int((value - edges[0]) * scale), len(found) - 1)
+        # But for rounding it lies there.
+        if value < edges[k]:
+            k -= 1
+        elif k + 1 < len(found) and value >= edges[k + 1]:
+            k += 1
+        found[k] += 1
+    return found
