@@ -164,27 +164,37 @@ def _respond(
     y: NDArray[np.float32], bank: NDArray[np.float32], hop: int, out: NDArray[np.float32]
 ) -> None:
     """Magnitudes of the responses of one octave, into ``out`` (T, 12)."""
-    n_fft = len(bank)
-    padded = np.pad(y, (n_fft // 2, n_fft // 2 + hop))
-    cut = np.lib.stride_tricks.sliding_window_view(padded, n_fft)[::hop]  # (T, n_fft)
-    block = np.empty((min(_BLOCK, len(out)), n_fft), np.float32)
+    from .fourier import folded  # compiles
+
+    half = bank.shape[1]
+    response = np.empty((2, *out.shape), np.float32)
+    sums, differences = np.empty((2, min(_BLOCK, len(out)), half), np.float32)
     for begin in range(0, len(out), _BLOCK):
-        n = min(_BLOCK, len(out) - begin)
-        block[:n] = cut[begin : begin + n]
-        response = block[:n] @ bank  # (B, 24)
-        np.abs(response.view(np.complex64), out=out[begin : begin + n])
+        here = response[:, begin : begin + _BLOCK]
+        n = here.shape[1]
+        folded(y, begin * hop - half, hop, sums[:n], differences[:n])
+        np.matmul(sums[:n], bank[0], out=here[0])
+        np.matmul(differences[:n], bank[1], out=here[1])
+    np.square(response, out=response)
+    np.sqrt(np.add(*response, out=out), out=out)
 
 
 @lru_cache(maxsize=256)
 def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
-    """How often the rate is halved at first, and the filters, shape (n_fft, 24).
+    """How often the rate is halved at first, and the filters, shape (2, n_fft / 2, 12).
 
-    Columns are the real and the imaginary part of each in turn, for the rate that is left.
+    They are for the rate that is left. Each is turned by a phase, which no magnitude tells, to where
+    its real part is even and its imaginary part odd: sample j mirrors ``n_fft + 1 - j``, and 1
+    mirrors 0. So half of them say all.
     """
     spare = int(np.ceil(np.log2(sr / 2 / highest_frequency(OCTAVES, tuning)))) - 2
     halvings = max(0, min(spare, _twos(hop_length) - OCTAVES + 1))
     bank = constant_q_filters(sr / 2**halvings, OCTAVES, tuning)  # (12, n_fft)
-    return halvings, bank.T.astype(np.complex64, order="C").view(np.float32)
+    half = bank.shape[1] // 2
+    mirrored = np.roll(bank[:, ::-1], 2, axis=1)
+    bank *= np.exp(-0.5j * np.angle((bank * mirrored).sum(axis=1, keepdims=True)))
+    own = bank[:, 1 : half + 1].T
+    return halvings, np.stack([own.real, own.imag]).astype(np.float32, order="C")
 
 
 def _twos(number: int) -> int:

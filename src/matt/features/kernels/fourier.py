@@ -105,7 +105,7 @@ def _powers(
 ) -> None:
     a_re, a_im, b_re, b_im = work[0], work[1], work[2], work[3]
     for t in range(len(out)):
-        _pairs(_cut(y, begin + t * hop), window, a_re, a_im)
+        _pairs(_cut(y, begin + t * hop, N_FFT), window, a_re, a_im)
         _transform(a_re, a_im, b_re, b_im, tables)
         _power(a_re, a_im, tables[-2], tables[-1], b_re, out[t])
         if len(magnitudes):
@@ -123,7 +123,8 @@ def halved(y: NDArray[np.float32]) -> NDArray[np.float32]:
     The filter is soxr's own, read off from what it makes of an impulse. It is applied to blocks of
     spectra. With the even samples as real and the odd ones as imaginary parts of z, and the filter
     at even and at odd lags as those of ``conj(g)``, the real part of ``g * z`` is the sum of both
-    convolutions, at every second sample.
+    convolutions, at every second sample. Two blocks are transformed back at once: their real parts
+    are real and imaginary part of what comes of both.
 
     Parameters
     ----------
@@ -136,7 +137,7 @@ def halved(y: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     out = np.empty((len(y) + 1) // 2, np.float32)
     y = np.require(y, np.float32, ["C", "W"])
-    work = _aligned(np.empty((4, HALF), np.float32))
+    work = _aligned(np.empty((6, HALF), np.float32))
     _halved(y, _response(), _tables(work.dtype), work, out)
     return out
 
@@ -145,32 +146,82 @@ def halved(y: NDArray[np.float32]) -> NDArray[np.float32]:
 def _halved(
     y: NDArray[np.float32], g: Tables, tables: Tables, work: Reals, out: NDArray[np.float32]
 ) -> None:
-    a_re, a_im, b_re, b_im = work[0], work[1], work[2], work[3]
     g_re, g_im = g
-    for begin in range(0, len(out), KEPT):
-        z = _cut(y, 2 * begin - REACH)
-        for i in range(HALF):
-            a_re[i], a_im[i] = z[2 * i], z[2 * i + 1]
-        _transform(a_re, a_im, b_re, b_im, tables)
-        for k in range(HALF):
-            b_re[k] = a_re[k] * g_re[k] - a_im[k] * g_im[k]
-            b_im[k] = a_re[k] * g_im[k] + a_im[k] * g_re[k]
+    re, im = work[4], work[5]
+    for begin in range(0, len(out), 2 * KEPT):
+        for block in range(2):
+            z = _cut(y, 2 * (begin + block * KEPT) - REACH, N_FFT)
+            b_re, b_im = work[2 * block], work[2 * block + 1]
+            for i in range(HALF):
+                re[i], im[i] = z[2 * i], z[2 * i + 1]
+            _transform(re, im, b_re, b_im, tables)
+            for k in range(HALF):
+                b_re[k] = re[k] * g_re[k] - im[k] * g_im[k]
+                b_im[k] = re[k] * g_im[k] + im[k] * g_re[k]
+        _joined(work[0], work[1], work[2], work[3], re, im)
         # With real and imaginary parts exchanged on both sides it is the inverse transform.
-        _transform(b_im, b_re, a_im, a_re, tables)
+        _transform(im, re, work[1], work[0], tables)
         for i in range(min(KEPT, len(out) - begin)):
-            out[begin + i] = b_re[REACH // 2 + i]
+            out[begin + i] = re[REACH // 2 + i]
+        begin += KEPT
+        for i in range(min(KEPT, len(out) - begin)):
+            out[begin + i] = im[REACH // 2 + i]
 
 
 @compiled
-def _cut(y: NDArray[np.float32], begin: int) -> NDArray[np.float32]:
-    """2,048 samples from ``begin`` on, which may be below 0; zeros where there are none."""
-    end = begin + N_FFT
+def _joined(a_re: Reals, a_im: Reals, b_re: Reals, b_im: Reals, re: Reals, im: Reals) -> None:
+    """From two spectra to that of twice the real part of one plus i times that of the other."""
+    re[0], im[0] = 2 * a_re[0], 2 * b_re[0]
+    for i in range(HALF - 1):
+        k, mirrored = i + 1, HALF - 1 - i
+        re[k] = (a_re[k] + a_re[mirrored]) - (b_im[k] - b_im[mirrored])
+        im[k] = (a_im[k] - a_im[mirrored]) + (b_re[k] + b_re[mirrored])
+
+
+@compiled
+def _cut(y: NDArray[np.float32], begin: int, n: int) -> NDArray[np.float32]:
+    """So many samples from ``begin`` on, which may be below 0; zeros where there are none."""
+    end = begin + n
     if begin >= 0 and end <= len(y):
         return y[begin:end]
-    cut = np.zeros(N_FFT, np.float32)
+    cut = np.zeros(n, np.float32)
     for i in range(max(begin, 0), min(end, len(y))):
         cut[i - begin] = y[i]
     return cut
+
+
+@compiled
+def folded(
+    y: NDArray[np.float32],
+    begin: int,
+    hop: int,
+    sums: NDArray[np.float32],
+    differences: NDArray[np.float32],
+) -> None:
+    """Sums and differences of the samples of a frame that mirror each other.
+
+    Of n samples these are 1 and 0, then j and ``n + 1 - j``: the middle of all but the former is
+    that of filters that are made of a spectrum.
+
+    Parameters
+    ----------
+    y : float32 array, shape (samples,)
+        Silence is assumed around it.
+    begin, hop : int
+        Frame ``t`` starts at sample ``begin + t * hop``, which may be below 0.
+    sums, differences : float32 arrays, shape (frames, n / 2)
+        Where those of sample 1 to ``n / 2`` are put.
+    """
+    half = sums.shape[1]
+    for t in range(len(sums)):
+        frame, sum_, difference = _cut(y, begin + t * hop, 2 * half), sums[t], differences[t]
+        sum_[0], difference[0] = frame[1] + frame[0], frame[1] - frame[0]
+        for i in range(1, half):
+            mirrored = np.uint64(
+                2 * half - i
+            )  # what cannot be negative is not looked at one by one
+            sum_[i] = frame[i + 1] + frame[mirrored]
+            difference[i] = frame[i + 1] - frame[mirrored]
 
 
 @cache
@@ -185,7 +236,7 @@ def _response() -> Tables:
     lags = np.arange(1 - REACH // 2, REACH // 2 + 1)
     g = np.zeros(HALF, complex)
     g[lags] = even[middle // 2 + lags] - 1j * odd[middle // 2 + lags]
-    spectrum = np.fft.fft(g) / HALF
+    spectrum = np.fft.fft(g) / N_FFT
     return tuple(_aligned(part.astype(np.float32)) for part in (spectrum.real, spectrum.imag))
 
 
