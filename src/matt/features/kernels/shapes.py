@@ -1,6 +1,6 @@
 """What spectra look like: centroid, bandwidth, rolloff, contrast and peaks, as compiled loops.
 
-Sums run in double precision, over 32 numbers side by side, so that a processor adds several at
+Sums run in double precision, over 16 numbers side by side, so that a processor adds several at
 once. Only contrast of wide bands sorts: numpy does it faster than any selection here.
 """
 
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import compiled
+from .compiled import compiled, inlined
 
-GROUP = 32  # bins
+LANES = 16  # numbers side by side
+GROUP = 2 * LANES  # bins
 ROLLOFF = 0.85
 
 
@@ -28,10 +29,10 @@ def shapes(rows: NDArray[np.float32], out: NDArray[np.floating[Any]]) -> None:
     out : float array, shape (T, 3)
         Centroid, bandwidth and rolloff, in bins; all are 0 where a spectrum is all zeros.
     """
-    sums = np.empty(GROUP), np.empty(GROUP), np.empty(GROUP)
+    sums = np.empty((3, LANES))
     for t in range(len(rows)):
         row = rows[t]
-        total, first, second = _moments(row, sums[0], sums[1], sums[2])
+        total, first, second = _moments(row, sums)
         centroid = bandwidth = rolloff = 0.0
         if total > 0:
             centroid = first / total
@@ -40,38 +41,36 @@ def shapes(rows: NDArray[np.float32], out: NDArray[np.floating[Any]]) -> None:
         out[t, 0], out[t, 1], out[t, 2] = centroid, bandwidth, rolloff
 
 
-@compiled
-def _moments(
-    row: NDArray[np.float32],
-    zeroth: NDArray[np.float64],
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-) -> tuple[float, float, float]:
-    """Sums of ``x``, ``k x`` and ``k**2 x`` over the bins ``k = 32 g + i``, at first for each i."""
-    for i in range(GROUP):
+@inlined
+def _moments(row: NDArray[np.float32], sums: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Sums of ``x``, ``k x`` and ``k**2 x`` over the bins ``k = 16 g + i``, at first for each i."""
+    zeroth, first, second = sums[0], sums[1], sums[2]
+    for i in range(LANES):
         zeroth[i] = first[i] = second[i] = 0
-    for g in range(len(row) // GROUP):
-        for i in range(GROUP):
-            x = np.float64(row[GROUP * g + i])
-            zeroth[i] += x
-            first[i] += g * x
-            second[i] += g * g * x
-    sums = 0.0, 0.0, 0.0
-    for i in range(GROUP):
-        g0, g1, g2 = zeroth[i], GROUP * first[i], GROUP * GROUP * second[i]
-        sums = sums[0] + g0, sums[1] + g1 + i * g0, sums[2] + g2 + 2 * i * g1 + i * i * g0
-    return sums
+    for pair in range(len(row) // GROUP):  # of g: to store the sums takes longer than to add
+        even, odd = np.float64(2 * pair), np.float64(2 * pair + 1)
+        for i in range(LANES):
+            a, b = np.float64(row[GROUP * pair + i]), np.float64(row[GROUP * pair + LANES + i])
+            zeroth[i] += a + b
+            a, b = even * a, odd * b
+            first[i] += a + b
+            second[i] += even * a + odd * b
+    total = mean = square = 0.0
+    for i in range(LANES):
+        g0, g1, g2 = zeroth[i], LANES * first[i], LANES * LANES * second[i]
+        total, mean, square = total + g0, mean + g1 + i * g0, square + g2 + 2 * i * g1 + i * i * g0
+    return total, mean, square
 
 
-@compiled
+@inlined
 def _reached(row: NDArray[np.float32], threshold: float) -> int:
     """First bin up to which a spectrum sums to a threshold above 0."""
     running = 0.0
     for begin in range(0, len(row), GROUP):
-        a, b, c, d = 0.0, 0.0, 0.0, 0.0  # four sums at once: each waits for its last addition
-        for k in range(begin, begin + GROUP, 4):
-            a, b, c, d = a + row[k], b + row[k + 1], c + row[k + 2], d + row[k + 3]
-        group = a + b + c + d
+        x, group = row[begin : begin + GROUP], 0.0
+        for k in range(0, GROUP, 8):  # in pairs: each addition waits for the one before
+            low = (x[k] + x[k + 1]) + (x[k + 2] + x[k + 3])
+            group += low + ((x[k + 4] + x[k + 5]) + (x[k + 6] + x[k + 7]))
         if running + group >= threshold:
             for k in range(begin, begin + GROUP):
                 running += row[k]
