@@ -168,7 +168,7 @@ def _halved(
             out[begin + i] = im[REACH // 2 + i]
 
 
-@compiled
+@inlined
 def _joined(a_re: Reals, a_im: Reals, b_re: Reals, b_im: Reals, re: Reals, im: Reals) -> None:
     """From two spectra to that of twice the real part of one plus i times that of the other."""
     re[0], im[0] = 2 * a_re[0], 2 * b_re[0]
@@ -252,7 +252,7 @@ def _transform(re: Reals, im: Reals, b_re: Reals, b_im: Reals, tables: Tables) -
     _last(b_re, b_im, re, im, 1, QUARTER)
 
 
-@compiled
+@inlined
 def _pairs(y: NDArray[np.float32], window: Reals, re: Reals, im: Reals) -> None:
     """Samples under the window, the even ones and the odd ones."""
     for i in range(HALF):
@@ -260,7 +260,7 @@ def _pairs(y: NDArray[np.float32], window: Reals, re: Reals, im: Reals) -> None:
         im[i] = y[2 * i + 1] * window[2 * i + 1]
 
 
-@compiled
+@inlined
 def _steps(
     x_re: Reals, x_im: Reals, y_re: Reals, y_im: Reals, m: int, s: int, w_re: Reals, w_im: Reals
 ) -> None:
@@ -290,7 +290,7 @@ def _steps(
             y_re[k3], y_im[k3] = re * w3_re - im * w3_im, re * w3_im + im * w3_re
 
 
-@compiled
+@inlined
 def _last(x_re: Reals, x_im: Reals, y_re: Reals, y_im: Reals, between: int, apart: int) -> None:
     """The last step, for which m is 1 and all w are: x of shape (4, 256) -> y of 1,024 numbers.
 
@@ -310,7 +310,7 @@ def _last(x_re: Reals, x_im: Reals, y_re: Reals, y_im: Reals, between: int, apar
         y_re[k + 3 * apart], y_im[k + 3 * apart] = left_re - right_im, left_im + right_re
 
 
-@compiled
+@inlined
 def _turned(x_re: Reals, x_im: Reals, w_re: Reals, w_im: Reals, y_re: Reals, y_im: Reals) -> None:
     """Products with roots of unity, and (4, 256) transposed."""
     for q in range(QUARTER):
@@ -320,7 +320,7 @@ def _turned(x_re: Reals, x_im: Reals, w_re: Reals, w_im: Reals, y_re: Reals, y_i
             y_im[4 * q + k] = x_re[j] * w_im[j] + x_im[j] * w_re[j]
 
 
-@compiled
+@inlined
 def _power(
     z_re: Reals, z_im: Reals, w_re: Reals, w_im: Reals, high: Reals, out: NDArray[np.float32]
 ) -> None:
