@@ -40,10 +40,12 @@ def decibels(power: NDArray[Any]) -> NDArray[Any]:
     >>> decibels(np.array([10.0, 1.0, 0.0])).tolist()
     [10.0, 0.0, -70.0]
     """
-    np.maximum(power, AMIN, out=power)
+    # A row of equal numbers takes numpy a quarter of the time that the number takes.
+    np.maximum(power, np.full(power.shape[-1:], AMIN, power.dtype), out=power)
     np.log(power, out=power)
     power *= 10 / np.log(10)
-    np.maximum(power, power.max() - TOP_DB, out=power)
+    least = power.max() - power.dtype.type(TOP_DB)
+    np.maximum(power, np.full(power.shape[-1:], least), out=power)
     return power
 
 
