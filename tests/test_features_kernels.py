@@ -114,6 +114,17 @@ def test_constant_q_filters_are_librosas_wavelets_but_for_what_is_dropped(tuning
     assert np.abs(found[:, n // 2 + 1 :]).max() < 1e-12
 
 
+@pytest.mark.parametrize("sr", [11_025, 12_000, 16_000, 22_050, 24_000])
+def test_halves_of_constant_q_filters_mirror_each_other_at_any_tuning(sr):
+    """But for a phase; sample 1 mirrors 0, and the middle of all others lies half a sample on."""
+    for tuning in np.arange(-50, 50) / 100:
+        filters = constant_q_filters(sr, 7, tuning)
+        mirrored = np.roll(filters[:, ::-1], 2, axis=1)
+        phase = (mirrored.conj() * filters.conj()).sum(axis=1, keepdims=True)
+        phase /= np.abs(phase)
+        np.testing.assert_allclose(mirrored.conj(), filters * phase, atol=1e-9)
+
+
 # ---- spectra ----
 
 
@@ -303,6 +314,7 @@ def test_lines_have_the_shape_of_their_formulas(bin_, loudness):
 @pytest.mark.parametrize("sr", [16_000, 22_050, 44_100, 48_000])
 def test_contrast_is_librosas(sr):
     rows = np.random.default_rng(0).random((23, 1025)).astype(np.float32)
+    rows[3], rows[5, ::2], rows[7] = 0, 0, np.arange(1025)
     bands = contrast_bands(sr, N_FFT)
     peaks, valleys = np.empty((2, 23, 7), np.float32)
     contrast(rows, bands, peaks, valleys)

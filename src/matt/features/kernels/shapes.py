@@ -81,17 +81,6 @@ def _reached(row: NDArray[np.float32], threshold: float) -> int:
     return len(row) - 1
 
 
-@compiled
-def maxima(rows: NDArray[np.float32], out: NDArray[np.float32]) -> None:
-    """Largest magnitude of each spectrum, (T, bins) -> (T,), by the order of their bits."""
-    bits, most = rows.view(np.int32), out.view(np.int32)
-    for t in range(len(bits)):
-        high = bits[t, 0]
-        for k in range(bits.shape[1]):
-            high = max(high, bits[t, k])
-        most[t] = high
-
-
 def contrast(
     rows: NDArray[np.float32],
     bands: tuple[tuple[slice, int], ...],
@@ -273,31 +262,3 @@ def tops(
         # What does not count is overwritten, as in `peaks_between`.
         n += (bin_[i] >= bins[0]) & (bin_[i] < bins[1]) & (b > threshold * most)
     return at[:n], height[:n]
-
-
-@compiled
-def counted(values: NDArray[np.floating[Any]], edges: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many of some values lie between each edge and the next, as numpy's histogram counts.
-
-    Parameters
-    ----------
-    values : float array, shape (n,)
-        Each at least the first edge, and below the last.
-    edges : float64 array, shape (k + 1,)
-        Equally far apart.
-
-    Returns
-    -------
-    int64 array, shape (k,)
-    """
-    found = np.zeros(len(edges) - 1, np.int64)
-    scale = len(found) / (edges[-1] - edges[0])
-    for value in values:
-        k = min(int((value - edges[0]) * scale), len(found) - 1)
-        # But for rounding it lies there.
-        if value < edges[k]:
-            k -= 1
-        elif k + 1 < len(found) and value >= edges[k + 1]:
-            k += 1
-        found[k] += 1
-    return found
