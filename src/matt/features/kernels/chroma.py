@@ -178,16 +178,17 @@ def _respond(
         np.matmul(sums[:n], bank[0], out=here[0])
         np.matmul(differences[:n], bank[1], out=here[1])
     np.square(response, out=response)
-    np.sqrt(np.add(*response, out=out), out=out)
+    np.add(response[0], response[1], out=out)
+    np.sqrt(out, out=out)
 
 
 @lru_cache(maxsize=256)
 def _bank(sr: int, hop_length: int, tuning: float) -> tuple[int, NDArray[Any]]:
     """How often the rate is halved at first, and the filters, shape (2, n_fft / 2, 12).
 
-    They are for the rate that is left. Each is turned by a phase, which no magnitude tells, to where
-    its real part is even and its imaginary part odd: sample j mirrors ``n_fft + 1 - j``, and 1
-    mirrors 0. So half of them say all.
+    They are for the rate that is left. Each is turned by a phase, which no magnitude tells, to
+    where its real part is even and its imaginary part odd: sample j mirrors ``n_fft + 1 - j``, and
+    1 mirrors 0. So half of them say all.
     """
     spare = int(np.ceil(np.log2(sr / 2 / highest_frequency(OCTAVES, tuning)))) - 2
     halvings = max(0, min(spare, _twos(hop_length) - OCTAVES + 1))
@@ -240,7 +241,8 @@ def _smoothed(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     padded[:, _SMOOTHED // 2 :][:, :frames] = rows
     band = _smoothing()
     cut = np.lib.stride_tricks.sliding_window_view(padded, len(band), axis=1)[:, ::_PIECE]
-    return (cut @ band).reshape(n, -1)[:, :frames]
+    smooth: NDArray[np.float64] = (cut @ band).reshape(n, -1)[:, :frames]
+    return smooth
 
 
 def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
