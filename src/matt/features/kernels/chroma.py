@@ -252,7 +252,8 @@ def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
     ----------
     .. [1] Harte, Sandler & Gasser, "Detecting harmonic change in musical audio", 2006.
     """
-    return _circles() @ normalised(chroma, 1)
+    position: NDArray[Any] = _circles() @ normalised(chroma, 1)
+    return position
 
 
 @cache
