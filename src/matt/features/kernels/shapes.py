@@ -89,10 +89,10 @@ def contrast(
 ) -> None:
     """Sums of the largest and of the smallest magnitudes of each band, into two (T, bands).
 
-    Wide bands are sorted in pairs, a wider one with a narrower one: numpy takes as long for 300
-    numbers as for 500. The signs of one of them are changed. As whole numbers, which are sorted
-    faster, all that are marked as negative then come first, and both bands in the order of their
-    magnitudes.
+    Wide bands are sorted in pairs, a wider one with a narrower one, since numpy sorts so few
+    numbers in networks for the next power of two. The signs of one band are changed. As whole
+    numbers, which are sorted faster, all that are marked as negative then come first, and both
+    bands in the order of their magnitudes.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ def decibels(power: NDArray[Any]) -> NDArray[Any]:
     >>> decibels(np.array([10.0, 1.0, 0.0])).tolist()
     [10.0, 0.0, -70.0]
     """
-    # A row of equal numbers takes numpy a quarter of the time that the number takes.
+    # Rows of equal numbers: numpy compares several at once with these, but not with one number.
     np.maximum(power, np.full(power.shape[-1:], AMIN, power.dtype), out=power)
     np.log(power, out=power)
     power *= 10 / np.log(10)
