@@ -217,9 +217,7 @@ def folded(
         frame, sum_, difference = _cut(y, begin + t * hop, 2 * half), sums[t], differences[t]
         sum_[0], difference[0] = frame[1] + frame[0], frame[1] - frame[0]
         for i in range(1, half):
-            mirrored = np.uint64(
-                2 * half - i
-            )  # what cannot be negative is not looked at one by one
+            mirrored = np.uint64(2 * half - i)  # a signed one would be looked at: is it negative?
             sum_[i] = frame[i + 1] + frame[mirrored]
             difference[i] = frame[i + 1] - frame[mirrored]
 
