@@ -391,6 +391,7 @@ def test_a_link_that_is_cut_is_told(tmp_path):
 
 
 def test_who_looks_for_files_and_who_tries_formats_go_by_one_list():
+    pytest.importorskip("av", reason="the extra formats")
     checks = doctor.try_formats()
     assert [check.name for check in checks] == [known.name for known in FORMATS]
     assert not [check for check in checks if check.reads not in ("yes", "not tried: no encoder")]

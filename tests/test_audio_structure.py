@@ -185,6 +185,8 @@ def test_tags_before_the_audio_are_all_peeled(tmp_path_factory, tags):
 
 @pytest.mark.parametrize("kind", [".mp3", ".ogg", ".flac", ".wav", "wavpack", "adts"])
 def test_a_sound_file_is_looked_through_once(kind, tmp_path, counted):
+    if kind[0] != ".":
+        pytest.importorskip("av", reason="the extra formats")
     path = make(tmp_path, kind) if kind[0] == "." else make_pyav(tmp_path, kind)
     if kind == ".mp3":
         tags = mutagen.apev2.APEv2()
