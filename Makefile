@@ -47,14 +47,14 @@ test-slow: $(INSTALLED) ## the tests that take minutes
 	@$(BIN)/pytest -q $(SHARED_OUT) -m "slow and not gpu" || [ $$? -eq 5 ]
 
 # In an environment of its own, with each dependency at the lower end of its range. The oldest Typer
-# uses what Click 8.5 warns of, and here a warning is an error.
+# and matplotlib use what Click 8.5 and pyparsing 3.3 warn of, and here a warning is an error.
 test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are allowed
 	$(say) "tests, oldest dependencies"
 	@[ -x .venv-oldest/bin/python ] || $(BIN)/python -m venv .venv-oldest
 	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
 		print(*project["dependencies"], *project["optional-dependencies"]["train"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
-		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis librosa 'click<8.5'
+		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis librosa 'click<8.5' 'pyparsing<3.3'
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
 
 # Picard brings Qt and pins of its own, so it lives in an environment of its own, and matt is the
