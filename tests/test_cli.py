@@ -102,6 +102,15 @@ def test_a_process_that_imports_what_started_it_loads_no_command():
     assert (done.returncode, done.stdout) == (0, "set()\n"), done.stderr
 
 
+def test_ctrl_c_before_the_commands_are_loaded_has_its_exit_code_and_no_traceback():
+    finder = "type('Finder', (), {'find_spec': staticmethod(find_spec)})"
+    done = code(
+        "import sys\nfrom matt.cli import main\n\ndef find_spec(name, *args):\n"
+        f"    if name == 'typer': raise KeyboardInterrupt\n\nsys.meta_path.insert(0, {finder})\nmain()"
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_settings_are_read_without_torch():
     done = code("import sys, matt.config\nprint('torch' in sys.modules)")
     assert (done.returncode, done.stdout) == (0, "False\n")
