@@ -271,6 +271,16 @@ def test_chroma_of_a_constant_q_transform_is_librosas(frames):
     assert (normalised(np.zeros((12, 2), np.float32), 1) == 0).all()
 
 
+@given(st.lists(st.lists(st.floats(1e-3, 1), min_size=12, max_size=12), min_size=1, max_size=9))
+def test_pitch_classes_that_cancel_leave_nothing_of_a_tonal_centroid(frames):
+    """All but rounding is gone of sines where a class is as loud as the one on C's other side."""
+    chroma = np.array(frames).T
+    chroma += chroma[-np.arange(12) % 12]
+    rows = tonnetz(chroma)
+    assert (rows[::2] == 0).all()
+    np.testing.assert_allclose(rows, librosa.feature.tonnetz(chroma=chroma), atol=1e-6)
+
+
 # ---- shapes ----
 
 

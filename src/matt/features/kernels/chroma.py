@@ -208,6 +208,7 @@ def _twos(number: int) -> int:
 _STEPS = (0.4, 0.2, 0.1, 0.05)  # loudness of a pitch class is quantised to quarters
 _SMOOTHED = 41  # frames
 _PIECE = 128  # frames that are smoothed by one product
+_ROUNDING = 1e-12  # more than that of sums of twelve numbers up to 1
 
 
 def fold(cqt: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -253,6 +254,7 @@ def tonnetz(chroma: NDArray[Any]) -> NDArray[Any]:
     .. [1] Harte, Sandler & Gasser, "Detecting harmonic change in musical audio", 2006.
     """
     position: NDArray[Any] = _circles() @ normalised(chroma, 1)
+    position[np.abs(position) < _ROUNDING] = 0  # pitch classes that cancel; dust has a skew, too
     return position
 
 

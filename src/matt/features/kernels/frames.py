@@ -20,7 +20,8 @@ Where that script has no defined value, this module defines one:
   rounding errors. A frame whose spectrum peaks 120 dB or more below that of the loudest frame is
   taken as zeros, in both transforms: its chroma and tonnetz are then 0, and so are its centroid,
   bandwidth, contrast and rolloff.
-- **Constant rows** have no skew and no kurtosis; both are 0.
+- **Constant rows** have no skew and no kurtosis; both are 0. So that rounding does not pass for a
+  row that varies, tonnetz is 0 where pitch classes cancel.
 - **Short audio.** Below 1.25 s the transforms run on audio padded with zeros, but only the frames
   centred within the audio count.
 - **Rates** below 11,025 Hz have no seven octaves, above 48,000 Hz some mel bands hold no frequency:
