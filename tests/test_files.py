@@ -94,6 +94,13 @@ def test_arrays_become_the_columns_that_arrow_makes_of_them(dtype, n, step, seed
     assert made(as_arrow, column) == made(pa.array, column)
 
 
+@given(st.lists(st.text(max_size=5), max_size=5))
+def test_texts_of_numpy_are_kept_whole(texts):
+    """What numpy itself does not keep, a NUL at the end, aside."""
+    array = np.array(texts, dtype=np.str_)
+    assert as_arrow(array).to_pylist() == array.tolist()
+
+
 def test_to_write_and_read_a_table_pandas_is_not_imported(tmp_path):
     code = (
         "import sys, numpy as np\n"

@@ -464,8 +464,9 @@ def _groups_with(file: Any, rows: tuple[str, int]) -> Iterator[int]:
 def as_arrow(column: Any) -> pa.Array:
     """Arrow array of a column, equal to what `pyarrow.array` makes of it.
 
-    That imports pandas, where it is installed, whatever it is given, and takes longer for it than
-    most tables take to be written. So texts and numbers, which are nearly all, go another way.
+    But for texts of numpy with a NUL inside: they are kept whole, where that cuts them off.
+    `pyarrow.array` imports pandas, where it is installed, whatever it is given, and takes longer
+    for it than most tables take to be written. So texts and numbers, nearly all, go another way.
     """
     import pyarrow as pa
 
