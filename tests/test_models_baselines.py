@@ -341,6 +341,20 @@ def test_trees_of_a_file_lead_somewhere(name, value, message):
     )
 
 
+@pytest.mark.parametrize("trees", [1, 2, 3, 5, 8])
+def test_a_few_rounds_say_more_than_none(trees):
+    """However few, they count together less than would overshoot."""
+    tracks, _, x = make_data(3)
+    settings, y = (
+        BaselineSettings(classifier="hgb", trees=trees),
+        np.eye(3, dtype=bool)[tracks.labels],
+    )
+    arrays, _ = ESTIMATORS["hgb"].fit(settings, x, y, True)
+    loss = -ESTIMATORS["hgb"].scores(settings, arrays, x, True)[y].mean()
+    shares = y.mean(axis=0)
+    assert loss < -np.log(shares) @ shares
+
+
 def test_a_value_on_a_threshold_goes_where_scikit_learn_sends_it():
     tracks, _, x = make_data(3)
     settings = BaselineSettings(classifier="hgb", **OURS["hgb"])

@@ -31,7 +31,7 @@ from matt.models.estimators import MOST_KERNEL
 from matt.models.neural import NeuralClassifier
 from matt.models.settings import BLEND, ModelSettings, TrainingSettings
 from matt.predictions import Predictions
-from matt.processes import Pool, ProcessDied
+from matt.processes import CannotStart, Child, Pool, ProcessDied
 
 QUICK = TrainingSettings(epochs=4, lr=0.02, threads=1)
 
@@ -102,11 +102,14 @@ def test_processes_fit_what_this_one_would(fitted, monkeypatch):
 
 
 class Dead(Pool):
-    """One whose processes are killed at once."""
+    """One whose processes are killed at what they do first."""
 
     def submit(self, work, *args, **kwargs):
         future = Future()
-        future.set_exception(ProcessDied(-9))
+        if work is Child.ready:
+            future.set_result(None)
+        else:
+            future.set_exception(ProcessDied(-9))
         return future
 
 
@@ -116,9 +119,37 @@ def test_a_process_that_dies_is_named(monkeypatch):
     monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
     monkeypatch.setattr(blend, "Pool", Dead)
     model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr", "hgb"])
-    message = r"logistic regression ended \(SIGKILL\).* use workers=1"
+    message = r"logistic regression ended \(SIGKILL\).* use one worker"
     with pytest.raises(DataError, match=message):
         model.fit(features, bags["training"], valid=bags["validation"], workers=2)
+
+
+def test_processes_that_cannot_start_are_told_before_the_network_is_trained(monkeypatch):
+    """As in a script that is no file, or whose processes would run all of it again."""
+    tracks, features = music()
+    bags = parts(tracks)
+
+    def refused(child):
+        raise RuntimeError("an attempt was made to start a process while this one starts")
+
+    def trained(*args, **kwargs):
+        raise AssertionError("the network was trained")
+
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(Child, "_spawn", refused)
+    monkeypatch.setattr(NeuralClassifier, "fit", trained)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr", "hgb"])
+    with pytest.raises(CannotStart, match=r"use one worker, or .*__main__"):
+        model.fit(features, bags["training"], valid=bags["validation"], workers=2)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_no_worker_is_too_few(workers):
+    tracks, features = music()
+    bags = parts(tracks)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr"])
+    with pytest.raises(ConfigError, match=f"workers must be at least 1, got {workers}"):
+        model.fit(features, bags["training"], valid=bags["validation"], workers=workers)
 
 
 def test_no_process_outlives_a_network_that_cannot_be_trained(monkeypatch):

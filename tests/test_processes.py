@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from functools import partial
@@ -280,6 +281,30 @@ def test_what_cannot_be_sent_is_told_and_the_process_stays(child):
     with pytest.raises((AttributeError, pickle.PicklingError), match="lambda"):
         child.call(lambda: None)
     assert child.call(os.getpid) == first
+
+
+def held(values=None):
+    return tracemalloc.get_traced_memory()[0]
+
+
+def test_what_is_sent_is_held_once_in_each_process_while_it_is_worked_on(monkeypatch):
+    """It may be all features of a training."""
+    values, here, waits = np.ones(2_000_000), [], Child._await
+
+    def watched(child, *args):
+        here.append(held())
+        waits(child, *args)
+
+    monkeypatch.setattr(Child, "_await", watched)
+    with closing(Child(tracemalloc.start)) as child:
+        before = child.call(held)
+        tracemalloc.start()
+        try:
+            there = child.call(held, values)
+        finally:
+            tracemalloc.stop()
+    assert here[-1] < 0.1 * values.nbytes  # beside the values, which were there before
+    assert values.nbytes <= there - before < 1.1 * values.nbytes
 
 
 def test_where_an_error_was_raised_is_told_beside_it(child):

@@ -419,6 +419,7 @@ class Child:
             self._pulse.value = 0  # it has not begun
         try:
             pipe.send_bytes(asked)
+            del asked  # which may hold all features, as long as the work takes
             self._await(process, pipe)
             answer = pipe.recv_bytes()
         except BaseException as error:  # what it says after this belongs to no call
@@ -494,7 +495,9 @@ def _serve(pipe: Connection, pulse: Any) -> None:
 def _answer(asked: bytes) -> bytes:
     """Result of a function and what it raised, one of them None."""
     try:
-        return pickle.dumps((pickle.loads(asked)(), None))
+        function = pickle.loads(asked)
+        del asked  # or it would be held twice
+        return pickle.dumps((function(), None))
     except Exception as error:
         try:
             told = "".join(traceback.format_exception(error))

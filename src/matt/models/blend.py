@@ -63,6 +63,10 @@ CALLED: dict[StrongName, str] = {
 _KNOWN = f"give a list of {', '.join(map(repr, CALLED))}"
 LONGEST: tuple[StrongName, ...] = ("hgb", "svm_stacked", "lr")  # to fit, of many tracks
 WORTH_PROCESSES = 2_000  # training tracks from which on the start of a process is worth it
+_UNSTARTABLE = (
+    "the processes beside the network cannot be started; use one worker, or in a script, which has "
+    "to be a file, call this under `if __name__ == '__main__':`"
+)
 _ROUNDS = 200  # of weights, which no longer change then
 _DOUBT = 1.0  # validation bags that speak for each classifier alike
 
@@ -255,6 +259,8 @@ class BlendClassifier(Fitted):
             If processes cannot be started.
         """
         check_fit(features, bags, valid)
+        if workers < 1:
+            raise ConfigError(f"workers must be at least 1, got {workers}; 1 fits all in turn")
         self.weights = None
         if valid is None:
             raise DataError(
@@ -289,7 +295,7 @@ class BlendClassifier(Fitted):
                 except ProcessDied as error:
                     raise DataError(
                         f"the process that fitted the {CALLED[name]} ended ({error}), perhaps for "
-                        "want of memory; use workers=1"
+                        "want of memory; use one worker"
                     ) from error
         if is_first:
             tell(len(waiting), len(waiting))
@@ -306,7 +312,9 @@ class BlendClassifier(Fitted):
         }
         if workers == 1 or len(lone.track_ids) < WORTH_PROCESSES:
             return dict(fits)
-        pool = ended.enter_context(Pool(min(workers, max(1, len(fits))), Child))
+        child = partial(Child, unstartable=_UNSTARTABLE)
+        pool = ended.enter_context(Pool(min(workers, max(1, len(fits))), child))
+        pool.submit(Child.ready).result()  # where none can be started, now and not after training
         longest = sorted(fits, key=LONGEST.index)
         begun = {name: pool.submit(Child.call, fits[name]) for name in longest}
         return {name: begun[name].result for name in fits}

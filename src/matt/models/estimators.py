@@ -493,7 +493,7 @@ def fit_trees(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     model = HistGradientBoostingClassifier(
-        learning_rate=STEP / settings.trees,
+        learning_rate=min(STEP / settings.trees, 1.0),  # beyond which steps overshoot
         max_iter=settings.trees,
         max_leaf_nodes=settings.leaves,
         l2_regularization=RIDGE,
