@@ -52,9 +52,10 @@ test-oldest: $(INSTALLED) ## the tests with the oldest dependencies that are all
 	$(say) "tests, oldest dependencies"
 	@[ -x .venv-oldest/bin/python ] || $(BIN)/python -m venv .venv-oldest
 	@$(BIN)/python -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-		print(*project["dependencies"], *project["optional-dependencies"]["train"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
+		more = project["optional-dependencies"]; \
+		print(*project["dependencies"], *more["train"], *more["notebook"], sep="\n")' | sed 's/>=/==/' > .venv-oldest/oldest.txt
 	@.venv-oldest/bin/python -m pip install -q --disable-pip-version-check \
-		-c .venv-oldest/oldest.txt -e '.[train]' pytest hypothesis librosa 'click<8.5' 'pyparsing<3.3'
+		-c .venv-oldest/oldest.txt -e '.[train,notebook]' pytest hypothesis librosa 'click<8.5' 'pyparsing<3.3'
 	@.venv-oldest/bin/pytest -q --ignore tests/test_project.py
 
 # Picard brings Qt and pins of its own, so it lives in an environment of its own, and matt is the

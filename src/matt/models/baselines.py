@@ -253,7 +253,8 @@ class BaselineClassifier(Fitted):
         y = labels if several else np.eye(len(bags.genres), dtype=bool)[labels]
         seen = np.flatnonzero(y.any(axis=0))
         taught = TrainingTracks(np.arange(len(y))[:, None], y[:, seen])
-        if settings.search and estimator.weighted and not several:
+        searched = settings.search and settings.classifier in SEARCHED and not several
+        if searched and estimator.weighted:  # rows alone, so that no others are read
             taught = taught.drawn(MOST_LEARNED)
         x = track_means(features, bags.track_ids[taught.x[:, 0]], role="training ")
         shared = {"seen": seen, **_scales(x, settings)}
@@ -266,12 +267,7 @@ class BaselineClassifier(Fitted):
         heard = np.empty((0, x.shape[1]))
         if valid is not None:
             heard = _scaled(shared, track_means(features, valid.track_ids))
-        if (
-            valid is not None
-            and settings.search
-            and settings.classifier in SEARCHED
-            and not several
-        ):
+        if valid is not None and searched:
             told = self._search(settings, shared, taught, heard, valid)
         else:
             told = self._learn(settings, shared, taught)

@@ -311,7 +311,7 @@ class BlendClassifier(Fitted):
             for name, other in self.others.items()
         }
         if workers == 1 or len(lone.track_ids) < WORTH_PROCESSES:
-            return dict(fits)
+            return {name: partial(_by_one_thread, fit) for name, fit in fits.items()}
         child = partial(Child, unstartable=_UNSTARTABLE)
         pool = ended.enter_context(Pool(min(workers, max(1, len(fits))), child))
         pool.submit(Child.ready).result()  # where none can be started, now and not after training
@@ -454,6 +454,15 @@ class BlendClassifier(Fitted):
         """What all networks say together, what each of them does, and what the others do."""
         others = (other.predict(features, tracks, bags) for other in self.others.values())
         return [*self.network.each(features, tracks, bags, explain=explain), *others]
+
+
+def _by_one_thread(fit: Callable[[], BaselineClassifier]) -> BaselineClassifier:
+    """Fit as a process beside the network does; threads would wait for each other on busy cores."""
+    import sklearn.ensemble  # noqa: F401  what is loaded later would not be limited
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return fit()
 
 
 def _digest(folder: Path) -> str:
