@@ -20,6 +20,7 @@ from .results import Row, least, of, read, where
 
 ROOT = Path(__file__).parents[1]
 CLIPS, FMA = "10 clips of 30 s, one core", "FMA's features.py"
+STREAMED = "x 518 features streamed from a store"
 TIMES = "{ratio:.3g} ({low:.3g} to {high:.3g}, n = {runs})"
 
 # By claim and peer: pages, and what each says. A name in braces is one of `figures`.
@@ -78,6 +79,24 @@ SENTENCES: dict[tuple[str, str], list[tuple[str, str]]] = {
         "matt predict on a folder of 100 albums whose features are there, wall time",
         "the same through torch",
     ): [("README.md", f"are there | {{ours:.1f}} s | {{theirs:.1f}} s, with torch | {TIMES}")],
+    ("default recipe on 25,000 x 518 features, 2 cores", "4 minutes"): [
+        (
+            "README.md",
+            "on two cores | {ours:.0f} s ({soonest:.0f} to {latest:.0f}, n = {runs})",
+        ),
+        ("docs/library/train.md", "took {ours:.0f} seconds on two cores ("),
+    ],
+    (f"memory of a process that trains, 250,000 {STREAMED}", "the same training of 25,000"): [
+        ("docs/scale.md", "| 25,000 | 52 MB | {theirs:.0f} MB |"),
+        ("docs/scale.md", "| 250,000 | 518 MB | {ours:.0f} MB |"),
+        (
+            "docs/scale.md",
+            ">>> (n_1, mb_1), (n_2, mb_2) = (25_000, {theirs:.0f}), (250_000, {ours:.0f})",
+        ),
+    ],
+    (f"memory of a process that trains, 1,000,000 {STREAMED}", "1 GB"): [
+        ("docs/scale.md", "| 1,000,000 | 2,072 MB | {ours:.0f} MB |"),
+    ],
     ("near-duplicates of 100,000 x 518 features: time", "a minute"): [
         ("README.md", "100,000 tracks | {ours:.1f} s ({soonest:.1f} to {latest:.1f}, n = {runs})"),
     ],

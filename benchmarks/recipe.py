@@ -49,7 +49,7 @@ def claims() -> list[Claim]:
             peer="4 minutes",
             goal=1.0,
             pair=seconds,
-            runs=3,
+            runs=2,
             facts=facts,
         )
     ]
