@@ -310,10 +310,10 @@ class BlendClassifier(Fitted):
             name: partial(other.fit, features, lone, valid=valid)
             for name, other in self.others.items()
         }
-        if workers == 1 or len(lone.track_ids) < WORTH_PROCESSES:
+        if workers == 1 or not fits or len(lone.track_ids) < WORTH_PROCESSES:
             return {name: partial(_by_one_thread, fit) for name, fit in fits.items()}
         child = partial(Child, unstartable=_UNSTARTABLE)
-        pool = ended.enter_context(Pool(min(workers, max(1, len(fits))), child))
+        pool = ended.enter_context(Pool(min(workers, len(fits)), child))
         pool.submit(Child.ready).result()  # where none can be started, now and not after training
         longest = sorted(fits, key=LONGEST.index)
         begun = {name: pool.submit(Child.call, fits[name]) for name in longest}
