@@ -43,6 +43,7 @@ STARTUP = 300.0  # seconds; compiling the loops of features may take half a minu
 _STARTS = 6  # of a process that is killed each time, as many as a killed file costs
 _LEAST_MEMORY = 2**26
 _WINDOW = 600.0  # seconds: what was longer ago says little of what comes
+_ENOUGH = 60  # pieces, which say more than their scatter however long they took
 _SURE = 5.0  # seconds of work before anything is said
 _ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -126,7 +127,7 @@ class Pace:
         """Note how much is done, at a time in seconds of any clock that does not go back."""
         now = time.monotonic() if now is None else now
         self._seen.append((now, done))
-        while len(self._seen) > 2 and self._seen[1][0] < now - _WINDOW:
+        while len(self._seen) > _ENOUGH and self._seen[1][0] < now - _WINDOW:
             self._seen.popleft()
 
     @property
