@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit, log_softmax, softmax
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from matt import Bags, ConfigError, DataError, FeatureStore, GenreClassifier, Tracks, config, splits
 from matt.calibration.coverage import coverage_of
@@ -19,6 +20,7 @@ from matt.calibration.temperature import fit_temperature
 from matt.calibration.thresholds import choose_thresholds
 from matt.comparison import FittedRow, Row, fitted_rows, strong_controls
 from matt.models import blend
+from matt.models.baselines import BaselineClassifier
 from matt.models.blend import (
     _DOUBT,
     CALLED,
@@ -99,6 +101,37 @@ def test_processes_fit_what_this_one_would(fitted, monkeypatch):
     np.testing.assert_allclose(*said, atol=1e-5)
     assert model.notes == here.notes
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+@pytest.mark.parametrize("n_tracks", [0, 10**9])
+def test_without_processes_one_thread_fits(monkeypatch, n_tracks):
+    """For few tracks, and with one worker however many there are."""
+    tracks, features = music()
+    bags, seen = parts(tracks), []
+
+    def watched(self, *args, **kwargs):
+        seen.extend(library["num_threads"] for library in threadpool_info())
+        return fit(self, *args, **kwargs)
+
+    fit = BaselineClassifier.fit
+    monkeypatch.setattr(BaselineClassifier, "fit", watched)
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", n_tracks)
+    monkeypatch.setattr(blend, "Pool", None)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ["lr", "hgb"])
+    workers = 2 if n_tracks else 1
+    with threadpool_limits(2):
+        model.fit(features, bags["training"], valid=bags["validation"], workers=workers)
+    assert set(seen) == {1}
+
+
+def test_no_process_is_started_for_nothing(monkeypatch):
+    tracks, features = music()
+    bags = parts(tracks)
+    monkeypatch.setattr(blend, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr(blend, "Pool", None)
+    model = BlendClassifier(NeuralClassifier(training=QUICK), ())
+    model.fit(features, bags["training"], valid=bags["validation"], workers=2)
+    assert model.weights.share.tolist() == [1.0]
 
 
 class Dead(Pool):
